@@ -1,0 +1,116 @@
+"""The wishes of one build, frozen and grouped so that a function takes only its group. Made by ``cli``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gazami.image.platform import Platform
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContextWishes:
+    """``context`` is a path or a URI; ``dockerfile`` a path (relative to the working directory first, then to the
+    context, as kaniko looks it up), a URL, or ``-`` for standard input."""
+
+    context: str = "/workspace/"
+    sub_path: str = ""
+    dockerfile: str = "Dockerfile"
+    ignore_paths: tuple[str, ...] = ()
+    git: Pairs = ()
+    named: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWishes:
+    """What the Dockerfile is compiled with. ``build_args`` are resolved: a bare name already has its value."""
+
+    host: Platform
+    platform: Platform
+    build_args: Pairs = ()
+    targets: tuple[str, ...] = ()
+    labels: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotWishes:
+    mode: Literal["full", "redo", "time"] = "full"
+    single: bool = False
+    reproducible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxWishes:
+    """``isolation`` None means: probe and choose. ``state_dir`` is where everything temporary lies."""
+
+    state_dir: str
+    isolation: Literal["namespaces", "userns", "chroot", "inplace"] | None = None
+    force: bool = False
+    in_container: bool = False
+    secrets: tuple[tuple[str, str, str], ...] = ()
+    """``(id, "file" | "env", value)``: a path, or the variable's value."""
+    add_hosts: Pairs = ()
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryWishes:
+    insecure: bool = False
+    insecure_pull: bool = False
+    insecure_registries: tuple[str, ...] = ()
+    skip_tls_verify: bool = False
+    skip_tls_verify_pull: bool = False
+    skip_tls_verify_registries: tuple[str, ...] = ()
+    certificates: Pairs = ()
+    client_certificates: tuple[tuple[str, str, str], ...] = ()
+    push_retry: int = 0
+    image_download_retry: int = 0
+    docker_config: str | None = None
+    """Contents of docker's ``config.json`` found by the command line, as text."""
+    docker_config_place: str | None = None
+    """Where that text was found, for messages."""
+    proxies: Pairs = ()
+    """``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY`` as found in the environment, upper-case names."""
+    user_agent: str = "gazami"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputWishes:
+    """``destinations`` are texts as typed. ``compression_level`` None is the default of the compressor."""
+
+    destinations: tuple[str, ...] = ()
+    push: bool = True
+    tar_path: str = ""
+    oci_layout_path: str = ""
+    digest_file: str = ""
+    image_name_with_digest_file: str = ""
+    image_name_tag_with_digest_file: str = ""
+    image_format: Literal["docker", "oci"] | None = None
+    compression: Literal["gzip", "zstd"] = "gzip"
+    compression_level: int | None = None
+    annotations: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CacheWishes:
+    enabled: bool = False
+    repository: str = ""
+    push: bool = True
+    copy_layers: bool = False
+    run_layers: bool = True
+    ttl: float = 336 * 3600.0
+    directory: str = "/cache"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    context: ContextWishes
+    plan: PlanWishes
+    sandbox: SandboxWishes
+    output: OutputWishes = field(default_factory=OutputWishes)
+    registry: RegistryWishes = field(default_factory=RegistryWishes)
+    snapshot: SnapshotWishes = field(default_factory=SnapshotWishes)
+    cache: CacheWishes = field(default_factory=CacheWishes)
+    dryrun: bool = False

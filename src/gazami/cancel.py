@@ -1,0 +1,34 @@
+"""One switch that stops a build: set by Ctrl-C or by the first error, looked at between chunks of work."""
+
+from __future__ import annotations
+
+import threading
+
+from gazami.errors import Cancelled
+
+
+class Cancel:
+    """``set`` may be called from any thread or signal handler; ``check`` raises :class:`Cancelled` once it was."""
+
+    __slots__ = ("_event", "_reason")
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._reason = "cancelled"
+
+    def set(self, reason: str = "cancelled") -> None:
+        if not self._event.is_set():
+            self._reason = reason
+            self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def check(self) -> None:
+        if self._event.is_set():
+            raise Cancelled(self._reason)
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but no longer than until the switch is set; True when it is."""
+        return self._event.wait(seconds)

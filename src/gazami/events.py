@@ -1,0 +1,213 @@
+"""The facts of a build, in order: one union that feeds every display.
+
+Producers call an :data:`Emit`; sinks in ``gazami.report`` turn events into text, JSON or a live view. An event carries
+facts, never formatted sentences; sizes are bytes, durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from gazami.errors import Span
+
+Level = Literal["debug", "info", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepId:
+    """A step's place: stage index (0-based) and step number in the stage (1-based)."""
+
+    stage: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Free text for people: an explanation, a decision, a detail."""
+
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A build check or another warning that has a place in the Dockerfile; ``rule`` as BuildKit names it."""
+
+    text: str
+    rule: str | None = None
+    span: Span | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxChosen:
+    """The isolation mode of RUN steps and why it was chosen."""
+
+    mode: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaseResolved:
+    """A base image reference and the digest of the manifest that it means for this platform."""
+
+    reference: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReady:
+    """What will be done: ``(stage index, stage name, step texts)`` of each stage to be built, in order."""
+
+    stages: tuple[tuple[int, str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    stage: int
+    name: str
+    base: str
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageFinished:
+    stage: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """``text`` is the instruction as written (one line, heredocs abridged); ``total`` steps in its stage."""
+
+    id: StepId
+    total: int
+    text: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What a RUN wrote; any number of bytes, not necessarily whole lines."""
+
+    id: StepId
+    stream: Literal["stdout", "stderr"]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """``layer_size`` is the compressed size of the layer that the step made, None where it made none."""
+
+    id: StepId
+    seconds: float
+    cached: bool = False
+    layer_size: int | None = None
+    files: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailed:
+    id: StepId
+    seconds: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferStarted:
+    """Bytes begin to move; ``key`` identifies the transfer (digest and place), ``total`` is None where unknown."""
+
+    key: str
+    direction: Literal["pull", "push"]
+    what: str
+    where: str
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferProgress:
+    key: str
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFinished:
+    """``how``: moved over the wire, mounted from another repository, or found there already."""
+
+    key: str
+    how: Literal["moved", "mounted", "exists", "failed"]
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStarted:
+    """A long piece of work without bytes on a wire: unpacking, scanning, packing, hashing a context."""
+
+    key: str
+    what: str
+    total: int | None = None
+    unit: Literal["files", "bytes", ""] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseProgress:
+    key: str
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseFinished:
+    key: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An output of the build exists: a pushed reference, an archive, a layout, a digest file."""
+
+    kind: Literal["image", "docker-archive", "oci-layout", "file"]
+    where: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFinished:
+    """The build is over and good. ``size`` is the sum of the compressed layers."""
+
+    seconds: float
+    digest: str
+    size: int
+    layers: int
+    destinations: tuple[str, ...] = field(default=())
+
+
+Event: TypeAlias = (
+    Message
+    | Warned
+    | SandboxChosen
+    | BaseResolved
+    | PlanReady
+    | StageStarted
+    | StageFinished
+    | StepStarted
+    | StepOutput
+    | StepFinished
+    | StepFailed
+    | TransferStarted
+    | TransferProgress
+    | TransferFinished
+    | PhaseStarted
+    | PhaseProgress
+    | PhaseFinished
+    | Exported
+    | BuildFinished
+)
+
+Emit: TypeAlias = Callable[[Event], None]
+
+
+def discard(event: Event) -> None:
+    """An :data:`Emit` for callers that show nothing."""

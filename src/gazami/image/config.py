@@ -1,0 +1,226 @@
+"""The image config (OCI config.md, with Docker's additional fields) and its history.
+
+The base's config is read into this value, so keys outside it are lost, as with BuildKit. Durations are nanoseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gazami.errors import RegistryError
+from gazami.image.digest import Digest, parse_digest
+from gazami.image.platform import Platform
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
+    test: tuple[str, ...] = ()
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One entry; ``created`` is RFC 3339 or None."""
+
+    created: str | None = None
+    created_by: str = ""
+    comment: str = ""
+    author: str = ""
+    empty_layer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """``env`` keeps its order. ``entrypoint``, ``cmd`` and ``shell`` are None when unset, which is not ``()``."""
+
+    platform: Platform
+    env: tuple[tuple[str, str], ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    args_escaped: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    exposed_ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    working_dir: str = ""
+    user: str = ""
+    stop_signal: str = ""
+    onbuild: tuple[str, ...] = ()
+    shell: tuple[str, ...] | None = None
+    healthcheck: Healthcheck | None = None
+    author: str = ""
+    created: str | None = None
+    diff_ids: tuple[Digest, ...] = ()
+    history: tuple[History, ...] = ()
+    os_features: tuple[str, ...] = field(default=())
+
+    def with_env(self, key: str, value: str) -> ImageConfig:
+        """Set a variable in its place, or append it."""
+        return replace(self, env=set_pair(self.env, key, value))
+
+    def with_label(self, key: str, value: str) -> ImageConfig:
+        return replace(self, labels=set_pair(self.labels, key, value))
+
+
+def set_pair(pairs: tuple[tuple[str, str], ...], key: str, value: str) -> tuple[tuple[str, str], ...]:
+    if any(name == key for name, _ in pairs):
+        return tuple((name, value if name == key else old) for name, old in pairs)
+    return (*pairs, (key, value))
+
+
+def scratch_config(platform: Platform) -> ImageConfig:
+    """The config that ``FROM scratch`` starts with."""
+    return ImageConfig(platform, env=(("PATH", DEFAULT_PATH),), working_dir="/")
+
+
+def parse_config(raw: bytes) -> ImageConfig:
+    """Read a config blob. Raises :class:`RegistryError` when it is malformed."""
+    try:
+        document = json.loads(raw)
+        run: Mapping[str, Any] = document.get("config") or {}
+        arch, variant = str(document.get("architecture", "")), str(document.get("variant", ""))
+        return ImageConfig(
+            platform=Platform(str(document.get("os", "")), arch, variant, str(document.get("os.version", ""))),
+            env=tuple(_split(each) for each in run.get("Env") or ()),
+            entrypoint=_strings(run.get("Entrypoint")),
+            cmd=_strings(run.get("Cmd")),
+            args_escaped=bool(run.get("ArgsEscaped")),
+            labels=tuple((str(key), str(value)) for key, value in (run.get("Labels") or {}).items()),
+            exposed_ports=tuple(run.get("ExposedPorts") or {}),
+            volumes=tuple(run.get("Volumes") or {}),
+            working_dir=str(run.get("WorkingDir") or ""),
+            user=str(run.get("User") or ""),
+            stop_signal=str(run.get("StopSignal") or ""),
+            onbuild=_strings(run.get("OnBuild")) or (),
+            shell=_strings(run.get("Shell")),
+            healthcheck=_healthcheck(run.get("Healthcheck")),
+            author=str(document.get("author") or ""),
+            created=document.get("created"),
+            diff_ids=tuple(parse_digest(each) for each in (document.get("rootfs") or {}).get("diff_ids") or ()),
+            history=tuple(_history(each) for each in document.get("history") or ()),
+            os_features=_strings(document.get("os.features")) or (),
+        )
+    except RegistryError:
+        raise
+    except Exception as cause:
+        raise RegistryError(f"the image config is malformed ({type(cause).__name__}: {cause})") from cause
+
+
+def encode_config(config: ImageConfig) -> bytes:
+    """Compact JSON with the keys in BuildKit's order."""
+    document: dict[str, Any] = {}
+    if config.created:
+        document["created"] = config.created
+    if config.author:
+        document["author"] = config.author
+    document["architecture"] = config.platform.architecture
+    if config.platform.variant:
+        document["variant"] = config.platform.variant
+    document["os"] = config.platform.os
+    if config.platform.os_version:
+        document["os.version"] = config.platform.os_version
+    if config.os_features:
+        document["os.features"] = list(config.os_features)
+    document["config"] = _encode_run(config)
+    document["rootfs"] = {"type": "layers", "diff_ids": list(config.diff_ids)}
+    if config.history:
+        document["history"] = [_encode_history(each) for each in config.history]
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
+
+
+def _encode_run(config: ImageConfig) -> dict[str, Any]:
+    run: dict[str, Any] = {}
+    if config.user:
+        run["User"] = config.user
+    if config.exposed_ports:
+        run["ExposedPorts"] = {port: {} for port in sorted(config.exposed_ports)}
+    if config.env:
+        run["Env"] = [f"{key}={value}" for key, value in config.env]
+    if config.entrypoint is not None:
+        run["Entrypoint"] = list(config.entrypoint)
+    if config.cmd is not None:
+        run["Cmd"] = list(config.cmd)
+    if config.volumes:
+        run["Volumes"] = {path: {} for path in sorted(config.volumes)}
+    if config.working_dir:
+        run["WorkingDir"] = config.working_dir
+    if config.labels:
+        run["Labels"] = dict(sorted(config.labels))
+    if config.stop_signal:
+        run["StopSignal"] = config.stop_signal
+    if config.args_escaped:
+        run["ArgsEscaped"] = True
+    if config.healthcheck is not None:
+        run["Healthcheck"] = _encode_healthcheck(config.healthcheck)
+    if config.onbuild:
+        run["OnBuild"] = list(config.onbuild)
+    if config.shell is not None:
+        run["Shell"] = list(config.shell)
+    return run
+
+
+def _encode_healthcheck(check: Healthcheck) -> dict[str, Any]:
+    named: tuple[tuple[str, Any], ...] = (
+        ("Test", list(check.test)),
+        ("Interval", check.interval),
+        ("Timeout", check.timeout),
+        ("StartPeriod", check.start_period),
+        ("StartInterval", check.start_interval),
+        ("Retries", check.retries),
+    )
+    return {key: value for key, value in named if value}
+
+
+def _encode_history(entry: History) -> dict[str, Any]:
+    named: tuple[tuple[str, Any], ...] = (
+        ("created", entry.created),
+        ("created_by", entry.created_by),
+        ("author", entry.author),
+        ("comment", entry.comment),
+        ("empty_layer", entry.empty_layer),
+    )
+    return {key: value for key, value in named if value}
+
+
+def _history(value: Mapping[str, Any]) -> History:
+    return History(
+        value.get("created"),
+        str(value.get("created_by") or ""),
+        str(value.get("comment") or ""),
+        str(value.get("author") or ""),
+        bool(value.get("empty_layer")),
+    )
+
+
+def _healthcheck(value: Mapping[str, Any] | None) -> Healthcheck | None:
+    if not value:
+        return None
+    return Healthcheck(
+        _strings(value.get("Test")) or (),
+        int(value.get("Interval") or 0),
+        int(value.get("Timeout") or 0),
+        int(value.get("StartPeriod") or 0),
+        int(value.get("StartInterval") or 0),
+        int(value.get("Retries") or 0),
+    )
+
+
+def _split(pair: Any) -> tuple[str, str]:
+    key, _, value = str(pair).partition("=")
+    return key, value
+
+
+def _strings(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str):  # very old images store a lone string
+        return (value,)
+    return tuple(str(each) for each in value)

@@ -1,0 +1,35 @@
+"""Digests (OCI image spec, descriptor.md#digests): ``algorithm:encoded``, of which sha256 is the one in use."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import NewType
+
+from gazami.errors import UsageError
+
+Digest = NewType("Digest", str)
+"""A checked ``sha256:<64 lower-case hex>`` (or sha512) string. A layer's *diff id* is also a Digest."""
+
+_SHA256 = re.compile(r"sha256:[a-f0-9]{64}\Z")
+_SHA512 = re.compile(r"sha512:[a-f0-9]{128}\Z")
+
+
+def parse_digest(text: str) -> Digest:
+    """Return ``text`` as a :data:`Digest`. Raises :class:`UsageError` when it is not one of a known algorithm."""
+    if _SHA256.match(text) or _SHA512.match(text):
+        return Digest(text)
+    raise UsageError(f"{text!r} is not a digest", hint="a digest is sha256: and 64 lower-case hexadecimal digits")
+
+
+def digest_of(data: bytes) -> Digest:
+    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+
+
+def hex_of(digest: Digest) -> str:
+    return digest.split(":", 1)[1]
+
+
+def hasher_for(digest: Digest) -> hashlib._Hash:
+    """A new hash object of the digest's own algorithm."""
+    return hashlib.new(digest.split(":", 1)[0])

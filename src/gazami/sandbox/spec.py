@@ -1,0 +1,111 @@
+"""What to run and in which root, as values that cross the pipe to the fork server as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Mode = Literal["namespaces", "userns", "chroot", "inplace"]
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayRoot:
+    """An overlay mount: ``lowers`` topmost first (may be empty), ``upper`` and ``work`` on one file system.
+
+    All are absolute host paths of directories that exist. Any number of lowers; the mount copes with the kernel's limits.
+    """
+
+    lowers: tuple[str, ...]
+    upper: str
+    work: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRoot:
+    """An ordinary directory that the command changes in place (where overlay cannot be had)."""
+
+    path: str
+
+
+Root: TypeAlias = OverlayRoot | PlainRoot
+
+
+@dataclass(frozen=True, slots=True)
+class BindMount:
+    """A host file or directory, or a directory of another root, seen at ``target`` (absolute, inside the root)."""
+
+    source: str
+    target: str
+    readonly: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TmpfsMount:
+    """An empty file system in memory; ``size`` in bytes, None for the kernel's default."""
+
+    target: str
+    size: int | None = None
+    mode: int = 0o1777
+
+
+@dataclass(frozen=True, slots=True)
+class FileMount:
+    """A file that exists only while the command runs (a secret, a here-document), with bytes of our own.
+
+    ``content`` is base64 text. It never touches the disk: it lives on a tmpfs of the step's mount namespace.
+    """
+
+    target: str
+    content: str
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+
+
+StepMount: TypeAlias = BindMount | TmpfsMount | FileMount
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """One command. ``user`` is the image's USER text (``name[:group]``, ``uid[:gid]``, empty for root), looked up in the
+    root's own /etc/passwd and /etc/group. ``env`` is the whole environment (HOME is added from passwd when absent).
+    ``cwd`` is an absolute path in the root and is created when missing. ``network`` ``none`` gives only a loopback.
+    ``hosts`` are extra ``(address, name)`` lines of /etc/hosts. ``timeout`` is in seconds.
+    """
+
+    root: Root
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    cwd: str = "/"
+    user: str = ""
+    hostname: str = "buildkitsandbox"
+    mounts: tuple[StepMount, ...] = ()
+    network: Literal["default", "none", "host"] = "default"
+    hosts: tuple[tuple[str, str], ...] = field(default=())
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How the command ended: ``exit_code`` as a shell would say it (128 + signal). ``created`` are the paths (relative to
+    the root, parents first) that were made in the root only to mount something on them and that must not be in the layer.
+    """
+
+    exit_code: int
+    created: tuple[str, ...] = ()
+    timed_out: bool = False
+    oom_killed: bool = False
+    leftovers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The isolation that was chosen. ``overlay``: roots may be :class:`OverlayRoot` (one directory a layer); otherwise only
+    :class:`PlainRoot`. ``rejected`` are ``(mode, why not)`` of the better modes that do not work here.
+    """
+
+    mode: Mode
+    reason: str
+    overlay: bool
+    userxattr: bool = False
+    rejected: tuple[tuple[str, str], ...] = ()
