@@ -1,0 +1,1 @@
+"""argv and environ → BuildRequest, and the process around a build: signals, exit status, help."""

@@ -1,0 +1,1 @@
+"""Dockerfile text to an AST with spans. Pure: text in, values out, nothing but :class:`DockerfileError` raised."""

@@ -1,0 +1,1 @@
+"""Bytes of a layer: tar, compression, whiteouts, blob files, and the archives that images are stored in."""

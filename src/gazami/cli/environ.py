@@ -1,0 +1,119 @@
+"""What the process finds around it, read once and handed on as a value: the only I/O of the command line.
+
+Credentials are looked for where docker, podman and kaniko look: ``DOCKER_CONFIG``, ``~/.docker``, ``REGISTRY_AUTH_FILE`` and the
+``containers/auth.json`` files. ``DOCKER_AUTH_CONFIG`` holds JSON of its own, which wins over the file host by host.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gazami.cli.container import container_runtime
+from gazami.errors import HostError
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """``home`` is empty where there is none that can be written to; ``machine`` is uname's word for the processor."""
+
+    environ: Mapping[str, str]
+    cwd: str
+    machine: str
+    uid: int
+    home: str = ""
+    docker_config: str | None = None
+    docker_config_place: str | None = None
+    in_container: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def look_around(environ: Mapping[str, str]) -> Surroundings:
+    """Raises :class:`HostError` when a credentials file exists but cannot be read."""
+    text, place = _docker_config(environ)
+    warnings: tuple[str, ...] = ()
+    if own := environ.get("DOCKER_AUTH_CONFIG"):
+        if merged := merge_auth(own, text):
+            text, place = merged, f"DOCKER_AUTH_CONFIG and {place}" if place else "DOCKER_AUTH_CONFIG"
+        else:
+            warnings = ('DOCKER_AUTH_CONFIG is ignored: it is not JSON of the form {"auths": {HOST: {"auth": …}}}',)
+    home = environ.get("HOME", "")
+    return Surroundings(
+        environ=environ,
+        cwd=_cwd(),
+        machine=os.uname().machine,
+        uid=os.getuid(),
+        home=home if home.startswith("/") and home != "/" and os.access(home, os.W_OK | os.X_OK) else "",
+        docker_config=text,
+        docker_config_place=place,
+        in_container=container_runtime(environ) is not None,
+        warnings=warnings,
+    )
+
+
+def _cwd() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return "/"
+
+
+def config_places(environ: Mapping[str, str]) -> list[str]:
+    """Files that may hold credentials, the first that exists counts."""
+    home = environ.get("HOME", "")
+    settings = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    return [
+        *([f"{environ['DOCKER_CONFIG']}/config.json"] if environ.get("DOCKER_CONFIG") else []),
+        *([f"{home}/.docker/config.json"] if home else []),
+        *([environ["REGISTRY_AUTH_FILE"]] if environ.get("REGISTRY_AUTH_FILE") else []),
+        *([f"{runtime}/containers/auth.json"] if runtime else []),
+        *([f"{settings}/containers/auth.json"] if settings else []),
+    ]
+
+
+def _docker_config(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    for place in config_places(environ):
+        try:
+            return Path(place).read_text(encoding="utf-8"), str(Path(place))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+            hint = "make it readable for this user, or point DOCKER_CONFIG to the directory of another config.json"
+            raise HostError(f"cannot read the registry credentials in {place}: {reason}", hint=hint) from error
+    return None, None
+
+
+def merge_auth(own: str, file: str | None) -> str | None:
+    """``DOCKER_AUTH_CONFIG`` laid over the text of a config.json; None when the variable is not usable.
+
+    A helper that the file names for a host of the variable would be asked first, so it is switched off for that host
+    (an empty helper means the ``auths`` of the file). A file that is not JSON is left out.
+    """
+    auths = _object(own).get("auths")
+    if not isinstance(auths, dict) or not all(isinstance(entry, dict) for entry in auths.values()):
+        return None
+    config = _object(file or "")
+    config["auths"] = {**_object_in(config, "auths"), **auths}
+    helpers = _object_in(config, "credHelpers")
+    if config.get("credsStore") or helpers:
+        config["credHelpers"] = {**helpers, **dict.fromkeys(auths, "")}
+    return json.dumps(config)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _object_in(config: dict[str, Any], key: str) -> dict[str, Any]:
+    value = config.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,190 @@
+"""The table of flags of ``gazami build``: every flag of kaniko's executor, and gazami's own.
+
+Parsing, help, the reference page and the warnings about flags without effect all read this table. To make a flag
+effective, delete its ``effect=`` and ``note=``.
+"""
+
+from __future__ import annotations
+
+from gazami.cli.option import Effect, Group, Kind, Option, Table
+
+_NO_CACHE = "layers are not cached yet, every step runs"
+_NO_MIRRORS = "images are always pulled from the registry that their name says"
+_NO_PROVIDERS = "only docker's config.json and its credential helpers are asked"
+_OWN_ROOT = "gazami unpacks into a directory of its own that it removes itself, never over its own file system"
+
+_BUILD = (
+    Option("context", Kind.STRING, Group.BUILD, "Where the files that COPY and ADD see are: a directory, dir://PATH, "
+           "tar://FILE, git://…, s3://…, gs://…, https://… The positional argument means the same.",
+           default="/workspace/", metavar="PATH|URI", shorthands="c"),
+    Option("context-sub-path", Kind.STRING, Group.BUILD, "Use this directory inside of the context as the context "
+           "(needs a context written with a scheme, such as dir://).", metavar="PATH"),
+    Option("dockerfile", Kind.STRING, Group.BUILD, "The Dockerfile: a path, looked up in the working directory first and "
+           "then in the context, a URL, or - for standard input.", default="Dockerfile", metavar="PATH|URL|-",
+           shorthands="f", aliases=("file",)),
+    Option("build-arg", Kind.MULTI, Group.BUILD, "Set an ARG of the Dockerfile. A bare NAME takes its value from the "
+           "environment.", metavar="NAME[=VALUE]"),
+    Option("target", Kind.SLICE, Group.BUILD, "Build this stage instead of the last one. Several: all are built, the first "
+           "is the image.", metavar="STAGE,…"),
+    Option("label", Kind.MULTI, Group.BUILD, "Add a label to the image's config; wins over LABEL.", metavar="KEY=VALUE"),
+    Option("custom-platform", Kind.STRING, Group.BUILD, "Platform to build for; default: the one of this machine.",
+           metavar="OS/ARCH[/VARIANT]", aliases=("platform",), deprecated=("customPlatform",)),
+    Option("secret", Kind.SECRET, Group.BUILD, "A secret for RUN --mount=type=secret, from a file (src=PATH) or from a "
+           "variable (env=NAME). It never enters a layer.", metavar="id=ID[,src=PATH|,env=NAME]"),
+    Option("build-context", Kind.KEY_VALUE, Group.BUILD, "A further context for COPY --from=NAME and FROM NAME.",
+           metavar="NAME=PATH|URI", kaniko=False, effect=Effect.LATER, note="COPY --from sees stages and images only"),
+    Option("git", Kind.KEY_VALUE, Group.BUILD, "How to clone a git context, one key at a time: branch, single-branch, "
+           "depth, recurse-submodules, insecure-skip-tls.", metavar="KEY=VALUE",
+           effect=Effect.LATER, note="git contexts cannot be read yet"),
+    Option("bucket", Kind.STRING, Group.BUILD, "Bucket of the context; write it into --context instead.", metavar="BUCKET",
+           shorthands="b", hidden=True, effect=Effect.LATER, note="contexts in object stores cannot be read yet"),
+    Option("dryrun", Kind.BOOL, Group.BUILD, "Print what would be done, do nothing, end with status 0.", default="false",
+           aliases=("dry-run",)),
+)  # fmt: skip
+
+_OUTPUT = (
+    Option("destination", Kind.MULTI, Group.OUTPUT, "Push the image to this name. Needed unless --no-push is given.",
+           metavar="NAME[:TAG]", shorthands="td", aliases=("tag",)),
+    Option("no-push", Kind.BOOL, Group.OUTPUT, "Do not push the image.", default="false", env="KANIKO_NO_PUSH",
+           env_wins=True),
+    Option("tar-path", Kind.STRING, Group.OUTPUT, "Write the image as an archive for docker load.", metavar="FILE",
+           aliases=("tarPath",)),
+    Option("oci-layout-path", Kind.STRING, Group.OUTPUT, "Write the image as an OCI layout directory.", metavar="DIR"),
+    Option("digest-file", Kind.STRING, Group.OUTPUT, "Write the digest of the manifest (sha256:…) to this file, or PUT it "
+           "to this https:// URL.", metavar="FILE|URL"),
+    Option("image-name-with-digest-file", Kind.STRING, Group.OUTPUT, "Write one line NAME@DIGEST for each destination.",
+           metavar="FILE|URL"),
+    Option("image-name-tag-with-digest-file", Kind.STRING, Group.OUTPUT, "Write one line NAME:TAG@DIGEST for each "
+           "destination.", metavar="FILE|URL"),
+    Option("image-format", Kind.CHOICE, Group.OUTPUT, "Media types of the manifest; default: those of the base image.",
+           choices=("docker", "oci")),
+    Option("compression", Kind.CHOICE, Group.OUTPUT, "Compression of new layers; zstd needs an OCI image. Default: gzip.",
+           choices=("gzip", "zstd")),
+    Option("compression-level", Kind.INT, Group.OUTPUT, "Level of the compressor; 0 and less mean its fast default.",
+           default="-1", metavar="N"),
+    Option("annotation", Kind.KEY_VALUE, Group.OUTPUT, "Add an annotation to the manifest.", metavar="KEY=VALUE"),
+    Option("push-retry", Kind.INT, Group.OUTPUT, "Try a failed push so many times again.", default="0", metavar="N"),
+    Option("push-ignore-immutable-tag-errors", Kind.BOOL, Group.OUTPUT, "A tag that exists and may not change is no error.",
+           default="false", effect=Effect.LATER, note="such an answer still ends the build"),
+    Option("skip-push-permission-check", Kind.BOOL, Group.OUTPUT, "Do not check before the build that a push is allowed.",
+           default="false", effect=Effect.LATER, note="nothing is checked that early, so there is nothing to skip"),
+)  # fmt: skip
+
+_REGISTRY = (
+    Option("insecure", Kind.BOOL, Group.REGISTRY, "Push over plain HTTP.", default="false"),
+    Option("insecure-pull", Kind.BOOL, Group.REGISTRY, "Pull over plain HTTP.", default="false"),
+    Option("insecure-registry", Kind.MULTI, Group.REGISTRY, "Speak plain HTTP with this registry.", metavar="HOST[:PORT]"),
+    Option("skip-tls-verify", Kind.BOOL, Group.REGISTRY, "Accept any TLS certificate, on push and pull.", default="false"),
+    Option("skip-tls-verify-pull", Kind.BOOL, Group.REGISTRY, "Accept any TLS certificate on pull.", default="false"),
+    Option("skip-tls-verify-registry", Kind.MULTI, Group.REGISTRY, "Accept any TLS certificate of this registry.",
+           metavar="HOST[:PORT]"),
+    Option("registry-certificate", Kind.KEY_VALUE, Group.REGISTRY, "Trust this CA file (PEM) for a registry, besides the "
+           "system's.", metavar="HOST[:PORT]=FILE"),
+    Option("registry-client-cert", Kind.KEY_VALUE, Group.REGISTRY, "Client certificate and key (PEM) for a registry.",
+           metavar="HOST[:PORT]=CERT,KEY"),
+    Option("registry-map", Kind.MULTI_VALUE, Group.REGISTRY, "Pull images of one registry from another first.",
+           metavar="HOST=OTHER[/PREFIX]", env="KANIKO_REGISTRY_MAP", effect=Effect.LATER, note=_NO_MIRRORS),
+    Option("registry-mirror", Kind.MULTI, Group.REGISTRY, "Pull Docker Hub's images from here first.",
+           metavar="HOST[/PREFIX]", env="KANIKO_REGISTRY_MIRROR", effect=Effect.LATER, note=_NO_MIRRORS),
+    Option("skip-default-registry-fallback", Kind.BOOL, Group.REGISTRY, "An image that no mirror has is an error.",
+           default="false", effect=Effect.LATER, note=_NO_MIRRORS),
+    Option("image-download-retry", Kind.INT, Group.REGISTRY, "Try a failed pull so many times again.", default="0",
+           metavar="N"),
+    Option("image-fs-extract-retry", Kind.INT, Group.REGISTRY, "Try a failed unpacking of a base so many times again.",
+           default="0", metavar="N", effect=Effect.LATER, note="use --image-download-retry"),
+    Option("credential-helpers", Kind.MULTI, Group.REGISTRY, "Ask only these for credentials: env, google, ecr, acr, "
+           "gitlab.", metavar="NAME", effect=Effect.LATER, note=_NO_PROVIDERS),
+)  # fmt: skip
+
+_CACHE = (
+    Option("cache", Kind.BOOL, Group.CACHE, "Reuse the layers of earlier builds.", default="false", effect=Effect.LATER,
+           note=_NO_CACHE),
+    Option("cache-repo", Kind.STRING, Group.CACHE, "Repository of cached layers, or oci:DIR; default: DESTINATION/cache.",
+           metavar="NAME|oci:DIR", effect=Effect.LATER, note=_NO_CACHE),
+    Option("cache-dir", Kind.STRING, Group.CACHE, "Directory of base images that the warmer filled.", default="/cache",
+           metavar="DIR", effect=Effect.LATER, note="base images are always pulled"),
+    Option("cache-ttl", Kind.DURATION, Group.CACHE, "Cached layers older than this are not used.", default="336h",
+           metavar="DURATION", effect=Effect.LATER, note=_NO_CACHE),
+    Option("cache-copy-layers", Kind.BOOL, Group.CACHE, "Cache the layers of COPY and ADD too.", default="false",
+           effect=Effect.LATER, note=_NO_CACHE),
+    Option("cache-run-layers", Kind.BOOL, Group.CACHE, "Cache the layers of RUN.", default="true", effect=Effect.LATER,
+           note=_NO_CACHE),
+    Option("no-push-cache", Kind.BOOL, Group.CACHE, "Do not push layers to the cache.", default="false"),
+    Option("compressed-caching", Kind.BOOL, Group.CACHE, "Keep compressed layers in memory.", default="true",
+           effect=Effect.NOTHING, note="layers are compressed once and kept in a file, memory is bounded either way"),
+)  # fmt: skip
+
+_SNAPSHOT = (
+    Option("snapshot-mode", Kind.CHOICE, Group.SNAPSHOT, "How files that a RUN changed are found: full (by content), redo "
+           "(by size, times, mode, owner), time (by mtime).", default="full", choices=("full", "redo", "time"),
+           deprecated=("snapshotMode",)),
+    Option("single-snapshot", Kind.BOOL, Group.SNAPSHOT, "Make one layer of each stage, after its last step.",
+           default="false"),
+    Option("reproducible", Kind.BOOL, Group.SNAPSHOT, "Leave times out of the image: equal inputs give equal digests.",
+           default="false", effect=Effect.LATER, note="times are recorded as they are"),
+    Option("ignore-path", Kind.MULTI, Group.SNAPSHOT, "Never take this path and what is below it into a layer.",
+           metavar="PATH"),
+    Option("ignore-var-run", Kind.BOOL, Group.SNAPSHOT, "Never take /var/run into a layer.", default="true",
+           deprecated=("whitelist-var-run",), effect=Effect.NOTHING,
+           note="a RUN sees the image's own /var/run, which is part of the image as with docker build"),
+    Option("use-new-run", Kind.BOOL, Group.SNAPSHOT, "Another way to find changed files.", default="false",
+           effect=Effect.NOTHING, note="the fastest way that works here is always chosen"),
+)  # fmt: skip
+
+_SANDBOX = (
+    Option("isolation", Kind.CHOICE, Group.SANDBOX, "How RUN is kept apart; default: the best that works here. inplace "
+           "unpacks over gazami's own container and is only for that.", choices=("namespaces", "userns", "chroot", "inplace"),
+           kaniko=False),
+    Option("state-dir", Kind.STRING, Group.SANDBOX, "Where everything temporary lies; default: $GAZAMI_STATE_DIR, else a "
+           "folder in $XDG_CACHE_HOME, $TMPDIR, ~/.cache or /tmp.", metavar="DIR", env="GAZAMI_STATE_DIR", kaniko=False),
+    Option("add-host", Kind.MULTI, Group.SANDBOX, "Add a line to /etc/hosts of RUN.", metavar="NAME:ADDRESS", kaniko=False),
+    Option("timeout", Kind.SECONDS, Group.SANDBOX, "End a RUN that takes longer (600, 10m); default: no limit.",
+           metavar="SECONDS", kaniko=False),
+    Option("force", Kind.BOOL, Group.SANDBOX, "Allow --isolation=inplace outside of a container.", default="false"),
+)  # fmt: skip
+
+_LOGGING = (
+    Option("verbosity", Kind.CHOICE, Group.LOGGING, "How much to say on standard error.", default="info", shorthands="v",
+           choices=("trace", "debug", "info", "warn", "error", "fatal", "panic")),
+    Option("quiet", Kind.BOOL, Group.LOGGING, "Say nothing but errors; print the image's digest at the end.",
+           default="false", shorthands="q", kaniko=False),
+    Option("progress", Kind.CHOICE, Group.LOGGING, "A live view (tty) or lines (plain); auto: tty on a terminal.",
+           default="auto", choices=("auto", "plain", "tty"), kaniko=False),
+    Option("log-format", Kind.CHOICE, Group.LOGGING, "Form of the lines; default: color on a terminal and in CI unless "
+           "NO_COLOR is set, else text.", choices=("text", "color", "json")),
+    Option("log-timestamp", Kind.BOOL, Group.LOGGING, "Full time stamps instead of seconds since the start.",
+           default="false"),
+)  # fmt: skip
+
+_COMPATIBILITY = (
+    Option("kaniko-dir", Kind.STRING, Group.COMPATIBILITY, "kaniko's working directory.", metavar="DIR",
+           effect=Effect.NOTHING, note="use --state-dir"),
+    Option("pre-cleanup", Kind.BOOL, Group.COMPATIBILITY, "Empty the container before the build.", default="false",
+           env="KANIKO_PRE_CLEANUP", effect=Effect.NOTHING, note=_OWN_ROOT),
+    Option("cleanup", Kind.BOOL, Group.COMPATIBILITY, "Empty the container after the build.", default="false",
+           env="KANIKO_CLEANUP", effect=Effect.NOTHING, note=_OWN_ROOT),
+    Option("preserve-context", Kind.BOOL, Group.COMPATIBILITY, "Keep the context over a cleanup.", default="false",
+           env="KANIKO_PRESERVE_CONTEXT", effect=Effect.NOTHING, note=_OWN_ROOT),
+    Option("materialize", Kind.BOOL, Group.COMPATIBILITY, "Unpack the final stage though no step needs it.",
+           default="false", effect=Effect.NOTHING, note="the image is the same without it"),
+    Option("force-build-metadata", Kind.BOOL, Group.COMPATIBILITY, "Record metadata steps.", default="false",
+           effect=Effect.NOTHING, note="this is always done"),
+    Option("skip-unused-stages", Kind.BOOL, Group.COMPATIBILITY, "Leave out stages that nothing needs.", default="false",
+           effect=Effect.NOTHING, note="this is always done"),
+    Option("azure-container-registry-config", Kind.STRING, Group.COMPATIBILITY, "File of a library that kaniko uses.",
+           metavar="FILE", hidden=True, effect=Effect.NOTHING, note="that library is not used"),
+)  # fmt: skip
+
+BUILD = Table((*_BUILD, *_OUTPUT, *_REGISTRY, *_CACHE, *_SNAPSHOT, *_SANDBOX, *_LOGGING, *_COMPATIBILITY))
+
+ELSEWHERE = {
+    "push": "the image is pushed unless --no-push is given",
+    "load": "write an archive with --tar-path and give it to docker load",
+    "output": "use --tar-path, --oci-layout-path or --destination",
+    "iidfile": "use --digest-file",
+    "metadata-file": "use --digest-file or --image-name-with-digest-file",
+    "no-cache": "layers are reused only with --cache",
+    "cache-from": "use --cache and --cache-repo",
+    "cache-to": "use --cache and --cache-repo",
+}
+"""Flags of other builders, and what to write here."""

@@ -1,0 +1,295 @@
+"""Parsed flags and surroundings → BuildRequest: a pure function that checks what kaniko checks, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from gazami import __version__
+from gazami.builder import request as wishes
+from gazami.cli.argv import Parsed, changed
+from gazami.cli.environ import Surroundings
+from gazami.cli.option import Effect
+from gazami.cli.options import BUILD
+from gazami.cli.values import Pairs, SecretSpec
+from gazami.errors import UsageError
+from gazami.events import Level, Message
+from gazami.image.platform import Platform, host_platform, parse_platform
+from gazami.image.reference import parse_reference
+
+_UNUSED_VARIABLES = (
+    "BUILDER_OUTPUT",
+    "KANIKO_PRINT_PLAN",
+    "KANIKO_TELEMETRY_ENDPOINT",
+    "STACKLOG_PATH",
+    "BENCHMARK_FILE",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The request, and what there is to say about flags and variables before the build starts."""
+
+    request: wishes.BuildRequest
+    messages: tuple[Message, ...]
+
+
+def build_request(parsed: Parsed, around: Surroundings) -> Wanted:
+    """Raises :class:`UsageError`. ``parsed`` has the environment's defaults already (``argv.with_environment``)."""
+    context = _context(parsed)
+    plan, unset = _plan(parsed, around)
+    secrets = tuple(_secret(spec, around.environ) for spec in parsed.secrets("secret"))
+    output = _output(parsed)
+    cache = _cache(parsed, push_image=output.push)
+    request = wishes.BuildRequest(
+        context=context,
+        plan=plan,
+        sandbox=_sandbox(parsed, around, secrets),
+        output=output,
+        registry=_registry(parsed, around),
+        snapshot=wishes.SnapshotWishes(
+            mode=cast('Literal["full", "redo", "time"]', parsed.text("snapshot-mode")),
+            single=parsed.flag("single-snapshot"),
+            reproducible=parsed.flag("reproducible"),
+        ),
+        cache=cache,
+        dryrun=parsed.flag("dryrun"),
+    )
+    return Wanted(request, (*_messages(parsed, around), *unset))
+
+
+def _context(parsed: Parsed) -> wishes.ContextWishes:
+    context, bucket = parsed.text("context"), parsed.text("bucket")
+    if parsed.positionals:
+        first, *more = parsed.positionals
+        if more:
+            hint = f"a bool flag takes its value after '=': --flag={more[0]}" if more[0] in ("true", "false") else None
+            raise UsageError(f"only one context can be given, but {more[0]!r} is there too", hint=hint)
+        if "context" in parsed.given and context != first:
+            raise UsageError(f"the context is given twice: {first!r} and --context={context}")
+        context = first
+    if bucket and (not context or "://" in context):
+        context = bucket if "://" in bucket else f"gs://{bucket}"
+    return wishes.ContextWishes(
+        context=context,
+        sub_path=parsed.text("context-sub-path"),
+        dockerfile=parsed.text("dockerfile"),
+        ignore_paths=parsed.texts("ignore-path"),
+        git=parsed.pairs("git"),
+        named=parsed.pairs("build-context"),
+    )
+
+
+def _plan(parsed: Parsed, around: Surroundings) -> tuple[wishes.PlanWishes, list[Message]]:
+    host = host_platform(around.machine)
+    build_args, messages = _build_args(parsed.texts("build-arg"), around.environ)
+    return (
+        wishes.PlanWishes(
+            host=host,
+            platform=_platform(parsed.text("custom-platform"), host),
+            build_args=build_args,
+            targets=parsed.texts("target"),
+            labels=_labels(parsed.texts("label")),
+        ),
+        messages,
+    )
+
+
+def _platform(text: str, host: Platform) -> Platform:
+    if not text:
+        return host
+    try:
+        return parse_platform(text, host=host)
+    except UsageError as error:
+        raise UsageError(f"--custom-platform: {error.message}", hint=error.hint) from error
+
+
+def _build_args(words: tuple[str, ...], environ: Mapping[str, str]) -> tuple[Pairs, list[Message]]:
+    """A bare name that the environment lacks is left out, so that the ARG keeps its default, as with docker build."""
+    pairs: list[tuple[str, str]] = []
+    messages: list[Message] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name:
+            raise UsageError(f"invalid value {word!r} for --build-arg", hint="write NAME=VALUE, or NAME")
+        if not equals and name not in environ:
+            text = f"--build-arg {name}: the environment has no {name}, the ARG keeps its default"
+            messages.append(Message("warning", text))
+            continue
+        pairs.append((name, value if equals else environ[name]))
+    return tuple(pairs), messages
+
+
+def _labels(words: tuple[str, ...]) -> Pairs:
+    for word in words:
+        if "=" not in word or word.startswith("="):
+            raise UsageError(f"invalid value {word!r} for --label: labels must be of the form key=value")
+    return tuple((key, value) for key, _, value in (word.partition("=") for word in words))
+
+
+def _secret(spec: SecretSpec, environ: Mapping[str, str]) -> tuple[str, str, str]:
+    """``(id, "file" | "env", path or value)``. With only an id: the variable of that name if it exists, else the file."""
+    kind = spec.type or ("env" if spec.id in environ else "file")
+    if kind == "file":
+        return spec.id, "file", spec.src or spec.id
+    variable = spec.env or spec.id
+    if variable not in environ:
+        hint = f"export {variable}, or take the secret from a file: --secret id={spec.id},src=PATH"
+        raise UsageError(f"--secret: the environment has no variable {variable} for the secret {spec.id!r}", hint=hint)
+    return spec.id, "env", environ[variable]
+
+
+def _output(parsed: Parsed) -> wishes.OutputWishes:
+    destinations, push = parsed.texts("destination"), not parsed.flag("no-push")
+    if push and not destinations:
+        hint = "for example: gazami build . --tag registry.example.com/app:1.0"
+        raise UsageError("you must provide --destination, or use --no-push", hint=hint)
+    for destination in destinations:
+        if parse_reference(destination).digest:
+            raise UsageError(f"--destination {destination}: an image is pushed by tag, not by digest")
+    tar, image_format = parsed.text("tar-path"), parsed.text("image-format")
+    compression = parsed.text("compression")
+    _check_formats(image_format, compression, tar)
+    for name in ("image-name-with-digest-file", "image-name-tag-with-digest-file"):
+        if parsed.text(name) and not destinations:
+            raise UsageError(f"you must provide --destination if setting --{name}")
+    level = parsed.number("compression-level")
+    return wishes.OutputWishes(
+        destinations=destinations,
+        push=push,
+        tar_path=tar,
+        oci_layout_path=parsed.text("oci-layout-path"),
+        digest_file=parsed.text("digest-file"),
+        image_name_with_digest_file=parsed.text("image-name-with-digest-file"),
+        image_name_tag_with_digest_file=parsed.text("image-name-tag-with-digest-file"),
+        image_format=cast('Literal["docker", "oci"] | None', image_format or None),
+        compression=cast('Literal["gzip", "zstd"]', compression or "gzip"),
+        compression_level=level if level > 0 else None,
+        annotations=parsed.pairs("annotation"),
+    )
+
+
+def _check_formats(image_format: str, compression: str, tar_path: str) -> None:
+    if compression == "zstd" and image_format == "docker":
+        hint = "use --image-format=oci, or --compression=gzip"
+        raise UsageError("--compression=zstd cannot be used with --image-format=docker", hint=hint)
+    if tar_path and (image_format == "oci" or compression == "zstd"):
+        other = "--image-format=oci" if image_format == "oci" else "--compression=zstd"
+        hint = "the archive is for docker load; --oci-layout-path writes an OCI image"
+        raise UsageError(f"--tar-path cannot be used with {other}", hint=hint)
+
+
+def _cache(parsed: Parsed, *, push_image: bool) -> wishes.CacheWishes:
+    enabled, repository = parsed.flag("cache"), parsed.text("cache-repo")
+    push = not parsed.flag("no-push-cache")
+    if enabled and not push_image and not repository and push:
+        raise UsageError("if using cache with --no-push, specify cache repo with --cache-repo")
+    return wishes.CacheWishes(
+        enabled=enabled,
+        repository=repository,
+        push=push,
+        copy_layers=parsed.flag("cache-copy-layers"),
+        run_layers=parsed.flag("cache-run-layers"),
+        ttl=parsed.seconds("cache-ttl") or 0.0,
+        directory=parsed.text("cache-dir"),
+    )
+
+
+def _registry(parsed: Parsed, around: Surroundings) -> wishes.RegistryWishes:
+    client = around.environ.get("UPSTREAM_CLIENT_TYPE")
+    return wishes.RegistryWishes(
+        insecure=parsed.flag("insecure"),
+        insecure_pull=parsed.flag("insecure-pull"),
+        insecure_registries=parsed.texts("insecure-registry"),
+        skip_tls_verify=parsed.flag("skip-tls-verify"),
+        skip_tls_verify_pull=parsed.flag("skip-tls-verify-pull"),
+        skip_tls_verify_registries=parsed.texts("skip-tls-verify-registry"),
+        certificates=parsed.pairs("registry-certificate"),
+        client_certificates=tuple(_client_certificate(*pair) for pair in parsed.pairs("registry-client-cert")),
+        push_retry=max(0, parsed.number("push-retry")),
+        image_download_retry=max(0, parsed.number("image-download-retry")),
+        docker_config=around.docker_config,
+        docker_config_place=around.docker_config_place,
+        proxies=proxies(around.environ),
+        user_agent=f"gazami/{__version__}" + (f",{client}" if client else ""),
+    )
+
+
+def _client_certificate(host: str, files: str) -> tuple[str, str, str]:
+    certificate, comma, key = files.partition(",")
+    if not certificate or not comma or not key or "," in key:
+        raise UsageError(
+            f"invalid value {files!r} for --registry-client-cert", hint="write HOST=/path/cert.pem,/path/key.pem"
+        )
+    return host, certificate, key
+
+
+def proxies(environ: Mapping[str, str]) -> Pairs:
+    """The proxy variables by upper-case name; where both spellings are set, the upper-case one counts, as in Go."""
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+    found = ((name, environ.get(name) or environ.get(name.lower())) for name in names)
+    return tuple((name, value) for name, value in found if value)
+
+
+def _sandbox(parsed: Parsed, around: Surroundings, secrets: tuple[tuple[str, str, str], ...]) -> wishes.SandboxWishes:
+    isolation: Any = parsed.text("isolation") or None
+    return wishes.SandboxWishes(
+        state_dir=state_dir(parsed.text("state-dir"), around),
+        isolation=isolation,
+        force=parsed.flag("force"),
+        in_container=around.in_container,
+        secrets=secrets,
+        add_hosts=tuple(_host(word) for word in parsed.texts("add-host")),
+        timeout=parsed.seconds("timeout"),
+    )
+
+
+def _host(word: str) -> tuple[str, str]:
+    """``name:address`` (or ``name=address``) → ``(address, name)``, the order of /etc/hosts."""
+    import ipaddress
+
+    name, address = word.split("=", 1) if "=" in word else (word.split(":", 1) + [""])[:2]
+    address = address.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(address)
+    except ValueError as error:
+        hint = "write NAME:ADDRESS, for example db:10.0.0.7 or db:[fd00::7]"
+        raise UsageError(f"invalid value {word!r} for --add-host", hint=hint) from error
+    if not name or name.split() != [name]:
+        raise UsageError(f"invalid value {word!r} for --add-host: there is no host name")
+    return address, name
+
+
+def state_dir(wish: str, around: Surroundings) -> str:
+    """An absolute path: the wish (``--state-dir``, ``GAZAMI_STATE_DIR``), else a folder of ours in the first of
+    ``XDG_CACHE_HOME``, ``TMPDIR``, ``~/.cache`` and ``/tmp`` that is usable."""
+    environ, own = around.environ, f"gazami-{around.uid}"
+    if wish:
+        return _absolute(wish, around.cwd)
+    if environ.get("XDG_CACHE_HOME", "").startswith("/"):
+        return f"{environ['XDG_CACHE_HOME'].rstrip('/')}/gazami"
+    if temporary := environ.get("TMPDIR"):
+        return f"{_absolute(temporary, around.cwd).rstrip('/')}/{own}"
+    return f"{around.home.rstrip('/')}/.cache/gazami" if around.home else f"/tmp/{own}"
+
+
+def _absolute(path: str, cwd: str) -> str:
+    return path if path.startswith("/") else f"{cwd.rstrip('/')}/{path}"
+
+
+def _messages(parsed: Parsed, around: Surroundings) -> list[Message]:
+    """Deprecated spellings, flags that were set and do nothing, and variables of kaniko that do nothing."""
+    said: list[tuple[Level, str]] = [("warning", text) for text in (*parsed.notices, *around.warnings)]
+    for option in changed(parsed, BUILD):
+        if option.effect is Effect.LATER:
+            said.append(("warning", f"--{option.name} is not effective yet: {option.note}"))
+        elif option.effect is Effect.NOTHING:
+            said.append(("info", f"--{option.name} has no effect in gazami: {option.note}"))
+    for name in _UNUSED_VARIABLES:
+        if around.environ.get(name):
+            said.append(("warning", f"the variable {name} is not effective yet"))
+    features = sorted(name for name in around.environ if name.startswith("FF_KANIKO_"))
+    if features:
+        said.append(("info", f"{', '.join(features)}: feature flags have no effect, gazami does what Docker does"))
+    return [Message(level, text) for level, text in said]

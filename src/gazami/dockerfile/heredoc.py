@@ -1,0 +1,56 @@
+"""Here-documents: which words announce one, and where its body ends (dockerfile reference, here-documents)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from gazami.dockerfile.words import split_raw, split_unquoted
+
+_WORD = re.compile(r"(\d*)<<(-?)\s*([^<]*)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Heredoc:
+    """``body`` has its line ends; leading tabs are still there when ``chomp`` asks for their removal."""
+
+    name: str
+    expand: bool
+    chomp: bool
+    descriptor: int = 0
+    body: str = ""
+
+    @property
+    def text(self) -> str:
+        """The body as a file gets it: without leading tabs for ``<<-``."""
+        return re.sub(r"^\t+", "", self.body, flags=re.MULTILINE) if self.chomp else self.body
+
+
+def heredocs_of(line: str) -> tuple[Heredoc, ...]:
+    """The here-documents that a logical line announces, without bodies, in the order in which the bodies follow."""
+    if "<<" not in line:
+        return ()
+    return tuple(found for word in split_raw(line) if (found := parse_heredoc_word(word)) is not None)
+
+
+def parse_heredoc_word(word: str) -> Heredoc | None:
+    """Read ``3<<-"EOF"``; None when the word is not a here-document. Raises on broken quotes in the delimiter."""
+    found = _WORD.match(word)
+    if not found or not found.group(3).strip():
+        return None
+    delimiter = found.group(3)
+    raw, plain = split_raw(delimiter), split_unquoted(delimiter)
+    if len(raw) != 1 or len(plain) != 1:
+        return None
+    return Heredoc(
+        name=plain[0],
+        expand=raw[0] == plain[0],
+        chomp=found.group(2) == "-",
+        descriptor=int(found.group(1) or 0),
+    )
+
+
+def ends(line: str, heredoc: Heredoc) -> bool:
+    """Whether a physical line is the terminator."""
+    text = line.rstrip("\r\n")
+    return (text.lstrip("\t") if heredoc.chomp else text) == heredoc.name

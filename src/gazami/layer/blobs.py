@@ -1,0 +1,51 @@
+"""Blob files named by their digest, in a folder that this process owns."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from gazami.image.digest import Digest, hex_of
+
+
+class BlobStore:
+    """A folder ``<algorithm>/<hex>`` as in an OCI layout. Files appear whole, by rename."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "sha256").mkdir(parents=True, exist_ok=True)
+
+    def path(self, digest: Digest) -> Path:
+        return self.root / digest.split(":", 1)[0] / hex_of(digest)
+
+    def has(self, digest: Digest) -> bool:
+        return self.path(digest).exists()
+
+    @contextlib.contextmanager
+    def create(self) -> Iterator[tuple[BinaryIO, Path]]:
+        """A new temporary file in the store; it is removed unless :meth:`commit` takes it."""
+        fd, name = tempfile.mkstemp(dir=self.root, prefix=".part-")
+        path = Path(name)
+        try:
+            with os.fdopen(fd, "wb", buffering=0) as file:
+                yield file, path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def commit(self, temporary: Path, digest: Digest) -> Path:
+        """Give a complete temporary file its digest's name."""
+        final = self.path(digest)
+        final.parent.mkdir(exist_ok=True)
+        temporary.chmod(0o644)
+        temporary.replace(final)
+        return final
+
+    def put(self, digest: Digest, data: bytes) -> Path:
+        """Store bytes that are in memory already (a config)."""
+        with self.create() as (file, path):
+            file.write(data)
+            return self.commit(path, digest)

@@ -1,0 +1,142 @@
+"""One pass from tar bytes to a layer: diff id, compression, digest and blob file together (idea 4 of the design).
+
+Two threads share the work: the caller's reads and hashes the tar, the other compresses, hashes and writes the blob. The
+queue between them holds at most :data:`QUEUE` chunks, so memory is bounded whatever the layer's size.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gazami.errors import HostError, SpaceError
+from gazami.image.digest import Digest
+from gazami.image.manifest import (
+    DOCKER_LAYER_GZIP,
+    DOCKER_LAYER_ZSTD,
+    OCI_LAYER_GZIP,
+    OCI_LAYER_ZSTD,
+    Descriptor,
+)
+from gazami.image.model import Layer, LocalFile
+from gazami.layer.blobs import BlobStore
+from gazami.layer.compression import compressor
+
+QUEUE = 8
+
+_TYPES = {
+    (True, "gzip"): OCI_LAYER_GZIP,
+    (True, "zstd"): OCI_LAYER_ZSTD,
+    (False, "gzip"): DOCKER_LAYER_GZIP,
+    (False, "zstd"): DOCKER_LAYER_ZSTD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How layers are compressed and which vendor's media types they get."""
+
+    compression: Literal["gzip", "zstd"] = "gzip"
+    level: int | None = None
+    oci: bool = False
+
+    @property
+    def media_type(self) -> str:
+        return _TYPES[self.oci, self.compression]
+
+
+def pack_layer(
+    chunks: Iterable[bytes], blobs: BlobStore, packing: Packing, observe: Callable[[int], None] | None = None
+) -> Layer:
+    """Store a tar stream as a layer's blob. ``observe`` is told the number of tar bytes so far.
+
+    Raises :class:`SpaceError` when the blob store is full; nothing half-written stays behind.
+    """
+    with blobs.create() as (file, path):
+        worker = _Compress(file.fileno(), packing)
+        worker.start()
+        tar_hash, seen = hashlib.sha256(), 0
+        try:
+            for chunk in chunks:
+                tar_hash.update(chunk)
+                worker.put(chunk)
+                seen += len(chunk)
+                if observe is not None:
+                    observe(seen)
+        except BaseException:
+            worker.abandon()
+            raise
+        digest, size = worker.finish()
+        final = blobs.commit(path, digest)
+    diff_id = Digest("sha256:" + tar_hash.hexdigest())
+    return Layer(Descriptor(packing.media_type, digest, size), diff_id, LocalFile(str(final)))
+
+
+class _Compress(threading.Thread):
+    def __init__(self, fd: int, packing: Packing) -> None:
+        super().__init__(name="compress", daemon=True)
+        self._fd, self._packing = fd, packing
+        self._queue: queue.Queue[bytes | None] = queue.Queue(QUEUE)
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._error: BaseException | None = None
+
+    def put(self, chunk: bytes) -> None:
+        if self._error is not None:
+            raise _host_error(self._error)
+        self._queue.put(chunk)
+
+    def finish(self) -> tuple[Digest, int]:
+        self._queue.put(None)
+        self.join()
+        if self._error is not None:
+            raise _host_error(self._error)
+        return Digest("sha256:" + self._hash.hexdigest()), self._size
+
+    def abandon(self) -> None:
+        self._error = self._error or InterruptedError("abandoned")
+        self._queue.put(None)
+        self.join()
+
+    def run(self) -> None:
+        worker = compressor(self._packing.compression, self._packing.level)
+
+        def store(data: bytes) -> None:
+            self._hash.update(data)
+            self._size += len(data)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._fd, view) :]
+
+        try:
+            while (chunk := self._queue.get()) is not None:
+                if self._error is None and (data := worker.compress(chunk)):
+                    store(data)
+            if self._error is None:
+                store(worker.flush())
+        except BaseException as cause:
+            self._error = cause
+            while self._queue.get() is not None:  # keep the producer from blocking until it notices
+                pass
+
+
+def _host_error(cause: BaseException) -> BaseException:
+    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return SpaceError(
+            "no space left for a layer's blob", hint="give a larger place with --state-dir, or free some space"
+        )
+    if isinstance(cause, OSError):
+        return HostError(f"a layer's blob could not be written: {cause.strerror}")
+    return cause
+
+
+def blob_path(layer: Layer) -> Path | None:
+    """The local file of a layer's blob, when it is local."""
+    return Path(layer.origin.path) if isinstance(layer.origin, LocalFile) else None

@@ -1,0 +1,123 @@
+"""What each metadata instruction does to the image config: ``apply(instruction, config, …)`` and its history text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias, assert_never
+
+from gazami.dockerfile import instructions as ast
+from gazami.dockerfile.signals import is_signal
+from gazami.errors import DockerfileError
+from gazami.image.config import Healthcheck, ImageConfig
+from gazami.plan import created_by
+from gazami.plan.ports import exposed_ports
+
+DEFAULT_SHELL = ("/bin/sh", "-c")
+
+Metadata: TypeAlias = (
+    ast.Env
+    | ast.Label
+    | ast.User
+    | ast.Expose
+    | ast.Volume
+    | ast.Cmd
+    | ast.Entrypoint
+    | ast.Shell
+    | ast.StopSignal
+    | ast.Healthcheck
+    | ast.Onbuild
+    | ast.Maintainer
+)
+
+Expand: TypeAlias = Callable[[str], str]
+ExpandWords: TypeAlias = Callable[[str], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """``created_by`` None: no history entry."""
+
+    config: ImageConfig
+    created_by: str | None
+    env: tuple[tuple[str, str], ...] = ()
+
+
+def with_shell(command: ast.Command, config: ImageConfig) -> tuple[str, ...]:
+    """The argument vector of a shell or exec form."""
+    if not command.shell:
+        return command.words
+    shell = config.shell or DEFAULT_SHELL
+    return (*shell, *command.words)
+
+
+def apply(instruction: Metadata, config: ImageConfig, expand: Expand, words: ExpandWords, *, cmd_set: bool) -> Applied:
+    """The config after an instruction. ``cmd_set``: a CMD stands before it in the same stage. Raises without a span."""
+    match instruction:
+        case ast.Env():
+            pairs = tuple((expand(key), expand(value)) for key, value in instruction.pairs)
+            for key, value in pairs:
+                config = config.with_env(key, value)
+            return Applied(config, created_by.pairs("ENV", pairs), pairs)
+        case ast.Label():
+            pairs = tuple((expand(key), expand(value)) for key, value in instruction.pairs)
+            for key, value in pairs:
+                config = config.with_label(key, value)
+            return Applied(config, created_by.pairs("LABEL", pairs))
+        case ast.User():
+            user = _given("USER", expand(instruction.user))
+            return Applied(replace(config, user=user), f"USER {user}")
+        case ast.Expose():
+            ports = exposed_ports(tuple(word for text in instruction.ports for word in words(text)))
+            merged = tuple(dict.fromkeys((*config.exposed_ports, *ports)))
+            return Applied(replace(config, exposed_ports=merged), f"EXPOSE {created_by.plain_list(ports)}")
+        case ast.Volume():
+            paths = tuple(_given("VOLUME", expand(path)) for path in instruction.paths)
+            merged = tuple(dict.fromkeys((*config.volumes, *paths)))
+            return Applied(replace(config, volumes=merged), f"VOLUME {created_by.plain_list(paths)}")
+        case ast.Cmd():
+            argv = with_shell(instruction.command, config)
+            return Applied(replace(config, cmd=argv, args_escaped=True), f"CMD {created_by.quoted_list(argv)}")
+        case ast.Entrypoint():
+            return _entrypoint(instruction, config, cmd_set=cmd_set)
+        case ast.Shell():
+            return Applied(
+                replace(config, shell=instruction.words), f"SHELL {created_by.plain_list(instruction.words)}"
+            )
+        case ast.StopSignal():
+            signal = expand(instruction.signal)
+            if not is_signal(signal):
+                raise DockerfileError(f"Invalid signal: {signal}", hint="a name such as SIGTERM, or a number")
+            return Applied(replace(config, stop_signal=signal), f"STOPSIGNAL {signal}")
+        case ast.Healthcheck():
+            check = Healthcheck(
+                instruction.test,
+                instruction.interval,
+                instruction.timeout,
+                instruction.start_period,
+                instruction.start_interval,
+                instruction.retries,
+            )
+            return Applied(replace(config, healthcheck=check), created_by.healthcheck(check))
+        case ast.Onbuild():
+            return Applied(replace(config, onbuild=(*config.onbuild, instruction.trigger)), None)
+        case ast.Maintainer():
+            return Applied(replace(config, author=instruction.name), f"MAINTAINER {instruction.name}")
+    assert_never(instruction)
+
+
+def _entrypoint(instruction: ast.Entrypoint, config: ImageConfig, *, cmd_set: bool) -> Applied:
+    argv = with_shell(instruction.command, config)
+    config = replace(
+        config,
+        entrypoint=argv or None,
+        cmd=config.cmd if cmd_set else None,
+        args_escaped=True if instruction.command.shell else config.args_escaped,
+    )
+    return Applied(config, f"ENTRYPOINT {created_by.quoted_list(argv)}")
+
+
+def _given(keyword: str, value: str) -> str:
+    if not value:
+        raise DockerfileError(f"{keyword} is empty once its variables are expanded")
+    return value

@@ -1,0 +1,213 @@
+"""The stage graph: global arguments, what each FROM means, the target, and which stages and images it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gazami.dockerfile import instructions as ast
+from gazami.dockerfile.mounts import mount_source
+from gazami.dockerfile.suggest import did_you_mean
+from gazami.dockerfile.words import expand
+from gazami.errors import DockerfileError, Source, UsageError
+from gazami.image.platform import Platform, parse_platform
+from gazami.image.reference import parse_reference
+from gazami.plan.scope import GlobalScope, check_build_args, predefined
+from gazami.plan.steps import (
+    Base,
+    ContextSource,
+    FilesFrom,
+    ImageBase,
+    ImageSource,
+    ScratchBase,
+    StageBase,
+    StageSource,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a Dockerfile is compiled with; ``build_args`` have values, ``host`` is the machine's own platform."""
+
+    build_args: Mapping[str, str]
+    host: Platform
+    platform: Platform
+    target: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageOutline:
+    """``platform_given``: the FROM has a ``--platform`` of its own."""
+
+    index: int
+    from_: ast.From
+    base: Base
+    base_text: str
+    platform: Platform
+    platform_given: bool
+    instructions: tuple[ast.Instruction, ...]
+
+    @property
+    def name(self) -> str:
+        return self.from_.name
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """All stages of the file, in order; ``target`` is the index of the one that becomes the image."""
+
+    source: Source
+    escape: str
+    globals_: GlobalScope
+    stages: tuple[StageOutline, ...]
+    target: int
+
+    def stage_named(self, name: str, before: int) -> int | None:
+        """The last stage of that name among those before index ``before``."""
+        wanted = name.lower()
+        for stage in reversed(self.stages[:before]):
+            if stage.name and stage.name == wanted:
+                return stage.index
+        return None
+
+    def copy_source(self, name: str, stage: StageOutline) -> FilesFrom:
+        """What ``--from=name`` means in a stage. Raises :class:`DockerfileError` without a span."""
+        if not name:
+            return ContextSource()
+        if name.isascii() and name.isdigit():
+            index = int(name)
+            if index >= len(self.stages):
+                raise DockerfileError(f"invalid stage index {name} in --from: there are {len(self.stages)} stages")
+            return self._earlier(index, name, stage)
+        return self.named_source(name, stage)
+
+    def named_source(self, name: str, stage: StageOutline) -> FilesFrom:
+        """What ``from=name`` means in a mount: a stage's name or an image, never an index."""
+        found = self.stage_named(name, stage.index)
+        if found is not None:
+            return StageSource(found)
+        if name.lower() == stage.name:
+            raise DockerfileError(f"circular dependency detected on stage: {stage.name}")
+        if any(each.name == name.lower() for each in self.stages):
+            raise DockerfileError(
+                f"stage {name!r} is defined after this instruction", hint="a stage can only use the stages above it"
+            )
+        if name.lower() == "scratch":
+            raise DockerfileError("--from=scratch has no files to copy")
+        return ImageSource(ImageBase(_checked_reference(name), stage.platform))
+
+    def _earlier(self, index: int, name: str, stage: StageOutline) -> FilesFrom:
+        if index == stage.index:
+            raise DockerfileError(f"circular dependency detected on stage: {name}")
+        if index > stage.index:
+            raise DockerfileError(f"invalid stage index {name}: it comes after this stage")
+        return StageSource(index)
+
+    def needs(self, stage: StageOutline, extra: tuple[ast.Instruction, ...] = ()) -> tuple[FilesFrom | Base, ...]:
+        """The base and the sources of a stage, ONBUILD triggers given in ``extra``."""
+        found: list[FilesFrom | Base] = [stage.base]
+        for instruction in (*extra, *stage.instructions):
+            try:
+                found += self._sources(instruction, stage)
+            except DockerfileError as error:
+                raise error.at(instruction.place.span, self.source) from None
+        return tuple(found)
+
+    def _sources(self, instruction: ast.Instruction, stage: StageOutline) -> list[FilesFrom]:
+        if isinstance(instruction, ast.Copy) and instruction.from_:
+            return [self.copy_source(instruction.from_, stage)]
+        if isinstance(instruction, ast.Run):
+            names = [mount_source(text) for text in instruction.mounts]
+            return [self.named_source(name, stage) for name in names if name]
+        return []
+
+
+def outline(dockerfile: ast.Dockerfile, source: Source, inputs: Inputs) -> Outline:
+    """Resolve the stage graph. Raises :class:`DockerfileError` with a span, or :class:`UsageError` for the target."""
+    check_build_args(inputs.build_args)
+    groups = _stages(dockerfile)
+    target = _target(groups, inputs.target)
+    target_name = inputs.target or groups[-1][0].name
+    seeds = predefined(inputs.host, inputs.platform, target_name)
+    globals_ = GlobalScope({name: inputs.build_args.get(name, value) for name, value in seeds.items()})
+    for instruction in dockerfile.instructions:
+        if isinstance(instruction, ast.From):
+            break
+        if isinstance(instruction, ast.Arg):
+            try:
+                globals_ = globals_.declare(instruction.pairs, inputs.build_args, dockerfile.escape)
+            except DockerfileError as error:
+                raise error.at(instruction.place.span, source) from None
+    stages: list[StageOutline] = []
+    for index, (from_, instructions) in enumerate(groups):
+        try:
+            stages.append(_stage(index, from_, instructions, stages, globals_, dockerfile.escape, inputs))
+        except DockerfileError as error:
+            raise error.at(from_.place.span, source) from None
+    return Outline(source, dockerfile.escape, globals_, tuple(stages), target)
+
+
+def _stages(dockerfile: ast.Dockerfile) -> list[tuple[ast.From, tuple[ast.Instruction, ...]]]:
+    groups: list[tuple[ast.From, list[ast.Instruction]]] = []
+    for instruction in dockerfile.instructions:
+        if isinstance(instruction, ast.From):
+            groups.append((instruction, []))
+        elif groups:
+            groups[-1][1].append(instruction)
+    return [(from_, tuple(rest)) for from_, rest in groups]
+
+
+def _target(groups: list[tuple[ast.From, tuple[ast.Instruction, ...]]], wanted: str) -> int:
+    if not wanted:
+        return len(groups) - 1
+    for index in range(len(groups) - 1, -1, -1):
+        if groups[index][0].name == wanted.lower():
+            return index
+    names = [from_.name for from_, _ in groups if from_.name]
+    raise UsageError(
+        f"target stage {wanted!r} could not be found{did_you_mean(wanted, names)}",
+        hint=f"the stages with a name are: {', '.join(names)}" if names else "no stage has a name (FROM … AS name)",
+    )
+
+
+def _stage(
+    index: int,
+    from_: ast.From,
+    instructions: tuple[ast.Instruction, ...],
+    before: list[StageOutline],
+    globals_: GlobalScope,
+    escape: str,
+    inputs: Inputs,
+) -> StageOutline:
+    expanded = expand(from_.image, globals_.values, escape)
+    if not expanded.text:
+        unset = f" (${expanded.unset[0]} has no value)" if expanded.unset else ""
+        raise DockerfileError(
+            f"base name ({from_.image}) should not be blank{unset}",
+            hint="declare it above the first FROM: ARG NAME=default, or give it with --build-arg NAME=value",
+        )
+    platform, given = inputs.platform, False
+    if from_.platform:
+        text = expand(from_.platform, globals_.values, escape).text
+        try:
+            platform, given = parse_platform(text, host=inputs.host), True
+        except UsageError as cause:
+            raise DockerfileError(f"failed to parse platform {text!r}: {cause.message}", hint=cause.hint) from cause
+    for stage in reversed(before):
+        if stage.name and stage.name == expanded.text:
+            return StageOutline(
+                index, from_, StageBase(stage.index), expanded.text, stage.platform, False, instructions
+            )
+    if expanded.text == "scratch":
+        return StageOutline(index, from_, ScratchBase(), "scratch", inputs.platform, False, instructions)
+    base = ImageBase(_checked_reference(expanded.text), platform)
+    return StageOutline(index, from_, base, expanded.text, platform, given, instructions)
+
+
+def _checked_reference(text: str) -> str:
+    try:
+        parse_reference(text)
+    except UsageError as cause:
+        raise DockerfileError(f"failed to parse stage name {text!r}: {cause.message}", hint=cause.hint) from cause
+    return text

@@ -1,0 +1,68 @@
+"""A plan as text, for ``--dryrun``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from gazami.plan.steps import (
+    ContextSource,
+    CopyStep,
+    FilesFrom,
+    ImageSource,
+    MetadataStep,
+    Plan,
+    RunStep,
+    StagePlan,
+    StageSource,
+    Step,
+    WorkdirStep,
+)
+
+
+def render_plan(plan: Plan) -> str:
+    """One block a stage, one line a step, with what the step will do in brackets."""
+    digests = {image.reference: digest for image, digest in plan.images}
+    blocks = [_stage(plan, stage, digests) for stage in plan.stages]
+    return "\n".join(blocks)
+
+
+def _stage(plan: Plan, stage: StagePlan, digests: Mapping[str, str]) -> str:
+    mark = " (target)" if stage.index == plan.target else ""
+    digest = digests.get(stage.base_text)
+    lines = [
+        f"stage {stage.index} {stage.name}{mark}",
+        f"  FROM {stage.base_text}" + (f" @ {digest}" if digest else ""),
+    ]
+    lines += [
+        f"  {step.common.number:>3} {_first_line(step.common.text)}  [{_does(plan, step)}]" for step in stage.steps
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _first_line(text: str) -> str:
+    return text.split("\n", 1)[0]
+
+
+def _does(plan: Plan, step: Step) -> str:
+    match step:
+        case MetadataStep():
+            return "config"
+        case RunStep():
+            return f"run as {step.user or 'root'} in {step.cwd}, layer"
+        case CopyStep():
+            return f"copy from {_origin(plan, step.files)} to {step.dest}, layer"
+        case WorkdirStep():
+            return f"directory {step.path}, layer"
+    assert_never(step)
+
+
+def _origin(plan: Plan, files: FilesFrom) -> str:
+    match files:
+        case ContextSource():
+            return "the context"
+        case StageSource(index):
+            return f"stage {plan.stage(index).name}"
+        case ImageSource(image):
+            return f"image {image.reference}"
+    assert_never(files)

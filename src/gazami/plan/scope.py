@@ -1,0 +1,108 @@
+"""Variables: global ARGs, stage ARGs and ENV, and what each instruction may see (frontend reference, variables)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from gazami.dockerfile.words import expand
+from gazami.errors import DockerfileError
+from gazami.image.platform import Platform
+
+PROXY_ARGS = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+_CONTROL_ARGS = frozenset(
+    {"SOURCE_DATE_EPOCH", "BUILDKIT_BUILD_NAME", "BUILDKIT_CACHE_MOUNT_NS", "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+     "BUILDKIT_INLINE_CACHE", "BUILDKIT_MULTI_PLATFORM", "BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_SYNTAX",
+     "BUILDKIT_DOCKERFILE_CHECK", "BUILDKIT_ATTEST_SBOM", "BUILDKIT_ATTEST_PROVENANCE"}
+)  # fmt: skip
+
+
+def predefined(build: Platform, target: Platform, target_stage: str) -> dict[str, str]:
+    """The platform arguments that exist without a declaration in FROM lines and can be declared in a stage."""
+    out: dict[str, str] = {}
+    for prefix, platform in (("BUILD", build), ("TARGET", target)):
+        out[f"{prefix}PLATFORM"] = str(platform)
+        out[f"{prefix}OS"] = platform.os
+        out[f"{prefix}OSVERSION"] = platform.os_version
+        out[f"{prefix}ARCH"] = platform.architecture
+        out[f"{prefix}VARIANT"] = platform.variant
+    out["TARGETSTAGE"] = target_stage or "default"
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalScope:
+    """Values of ARGs before the first FROM, seeded with the predefined ones. ``declared`` are those of the file."""
+
+    values: Mapping[str, str]
+    declared: frozenset[str] = frozenset()
+
+    def declare(
+        self, pairs: tuple[tuple[str, str | None], ...], build_args: Mapping[str, str], escape: str
+    ) -> GlobalScope:
+        """The scope after one global ARG line; its pairs see each other in sequence."""
+        values = dict(self.values)
+        for name, default in pairs:
+            if name in build_args:
+                values[name] = build_args[name]
+            elif default is not None:
+                values[name] = expand(default, values, escape).text
+        return GlobalScope(values, self.declared | {name for name, _ in pairs})
+
+
+@dataclass(frozen=True, slots=True)
+class StageScope:
+    """``env`` is what expansion and RUN see: base Env, ENV and ARG values, the latest of a name winning.
+
+    ``args`` are the stage's ARGs in the order of first declaration, with the last value; None is unset.
+    """
+
+    env: Mapping[str, str]
+    args: tuple[tuple[str, str | None], ...] = ()
+    unset: tuple[str, ...] = field(default=())
+
+    def with_env(self, pairs: tuple[tuple[str, str], ...]) -> StageScope:
+        return replace(self, env={**self.env, **dict(pairs)})
+
+    def with_arg(self, name: str, value: str | None) -> StageScope:
+        if any(name == known for known, _ in self.args):
+            args = tuple((known, value if known == name else old) for known, old in self.args)
+        else:
+            args = (*self.args, (name, value))
+        env = self.env if value is None else {**self.env, name: value}
+        return replace(self, env=env, args=args)
+
+    def declare(
+        self, name: str, default: str | None, build_args: Mapping[str, str], globals_: GlobalScope, escape: str
+    ) -> StageScope:
+        """The scope after ``ARG name[=default]`` (one pair): build arg, else default, else global, else unset."""
+        value: str | None
+        if name in build_args:
+            value = build_args[name]
+        elif default is not None:
+            value = expand(default, self.env, escape).text
+        else:
+            value = globals_.values.get(name)
+        return self.with_arg(name, value)
+
+
+def proxy_env(build_args: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Proxy settings given as build args, in both spellings, for RUN only."""
+    out: list[tuple[str, str]] = []
+    for name in PROXY_ARGS:
+        value = build_args.get(name, build_args.get(name.lower()))
+        if value:
+            out += [(name, value), (name.lower(), value)]
+    return tuple(out)
+
+
+def unconsumed(build_args: Mapping[str, str], declared: frozenset[str]) -> tuple[str, ...]:
+    """Build args that nothing declares, those with a meaning of their own excepted."""
+    known = {*PROXY_ARGS, *(name.lower() for name in PROXY_ARGS), *_CONTROL_ARGS, *declared}
+    return tuple(sorted(name for name in build_args if name not in known))
+
+
+def check_build_args(build_args: Mapping[str, str]) -> None:
+    for name in build_args:
+        if not name:
+            raise DockerfileError("a build argument needs a name", hint="--build-arg NAME=value")

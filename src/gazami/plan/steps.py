@@ -1,0 +1,196 @@
+"""The plan: stages of steps with every word expanded and the config after each one known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gazami.dockerfile.mounts import Mount
+from gazami.errors import Source, Span
+from gazami.image.config import ImageConfig
+from gazami.image.digest import Digest
+from gazami.image.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchBase:
+    """``FROM scratch``: no layers."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageBase:
+    """An earlier stage of the same file, by index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBase:
+    """An image in a registry: the reference as written (expanded) and the platform that is wanted of it."""
+
+    reference: str
+    platform: Platform
+
+
+Base: TypeAlias = ScratchBase | StageBase | ImageBase
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSource:
+    """The main build context."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageSource:
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    image: ImageBase
+
+
+FilesFrom: TypeAlias = ContextSource | StageSource | ImageSource
+
+
+@dataclass(frozen=True, slots=True)
+class InlineFile:
+    """A here-document that becomes a file."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepCommon:
+    """``number`` counts from 1 in its stage. ``config`` is the image's after the step, without layers and history.
+    ``created_by`` is the history entry's text, None where the step makes none; ``text`` is for people.
+    ``source`` is the text that ``span`` points into."""
+
+    number: int
+    text: str
+    span: Span
+    source: Source
+    config: ImageConfig
+    created_by: str | None
+    keyword: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataStep:
+    """Changes the config only."""
+
+    common: StepCommon
+
+
+@dataclass(frozen=True, slots=True)
+class RunMount:
+    """A mount with its files' origin resolved (bind and cache)."""
+
+    mount: Mount
+    files: FilesFrom | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStep:
+    """``argv`` includes the shell. ``env`` is the whole environment, build args and proxies included.
+    ``script`` is a here-document that is run as a file."""
+
+    common: StepCommon
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str
+    user: str
+    mounts: tuple[RunMount, ...] = ()
+    network: str = "default"
+    script: InlineFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CopyStep:
+    """COPY or ADD. ``dest`` is absolute and keeps a trailing ``/`` or ``/.``, which means "a directory"."""
+
+    common: StepCommon
+    files: FilesFrom
+    sources: tuple[str, ...]
+    dest: str
+    inline: tuple[InlineFile, ...] = ()
+    chown: str = ""
+    chmod: str = ""
+    link: bool = False
+    parents: bool = False
+    exclude: tuple[str, ...] = ()
+    add: bool = False
+    checksum: str = ""
+    keep_git_dir: bool | None = None
+    unpack: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkdirStep:
+    """Make ``path`` where it is missing, owned by ``user``. Always a layer."""
+
+    common: StepCommon
+    path: str
+    user: str
+
+
+Step: TypeAlias = MetadataStep | RunStep | CopyStep | WorkdirStep
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """``config`` is what the steps start from: the base's, made the stage's own. ``name`` is for people."""
+
+    index: int
+    name: str
+    base: Base
+    config: ImageConfig
+    steps: tuple[Step, ...]
+    span: Span
+    base_text: str = ""
+
+    @property
+    def final_config(self) -> ImageConfig:
+        return self.steps[-1].common.config if self.steps else self.config
+
+    @property
+    def runs(self) -> bool:
+        return any(isinstance(step, RunStep) for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWarning:
+    text: str
+    rule: str | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``stages`` holds only those that the target needs, in the order of the file; the last one is the target.
+
+    ``images`` are the digests that references were resolved to."""
+
+    stages: tuple[StagePlan, ...]
+    target: int
+    images: tuple[tuple[ImageBase, Digest], ...] = ()
+    warnings: tuple[PlanWarning, ...] = field(default=())
+
+    def stage(self, index: int) -> StagePlan:
+        return next(stage for stage in self.stages if stage.index == index)
+
+    @property
+    def uses_context(self) -> bool:
+        return any(files == ContextSource() for stage in self.stages for files in sources_of(stage))
+
+
+def sources_of(stage: StagePlan) -> tuple[FilesFrom, ...]:
+    """Where the files come from that a stage's steps copy or mount, in order, with repetitions."""
+    found: list[FilesFrom] = []
+    for step in stage.steps:
+        if isinstance(step, CopyStep) and step.sources:
+            found.append(step.files)
+        elif isinstance(step, RunStep):
+            found.extend(mount.files for mount in step.mounts if mount.files is not None)
+    return tuple(found)

@@ -1,0 +1,259 @@
+"""The in-memory index of a file system (idea 2 of the design), and how a layer changes it. Pure: no I/O.
+
+Hard-linked names share one :class:`Node`. A directory's ``children`` keeps the order of insertion; whoever needs an order
+sorts. Paths are as in :class:`gazami.layer.entry.Entry`: no leading slash, the root is the empty string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from gazami.errors import ArchiveError, ContextError
+from gazami.layer.entry import Content, Entry, Kind, Xattrs
+from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
+
+MAX_LINKS = 255
+"""Symlinks followed on one path, as Go's and the kernel's walks bound it."""
+
+
+class Node:
+    """One file. ``children`` is None for everything but directories."""
+
+    __slots__ = ("children", "content", "device", "gid", "kind", "link", "mode", "mtime", "size", "uid", "xattrs")
+
+    def __init__(
+        self,
+        kind: Kind,
+        mode: int,
+        uid: int = 0,
+        gid: int = 0,
+        mtime: int = 0,
+        size: int = 0,
+        link: str = "",
+        device: tuple[int, int] = (0, 0),
+        xattrs: Xattrs = (),
+        content: Content | None = None,
+    ) -> None:
+        self.kind, self.mode, self.uid, self.gid, self.mtime, self.size = kind, mode, uid, gid, mtime, size
+        self.link, self.device, self.xattrs, self.content = link, device, xattrs, content
+        self.children: dict[str, Node] | None = {} if kind is Kind.DIRECTORY else None
+
+    def entry(self, path: str) -> Entry:
+        """The header that records this node under a path."""
+        return Entry(
+            path, self.kind, self.mode, self.uid, self.gid, self.mtime, self.size, self.link, self.device, self.xattrs
+        )
+
+    @property
+    def is_directory(self) -> bool:
+        return self.kind is Kind.DIRECTORY
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a path leads once its symlinks are followed; ``node`` is None when nothing is there."""
+
+    path: str
+    node: Node | None
+
+
+def node_of(entry: Entry, content: Content | None) -> Node:
+    return Node(
+        entry.kind, entry.mode, entry.uid, entry.gid, entry.mtime, entry.size, entry.link, entry.device, entry.xattrs,
+        content,
+    )  # fmt: skip
+
+
+class Tree:
+    """An index. ``children_of`` lets a subclass load directories lazily."""
+
+    def __init__(self, root: Node | None = None) -> None:
+        self.root = root or Node(Kind.DIRECTORY, 0o755)
+
+    def children_of(self, node: Node) -> dict[str, Node]:
+        return node.children if node.children is not None else {}
+
+    def copy(self) -> Tree:
+        """An independent index of the same files; linked names stay linked."""
+        seen: dict[int, Node] = {}
+
+        def clone(node: Node) -> Node:
+            known = seen.get(id(node))
+            if known is not None:
+                return known
+            new = Node(
+                node.kind, node.mode, node.uid, node.gid, node.mtime, node.size, node.link, node.device, node.xattrs,
+                node.content,
+            )  # fmt: skip
+            if node.children is not None:
+                new.children = {name: clone(child) for name, child in node.children.items()}
+            else:
+                seen[id(node)] = new
+            return new
+
+        return Tree(clone(self.root))
+
+    def get(self, path: str) -> Node | None:
+        """The node at a literal path, no symlink followed."""
+        node: Node | None = self.root
+        for name in path.split("/") if path else ():
+            node = self.children_of(node).get(name) if node is not None else None
+        return node
+
+    def resolve(self, path: str, *, follow: bool = True) -> Place:
+        """Follow ``path`` from the root; links and ``..`` cannot lead out of it. ``follow``: the last component too.
+
+        Missing components are kept, so the place says where a new file goes. Raises :class:`ContextError` for a loop.
+        """
+        todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+        trail: list[tuple[str, Node | None]] = []
+        hops = 0
+        while todo:
+            name = todo.pop()
+            if name == "..":
+                if trail:
+                    trail.pop()
+                continue
+            parent = trail[-1][1] if trail else self.root
+            node = self.children_of(parent).get(name) if parent is not None else None
+            if node is not None and node.kind is Kind.SYMLINK and (todo or follow):
+                hops += 1
+                if hops > MAX_LINKS:
+                    raise ContextError(f"too many levels of symbolic links: /{path}")
+                if node.link.startswith("/"):
+                    trail = []
+                todo += [part for part in reversed(node.link.split("/")) if part not in ("", ".")]
+                continue
+            trail.append((name, node))
+        found = "/".join(name for name, _ in trail)
+        return Place(found, trail[-1][1] if trail else self.root)
+
+    def walk(self, path: str, node: Node) -> Iterator[tuple[str, Node]]:
+        """A node and everything below it, parents first, names in byte order."""
+        yield path, node
+        stack = [(path, node)]
+        while stack:
+            base, current = stack.pop()
+            if current is not node or base != path:
+                yield base, current
+            if current.children is not None:
+                below = sorted(self.children_of(current).items(), reverse=True)
+                stack += [(f"{base}/{name}" if base else name, child) for name, child in below]
+
+    def put(self, path: str, node: Node) -> None:
+        """Place a node at a literal path whose parents exist as directories."""
+        parent, _, name = path.rpartition("/")
+        holder = self.get(parent)
+        if holder is None or holder.children is None:
+            raise ContextError(f"cannot create /{path}: /{parent} is not a directory")
+        self.children_of(holder)[name] = node
+
+    def remove(self, path: str) -> None:
+        parent, _, name = path.rpartition("/")
+        holder = self.get(parent)
+        if holder is not None:
+            self.children_of(holder).pop(name, None)
+
+    def count(self) -> int:
+        return sum(1 for _ in self.walk("", self.root))
+
+
+class LayerApplier:
+    """Applies one layer's members to a tree (OCI image spec, layer.md, applying changesets).
+
+    Whiteouts hide what lower layers left, never what this layer brings, in whatever order they come.
+    """
+
+    def __init__(self, tree: Tree, content: Callable[[str], Content | None]) -> None:
+        self._tree, self._content = tree, content
+        self._mine: set[int] = set()
+        self._parents: dict[str, tuple[str, Node]] = {}
+
+    def add(self, entry: Entry, content: Content | None = None) -> None:
+        """Apply one member. Raises :class:`ArchiveError` for a hard link to nothing or an impossible path."""
+        if not entry.path:
+            if entry.kind is Kind.DIRECTORY:
+                self._adopt(self._tree.root, entry)
+            return
+        parent, _, name = entry.path.rpartition("/")
+        if name.startswith(".wh."):
+            self._whiteout(parent, name)
+            return
+        real, holder = self._parent(parent)
+        siblings = self._tree.children_of(holder)
+        old = siblings.get(name)
+        if entry.kind is Kind.DIRECTORY and old is not None and old.kind is Kind.DIRECTORY:
+            self._adopt(old, entry)
+            return
+        if old is not None and old.kind in (Kind.DIRECTORY, Kind.SYMLINK):
+            self._parents.clear()
+        path = f"{real}/{name}" if real else name
+        if entry.kind is Kind.HARDLINK:
+            target = self._tree.resolve(entry.link, follow=False).node
+            if target is None or target.kind is Kind.DIRECTORY:
+                raise ArchiveError(
+                    f"hard link {entry.path!r} points to {entry.link!r}, which is not a file in the image"
+                )
+            node = target
+        else:
+            if content is None and entry.kind is Kind.FILE:
+                content = self._content(path)
+            node = node_of(entry, content)
+        self._mine.add(id(node))
+        siblings[name] = node
+
+    def _adopt(self, node: Node, entry: Entry) -> None:
+        node.mode, node.uid, node.gid, node.mtime, node.xattrs = (
+            entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs,
+        )  # fmt: skip
+        self._mine.add(id(node))
+
+    def _parent(self, path: str) -> tuple[str, Node]:
+        known = self._parents.get(path)
+        if known is not None:
+            return known
+        place = self._tree.resolve(path)
+        node = place.node
+        if node is None:
+            node = self._make_parents(place.path)
+        if node.children is None:
+            raise ArchiveError(f"archive member below {path!r}, which is not a directory")
+        self._parents[path] = place.path, node
+        return place.path, node
+
+    def _make_parents(self, path: str) -> Node:
+        node = self._tree.root
+        for name in path.split("/"):
+            if node.children is None:
+                raise ArchiveError(f"archive member below {path!r}, part of which is not a directory")
+            below = self._tree.children_of(node).get(name)
+            if below is None:
+                below = Node(Kind.DIRECTORY, 0o755)
+                self._tree.children_of(node)[name] = below
+                self._mine.add(id(below))
+            node = below
+        return node
+
+    def _whiteout(self, parent: str, name: str) -> None:
+        if is_aufs_metadata(name):
+            return
+        place = self._tree.resolve(parent)
+        if place.node is None or place.node.children is None:
+            return
+        siblings = self._tree.children_of(place.node)
+        hidden = list(siblings) if name == OPAQUE else [deleted_name(name) or ""]
+        self._parents.clear()
+        for each in hidden:
+            victim = siblings.get(each)
+            if victim is not None and not self._keep_mine(victim):
+                del siblings[each]
+
+    def _keep_mine(self, node: Node) -> bool:
+        """Drop what lower layers left below a node; whether anything of this layer is left."""
+        if node.children is not None:
+            for name, child in list(node.children.items()):
+                if not self._keep_mine(child):
+                    del node.children[name]
+            return bool(node.children) or id(node) in self._mine
+        return id(node) in self._mine
