@@ -1,7 +1,7 @@
 """What the process finds around it, read once and handed on as a value: the only I/O of the command line.
 
-Credentials are looked for where docker, podman and kaniko look: ``DOCKER_CONFIG``, ``~/.docker``, ``REGISTRY_AUTH_FILE`` and the
-``containers/auth.json`` files. ``DOCKER_AUTH_CONFIG`` holds JSON of its own, which wins over the file host by host.
+Credentials are looked for where docker, podman and kaniko look: ``DOCKER_CONFIG``, ``~/.docker``, ``REGISTRY_AUTH_FILE``
+and the ``containers/auth.json`` files. ``DOCKER_AUTH_CONFIG`` holds JSON of its own, which wins over the file host by host.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gazami.cli.container import container_runtime
-from gazami.errors import HostError
+from gazami.errors import HostError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,14 @@ def look_around(environ: Mapping[str, str]) -> Surroundings:
         in_container=container_runtime(environ) is not None,
         warnings=warnings,
     )
+
+
+def require_secret_files(secrets: tuple[tuple[str, str, str], ...]) -> None:
+    """Raises :class:`UsageError` for a secret whose file cannot be read, before any work is done for it."""
+    for name, kind, place in secrets:
+        if kind == "file" and not (Path(place).is_file() and os.access(place, os.R_OK)):
+            hint = f"write --secret id={name},src=PATH, or --secret id={name},env=NAME"
+            raise UsageError(f"--secret: cannot read the file {place!r} of the secret {name!r}", hint=hint)
 
 
 def _cwd() -> str:

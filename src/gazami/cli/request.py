@@ -249,7 +249,7 @@ def _host(word: str) -> tuple[str, str]:
     """``name:address`` (or ``name=address``) → ``(address, name)``, the order of /etc/hosts."""
     import ipaddress
 
-    name, address = word.split("=", 1) if "=" in word else (word.split(":", 1) + [""])[:2]
+    name, _, address = word.partition("=" if "=" in word else ":")
     address = address.removeprefix("[").removesuffix("]")
     try:
         ipaddress.ip_address(address)

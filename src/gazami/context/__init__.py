@@ -1,0 +1,1 @@
+"""Bring the build context's files here, and know which of them count."""

@@ -17,7 +17,7 @@ from gazami.registry.options import Direction, RegistryOptions
 Scheme = Literal["https", "http"]
 
 _HUB_API = "registry-1.docker.io"
-_LOCAL_NAME = re.compile(r"(?:\A|\.)local(?:host)?\Z", re.IGNORECASE)
+_LOCAL_NAME = re.compile(r"(?:\A|\.)localhost\Z|\.local\Z", re.IGNORECASE)
 _NEAR = tuple(
     ipaddress.ip_network(each)
     for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "::1/128")

@@ -168,7 +168,7 @@ class LayerApplier:
     def __init__(self, tree: Tree, content: Callable[[str], Content | None]) -> None:
         self._tree, self._content = tree, content
         self._mine: set[int] = set()
-        self._parents: dict[str, tuple[str, Node]] = {}
+        self._parents: dict[str, Node] = {}
 
     def add(self, entry: Entry, content: Content | None = None) -> None:
         """Apply one member. Raises :class:`ArchiveError` for a hard link to nothing or an impossible path."""
@@ -180,7 +180,7 @@ class LayerApplier:
         if name.startswith(".wh."):
             self._whiteout(parent, name)
             return
-        real, holder = self._parent(parent)
+        holder = self._parent(parent)
         siblings = self._tree.children_of(holder)
         old = siblings.get(name)
         if entry.kind is Kind.DIRECTORY and old is not None and old.kind is Kind.DIRECTORY:
@@ -188,7 +188,6 @@ class LayerApplier:
             return
         if old is not None and old.kind in (Kind.DIRECTORY, Kind.SYMLINK):
             self._parents.clear()
-        path = f"{real}/{name}" if real else name
         if entry.kind is Kind.HARDLINK:
             target = self._tree.resolve(entry.link, follow=False).node
             if target is None or target.kind is Kind.DIRECTORY:
@@ -198,7 +197,7 @@ class LayerApplier:
             node = target
         else:
             if content is None and entry.kind is Kind.FILE:
-                content = self._content(path)
+                content = self._content(entry.path)
             node = node_of(entry, content)
         self._mine.add(id(node))
         siblings[name] = node
@@ -209,7 +208,7 @@ class LayerApplier:
         )  # fmt: skip
         self._mine.add(id(node))
 
-    def _parent(self, path: str) -> tuple[str, Node]:
+    def _parent(self, path: str) -> Node:
         known = self._parents.get(path)
         if known is not None:
             return known
@@ -219,8 +218,8 @@ class LayerApplier:
             node = self._make_parents(place.path)
         if node.children is None:
             raise ArchiveError(f"archive member below {path!r}, which is not a directory")
-        self._parents[path] = place.path, node
-        return place.path, node
+        self._parents[path] = node
+        return node
 
     def _make_parents(self, path: str) -> Node:
         node = self._tree.root

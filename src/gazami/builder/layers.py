@@ -1,0 +1,262 @@
+"""The bytes of layers during a build: fetched once, and on that one pass indexed, unpacked and kept as they are wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gazami.builder.workspace import Workspace
+from gazami.cancel import Cancel
+from gazami.errors import ArchiveError, GazamiError, IntegrityError
+from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
+from gazami.image.digest import Digest, hasher_for, hex_of
+from gazami.image.model import Layer, LocalFile
+from gazami.layer.compression import decompressed
+from gazami.layer.entry import BytesContent, Content, FileContent, Kind, LayerContent
+from gazami.layer.tar_reader import TarReader
+from gazami.registry.client import RegistryClient
+from gazami.rootfs.owners import MAX_ACCOUNTS
+from gazami.rootfs.tree import LayerApplier, Tree
+from gazami.sandbox.client import Sandbox
+
+_CHUNK = 1 << 20
+_KEPT = frozenset({"etc/passwd", "etc/group"})
+
+
+@dataclass(slots=True)
+class LayerFiles:
+    """``kept`` are blobs of remote layers that were stored on the way; ``directories`` unpacked layers by diff id."""
+
+    workspace: Workspace
+    registry: RegistryClient
+    emit: Emit
+    cancel: Cancel
+    layers: dict[Digest, Layer] = field(default_factory=dict)
+    directories: dict[Digest, str] = field(default_factory=dict)
+    keep_blobs: bool = False
+
+    def register(self, layer: Layer) -> Layer:
+        self.layers.setdefault(layer.diff_id, layer)
+        return layer
+
+    # -- blobs ----------------------------------------------------------------------------------------------------
+
+    def blob_chunks(self, layer: Layer) -> Iterator[bytes]:
+        """The compressed bytes, verified, from the nearest place that has them."""
+        if isinstance(layer.origin, LocalFile):
+            yield from _verified_file(Path(layer.origin.path), layer)
+            return
+        digest = layer.descriptor.digest
+        if self.workspace.blobs.has(digest):
+            yield from _verified_file(self.workspace.blobs.path(digest), layer)
+            return
+        chunks = self.registry.open_blob(layer.origin.reference, layer.descriptor)
+        if not self.keep_blobs:
+            yield from chunks
+            return
+        with self.workspace.blobs.create() as (file, path):
+            for chunk in chunks:
+                file.write(chunk)
+                yield chunk
+            self.workspace.blobs.commit(path, digest)
+
+    def local_blob(self, layer: Layer) -> Path:
+        """The blob as a local file, fetched if need be."""
+        if isinstance(layer.origin, LocalFile):
+            return Path(layer.origin.path)
+        path = self.workspace.blobs.path(layer.descriptor.digest)
+        if not path.exists():
+            with self.workspace.blobs.create() as (file, part):
+                for chunk in self.registry.open_blob(layer.origin.reference, layer.descriptor):
+                    file.write(chunk)
+                self.workspace.blobs.commit(part, layer.descriptor.digest)
+        return path
+
+    def tar_chunks(self, layer: Layer) -> Iterator[bytes]:
+        """The layer's tar. Raises :class:`IntegrityError` when it does not have the diff id that the config promises."""
+        digest = hasher_for(layer.diff_id)
+        for chunk in decompressed(self.blob_chunks(layer)):
+            self.cancel.check()
+            digest.update(chunk)
+            yield chunk
+        if digest.hexdigest() != hex_of(layer.diff_id):
+            raise IntegrityError(f"layer {layer.descriptor.digest} does not unpack to its diff id {layer.diff_id}")
+
+    # -- one pass -------------------------------------------------------------------------------------------------
+
+    def ingest(self, layer: Layer, tree: Tree | None, unpacker: Unpacker | None) -> None:
+        """Read a layer once: into the index, into a directory, or both."""
+        self.register(layer)
+        short = hex_of(layer.descriptor.digest)[:12]
+        what = f"unpacking layer {short}" if unpacker else f"reading the index of layer {short}"
+        with phase(self.emit, f"ingest-{layer.diff_id}", what) as progress:
+            chunks = observed(self.tar_chunks(layer), progress)
+            try:
+                if unpacker is not None:
+                    with unpacker.feeding() as write:
+                        _consume(layer, teed(chunks, write), tree)
+                else:
+                    _consume(layer, chunks, tree)
+            except ArchiveError as error:
+                error.message = f"layer {layer.descriptor.digest}: {error.message}"
+                raise
+
+    # -- contents -------------------------------------------------------------------------------------------------
+
+    def locate(self, contents: Iterable[tuple[Content | None, int]], *, readable: bool) -> dict[LayerContent, FileContent]:
+        """Where the bytes of layer contents lie on this machine; what lies nowhere is fetched into the spool.
+
+        ``contents`` are with their sizes. ``readable``: this process may read the unpacked files itself.
+        """
+        found: dict[LayerContent, FileContent] = {}
+        wanted: dict[Digest, dict[str, LayerContent]] = {}
+        for content, size in contents:
+            if not isinstance(content, LayerContent) or content in found:
+                continue
+            directory = self.directories.get(Digest(content.diff_id)) if readable else None
+            if directory is not None and _is_file(f"{directory}/{content.path}", size):
+                found[content] = FileContent(f"{directory}/{content.path}")
+            else:
+                wanted.setdefault(Digest(content.diff_id), {})[content.path] = content
+        for diff_id, paths in wanted.items():
+            self._spool(self.layers[diff_id], paths, found)
+        return found
+
+    def _spool(self, layer: Layer, paths: dict[str, LayerContent], found: dict[LayerContent, FileContent]) -> None:
+        reader = TarReader(self.tar_chunks(layer))
+        spool = self.workspace.spool()
+        for entry in reader:
+            content = paths.get(entry.path)
+            if content is not None and entry.kind is Kind.FILE:
+                found[content] = spool.add(reader.content())
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacker:
+    """How to unpack one layer: the sandbox whose namespace owns the files, and the arguments of its ``unpack``."""
+
+    sandbox: Sandbox
+    arguments: dict[str, Any]
+
+    @contextlib.contextmanager
+    def feeding(self) -> Iterator[Callable[[bytes], None]]:
+        """Yields a function that takes the tar's chunks; returns when everything is on disk."""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        failure: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                self.sandbox.call("gazami.rootfs.unpack:unpack", self.arguments, input_fd=reader)
+            except BaseException as cause:
+                failure.append(cause)
+            finally:
+                os.close(reader)
+
+        thread = threading.Thread(target=work, name="unpack", daemon=True)
+        thread.start()
+
+        def write(chunk: bytes) -> None:
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(writer, view) :]
+
+        try:
+            yield write
+        except BrokenPipeError:
+            pass  # the other side failed first and says why
+        finally:
+            os.close(writer)
+            thread.join()
+        if failure:
+            raise failure[0]
+
+
+def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None) -> None:
+    if tree is None:
+        for _ in chunks:
+            pass
+        return
+    index_layer(layer.diff_id, chunks, tree)
+
+
+def index_layer(diff_id: Digest, chunks: Iterator[bytes], tree: Tree) -> None:
+    """Apply a tar stream to an index. Account files keep their bytes, so that owners can be looked up without a fetch."""
+    applier = LayerApplier(tree, lambda path: LayerContent(diff_id, path))
+    reader = TarReader(chunks)
+    for entry in reader:
+        if entry.path in _KEPT and entry.kind is Kind.FILE and entry.size <= MAX_ACCOUNTS:
+            applier.add(entry, BytesContent(b"".join(reader.content())))
+        else:
+            applier.add(entry)
+
+
+def teed(chunks: Iterator[bytes], write: Callable[[bytes], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        write(chunk)
+        yield chunk
+
+
+def observed(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
+    done = 0
+    for chunk in chunks:
+        done += len(chunk)
+        progress(done)
+        yield chunk
+
+
+@contextlib.contextmanager
+def phase(emit: Emit, key: str, what: str) -> Iterator[Callable[[int], None]]:
+    """Events around a long piece of work; the yielded function reports bytes, at most five times a second."""
+    started = last = time.monotonic()
+    emit(PhaseStarted(key, what, None, "bytes"))
+
+    def progress(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 0.2:
+            last = now
+            emit(PhaseProgress(key, done))
+
+    yield progress
+    emit(PhaseFinished(key, time.monotonic() - started))
+
+
+def _verified_file(path: Path, layer: Layer) -> Iterator[bytes]:
+    digest = hashlib.new(layer.descriptor.digest.split(":", 1)[0])
+    size = 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+            yield chunk
+    if size != layer.descriptor.size or digest.hexdigest() != hex_of(layer.descriptor.digest):
+        raise IntegrityError(f"the stored blob {layer.descriptor.digest} was changed while the build ran")
+
+
+def _is_file(path: str, size: int) -> bool:
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return False
+    return (info.st_mode & 0o170000) == 0o100000 and info.st_size == size
+
+
+def open_layer(files: LayerFiles, layer: Layer) -> Callable[[], BinaryIO]:
+    """A function that opens a layer's local blob, for an upload that may have to start over."""
+
+    def open_blob() -> BinaryIO:
+        return files.local_blob(layer).open("rb")
+
+    return open_blob
+
+
+def annotate(error: GazamiError, what: str) -> GazamiError:
+    error.message = f"{what}: {error.message}"
+    return error

@@ -1,0 +1,21 @@
+"""A context that is a folder already: a path or ``dir://``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gazami.errors import ContextError
+
+
+def local_folder(text: str, sub_path: str = "") -> Path:
+    """The folder of a local context. Raises :class:`ContextError` when it is not one."""
+    folder = Path(text)
+    if not folder.exists():
+        raise ContextError(f"the build context {text} does not exist", hint="give it with --context, or as an argument")
+    if not folder.is_dir():
+        raise ContextError(f"the build context {text} is not a directory")
+    if sub_path:
+        folder = folder / sub_path
+        if not folder.is_dir():
+            raise ContextError(f"the context has no directory {sub_path!r}", hint="--context-sub-path names one in it")
+    return folder

@@ -1,0 +1,215 @@
+"""Authorization at one registry: Basic, and the token protocol (distribution spec: token, OAuth2).
+
+Nothing is sent before the registry has asked. Its challenge is then remembered, so that later requests carry a header
+from the start. Tokens are kept by realm, service, scopes and credential until shortly before they expire. A password
+goes to the registry itself and to the realm that it names, never to a plain-HTTP realm of a TLS registry.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from gazami.errors import AuthenticationError, RegistryError
+from gazami.registry.credentials import Credential, Keychain, Lookup
+from gazami.registry.refusal import Refusal, error_of
+from gazami.registry.routing import Trust
+from gazami.registry.transport import Request, Response, Transport
+from gazami.registry.wire import Challenge, merge_scopes, parse_error, redact, with_query
+
+CLIENT_ID = "gazami"
+DEFAULT_LIFETIME = 60.0
+"""Seconds that a token lives when the server does not say (token spec, expires_in)."""
+
+_MAX_TOKEN = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    header: str
+    expires: float
+
+
+class Authorizer:
+    """The Authorization header for each request to one registry; safe to use from several threads."""
+
+    def __init__(
+        self,
+        registry: str,
+        keychain: Keychain,
+        transport: Transport,
+        trust: Trust,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._keychain = keychain
+        self._transport = transport
+        self._trust = trust
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._challenge: Challenge | None = None
+        self._lookups: dict[str, Lookup] = {}
+        self._tokens: dict[tuple[str, str, tuple[str, ...], Credential | None], _Token] = {}
+        self._upgrades: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def lookup(self, repository: str) -> Lookup:
+        """Raises :class:`HostError` when a credential program fails."""
+        with self._lock:
+            if repository not in self._lookups:
+                self._lookups[repository] = self._keychain.lookup(self._registry, repository)
+            return self._lookups[repository]
+
+    def header(self, repository: str, scopes: tuple[str, ...], *, secure: bool) -> str | None:
+        """The header as far as the registry's wishes are known. Raises :class:`AuthenticationError`."""
+        with self._lock:
+            if self._challenge is None:
+                return None
+            return self._header(self._challenge, repository, self._wanted(scopes), secure=secure)
+
+    def renew(
+        self,
+        challenges: tuple[Challenge, ...],
+        repository: str,
+        scopes: tuple[str, ...],
+        *,
+        refused: str | None,
+        again: bool,
+        secure: bool,
+    ) -> str | None:
+        """The header to try after a 401, or None when there is no other one.
+
+        ``refused`` is the header that the 401 was for; ``again`` that it came from this method for the same request.
+        Raises :class:`AuthenticationError` when the token server refuses, :class:`TransportError` when it is away.
+        """
+        with self._lock:
+            challenge = _choose(challenges)
+            if challenge is None:
+                return None
+            self._challenge = challenge
+            wanted = self._wanted(scopes)
+            merged = merge_scopes(wanted, tuple(challenge.get("scope").split()))
+            if again and merged == wanted:
+                return None
+            self._upgrades[scopes] = merged
+            for key in [key for key, token in self._tokens.items() if token.header == refused]:
+                del self._tokens[key]
+            header = self._header(challenge, repository, merged, secure=secure)
+            return header if header != refused else None
+
+    def _wanted(self, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        return self._upgrades.get(scopes) or merge_scopes(scopes, ())
+
+    def _header(self, challenge: Challenge, repository: str, scopes: tuple[str, ...], *, secure: bool) -> str | None:
+        credential = self.lookup(repository).credential
+        if credential and credential.registry_token:
+            return f"Bearer {credential.registry_token}"
+        if challenge.scheme == "basic":
+            return _basic(credential) if credential else None
+        realm, service = challenge.get("realm"), challenge.get("service")
+        key = (realm, service, scopes, credential)
+        token = self._tokens.get(key)
+        if token is None or token.expires <= self._clock():
+            self._check_realm(realm, credential, secure=secure)
+            token = self._tokens[key] = self._fetch(realm, service, scopes, repository)
+        return token.header
+
+    def _check_realm(self, realm: str, credential: Credential | None, *, secure: bool) -> None:
+        scheme = urlsplit(realm).scheme
+        if scheme not in ("http", "https") or (scheme == "http" and secure and credential):
+            raise AuthenticationError(
+                f"{self._registry} names {redact(realm)!r} as its token server, to which no password is sent",
+                url=redact(realm),
+                hint="the token server of a TLS registry has to speak TLS too",
+            )
+
+    def _fetch(self, realm: str, service: str, scopes: tuple[str, ...], repository: str) -> _Token:
+        lookup = self.lookup(repository)
+        credential = lookup.credential
+        if credential and credential.identity_token:
+            request = _oauth2_request(realm, service, scopes, credential.identity_token)
+        else:
+            request = _token_request(realm, service, scopes, credential)
+        with self._transport.persist(lambda: self._exchange(request)) as response:
+            if response.status == 200:
+                return self._read(response)
+            raise error_of(
+                Refusal(
+                    f"get a token for {self._registry}",
+                    redact(realm),
+                    response.status,
+                    parse_error(response.read_some()),
+                    self._registry,
+                    scopes,
+                    lookup.asked,
+                    authenticated=credential is not None,
+                )
+            )
+
+    def _exchange(self, request: Request) -> Response:
+        """One attempt, following redirects; credentials stay with the host that they were meant for."""
+        for _ in range(5):
+            response = self._transport.exchange(request, self._trust)
+            target = response.header("Location")
+            if request.method != "GET" or response.status not in (301, 302, 303, 307, 308) or not target:
+                break
+            response.close()
+            request = Request("GET", *_redirected(request, target))
+        return response
+
+    def _read(self, response: Response) -> _Token:
+        try:
+            document = json.loads(response.read(_MAX_TOKEN))
+            text = str(document.get("token") or document.get("access_token") or "")
+            lifetime = float(document.get("expires_in") or DEFAULT_LIFETIME)
+        except (ValueError, TypeError, AttributeError):
+            text, lifetime = "", DEFAULT_LIFETIME
+        if not text or "\n" in text or "\r" in text:
+            raise RegistryError(f"{redact(response.url)}: the answer holds no token", url=redact(response.url))
+        return _Token(f"Bearer {text}", self._clock() + lifetime - min(10.0, lifetime / 10))
+
+
+def _choose(challenges: tuple[Challenge, ...]) -> Challenge | None:
+    """Bearer before Basic. A bare 401 is met with Basic, as old proxies in front of a registry expect."""
+    for challenge in challenges:
+        if challenge.scheme == "bearer" and challenge.get("realm"):
+            return challenge
+    return next((each for each in challenges if each.scheme == "basic"), None if challenges else Challenge("basic"))
+
+
+def _basic(credential: Credential) -> str | None:
+    if not credential.username and not credential.password:
+        return None
+    return "Basic " + base64.b64encode(f"{credential.username}:{credential.password}".encode()).decode()
+
+
+def _token_request(realm: str, service: str, scopes: tuple[str, ...], credential: Credential | None) -> Request:
+    url = with_query(realm, "service", service) if service else realm
+    for scope in scopes:
+        url = with_query(url, "scope", scope)
+    header = _basic(credential) if credential else None
+    return Request("GET", url, (("Authorization", header),) if header else ())
+
+
+def _oauth2_request(realm: str, service: str, scopes: tuple[str, ...], identity_token: str) -> Request:
+    form = {
+        "grant_type": "refresh_token",
+        "service": service,
+        "client_id": CLIENT_ID,
+        "scope": " ".join(scopes),
+        "refresh_token": identity_token,
+    }
+    headers = (("Content-Type", "application/x-www-form-urlencoded"),)
+    return Request("POST", realm, headers, urlencode(form).encode())
+
+
+def _redirected(request: Request, target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    url = urljoin(request.url, target)
+    old, new = urlsplit(request.url), urlsplit(url)
+    same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
+    return url, request.headers if same else ()

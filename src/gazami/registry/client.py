@@ -1,0 +1,294 @@
+"""The registry client: what a build asks of registries, by reference.
+
+Resolving reads manifests and configs only; blobs are streamed. One client serves a whole build and all its threads:
+connections, tokens and manifests are kept, and nothing is asked twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import TracebackType
+from typing import BinaryIO
+from urllib.parse import urljoin
+
+from gazami.cancel import Cancel
+from gazami.errors import IntegrityError, RegistryError
+from gazami.events import Emit
+from gazami.image.config import parse_config
+from gazami.image.digest import Digest, digest_of, parse_digest
+from gazami.image.manifest import ACCEPT, INDEX_TYPES, MANIFEST_TYPES, MAX_MANIFEST, Descriptor, Index, Manifest
+from gazami.image.manifest import parse_manifest as read_manifest
+from gazami.image.platform import Platform
+from gazami.image.reference import Reference
+from gazami.registry.auth import Authorizer
+from gazami.registry.credentials import Keychain
+from gazami.registry.flights import Flights
+from gazami.registry.options import Direction, RegistryOptions
+from gazami.registry.progress import Progress
+from gazami.registry.pull import download
+from gazami.registry.push import Bytes, Push, from_file, from_start
+from gazami.registry.resolved import Resolved, check_is_image, check_layers, choose, verify_manifest
+from gazami.registry.routing import route, trust
+from gazami.registry.session import Call, Session
+from gazami.registry.transport import Transport
+from gazami.registry.upload import How
+from gazami.registry.wire import next_link, parse_length
+
+MAX_CONFIG = 8 * 1024 * 1024
+"""Bytes; a larger image config is refused."""
+
+_NESTING = 4
+_PAGE = 1000
+
+
+class RegistryClient:
+    """A context manager; closing it closes the connections."""
+
+    def __init__(self, options: RegistryOptions, keychain: Keychain, emit: Emit, cancel: Cancel) -> None:
+        self._options = options
+        self._keychain = keychain
+        self._emit = emit
+        self._cancel = cancel
+        self._transport = Transport(options, emit, cancel)
+        self._sessions: Flights[tuple[str, Direction], Session] = Flights()
+        self._manifests: Flights[Reference, Manifest | Index] = Flights()
+        self._resolved: Flights[tuple[Reference, Platform], Resolved] = Flights()
+
+    def get_manifest(self, reference: Reference) -> Manifest | Index:
+        """The manifest or index, asked for once in the client's life.
+
+        Raises :class:`NotFoundError`, :class:`IntegrityError` (a digest is wrong), :class:`AuthenticationError`,
+        :class:`TransportError`, or :class:`RegistryError` when it is malformed or larger than ``MAX_MANIFEST``.
+        """
+        return self._manifests.get(reference, lambda: self._get_manifest(reference))
+
+    def head_manifest(self, reference: Reference) -> Descriptor | None:
+        """Type, digest and size of what the reference names at this moment, or None when there is nothing."""
+        call = self._manifest_call("HEAD", reference)
+        session = self._session(reference, "pull")
+        with session.send(call) as response:
+            if response.status == 404:
+                return None
+            if response.status != 200:
+                raise session.refusal(response, f"look for {reference}", call)
+            digest, size = response.header("Docker-Content-Digest"), parse_length(response.header("Content-Length"))
+            media_type = (response.header("Content-Type") or "").partition(";")[0].strip()
+        if digest and size is not None and media_type in MANIFEST_TYPES + INDEX_TYPES:
+            return Descriptor(media_type, parse_digest(digest), size)
+        manifest = self._get_manifest(reference)
+        return Descriptor(manifest.media_type, manifest.digest, len(manifest.raw))
+
+    def resolve(self, reference: Reference, platform: Platform) -> Resolved:
+        """The image for ``platform``, with its config; errors as for :meth:`get_manifest`.
+
+        Raises :class:`NotFoundError` listing the platforms when there is none for it, and :class:`RegistryError` when
+        the reference names an artifact that is not an image.
+        """
+        return self._resolved.get((reference, platform), lambda: self._resolve(reference, platform))
+
+    def open_blob(self, reference: Reference, descriptor: Descriptor) -> Iterator[bytes]:
+        """The blob in chunks of at most 1 MiB, resumed after cuts; errors as ``pull.download`` says.
+
+        The last chunk is followed by the check of the digest: the bytes are good once the iteration has ended.
+        """
+        session = self._session(reference, "pull")
+        with Progress(self._emit, "pull", reference, descriptor) as progress:
+            yield from download(session, reference.repository, descriptor, progress.reached)
+            progress.finish("moved")
+
+    def read_blob(self, reference: Reference, descriptor: Descriptor, limit: int = MAX_CONFIG) -> bytes:
+        """The whole blob. Raises :class:`RegistryError` when it is to be larger than ``limit`` bytes."""
+        if descriptor.size > limit:
+            raise RegistryError(
+                f"blob {descriptor.digest} of {reference.context} has {descriptor.size} bytes, over the limit of {limit}"
+            )
+        session = self._session(reference, "pull")
+        return b"".join(download(session, reference.repository, descriptor, lambda _: None))
+
+    def head_blob(self, reference: Reference, digest: Digest, direction: Direction = "pull") -> bool:
+        """Whether the repository has the blob."""
+        call = _call("HEAD", f"blobs/{digest}", reference, direction)
+        session = self._session(reference, direction)
+        with session.send(call) as response:
+            if response.status in (200, 404):
+                return response.status == 200
+            raise session.refusal(response, f"look for blob {digest} in {reference.context}", call)
+
+    def list_tags(self, reference: Reference) -> tuple[str, ...]:
+        """All tags of the repository, page by page; none when the registry does not know the repository."""
+        session = self._session(reference, "pull")
+        target: str | None = f"/v2/{reference.repository}/tags/list?n={_PAGE}"
+        found: dict[str, None] = {}
+        while target is not None:
+            call = replace(_call("GET", "", reference, "pull"), target=target)
+            with session.send(call) as response:
+                if response.status == 404:
+                    break
+                if response.status != 200:
+                    raise session.refusal(response, f"list the tags of {reference.context}", call)
+                page = _tags(response.read(MAX_MANIFEST))
+                link = next_link(response.header("Link"))
+                target = urljoin(response.url, link) if link and not found.keys() >= set(page) else None
+            found.update(dict.fromkeys(page))
+        return tuple(found)
+
+    def push_blob(
+        self,
+        reference: Reference,
+        descriptor: Descriptor,
+        open_file: Callable[[], BinaryIO],
+        mount_from: tuple[Reference, ...] = (),
+        *,
+        stop: Cancel | None = None,
+    ) -> How:
+        """Make the repository have the blob: found there, mounted from another of its registry, or uploaded.
+
+        ``open_file`` is called for each attempt. ``stop`` ends this push alone. Raises :class:`AuthenticationError`,
+        :class:`TransportError`, :class:`RegistryError`, :class:`HostError` when the file cannot be read.
+        """
+        return self._push(reference, descriptor, from_file(open_file), mount_from, stop)
+
+    def copy_blob(
+        self, source: Reference, destination: Reference, descriptor: Descriptor, *, stop: Cancel | None = None
+    ) -> How:
+        """As :meth:`push_blob` for a blob of another repository, which is streamed through without being stored."""
+        blob = from_start(lambda: self.open_blob(source, descriptor))
+        return self._push(destination, descriptor, blob, (source,), stop)
+
+    def push_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
+        """Store a manifest or index under the reference's tag, or under its digest when it has no tag.
+
+        Everything that it refers to has to be in the repository. Raises :class:`IntegrityError` when the registry
+        says that it stored something else.
+        """
+        digest = digest_of(raw)
+        target = f"/v2/{reference.repository}/manifests/{reference.tag or digest}"
+        headers = (("Content-Type", media_type),)
+        call = replace(_call("PUT", "", reference, "push"), target=target, headers=headers, body=raw)
+        session = self._session(reference, "push")
+        with session.send(call) as response:
+            if response.status not in (200, 201, 202, 204):
+                raise session.refusal(response, f"push the manifest of {reference}", call)
+            stored = response.header("Docker-Content-Digest")
+        self._manifests.forget(reference)
+        if stored and stored.startswith("sha256:") and stored != digest:
+            raise IntegrityError(f"{reference} was pushed with the digest {digest}, the registry stored {stored}")
+        return digest
+
+    def check_push(self, reference: Reference) -> None:
+        """Open an upload and cancel it. Raises :class:`AuthenticationError` when the registry does not allow a push."""
+        session = self._session(reference, "push")
+        call = _call("POST", "blobs/uploads/", reference, "push")
+        with session.send(call) as response:
+            if response.status not in (200, 201, 202):
+                raise session.refusal(response, f"push to {reference.context}", call)
+            location = session.location(response)
+        if location:
+            with session.attempt(replace(call, method="DELETE", target=location)):
+                pass
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def __enter__(self) -> RegistryClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _session(self, reference: Reference, direction: Direction) -> Session:
+        return self._sessions.get(
+            (reference.registry, direction), lambda: self._open_session(reference.registry, direction)
+        )
+
+    def _open_session(self, registry: str, direction: Direction) -> Session:
+        trusted = trust(registry, self._options, direction)
+        return Session(
+            registry,
+            route(registry, self._options, direction),
+            trusted,
+            self._transport,
+            Authorizer(registry, self._keychain, self._transport, trusted),
+            self._options.retry.attempts,
+        )
+
+    def _manifest_call(self, method: str, reference: Reference) -> Call:
+        call = _call(method, f"manifests/{reference.identifier}", reference, "pull")
+        return replace(call, headers=(("Accept", ACCEPT),))
+
+    def _get_manifest(self, reference: Reference) -> Manifest | Index:
+        session = self._session(reference, "pull")
+        call = self._manifest_call("GET", reference)
+        with session.send(call) as response:
+            if response.status != 200:
+                raise session.refusal(response, f"pull {reference}", call)
+            raw = response.read(MAX_MANIFEST)
+            announced, media_type = response.header("Docker-Content-Digest"), response.header("Content-Type")
+        verify_manifest(reference, raw, announced)
+        return read_manifest(raw, media_type)
+
+    def _resolve(self, reference: Reference, platform: Platform) -> Resolved:
+        found = self.get_manifest(reference)
+        index_digest: Digest | None = None
+        for _ in range(_NESTING):
+            if isinstance(found, Manifest):
+                break
+            index_digest = index_digest or found.digest
+            entry = choose(reference, found, platform)
+            found = self.get_manifest(reference.with_digest(entry.digest))
+        if not isinstance(found, Manifest):
+            raise RegistryError(f"{reference} is an index of indexes, more than {_NESTING} deep")
+        check_is_image(reference, found)
+        raw = self.read_blob(reference, found.config)
+        config = parse_config(raw)
+        check_layers(reference, found, config)
+        return Resolved(reference, found, found.digest, index_digest, config, raw)
+
+    def _push(
+        self,
+        reference: Reference,
+        descriptor: Descriptor,
+        blob: Bytes,
+        mount_from: tuple[Reference, ...],
+        stop: Cancel | None,
+    ) -> How:
+        def check() -> None:
+            self._cancel.check()
+            if stop is not None:
+                stop.check()
+
+        mounts = dict.fromkeys(
+            each.repository
+            for each in mount_from
+            if each.registry == reference.registry and each.repository != reference.repository
+        )
+        with Progress(self._emit, "push", reference, descriptor) as progress:
+            push = Push(
+                self._session(reference, "push"),
+                reference.repository,
+                descriptor,
+                blob,
+                reached=progress.reached,
+                check=check,
+                commit_timeout=3 * self._options.read_timeout,
+            )
+            how = push.run(tuple(mounts), self._options.retry.attempts)
+            progress.finish(how)
+        return how
+
+
+def _call(method: str, path: str, reference: Reference, direction: Direction) -> Call:
+    actions = "pull" if direction == "pull" else "pull,push"
+    scopes = (f"repository:{reference.repository}:{actions}",)
+    return Call(method, f"/v2/{reference.repository}/{path}", reference.repository, scopes)
+
+
+def _tags(raw: bytes) -> tuple[str, ...]:
+    try:
+        return tuple(str(tag) for tag in json.loads(raw).get("tags") or ())
+    except (ValueError, AttributeError, TypeError):
+        raise RegistryError("the registry's list of tags is malformed") from None

@@ -1,0 +1,57 @@
+"""The protocol of docker credential helpers: ``docker-credential-<name> get``, a server on stdin, JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+
+from gazami.errors import HostError
+
+TIMEOUT = 60.0
+"""Seconds that a program may take; some of them ask a cloud's metadata service."""
+
+_NOT_FOUND = "credentials not found"
+
+
+class CredentialProgram:
+    """One program; each server is asked about once, also when several threads want to know."""
+
+    def __init__(self, name: str) -> None:
+        self.name = f"docker-credential-{name}"
+        self._lock = threading.Lock()
+        self._answers: dict[str, tuple[str, str] | None] = {}
+
+    def get(self, server: str) -> tuple[str, str] | None:
+        """``(user name, secret)``, or None when the program has nothing for ``server``.
+
+        Raises :class:`HostError` when it is not installed, fails, or answers with something else.
+        """
+        with self._lock:
+            if server not in self._answers:
+                self._answers[server] = self._ask(server)
+            return self._answers[server]
+
+    def _ask(self, server: str) -> tuple[str, str] | None:
+        try:
+            done = subprocess.run(
+                [self.name, "get"], input=server.encode(), capture_output=True, timeout=TIMEOUT, check=False
+            )
+        except FileNotFoundError:
+            raise HostError(
+                f"{self.name} is needed for {server} but is not installed",
+                hint="install it in a directory of PATH, or remove it from credHelpers and credsStore of the docker config",
+            ) from None
+        except (OSError, subprocess.TimeoutExpired) as cause:
+            raise HostError(f"{self.name} could not be run for {server}: {type(cause).__name__}") from None
+        if done.returncode:
+            said = (done.stdout.strip() or done.stderr.strip()).decode("utf-8", "replace")
+            if _NOT_FOUND in said.lower():
+                return None
+            raise HostError(f"{self.name} failed for {server} with status {done.returncode}: {said[:300]}")
+        try:
+            answer = json.loads(done.stdout)
+            username, secret = str(answer.get("Username") or ""), str(answer.get("Secret") or "")
+        except (ValueError, AttributeError):
+            raise HostError(f"{self.name} did not answer with JSON for {server}") from None
+        return (username, secret) if username or secret else None

@@ -1,0 +1,217 @@
+"""Doing what an ``upload.Upload`` decides: one request for each action, the blob's bytes streamed from its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, assert_never
+
+from gazami.errors import AuthenticationError, HostError, RegistryError
+from gazami.image.manifest import Descriptor
+from gazami.registry.session import Call, Session
+from gazami.registry.transport import Body, ConnectionFault, Response
+from gazami.registry.upload import (
+    LOST,
+    Action,
+    Answer,
+    Ask,
+    Commit,
+    Done,
+    GaveUp,
+    Head,
+    How,
+    Mount,
+    Send,
+    Start,
+    advance,
+    begin,
+)
+from gazami.registry.wire import parse_range_end, with_query
+
+Bytes = Callable[[int], Iterator[bytes]]
+"""A blob's bytes from an offset on."""
+
+_PIECE = 256 * 1024
+
+
+def from_file(open_file: Callable[[], BinaryIO]) -> Bytes:
+    """The bytes of a seekable file, opened anew for each attempt. Reading raises :class:`HostError`."""
+
+    def read(offset: int) -> Iterator[bytes]:
+        try:
+            with open_file() as file:
+                file.seek(offset)
+                while chunk := file.read(_PIECE):
+                    yield chunk
+        except OSError as cause:
+            raise HostError(f"a blob cannot be read while it is uploaded: {cause}") from cause
+
+    return read
+
+
+def from_start(open_bytes: Callable[[], Iterator[bytes]]) -> Bytes:
+    """The bytes of a source that can only be read from its start, such as another registry."""
+
+    def read(offset: int) -> Iterator[bytes]:
+        for chunk in open_bytes():
+            if offset < len(chunk):
+                yield chunk[offset:]
+            offset = max(0, offset - len(chunk))
+
+    return read
+
+
+class Push:
+    """One blob on its way to one repository.
+
+    ``reached`` is told the bytes sent so far; ``check`` may raise to stop. ``commit_timeout`` is in seconds: a storage
+    may copy a large blob before it answers.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        repository: str,
+        descriptor: Descriptor,
+        blob: Bytes,
+        *,
+        reached: Callable[[int], None],
+        check: Callable[[], None],
+        commit_timeout: float,
+    ) -> None:
+        self._session = session
+        self._repository = repository
+        self._descriptor = descriptor
+        self._blob = blob
+        self._reached = reached
+        self._check = check
+        self._commit_timeout = commit_timeout
+        self._problem: RegistryError | None = None
+        self._lost = 0
+
+    def run(self, mounts: tuple[str, ...], attempts: int) -> How:
+        """Raises the error of the last answer when the upload cannot be made to succeed."""
+        upload = begin(self._descriptor.size, mounts, attempts)
+        while True:
+            self._check()
+            match upload.action:
+                case Done(how):
+                    return how
+                case GaveUp():
+                    raise self._failure()
+                case _:
+                    if upload.pause:
+                        pause = self._session.transport.pause(min(upload.pause, attempts - 1), upload.retry_after)
+                        if pause is None:
+                            raise self._failure()
+                        self._rest(pause)
+                    upload = advance(upload, self._do(upload.action))
+
+    def _failure(self) -> RegistryError:
+        what = f"cannot push blob {self._descriptor.digest} to {self._repository}"
+        if isinstance(self._problem, ConnectionFault):
+            return self._problem.after(self._lost, what)
+        return self._problem or RegistryError(what)
+
+    def _rest(self, seconds: float) -> None:
+        while seconds > 0:
+            self._check()
+            self._session.transport.wait(min(seconds, 0.2))
+            seconds -= 0.2
+
+    def _do(self, action: Action) -> Answer:
+        call = self._call(action)
+        try:
+            with self._session.attempt(call) as response:
+                return self._answer(action, call, response)
+        except ConnectionFault as fault:
+            self._problem = fault
+            self._lost += 1
+            return Answer(LOST)
+        except AuthenticationError as error:
+            if not isinstance(action, Mount):
+                raise
+            self._problem = error
+            return Answer(error.status or 401)
+
+    def _answer(self, action: Action, call: Call, response: Response) -> Answer:
+        answer = Answer(
+            response.status,
+            self._session.location(response),
+            parse_range_end(response.header("Range")),
+            self._session.transport.retry_after(response),
+        )
+        if not answer.good:
+            self._problem = self._session.refusal(response, _describe(action, self._descriptor, self._repository), call)
+        elif isinstance(action, Start) and not answer.location:
+            self._problem = RegistryError(
+                f"{self._session.registry} opened an upload without saying where (no Location)"
+            )
+        return answer
+
+    def _call(self, action: Action) -> Call:
+        match action:
+            case Head():
+                return self._request("HEAD", f"/v2/{self._repository}/blobs/{self._descriptor.digest}")
+            case Mount(source):
+                url = with_query(f"/v2/{self._repository}/blobs/uploads/", "mount", self._descriptor.digest)
+                return self._request("POST", with_query(url, "from", source), more=(f"repository:{source}:pull",))
+            case Start():
+                return self._request("POST", f"/v2/{self._repository}/blobs/uploads/")
+            case Send(location, offset, length):
+                return self._send(location, offset, length)
+            case Commit(location):
+                url = with_query(location, "digest", self._descriptor.digest)
+                headers = (("Content-Type", "application/octet-stream"),)
+                return self._request("PUT", url, headers=headers, timeout=self._commit_timeout)
+            case Ask(location):
+                return self._request("GET", location)
+            case Done() | GaveUp():
+                raise AssertionError("an upload that is over asks for nothing")
+            case _:
+                assert_never(action)
+
+    def _send(self, location: str, offset: int, length: int) -> Call:
+        """The whole blob goes without a Content-Range, as every registry takes it; a part of it needs one."""
+        headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/octet-stream"),)
+        if length != self._descriptor.size:
+            headers = (*headers, ("Content-Range", f"{offset}-{offset + length - 1}"))
+        body = Body(length, lambda: self._pieces(offset, length))
+        return self._request("PATCH", location, headers=headers, body=body)
+
+    def _pieces(self, offset: int, length: int) -> Iterator[bytes]:
+        end = offset + length
+        for chunk in self._blob(offset):
+            self._check()
+            piece = chunk[: end - offset]
+            yield piece
+            offset += len(piece)
+            self._reached(offset)
+            if offset == end and end != self._descriptor.size:
+                return
+        if offset != end:
+            raise HostError(
+                f"blob {self._descriptor.digest} has {offset} bytes where its descriptor says {self._descriptor.size}"
+            )
+
+    def _request(
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        body: Body | None = None,
+        more: tuple[str, ...] = (),
+        timeout: float | None = None,
+    ) -> Call:
+        scopes = (f"repository:{self._repository}:pull,push", *more)
+        return Call(method, target, self._repository, scopes, headers, body, timeout)
+
+
+def _describe(action: Action, descriptor: Descriptor, repository: str) -> str:
+    match action:
+        case Head():
+            return f"look for blob {descriptor.digest} in {repository}"
+        case Mount(source):
+            return f"mount blob {descriptor.digest} from {source} into {repository}"
+        case _:
+            return f"push blob {descriptor.digest} to {repository}"

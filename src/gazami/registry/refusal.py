@@ -1,0 +1,65 @@
+"""From a registry's refusal to an error that says what happened and what to do next. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gazami.errors import AuthenticationError, NotFoundError, RegistryError, TransportError
+from gazami.registry.retry import RETRYABLE
+from gazami.registry.wire import Complaint
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is known of an answer that is not the wanted one. ``what`` completes "cannot …"; ``url`` is redacted."""
+
+    what: str
+    url: str
+    status: int
+    complaints: tuple[Complaint, ...] = ()
+    registry: str = ""
+    scopes: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    authenticated: bool = False
+    attempts: int = 1
+
+
+def error_of(refusal: Refusal) -> RegistryError:
+    said = "; ".join(str(each) for each in refusal.complaints if str(each))
+    message = f"cannot {refusal.what}: status {refusal.status}" + (f", {said}" if said else "")
+    if refusal.status in (401, 403):
+        return _authentication_error(refusal, message)
+    if refusal.status == 404:
+        spelling = "check the spelling of the name and the tag"
+        private = "" if refusal.authenticated else "; a private repository looks missing to those who are not logged in"
+        return NotFoundError(message, url=refusal.url, status=404, hint=spelling + private)
+    if refusal.status == 429:
+        limit = "the registry limits requests: log in for a higher limit, or wait"
+        return TransportError(_tried(message, refusal), url=refusal.url, status=429, hint=limit)
+    if refusal.status in RETRYABLE:
+        return TransportError(_tried(message, refusal), url=refusal.url, status=refusal.status)
+    hint: str | None = None
+    if refusal.status == 400 and "HTTPS server" in said:
+        hint = "the registry speaks TLS: leave out --insecure for it"
+    elif refusal.status == 405:
+        hint = "the registry does not allow this; it may be a read-only mirror"
+    return RegistryError(message, url=refusal.url, status=refusal.status, hint=hint)
+
+
+def _authentication_error(refusal: Refusal, message: str) -> AuthenticationError:
+    message += f" from {refusal.url}"
+    if refusal.scopes:
+        message += f"; asked for {' '.join(refusal.scopes)}"
+    if refusal.asked:
+        message += "; credentials: " + "; ".join(refusal.asked)
+    else:
+        message += "; no credentials: there is no docker config"
+    if refusal.authenticated:
+        hint = f"the credentials for {refusal.registry} do not allow this: check user, password and permissions"
+    else:
+        hint = f"give credentials for {refusal.registry} in a docker config.json (docker login {refusal.registry})"
+    return AuthenticationError(message, url=refusal.url, status=refusal.status, hint=hint)
+
+
+def _tried(message: str, refusal: Refusal) -> str:
+    return f"{message} after {refusal.attempts} attempts" if refusal.attempts > 1 else message

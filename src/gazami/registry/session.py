@@ -1,0 +1,182 @@
+"""One registry as it is spoken to in one direction: its scheme, authorization, redirects and refusals.
+
+The first request finds out whether the registry speaks TLS (see ``routing``). The Authorization header goes to the
+registry's own host alone, never along a redirect or an upload location to another one.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from gazami.errors import RegistryError, TransportError
+from gazami.registry.auth import Authorizer
+from gazami.registry.refusal import Refusal, error_of
+from gazami.registry.retry import RETRYABLE
+from gazami.registry.routing import Route, Trust
+from gazami.registry.transport import Body, ConnectionFault, Request, Response, Transport
+from gazami.registry.wire import parse_challenges, parse_error, redact
+
+_REDIRECTS = 10
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request before it has a scheme and an authorization.
+
+    ``target`` is a path below the registry's root or an absolute URL. ``scopes`` is what it needs a token for, such as
+    ``repository:team/app:pull``; ``repository`` chooses the credential.
+    """
+
+    method: str
+    target: str
+    repository: str
+    scopes: tuple[str, ...]
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | Body | None = None
+    timeout: float | None = None
+
+
+class Session:
+    """Safe to use from several threads."""
+
+    def __init__(
+        self,
+        registry: str,
+        route: Route,
+        trust: Trust,
+        transport: Transport,
+        authorizer: Authorizer,
+        attempts: int,
+    ) -> None:
+        self.registry = registry
+        self.transport = transport
+        self._route = route
+        self._trust = trust
+        self._authorizer = authorizer
+        self._attempts = attempts
+        self._lock = threading.Lock()
+        self._scheme: str | None = route.schemes[0] if len(route.schemes) == 1 else None
+
+    def send(self, call: Call) -> Response:
+        """The answer, whatever its status, after as many attempts as the policy allows.
+
+        Raises :class:`TransportError`, and :class:`AuthenticationError` when the token server refuses.
+        """
+        return self.transport.persist(lambda: self.attempt(call))
+
+    def attempt(self, call: Call) -> Response:
+        """As :meth:`send` with one attempt. Raises :class:`ConnectionFault` when no answer came."""
+        header = self._authorizer.header(call.repository, call.scopes, secure=self._scheme == "https")
+        renewed = False
+        while True:
+            response = self._follow(call, header)
+            if response.status != 401 or not self.owns(response.url):
+                return response
+            fresh = self._authorizer.renew(
+                parse_challenges(response.headers("WWW-Authenticate")),
+                call.repository,
+                call.scopes,
+                refused=header,
+                again=renewed,
+                secure=self._scheme == "https",
+            )
+            if fresh is None:
+                return response
+            response.close()
+            header, renewed = fresh, True
+
+    def location(self, response: Response) -> str | None:
+        """The answer's Location as an absolute URL; on our own host it keeps our scheme, which a TLS-terminating
+        proxy in front of the registry may have hidden from it."""
+        target = response.header("Location")
+        return self._adopt(urljoin(response.url, target)) if target else None
+
+    def owns(self, url: str) -> bool:
+        return _host(url) == _host(f"{urlsplit(url).scheme}://{self._route.host}")
+
+    def refusal(self, response: Response, what: str, call: Call) -> RegistryError:
+        """The error for an answer that is not the wanted one; closes it. ``what`` completes "cannot …"."""
+        with response:
+            body = response.read_some()
+        lookup = self._authorizer.lookup(call.repository)
+        return error_of(
+            Refusal(
+                what,
+                redact(response.url),
+                response.status,
+                parse_error(body),
+                self.registry,
+                call.scopes,
+                lookup.asked,
+                authenticated=lookup.credential is not None,
+                attempts=self._attempts if response.status in RETRYABLE else 1,
+            )
+        )
+
+    def _follow(self, call: Call, header: str | None) -> Response:
+        """The answer behind all redirects. Other methods than GET and HEAD follow 307 and 308 alone."""
+        request = Request(call.method, call.target, call.headers, call.body, call.timeout)
+        for _ in range(_REDIRECTS):
+            response = self._exchange(request, header)
+            target = self.location(response)
+            followed = (301, 302, 303, 307, 308) if request.method in ("GET", "HEAD") else (307, 308)
+            if response.status not in followed or not target:
+                return response
+            response.close()
+            if urlsplit(target).scheme == "http" and self._route.schemes == ("https",):
+                raise TransportError(
+                    f"{redact(response.url)} leads from https to {redact(target)}, which is not followed",
+                    url=redact(response.url),
+                )
+            request = replace(request, url=target)
+        raise TransportError(f"{redact(request.url)}: too many redirects", url=redact(request.url))
+
+    def _exchange(self, request: Request, header: str | None) -> Response:
+        if urlsplit(request.url).scheme:
+            if header and self.owns(request.url):
+                request = replace(request, headers=(*request.headers, ("Authorization", header)))
+            return self.transport.exchange(request, self._trust)
+        if header:
+            request = replace(request, headers=(*request.headers, ("Authorization", header)))
+        if self._scheme is None:
+            with self._lock:
+                if self._scheme is None:
+                    return self._probe(request)
+        return self.transport.exchange(self._absolute(request, self._scheme), self._trust)
+
+    def _probe(self, request: Request) -> Response:
+        """Try the schemes in order. A port that failed at TLS and answers 400 to plain HTTP does speak TLS."""
+        first: ConnectionFault | None = None
+        has_port = urlsplit(f"//{self._route.host}").port is not None
+        for scheme in self._route.schemes:
+            try:
+                response = self.transport.exchange(self._absolute(request, scheme), self._trust)
+            except ConnectionFault as fault:
+                first = first or fault
+                if fault.kind == "certificate" and has_port:
+                    break
+                continue
+            if first is not None and has_port and response.status == 400:
+                response.close()
+                break
+            self._scheme = scheme
+            return response
+        assert first is not None
+        raise first
+
+    def _absolute(self, request: Request, scheme: str) -> Request:
+        return replace(request, url=f"{scheme}://{self._route.host}{request.url}")
+
+    def _adopt(self, url: str) -> str:
+        if self._scheme and self.owns(url):
+            return urlunsplit(urlsplit(url)._replace(scheme=self._scheme, netloc=self._route.host))
+        return url
+
+
+def _host(url: str) -> str:
+    """Host and port of ``url`` as a registry is named: without user information and without a default port."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2].lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, ""))

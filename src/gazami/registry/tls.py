@@ -1,0 +1,34 @@
+"""TLS contexts: the system's authorities, more of them for one registry, a client certificate, or no verification."""
+
+from __future__ import annotations
+
+import ssl
+
+from gazami.errors import UsageError
+from gazami.registry.routing import Trust
+
+
+def tls_context(trust: Trust) -> ssl.SSLContext:
+    """Raises :class:`UsageError` naming the certificate file that is missing or not a PEM file."""
+    context = ssl.create_default_context()
+    if not trust.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    for path in trust.authorities:
+        try:
+            context.load_verify_locations(cafile=path)
+        except (OSError, ssl.SSLError) as cause:
+            raise UsageError(f"the registry certificate {path} cannot be used: {_reason(cause)}") from None
+    if trust.client is not None:
+        certificate, key = trust.client
+        try:
+            context.load_cert_chain(certificate, key)
+        except (OSError, ssl.SSLError) as cause:
+            raise UsageError(
+                f"the client certificate {certificate} with key {key} cannot be used: {_reason(cause)}"
+            ) from None
+    return context
+
+
+def _reason(cause: OSError) -> str:
+    return cause.reason if isinstance(cause, ssl.SSLError) and cause.reason else cause.strerror or str(cause)

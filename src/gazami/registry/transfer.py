@@ -1,0 +1,94 @@
+"""Uploads in the background: layers leave while the next step runs.
+
+Each blob goes to each repository once, whoever asks for it. The first error stops the others at their next chunk and is
+raised by :meth:`Uploads.wait`; the build as a whole is not cancelled by it, so that the caller may try again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import BinaryIO
+
+from gazami.cancel import Cancel
+from gazami.image.digest import Digest
+from gazami.image.manifest import Descriptor
+from gazami.image.reference import Reference
+from gazami.registry.client import RegistryClient
+from gazami.registry.upload import How
+
+THREADS = 4
+"""Blobs uploaded at the same time, as docker and kaniko do."""
+
+
+class Uploads:
+    """A context manager: leaving it stops what is still under way, so call :meth:`wait` before."""
+
+    def __init__(self, client: RegistryClient, threads: int = THREADS) -> None:
+        self._client = client
+        self._stop = Cancel()
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="upload")
+        self._blobs: dict[tuple[str, str, Digest], Future[How]] = {}
+        self._error: BaseException | None = None
+
+    def submit(
+        self,
+        reference: Reference,
+        descriptor: Descriptor,
+        open_file: Callable[[], BinaryIO],
+        mount_from: tuple[Reference, ...] = (),
+    ) -> Future[How]:
+        """Upload a blob as :meth:`RegistryClient.push_blob` does; the file has to stay until it is done."""
+
+        def push() -> How:
+            return self._client.push_blob(reference, descriptor, open_file, mount_from, stop=self._stop)
+
+        return self._once(reference, descriptor.digest, push)
+
+    def submit_copy(self, source: Reference, destination: Reference, descriptor: Descriptor) -> Future[How]:
+        """Copy a blob from another repository as :meth:`RegistryClient.copy_blob` does."""
+
+        def copy() -> How:
+            return self._client.copy_blob(source, destination, descriptor, stop=self._stop)
+
+        return self._once(destination, descriptor.digest, copy)
+
+    def wait(self) -> None:
+        """Return once everything submitted so far is done. Raises the first error that there was."""
+        with self._lock:
+            blobs = list(self._blobs.values())
+        for blob in blobs:
+            blob.exception()
+        if self._error is not None:
+            raise self._error
+
+    def __enter__(self) -> Uploads:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set("the upload was given up")
+        self._pool.shutdown()
+
+    def _once(self, reference: Reference, digest: Digest, work: Callable[[], How]) -> Future[How]:
+        key = (reference.registry, reference.repository, digest)
+        with self._lock:
+            blob = self._blobs.get(key)
+            if blob is None:
+                blob = self._blobs[key] = self._pool.submit(self._run, work)
+            return blob
+
+    def _run(self, work: Callable[[], How]) -> How:
+        try:
+            self._stop.check()
+            return work()
+        except BaseException as error:
+            with self._lock:
+                if self._error is None:
+                    self._error = error
+            self._stop.set("another upload failed")
+            raise

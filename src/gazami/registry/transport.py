@@ -1,0 +1,317 @@
+"""Requests over the wire: connections, TLS, proxies, timeouts, and trying again.
+
+:meth:`Transport.exchange` makes one attempt and raises :class:`ConnectionFault` when no answer came;
+:meth:`Transport.persist` repeats an attempt as ``retry`` decides. Redirects and authorization are the session's.
+urllib3 is imported with the first request, since it costs a large part of the program's start.
+"""
+
+from __future__ import annotations
+
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from gazami.cancel import Cancel
+from gazami.errors import RegistryError, TransportError
+from gazami.events import Emit, Message
+from gazami.registry.options import RegistryOptions
+from gazami.registry.proxy import choose_proxy
+from gazami.registry.retry import RETRYABLE, pause_after
+from gazami.registry.routing import Trust
+from gazami.registry.tls import tls_context
+from gazami.registry.wire import parse_retry_after, redact
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+CHUNK = 1024 * 1024
+"""Bytes read or written at once."""
+
+_DRAINED = 64 * 1024
+
+FaultKind = Literal["connect", "tls", "certificate", "cut", "timeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """``length`` bytes that ``open`` gives from the start each time it is called."""
+
+    length: int
+    open: Callable[[], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``timeout`` in seconds overrides the longest silence."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | Body | None = None
+    timeout: float | None = None
+
+
+class ConnectionFault(TransportError):
+    """One attempt without an answer, or with half of one. Leaves this package as a plain TransportError."""
+
+    def __init__(self, kind: FaultKind, cause: str, url: str) -> None:
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        super().__init__(f"{host}: {cause}", url=redact(url), hint=_hint(kind, cause, host))
+        self.kind: FaultKind = kind
+        self.cause = cause
+        self.host = host
+
+    def after(self, attempts: int, what: str = "") -> TransportError:
+        """The error to show once there will be no further attempt; ``what`` could not be done."""
+        tried = f" after {attempts} attempts" if attempts > 1 else ""
+        message = f"{self.url}: {self.cause}{tried}"
+        return TransportError(f"{what}: {message}" if what else message, url=self.url, hint=self.hint)
+
+
+class Response:
+    """An answer whose body is still on the wire. A context manager; closing it gives the connection back."""
+
+    __slots__ = ("_raw", "status", "url")
+
+    def __init__(self, raw: BaseHTTPResponse, url: str) -> None:
+        self._raw = raw
+        self.status = raw.status
+        self.url = url
+
+    def header(self, name: str) -> str | None:
+        return self._raw.headers.get(name)
+
+    def headers(self, name: str) -> list[str]:
+        return self._raw.headers.getlist(name)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body, at most ``CHUNK`` bytes at a time. Raises :class:`ConnectionFault` when it is cut."""
+        stream = self._raw.stream(CHUNK, decode_content=False)
+        while True:
+            with _translated(self.url):
+                chunk = next(stream, None)
+            if chunk is None:
+                return
+            yield chunk
+
+    def read(self, limit: int) -> bytes:
+        """The whole body. Raises :class:`RegistryError` when it is larger than ``limit`` bytes."""
+        parts: list[bytes] = []
+        size = 0
+        for chunk in self.chunks():
+            size += len(chunk)
+            if size > limit:
+                raise RegistryError(
+                    f"{redact(self.url)}: the answer is larger than {limit} bytes", url=redact(self.url)
+                )
+            parts.append(chunk)
+        return b"".join(parts)
+
+    def read_some(self, limit: int = _DRAINED) -> bytes:
+        """The start of an error's body; empty when even that cannot be had."""
+        try:
+            with _translated(self.url):
+                return self._raw.read(limit, decode_content=False)
+        except TransportError:
+            return b""
+
+    def close(self) -> None:
+        left = self._raw.length_remaining
+        if left is not None and left <= _DRAINED:
+            self._raw.drain_conn()
+            self._raw.release_conn()
+        else:
+            self._raw.close()
+
+    def __enter__(self) -> Response:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Transport:
+    """Connections to every host that a build speaks to; safe to use from several threads."""
+
+    def __init__(
+        self,
+        options: RegistryOptions,
+        emit: Emit,
+        cancel: Cancel,
+        *,
+        jitter: Callable[[], float] = random.random,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.cancel = cancel
+        self._options = options
+        self._emit = emit
+        self._jitter = jitter
+        self._now = now
+        self._lock = threading.Lock()
+        self._pools: dict[tuple[Trust, str | None], PoolManager] = {}
+
+    def exchange(self, request: Request, trust: Trust) -> Response:
+        """One attempt; the status may be any. Raises :class:`ConnectionFault` when no answer came."""
+        from urllib3 import Timeout
+
+        self.cancel.check()
+        pool = self._pool(trust, choose_proxy(request.url, self._options.proxies))
+        headers = {"User-Agent": self._options.user_agent, **dict(request.headers)}
+        body: bytes | Iterator[bytes] | None
+        if isinstance(request.body, Body):
+            headers["Content-Length"] = str(request.body.length)
+            body = request.body.open()
+        else:
+            body = request.body
+            if request.method in ("POST", "PUT", "PATCH"):
+                headers["Content-Length"] = str(len(body or b""))
+        timeout = Timeout(connect=self._options.connect_timeout, read=request.timeout or self._options.read_timeout)
+        with _translated(request.url):
+            raw = pool.request(
+                request.method,
+                request.url,
+                body=body,
+                headers=headers,
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        return Response(raw, request.url)
+
+    def persist(self, attempt: Callable[[], Response]) -> Response:
+        """Repeat ``attempt`` while it meets faults and statuses that may pass.
+
+        Returns the last answer, also when its status is still one of those. Raises :class:`TransportError`.
+        """
+        failures = 0
+        while True:
+            self.cancel.check()
+            retry_after: float | None = None
+            try:
+                response = attempt()
+            except ConnectionFault as fault:
+                failures += 1
+                pause = self.pause(failures) if fault.kind != "certificate" else None
+                if pause is None:
+                    raise fault.after(failures) from fault.__cause__
+                reason = str(fault)
+            else:
+                if response.status not in RETRYABLE:
+                    return response
+                failures += 1
+                retry_after = self.retry_after(response)
+                pause = self.pause(failures, retry_after)
+                if pause is None:
+                    return response
+                response.close()
+                reason = f"{urlsplit(response.url).netloc}: status {response.status}"
+            self._emit(Message("info", f"{reason}; trying again in {pause:.1f} s"))
+            self.wait(pause)
+
+    def pause(self, failures: int, retry_after: float | None = None) -> float | None:
+        return pause_after(failures, self._options.retry, self._jitter(), retry_after)
+
+    def retry_after(self, response: Response) -> float | None:
+        return parse_retry_after(response.header("Retry-After"), self._now())
+
+    def wait(self, seconds: float) -> None:
+        """Sleep. Raises :class:`Cancelled` as soon as the build is."""
+        if self.cancel.wait(seconds):
+            self.cancel.check()
+
+    def close(self) -> None:
+        with self._lock:
+            for pool in self._pools.values():
+                pool.clear()
+            self._pools.clear()
+
+    def _pool(self, trust: Trust, proxy: str | None) -> PoolManager:
+        with self._lock:
+            pool = self._pools.get((trust, proxy))
+            if pool is None:
+                pool = self._pools[trust, proxy] = _make_pool(trust, proxy)
+            return pool
+
+
+def _make_pool(trust: Trust, proxy: str | None) -> PoolManager:
+    import urllib3
+
+    context = tls_context(trust)
+    if proxy is None:
+        return urllib3.PoolManager(num_pools=16, maxsize=16, ssl_context=context)
+    parts = urlsplit(proxy)
+    userinfo, _, host = parts.netloc.rpartition("@")
+    headers = urllib3.make_headers(proxy_basic_auth=unquote(userinfo)) if userinfo else None
+    bare = urlunsplit((parts.scheme, host, "", "", ""))
+    return urllib3.ProxyManager(bare, num_pools=16, maxsize=16, ssl_context=context, proxy_headers=headers)
+
+
+class _translated:
+    """A context in which the errors of urllib3 and of sockets become :class:`ConnectionFault`."""
+
+    __slots__ = ("_url",)
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from urllib3.exceptions import HTTPError
+
+        if isinstance(error, (HTTPError, OSError, HTTPException)):
+            raise ConnectionFault(*_diagnose(error), self._url) from error
+
+
+def _diagnose(error: BaseException) -> tuple[FaultKind, str]:
+    from urllib3 import exceptions
+
+    chain = list(_causes(error))
+    for each in chain:
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return "certificate", f"its certificate is not trusted: {each.verify_message or each.reason}"
+    for each in chain:
+        if isinstance(each, (ssl.SSLError, exceptions.SSLError)):
+            return "tls", f"TLS failed: {getattr(each, 'reason', None) or each}"
+    if isinstance(error, exceptions.ProxyError):
+        return "connect", f"the proxy cannot be used: {chain[-1]}"
+    if isinstance(error, exceptions.NameResolutionError):
+        return "connect", "its name cannot be resolved"
+    if isinstance(error, exceptions.ConnectTimeoutError):
+        return "connect", "no connection in time"
+    if isinstance(error, exceptions.NewConnectionError):
+        reason = next((each.strerror for each in chain if isinstance(each, OSError) and each.strerror), None)
+        return "connect", (reason or "no connection").lower()
+    if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
+        return "timeout", "no answer in time"
+    return "cut", f"the connection was cut ({chain[-1]})"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what lies beneath it, outermost first."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        inner = next((arg for arg in current.args if isinstance(arg, BaseException)), None)
+        current = inner or current.__cause__ or current.__context__
+
+
+def _hint(kind: FaultKind, cause: str, host: str) -> str | None:
+    if kind == "certificate":
+        return f"trust its authority with --registry-certificate {host}=<file>, or --skip-tls-verify-registry {host}"
+    if kind == "tls" and ("WRONG_VERSION" in cause or "RECORD_LAYER" in cause or "wrong version" in cause):
+        return f"it seems to speak plain HTTP: --insecure-registry {host} allows that"
+    if kind == "connect" and "resolved" in cause:
+        return "check the spelling of the registry's name and the network's DNS"
+    return None

@@ -1,0 +1,224 @@
+"""The life of one blob upload as pure decisions (OCI distribution spec, "Pushing a blob" and "Mounting").
+
+An :class:`Upload` says in ``action`` what to do next; :func:`advance` takes what the registry answered and returns the
+next state. The way without trouble is Head → (Mount …) → Start → Send → Commit → Done. After trouble the registry is
+asked how much it has, and sending goes on from there; where it does not know, the upload starts again.
+
+It ends under any sequence of answers: ``failures`` counts troubles since the upload last got further than ever before
+and ``restarts`` counts new beginnings, both are bounded by ``attempts``, and everything else moves forward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias, assert_never
+
+from gazami.registry.retry import RETRYABLE
+
+How = Literal["moved", "mounted", "exists"]
+
+LARGEST_CHUNK = 64 * 1024 * 1024
+SMALLEST_CHUNK = 1024 * 1024
+"""Bytes: how a blob is cut into pieces for a registry that refuses it in one (413)."""
+
+LOST = 0
+"""The status of an :class:`Answer` that never came: the connection was refused, cut or silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Ask whether the repository has the blob."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Ask the registry to take the blob over from ``source``, another of its repositories."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Open an upload session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """PATCH ``length`` bytes of the blob from ``offset`` on."""
+
+    location: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """PUT the digest, which ends the session."""
+
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """GET how many bytes the session has."""
+
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """The registry's last answer is the reason."""
+
+
+Action: TypeAlias = Head | Mount | Start | Send | Commit | Ask | Done | GaveUp
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``location`` is absolute. ``received`` is the number of bytes that the Range header speaks of."""
+
+    status: int
+    location: str | None = None
+    received: int | None = None
+    retry_after: float | None = None
+
+    @property
+    def good(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def transient(self) -> bool:
+        return self.status == LOST or self.status in RETRYABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """``offset`` bytes are known to be at the registry, ``best`` is the most that ever were.
+
+    ``pause`` is how many failures the action follows: wait accordingly, and not at all for 0.
+    """
+
+    size: int
+    attempts: int
+    mounts: tuple[str, ...] = ()
+    action: Action = field(default_factory=Head)
+    location: str = ""
+    offset: int = 0
+    best: int = 0
+    chunk: int | None = None
+    failures: int = 0
+    restarts: int = 0
+    committing: bool = False
+    pause: int = 0
+    retry_after: float | None = None
+
+
+def begin(size: int, mounts: tuple[str, ...] = (), attempts: int = 5) -> Upload:
+    return Upload(size, attempts, mounts)
+
+
+def advance(upload: Upload, answer: Answer) -> Upload:
+    upload = replace(upload, pause=0, retry_after=answer.retry_after)
+    match upload.action:
+        case Head():
+            return _after_head(upload, answer)
+        case Mount():
+            if answer.status == 201:
+                return replace(upload, action=Done("mounted"))
+            opened = answer.location if answer.status == 202 and answer.location else upload.location
+            return _find_way(replace(upload, mounts=upload.mounts[1:], location=opened))
+        case Start():
+            if answer.good and answer.location:
+                return _go_on(replace(upload, location=answer.location, offset=0))
+            return _failed(upload, answer, Start()) if answer.transient else replace(upload, action=GaveUp())
+        case Send():
+            return _after_send(upload, upload.action, answer)
+        case Commit():
+            return _after_commit(upload, answer)
+        case Ask():
+            return _after_ask(upload, answer)
+        case Done() | GaveUp():
+            return upload
+        case _:
+            assert_never(upload.action)
+
+
+def _after_head(upload: Upload, answer: Answer) -> Upload:
+    """A registry that does not let us look may still let us push, so only trouble of the moment is tried again."""
+    if answer.good:
+        return replace(upload, action=Done("moved" if upload.committing else "exists"))
+    if answer.transient:
+        return _failed(upload, answer, Head())
+    if upload.committing:
+        return replace(upload, action=Ask(upload.location), committing=False)
+    return _find_way(upload)
+
+
+def _after_send(upload: Upload, sent: Send, answer: Answer) -> Upload:
+    """A good answer is believed whatever its Range says: registries count differently, and Commit checks the digest."""
+    if answer.good:
+        location = answer.location or upload.location
+        return _go_on(_reached(replace(upload, location=location), sent.offset + sent.length))
+    if answer.transient or answer.status == 416:
+        return _failed(upload, answer, Ask(upload.location))
+    if answer.status == 413:
+        chunk = min(LARGEST_CHUNK, sent.length // 2)
+        return replace(upload, action=GaveUp()) if chunk < SMALLEST_CHUNK else _restart(replace(upload, chunk=chunk))
+    if answer.status in (400, 404, 410):
+        return _restart(upload)
+    return replace(upload, action=GaveUp())
+
+
+def _after_commit(upload: Upload, answer: Answer) -> Upload:
+    """When the answer is lost the blob may be there; 400 is most often the digest, and once more is enough for that."""
+    if answer.good:
+        return replace(upload, action=Done("moved"))
+    if answer.transient:
+        return _failed(replace(upload, committing=True), answer, Head())
+    if answer.status in (404, 410, 416) or (answer.status == 400 and not upload.restarts):
+        return _restart(upload)
+    return replace(upload, action=GaveUp())
+
+
+def _after_ask(upload: Upload, answer: Answer) -> Upload:
+    if answer.good and answer.received is not None and answer.received <= upload.size:
+        return _go_on(_reached(replace(upload, location=answer.location or upload.location), answer.received))
+    return _failed(upload, answer, Ask(upload.location)) if answer.transient else _restart(upload)
+
+
+def _reached(upload: Upload, offset: int) -> Upload:
+    if offset > upload.best:
+        return replace(upload, offset=offset, best=offset, failures=0)
+    return replace(upload, offset=offset)
+
+
+def _find_way(upload: Upload) -> Upload:
+    """Mounts first; a mount that was not possible may have opened a session, which is then used."""
+    if upload.mounts:
+        return replace(upload, action=Mount(upload.mounts[0]))
+    return _go_on(upload) if upload.location else replace(upload, action=Start())
+
+
+def _go_on(upload: Upload) -> Upload:
+    left = upload.size - upload.offset
+    if not left:
+        return replace(upload, action=Commit(upload.location))
+    length = left if upload.chunk is None else min(left, upload.chunk)
+    return replace(upload, action=Send(upload.location, upload.offset, length))
+
+
+def _failed(upload: Upload, answer: Answer, then: Action) -> Upload:
+    failures = upload.failures + 1
+    action = GaveUp() if failures >= upload.attempts else then
+    return replace(upload, action=action, failures=failures, pause=failures, retry_after=answer.retry_after)
+
+
+def _restart(upload: Upload) -> Upload:
+    restarts = upload.restarts + 1
+    action = GaveUp() if restarts >= upload.attempts else Start()
+    return replace(upload, action=action, restarts=restarts, location="", offset=0, committing=False, pause=restarts)

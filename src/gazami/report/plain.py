@@ -1,0 +1,135 @@
+"""The sink for logs: one line a fact on standard error, RUN output passed through, a heartbeat in long silences.
+
+Events come from several threads and the heartbeat from one more, so one lock guards the story and the streams. A stream
+that is closed or full must not end a build: what cannot be written is dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from gazami import events
+from gazami.errors import GazamiError
+from gazami.report.excerpt import failure
+from gazami.report.jsonlog import OutputLines
+from gazami.report.line import Line, Settings, rfc3339, written
+from gazami.report.story import Story
+
+_TAIL = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    stdout: BinaryIO
+    stderr: BinaryIO
+
+
+class PlainSink:
+    """``emit`` takes events; ``fail`` writes the error that ended the build; ``close`` ends the heartbeat."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        streams: Streams,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        heartbeat: bool = True,
+    ) -> None:
+        self._settings, self._streams = settings, streams
+        self._clock, self._wall = clock, wall
+        self._start = clock()
+        self._lock = threading.Lock()
+        self._story = Story()
+        self._output = OutputLines()
+        self._tails: dict[events.StepId, deque[bytes]] = {}
+        self._open_line: BinaryIO | None = None
+        self._done = threading.Event()
+        if heartbeat:
+            threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    def emit(self, event: events.Event) -> None:
+        with self._lock:
+            match event:
+                case events.StepOutput():
+                    self._run_output(event)
+                case events.StepFinished():
+                    self._end_output(event.id, failed=False)
+                case events.StepFailed():
+                    self._end_output(event.id, failed=True)
+                case _:
+                    pass
+            self._write(self._story.tell(event, self._clock()))
+
+    def tick(self) -> None:
+        """Say what is due about work in progress."""
+        with self._lock:
+            self._write(self._story.tick(self._clock()))
+
+    def fail(self, error: GazamiError) -> None:
+        line = failure(error)
+        with self._lock:
+            if self._settings.format == "json":
+                self._write([line])
+            else:
+                self._put(self._streams.stderr, f"{line.text}\n".encode("utf-8", "replace"))
+
+    def close(self) -> None:
+        self._done.set()
+
+    def _beat(self) -> None:
+        while not self._done.wait(1.0):
+            self.tick()
+
+    def _write(self, lines: list[Line]) -> None:
+        for line in lines:
+            if self._settings.shows(line):
+                now = self._clock()
+                text = written(line, self._settings, now - self._start, rfc3339(self._wall()))
+                self._put(self._streams.stderr, text.encode("utf-8", "replace"))
+
+    def _put(self, stream: BinaryIO, data: bytes) -> None:
+        """Write a line of our own, not onto the end of a line that a RUN has begun."""
+        if self._open_line is not None:
+            self._raw(self._open_line, b"\n")
+            self._open_line = None
+        self._raw(stream, data)
+
+    def _run_output(self, event: events.StepOutput) -> None:
+        if self._settings.quiet:
+            self._keep(event)
+        elif self._settings.format == "json":
+            for line in self._output.feed(event):
+                self._put(self._streams.stderr, written(line, self._settings, 0, rfc3339(self._wall())).encode())
+        else:
+            self._pass(event.stream, event.data)
+
+    def _keep(self, event: events.StepOutput) -> None:
+        tail = self._tails.setdefault(event.id, deque())
+        tail.append(event.data)
+        while sum(map(len, tail)) > _TAIL and len(tail) > 1:
+            tail.popleft()
+
+    def _pass(self, stream: str, data: bytes) -> None:
+        if data:
+            target = self._streams.stdout if stream == "stdout" else self._streams.stderr
+            self._raw(target, data)
+            self._open_line = None if data.endswith(b"\n") else target
+
+    def _end_output(self, step: events.StepId, *, failed: bool) -> None:
+        tail = b"".join(self._tails.pop(step, ()))
+        if failed:
+            self._pass("stderr", tail)
+        for line in self._output.end(step):
+            self._put(self._streams.stderr, written(line, self._settings, 0, rfc3339(self._wall())).encode())
+
+    def _raw(self, stream: BinaryIO, data: bytes) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            stream.write(data)
+            stream.flush()

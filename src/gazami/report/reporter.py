@@ -1,0 +1,50 @@
+"""Which display a build gets: the live view on a terminal, else lines."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from gazami.errors import GazamiError
+from gazami.events import Event
+from gazami.report.line import Settings
+from gazami.report.plain import PlainSink, Streams
+
+
+class Reporter(Protocol):
+    """A sink of events that may be called from any thread. ``fail`` writes the error that ended the build."""
+
+    def emit(self, event: Event) -> None: ...
+
+    def fail(self, error: GazamiError) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def open_reporter(
+    settings: Settings, streams: Streams, *, progress: Literal["auto", "plain", "tty"], terminal: bool
+) -> Reporter:
+    """``terminal`` tells whether standard error is one that understands cursor movements.
+
+    ``auto`` takes the live view there; ``tty`` asks for it anywhere. JSON, quiet, and a missing rich give lines.
+    """
+    live = progress == "tty" or (progress == "auto" and terminal)
+    if live and settings.format != "json" and not settings.quiet:
+        try:
+            return _tty(settings, force=progress == "tty")
+        except ImportError:
+            pass
+    return PlainSink(settings, streams)
+
+
+def _tty(settings: Settings, *, force: bool) -> Reporter:
+    from rich.console import Console
+
+    from gazami.report.tty import TtySink
+
+    console = Console(
+        stderr=True,
+        force_terminal=True if force else None,
+        no_color=True if settings.format == "text" else None,
+        highlight=False,
+    )
+    return TtySink(settings, console)

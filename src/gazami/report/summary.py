@@ -1,0 +1,106 @@
+"""The end of a build in one table: steps with time and layer size, what went where, the total. Events in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gazami import events
+from gazami.report import units
+
+_WIDTH = 56
+
+
+@dataclass(slots=True)
+class Record:
+    """The events that the summary needs; everything else (output, progress) is let go at once."""
+
+    names: dict[int, str] = field(default_factory=dict)
+    started: dict[events.StepId, events.StepStarted] = field(default_factory=dict)
+    finished: list[events.StepFinished] = field(default_factory=list)
+    exported: list[events.Exported] = field(default_factory=list)
+    end: events.BuildFinished | None = None
+
+    def note(self, event: events.Event) -> None:
+        match event:
+            case events.StageStarted():
+                self.names[event.stage] = event.name or f"stage {event.stage}"
+            case events.StepStarted():
+                self.started[event.id] = event
+            case events.StepFinished():
+                self.finished.append(event)
+            case events.Exported():
+                self.exported.append(event)
+            case events.BuildFinished():
+                self.end = event
+            case _:
+                pass
+
+
+def summarise(story: Iterable[events.Event]) -> str:
+    """The summary of all events of a build; empty before :class:`BuildFinished`."""
+    record = Record()
+    for event in story:
+        record.note(event)
+    return summary(record)
+
+
+def summary(record: Record) -> str:
+    if record.end is None:
+        return ""
+    return "\n".join([*_steps(record), *_exports(record), _total(record.end)])
+
+
+def _steps(record: Record) -> list[str]:
+    lines: list[str] = []
+    stage = None
+    for step in sorted(record.finished, key=lambda event: (event.id.stage, event.id.step)):
+        if step.id.stage != stage and len(record.names) > 1:
+            lines.append(f"{record.names.get(step.id.stage, f'stage {step.id.stage}')}:")
+        stage = step.id.stage
+        started = record.started.get(step.id)
+        text = units.printable(started.text if started else "")
+        time = "cached" if step.cached else units.seconds(step.seconds)
+        layer = units.size(step.layer_size) if step.layer_size is not None else "-"
+        lines.append(f"  {step.id.step:3d}  {shorten(text, _WIDTH):<{_WIDTH}} {time:>8} {layer:>10}")
+    return [f"  {'':3}  {'step':<{_WIDTH}} {'time':>8} {'layer':>10}", *lines] if lines else []
+
+
+def _exports(record: Record) -> list[str]:
+    verbs = {"image": "pushed", "docker-archive": "docker archive", "oci-layout": "OCI layout", "file": "wrote"}
+    return [
+        f"{verbs[item.kind]} {item.where}"
+        + (f"  {item.digest}" if item.digest and item.digest not in item.where else "")
+        for item in record.exported
+    ]
+
+
+def _total(end: events.BuildFinished) -> str:
+    layers = "1 layer" if end.layers == 1 else f"{end.layers} layers"
+    return f"image {end.digest}, {layers}, {units.size(end.size)}, built in {units.seconds(end.seconds)}"
+
+
+def facts(record: Record) -> dict[str, object]:
+    """The same for the JSON log: numbers instead of text."""
+    end = record.end
+    steps = [
+        {
+            "stage": step.id.stage,
+            "step": step.id.step,
+            "text": record.started[step.id].text if step.id in record.started else "",
+            "seconds": round(step.seconds, 3),
+            "cached": step.cached,
+            "layer_size": step.layer_size,
+        }
+        for step in record.finished
+    ]
+    outputs = [{"kind": item.kind, "where": item.where, "digest": item.digest} for item in record.exported]
+    if end is None:
+        return {"steps": steps, "outputs": outputs}
+    total = {"digest": end.digest, "size": end.size, "layers": end.layers, "seconds": round(end.seconds, 3)}
+    return {**total, "steps": steps, "outputs": outputs}
+
+
+def shorten(text: str, width: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"

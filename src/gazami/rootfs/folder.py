@@ -1,0 +1,117 @@
+"""A folder of this machine as a :class:`Tree` that is read directory by directory, as it is asked for.
+
+Owners are 0:0, as Docker records context files; modes, times, hard links and the extended attributes that travel
+(``security.capability``, ``user.*``) are the files' own.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+
+from gazami.errors import ContextError
+from gazami.layer.entry import FileContent, Kind, Xattrs
+from gazami.rootfs.tree import Node, Tree
+
+_KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFDIR: Kind.DIRECTORY,
+    stat.S_IFLNK: Kind.SYMLINK,
+    stat.S_IFCHR: Kind.CHARACTER,
+    stat.S_IFBLK: Kind.BLOCK,
+    stat.S_IFIFO: Kind.FIFO,
+}
+
+
+class Filter:
+    """Which paths of a folder exist for the build. ``check`` is ``(path, state of the parent) -> (hidden, state)``."""
+
+    def __init__(
+        self,
+        check: Callable[[str, tuple[bool, ...] | None], tuple[bool, tuple[bool, ...]]] | None = None,
+        may_include_below: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self.check = check
+        self.may_include_below = may_include_below
+
+
+class FolderTree(Tree):
+    """Nodes of directories are loaded on first use. A hidden directory that holds something visible is there, bare."""
+
+    def __init__(self, folder: str, hide: Filter | None = None) -> None:
+        super().__init__(Node(Kind.DIRECTORY, 0o755, content=FileContent(folder)))
+        self._filter = hide or Filter()
+        self._unread: dict[int, tuple[str, str, tuple[bool, ...] | None]] = {id(self.root): (folder, "", None)}
+        self._links: dict[tuple[int, int], Node] = {}
+        self._held: list[Node] = [self.root]
+
+    def children_of(self, node: Node) -> dict[str, Node]:
+        pending = self._unread.pop(id(node), None)
+        if pending is not None:
+            self._load(node, *pending)
+        return node.children if node.children is not None else {}
+
+    def _load(self, node: Node, folder: str, path: str, state: tuple[bool, ...] | None) -> None:
+        assert node.children is not None
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError as cause:
+            raise ContextError(f"{folder} cannot be read: {cause.strerror}") from cause
+        for name in names:
+            below = f"{path}/{name}" if path else name
+            place = f"{folder}/{name}"
+            hidden, child_state = False, None
+            if self._filter.check is not None:
+                hidden, child_state = self._filter.check(below, state)
+            if hidden and not self._filter.may_include_below(below):
+                continue
+            child = self._node(place)
+            if child is None:
+                continue
+            if child.is_directory:
+                self._unread[id(child)] = (place, below, child_state)
+                self._held.append(child)
+                if hidden and not self.children_of(child):
+                    continue
+            elif hidden:
+                continue
+            node.children[name] = child
+
+    def _node(self, place: str) -> Node | None:
+        try:
+            info = os.lstat(place)
+        except FileNotFoundError:
+            return None
+        kind = _KINDS.get(stat.S_IFMT(info.st_mode))
+        if kind is None:  # a socket has no place in a layer
+            return None
+        linked = info.st_nlink > 1 and kind is not Kind.DIRECTORY
+        if linked and (info.st_dev, info.st_ino) in self._links:
+            return self._links[info.st_dev, info.st_ino]
+        node = Node(
+            kind,
+            info.st_mode & 0o7777,
+            mtime=int(info.st_mtime // 1),
+            size=info.st_size if kind is Kind.FILE else 0,
+            link=os.readlink(place) if kind is Kind.SYMLINK else "",
+            device=(os.major(info.st_rdev), os.minor(info.st_rdev)) if kind in (Kind.CHARACTER, Kind.BLOCK) else (0, 0),
+            xattrs=travelling_xattrs(place) if kind in (Kind.FILE, Kind.DIRECTORY) else (),
+            content=FileContent(place),
+        )
+        if linked:
+            self._links[info.st_dev, info.st_ino] = node
+        return node
+
+
+def travelling_xattrs(path: str) -> Xattrs:
+    """File capabilities and user attributes; labels of this machine's security modules stay here."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+        return tuple(
+            (name, os.getxattr(path, name, follow_symlinks=False))
+            for name in sorted(names)
+            if name == "security.capability" or (name.startswith("user.") and not name.startswith("user.overlay."))
+        )
+    except OSError:
+        return ()

@@ -1,0 +1,242 @@
+"""What a RUN changed, as a tar stream: read from an overlay's upper directory, or by a stat scan of a plain root.
+
+Both run in the fork server's namespace and write to ``output_fd``. Standard library only.
+
+A scan compares each file's stat with the one of the previous scan. The modes differ in what counts:
+
+========  ==================================================  ===========================================================
+``full``  device, inode, size, mtime, ctime, mode, uid, gid   nothing escapes it: ctime is the kernel's
+``redo``  size, mtime, mode, uid, gid                         misses a change of same size whose mtime was put back
+``time``  mtime                                               misses also chmod, chown and setxattr
+========  ==================================================  ===========================================================
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gazami.layer.entry import Entry, FileContent, Kind, Xattrs
+from gazami.layer.tar_writer import write_members
+from gazami.layer.whiteout import OPAQUE, PREFIX
+
+Member = tuple[Entry, FileContent | None]
+_KINDS = {
+    stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMLINK, stat.S_IFCHR: Kind.CHARACTER,
+    stat.S_IFBLK: Kind.BLOCK, stat.S_IFIFO: Kind.FIFO,
+}  # fmt: skip
+
+
+def upper(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
+    """Write an overlay upper directory as a layer. ``omit`` are paths (no leading slash) that do not belong in it."""
+    assert output_fd is not None
+    walker = _Upper(arguments["directory"], frozenset(arguments.get("omit", ())), tuple(arguments.get("ignore", ())))
+    return _write(walker.members(), output_fd)
+
+
+def scan(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
+    """Compare a plain root with the index in the file ``index`` and write the difference as a layer.
+
+    Without ``output_fd`` only the index is written anew.
+    """
+    index = Path(arguments["index"])
+    old = _load(index)
+    scanner = _Scan(arguments["directory"], arguments.get("mode", "full"), tuple(arguments.get("ignore", ())))
+    new = scanner.stat_all()
+    result: dict[str, Any] = {"members": 0}
+    if output_fd is not None:
+        omit = frozenset(arguments.get("omit", ()))
+        result = _write(scanner.changed(old or {}, new, omit), output_fd)
+    part = index.with_suffix(".part")
+    part.write_bytes(marshal.dumps(new))
+    part.replace(index)
+    return result
+
+
+def _load(index: Path) -> dict[str, Any] | None:
+    try:
+        loaded: dict[str, Any] = marshal.loads(index.read_bytes())
+    except FileNotFoundError:
+        return None
+    return loaded
+
+
+def _write(members: Iterator[Member], fd: int) -> dict[str, Any]:
+    count = 0
+
+    def counted() -> Iterator[Member]:
+        nonlocal count
+        for member in members:
+            count += 1
+            yield member
+
+    for chunk in write_members(counted()):
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(fd, view) :]
+    return {"members": count}
+
+
+def _entry(path: str, place: str, info: os.stat_result) -> Entry | None:
+    kind = _KINDS.get(stat.S_IFMT(info.st_mode))
+    if kind is None:  # a socket
+        return None
+    device = kind in (Kind.CHARACTER, Kind.BLOCK)
+    return Entry(
+        path,
+        kind,
+        stat.S_IMODE(info.st_mode),
+        info.st_uid,
+        info.st_gid,
+        int(info.st_mtime // 1),
+        info.st_size if kind is Kind.FILE else 0,
+        os.readlink(place) if kind is Kind.SYMLINK else "",
+        (os.major(info.st_rdev), os.minor(info.st_rdev)) if device else (0, 0),
+        _xattrs(place),
+    )
+
+
+def _xattrs(place: str) -> Xattrs:
+    try:
+        names = os.listxattr(place, follow_symlinks=False)
+    except OSError:
+        return ()
+    if not names:
+        return ()
+    return tuple(
+        (name, os.getxattr(place, name, follow_symlinks=False))
+        for name in sorted(names)
+        if not name.startswith(("trusted.overlay.", "user.overlay.", "security.selinux", "system."))
+    )
+
+
+class _Links:
+    """The first path of each inode that has several names."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[int, int], str] = {}
+
+    def member(self, entry: Entry, place: str, info: os.stat_result) -> Member:
+        if info.st_nlink > 1 and entry.kind is not Kind.DIRECTORY:
+            first = self._first.setdefault((info.st_dev, info.st_ino), entry.path)
+            if first != entry.path:
+                entry.kind, entry.link, entry.size, entry.xattrs = Kind.HARDLINK, first, 0, ()
+                return entry, None
+        return entry, FileContent(place)
+
+
+class _Upper:
+    def __init__(self, directory: str, omit: frozenset[str], ignore: tuple[str, ...]) -> None:
+        self._root, self._omit, self._ignore = directory, omit, ignore
+        self._links = _Links()
+
+    def members(self) -> Iterator[Member]:
+        yield from self._below(self._root, "")
+
+    def _below(self, folder: str, base: str) -> Iterator[Member]:
+        with os.scandir(folder) as found:
+            items = sorted(found, key=lambda item: item.name)
+        for item in items:
+            path = f"{base}/{item.name}" if base else item.name
+            if path in self._omit or _is_ignored(path, self._ignore):
+                continue
+            info = item.stat(follow_symlinks=False)
+            if stat.S_ISCHR(info.st_mode) and info.st_rdev == 0:  # before any look at nlink: whiteouts share an inode
+                name = f"{base}/{PREFIX}{item.name}" if base else PREFIX + item.name
+                yield Entry(name, Kind.FILE, 0), None
+                continue
+            entry = _entry(path, item.path, info)
+            if entry is None:
+                continue
+            yield self._links.member(entry, item.path, info)
+            if entry.kind is Kind.DIRECTORY:
+                if _is_opaque(item.path):
+                    yield Entry(f"{path}/{OPAQUE}", Kind.FILE, 0), None
+                yield from self._below(item.path, path)
+
+
+def _is_opaque(place: str) -> bool:
+    for name in ("trusted.overlay.opaque", "user.overlay.opaque"):
+        try:
+            if os.getxattr(place, name, follow_symlinks=False) == b"y":
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _is_ignored(path: str, ignore: tuple[str, ...]) -> bool:
+    return any(path == each or path.startswith(each + "/") for each in ignore)
+
+
+class _Scan:
+    def __init__(self, directory: str, mode: str, ignore: tuple[str, ...]) -> None:
+        self._root, self._ignore = directory, ignore
+        self._key = {"full": _full, "redo": _redo, "time": _time}[mode]
+
+    def stat_all(self) -> dict[str, Any]:
+        """Path to (kind bits, key), in walking order: a directory before what it holds."""
+        out: dict[str, Any] = {}
+        device = os.lstat(self._root).st_dev
+        stack = [("", self._root)]
+        key = self._key
+        while stack:
+            base, folder = stack.pop()
+            with os.scandir(folder) as found:
+                for item in found:
+                    path = f"{base}/{item.name}" if base else item.name
+                    if self._ignore and _is_ignored(path, self._ignore):
+                        continue
+                    info = item.stat(follow_symlinks=False)
+                    if info.st_dev != device:
+                        continue
+                    out[path] = key(info)
+                    if stat.S_ISDIR(info.st_mode):
+                        stack.append((path, item.path))
+        return out
+
+    def changed(self, old: dict[str, Any], new: dict[str, Any], omit: frozenset[str]) -> Iterator[Member]:
+        links = _Links()
+        wanted = [path for path, key in new.items() if old.get(path) != key and path not in omit]
+        gone = [path for path in old if path not in new and path not in omit]
+        names = {path: path for path in wanted}
+        for path in gone:
+            parent, _, name = path.rpartition("/")
+            if parent and not (parent in new and stat.S_ISDIR(new[parent][0])):
+                continue  # the deletion or replacement of the parent says it all
+            names[f"{parent}/{PREFIX}{name}" if parent else PREFIX + name] = ""
+        for path in list(names):
+            while "/" in path:
+                path = path.rpartition("/")[0]
+                names.setdefault(path, path)
+        for name in sorted(names, key=lambda each: each.replace("/", "\0")):
+            path = names[name]
+            if not path:
+                yield Entry(name, Kind.FILE, 0), None
+                continue
+            place = f"{self._root}/{path}"
+            info = os.lstat(place)
+            entry = _entry(path, place, info)
+            if entry is not None:
+                yield links.member(entry, place, info)
+
+
+def _full(info: os.stat_result) -> tuple[int, ...]:
+    directory = stat.S_ISDIR(info.st_mode)
+    return (
+        info.st_mode, info.st_uid, info.st_gid, info.st_ino, 0 if directory else info.st_size, info.st_mtime_ns,
+        info.st_ctime_ns,
+    )  # fmt: skip
+
+
+def _redo(info: os.stat_result) -> tuple[int, ...]:
+    size = 0 if stat.S_ISDIR(info.st_mode) else info.st_size
+    return info.st_mode, info.st_uid, info.st_gid, size, info.st_mtime_ns
+
+
+def _time(info: os.stat_result) -> tuple[int, ...]:
+    return stat.S_IFMT(info.st_mode), info.st_mtime_ns

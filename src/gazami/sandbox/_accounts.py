@@ -1,0 +1,111 @@
+"""Who a command runs as: Docker's USER text looked up in the root's own /etc/passwd and /etc/group.
+
+The rules are those of runc: a name of digits is always an id; an unknown id is taken as it is with group 0 and home ``/``;
+the groups that list the user are added unless USER names a group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gazami.errors import UserError
+
+FILE_LIMIT = 10 << 20
+"""Bytes of /etc/passwd or /etc/group that are read; a longer file is an error."""
+_MOST_ID = (1 << 31) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Passwd:
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    name: str
+    gid: int
+    members: tuple[str, ...]
+
+
+def find_account(user: str, passwd: str | None, group: str | None) -> Account:
+    """The account that ``user`` (``name[:group]``, ``uid[:gid]``, empty for uid 0) means; raises UserError when unknown."""
+    user_name, _, group_name = user.partition(":")
+    wanted = _number(user_name) if user_name else 0
+    entry = next(
+        (e for e in _passwds(passwd or "") if (e.name == user_name if wanted is None else e.uid == wanted)), None
+    )
+    if entry is None and wanted is None:
+        raise UserError(
+            f"unable to find user {user_name}: no matching entries in passwd file",
+            hint="The name in USER must be in the image's /etc/passwd; create it with RUN, or use a numeric id.",
+        )
+    uid = entry.uid if entry is not None else wanted or 0
+    gid = entry.gid if entry is not None else 0
+    home = (entry.home if entry is not None else "") or "/"
+    groups = _groups(group or "")
+    if group_name:
+        gid = _group_id(group_name, groups)
+        return Account(uid, gid, (gid,), home)
+    members = [g.gid for g in groups if entry is not None and entry.name in g.members]
+    return Account(uid, gid, tuple(dict.fromkeys([gid, *members])), home)
+
+
+def _group_id(name: str, groups: list[_Group]) -> int:
+    wanted = _number(name)
+    if wanted is not None:
+        return wanted
+    for group in groups:
+        if group.name == name:
+            return group.gid
+    raise UserError(
+        f"unable to find group {name}: no matching entries in group file",
+        hint="The group in USER must be in the image's /etc/group; create it with RUN, or use a numeric id.",
+    )
+
+
+def _number(text: str) -> int | None:
+    """The id that ``text`` is, None for a name; raises UserError outside 0 … 2³¹-1."""
+    if not (text.isascii() and text.removeprefix("-").isdigit()):
+        return None
+    number = int(text)
+    if not 0 <= number <= _MOST_ID:
+        raise UserError(f"USER {text}: uids and gids must be in range 0-{_MOST_ID}")
+    return number
+
+
+def _passwds(text: str) -> list[_Passwd]:
+    found = []
+    for fields in _lines(text):
+        ids = [_field_number(fields, 2), _field_number(fields, 3)]
+        found.append(_Passwd(fields[0], ids[0], ids[1], fields[5] if len(fields) > 5 else ""))
+    return found
+
+
+def _groups(text: str) -> list[_Group]:
+    found = []
+    for fields in _lines(text):
+        members = tuple(filter(None, fields[3].split(","))) if len(fields) > 3 else ()
+        found.append(_Group(fields[0], _field_number(fields, 2), members))
+    return found
+
+
+def _lines(text: str) -> list[list[str]]:
+    lines = (line.strip() for line in text.split("\n"))
+    return [line.split(":") for line in lines if line and line[0] not in "#+-"]
+
+
+def _field_number(fields: list[str], index: int) -> int:
+    """The id in a field; 0 for one that is missing or no number, as runc reads it."""
+    text = fields[index].strip() if index < len(fields) else ""
+    return int(text) if text.isascii() and text.isdigit() else 0

@@ -1,0 +1,153 @@
+"""A root file system from its layers: the overlay mount, within the limits of the kernels that are met.
+
+Three limits shape this module. mount(2) takes one page of options, so the layers are named by descriptor numbers
+relative to /proc/self/fd (4 bytes each) where fsconfig(2) has no ``lowerdir+`` (Linux < 6.5). An overlay takes 500 lower
+directories, so the bottom ones are merged into an overlay of their own first. And an overlay in a user namespace
+needs ``userxattr``. Nested and final overlays are mounted over directories that they are made of: the mount namespace is
+private, and so no directory has to be made for them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+
+from gazami.sandbox import _linux
+from gazami.sandbox._linux import MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT
+from gazami.sandbox._paths import Place
+
+_MOST_LOWERS = 500
+_MERGED_AT_ONCE = 400
+_OPTIONS = (("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"))
+"""What the snapshot of an upper directory relies on; a kernel that does not know one has it off."""
+
+
+def mount_overlay(lowers: tuple[str, ...], upper: str, work: str, *, userxattr: bool) -> None:
+    """Mount an overlay of ``lowers`` (topmost first, any number) and ``upper`` over ``upper``.
+
+    Without lowers ``upper`` alone is the root. Writes are not flushed to disk by the command's fsync (``volatile``): a step that
+    fails is thrown away whole.
+    """
+    if not lowers:
+        bind(upper, upper)
+        return
+    layers = list(lowers)
+    while len(layers) > _MOST_LOWERS:
+        bottom = layers[-_MERGED_AT_ONCE:]
+        layers = layers[:-_MERGED_AT_ONCE]
+        _mount(bottom, None, None, bottom[0], userxattr=userxattr)
+        layers.append(bottom[0])
+    with suppress(OSError):
+        os.rmdir(f"{work}/work/incompat/volatile")
+    _mount(layers, upper, work, upper, userxattr=userxattr)
+
+
+def _mount(lowers: list[str], upper: str | None, work: str | None, target: str, *, userxattr: bool) -> None:
+    context = _context(lowers[0])
+    if context is None:
+        _mount_by_descriptors(lowers, upper, work, target, userxattr=userxattr)
+        return
+    try:
+        _mount_by_context(context, lowers, upper, work, target, userxattr=userxattr)
+    except OSError as error:
+        raise OSError(error.errno, f"mount overlay: {_explain(context) or error.strerror}", target) from None
+    finally:
+        os.close(context)
+
+
+def _context(first: str) -> int | None:
+    """An overlay to configure that has its ``first`` lower directory; None where the kernel has no ``lowerdir+``."""
+    try:
+        context = _linux.fsopen("overlay")
+    except OSError:
+        return None
+    try:
+        _linux.fsconfig(context, _linux.FSCONFIG_SET_STRING, "lowerdir+", first)
+    except OSError as error:
+        os.close(context)
+        if error.errno != errno.EINVAL:
+            raise
+        return None
+    return context
+
+
+def _mount_by_context(
+    context: int, lowers: list[str], upper: str | None, work: str | None, target: str, *, userxattr: bool
+) -> None:
+    for lower in lowers[1:]:
+        _linux.fsconfig(context, _linux.FSCONFIG_SET_STRING, "lowerdir+", lower)
+    if upper is not None and work is not None:
+        _linux.fsconfig(context, _linux.FSCONFIG_SET_STRING, "upperdir", upper)
+        _linux.fsconfig(context, _linux.FSCONFIG_SET_STRING, "workdir", work)
+        with suppress(OSError):
+            _linux.fsconfig(context, _linux.FSCONFIG_SET_FLAG, "volatile")
+    for key, value in _OPTIONS:
+        with suppress(OSError):
+            _linux.fsconfig(context, _linux.FSCONFIG_SET_STRING, key, value)
+    if userxattr:
+        _linux.fsconfig(context, _linux.FSCONFIG_SET_FLAG, "userxattr")
+    _linux.fsconfig(context, _linux.FSCONFIG_CMD_CREATE)
+    mounted = _linux.fsmount(context)
+    try:
+        _linux.move_mount(mounted, target)
+    finally:
+        os.close(mounted)
+
+
+def _mount_by_descriptors(
+    lowers: list[str], upper: str | None, work: str | None, target: str, *, userxattr: bool
+) -> None:
+    """mount(2) with the layers as ``3:4:5…``, names in /proc/self/fd; the options of newer kernels are dropped one by one."""
+    before = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    opened = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in lowers]
+    try:
+        required = ["lowerdir=" + ":".join(map(str, opened))]
+        if upper is not None and work is not None:
+            opened += [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in (upper, work)]
+            required += [f"upperdir={opened[-2]}", f"workdir={opened[-1]}"]
+        if userxattr:
+            required.append("userxattr")
+        optional = [f"{key}={value}" for key, value in _OPTIONS]
+        if upper is not None:
+            optional.append("volatile")
+        os.chdir("/proc/self/fd")
+        for options in ([*required, *optional], [*required, *optional[:-1]], required):
+            try:
+                _linux.mount("overlay", target, "overlay", 0, ",".join(options))
+                return
+            except OSError as error:
+                if error.errno != errno.EINVAL or options is required:
+                    raise
+    finally:
+        os.fchdir(before)
+        for fd in (before, *opened):
+            os.close(fd)
+
+
+def _explain(context: int) -> str:
+    """What the kernel says about a context that failed."""
+    lines = []
+    with suppress(OSError):
+        while line := os.read(context, 4096):
+            lines.append(line.decode(errors="replace").strip().removeprefix("e ").removeprefix("overlay: "))
+    return "; ".join(lines)
+
+
+def bind(source: str, target: str) -> None:
+    """Show ``source`` and what is mounted below it at ``target`` too."""
+    _linux.mount(source, target, None, MS_BIND | MS_REC)
+
+
+def make_readonly(place: Place, extra_flags: int = 0) -> None:
+    """Make the mount at ``place`` read-only, with those below it where the kernel can (Linux ≥ 5.12)."""
+    try:
+        _linux.mount_set_readonly(place.fd)
+        if not extra_flags:
+            return
+    except OSError:
+        pass
+    kept = os.fstatvfs(place.fd).f_flag & (
+        _linux.MS_NOSUID | _linux.MS_NODEV | _linux.MS_NOEXEC | _linux.MS_NOATIME | _linux.MS_NODIRATIME
+    )
+    _linux.mount(None, place.proc, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept | extra_flags)

@@ -1,0 +1,129 @@
+"""Names inside a root, walked so that nothing in the root can lead out of it.
+
+The walk opens one component after the other with O_PATH and O_NOFOLLOW and follows symbolic links itself, as text, with
+the root as ``/`` and as the parent of itself. That is what openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS) does, but it
+needs no Linux 5.6, and it can make what is missing on the way. Nobody else writes in the root while it is prepared.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["directory", "file"]
+Names = tuple[str, ...]
+_MOST_LINKS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An O_PATH descriptor and the canonical names that lead to it from the root."""
+
+    fd: int
+    names: Names
+
+    @property
+    def proc(self) -> str:
+        """A path that means exactly this place, for calls that take only paths."""
+        return f"/proc/self/fd/{self.fd}"
+
+    @property
+    def is_directory(self) -> bool:
+        return stat.S_ISDIR(os.fstat(self.fd).st_mode)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+OnMake = Callable[[Place, str, Kind], None]
+"""Called before something is made: the parent, the name, the kind."""
+
+
+def parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]
+
+
+def walk(root: int, path: str, make: Kind | None = None, on_make: OnMake | None = None) -> Place:
+    """Open ``path`` inside ``root``. What is missing is made when ``make`` is given: directories 0755, the last one as asked.
+
+    Raises FileNotFoundError, NotADirectoryError, or OSError ELOOP.
+    """
+    todo = parts(path)[::-1]
+    stack: list[tuple[str, int]] = []
+    links = 0
+    try:
+        while todo:
+            name = todo.pop()
+            if name == "..":
+                if stack:
+                    os.close(stack.pop()[1])
+                continue
+            here = stack[-1][1] if stack else root
+            try:
+                fd = _open(name, here)
+            except FileNotFoundError:
+                if make is None:
+                    raise
+                kind: Kind = "directory" if todo else make
+                if on_make is not None:
+                    on_make(Place(here, tuple(part for part, _ in stack)), name, kind)
+                _make(name, here, kind)
+                fd = _open(name, here)
+            if not stat.S_ISLNK(os.fstat(fd).st_mode):
+                stack.append((name, fd))
+                continue
+            target = os.readlink("", dir_fd=fd)
+            os.close(fd)
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            if target.startswith("/"):
+                _close(stack)
+            todo.extend(parts(target)[::-1])
+        names = tuple(part for part, _ in stack)
+        last = stack.pop()[1] if stack else os.open(".", os.O_PATH | os.O_CLOEXEC, dir_fd=root)
+        return Place(last, names)
+    finally:
+        _close(stack)
+
+
+def read_text(root: int, path: str, limit: int) -> str | None:
+    """A regular file of at most ``limit`` bytes inside ``root``; None when there is none. Never blocks on a FIFO or device."""
+    try:
+        place = walk(root, path)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
+    try:
+        state = os.fstat(place.fd)
+        if not stat.S_ISREG(state.st_mode):
+            return None
+        if state.st_size > limit:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+        with open(place.proc, "rb") as file:
+            return file.read(limit).decode(errors="replace")
+    finally:
+        place.close()
+
+
+def _open(name: str, here: int) -> int:
+    return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+
+
+def _make(name: str, here: int, kind: Kind) -> None:
+    if kind == "directory":
+        os.mkdir(name, 0o755, dir_fd=here)
+    else:
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=here))
+
+
+def _close(stack: list[tuple[str, int]]) -> None:
+    while stack:
+        with suppress(OSError):
+            os.close(stack.pop()[1])

@@ -1,0 +1,135 @@
+"""Flags and surroundings → request: what is checked, what is taken from where."""
+
+from __future__ import annotations
+
+import pytest
+
+from gazami.builder.request import BuildRequest
+from gazami.cli.argv import parse, with_environment
+from gazami.cli.environ import Surroundings
+from gazami.cli.options import BUILD
+from gazami.cli.request import Wanted, build_request, proxies, state_dir
+from gazami.errors import UsageError
+from gazami.image.platform import Platform
+
+
+def wanted(*argv: str, home: str = "", **environ: str) -> Wanted:
+    parsed = with_environment(parse(list(argv), BUILD), BUILD, environ)
+    return build_request(parsed, Surroundings(environ, cwd="/src", machine="x86_64", uid=7, home=home))
+
+
+def request(*argv: str, **environ: str) -> BuildRequest:
+    return wanted("--no-push", *argv, **environ).request
+
+
+def test_a_whole_command_line() -> None:
+    made = wanted(
+        ".", "-t", "registry.example.com/app:1", "-f", "x.Dockerfile", "--build-arg", "A=1", "--build-arg=B",
+        "--label=k=v=w", "--platform=linux/arm64", "--compression=zstd", "--image-format=oci", "--add-host=db:10.0.0.7",
+        "--timeout=10m",
+        "--insecure-registry=r:5000", "--registry-client-cert=r=/c.pem,/k.pem", "--ignore-path=/x", "--isolation=userns",
+        B="two",
+    ).request  # fmt: skip
+    assert (
+        made.context.context == "."
+        and made.context.dockerfile == "x.Dockerfile"
+        and made.context.ignore_paths == ("/x",)
+    )
+    assert made.plan.build_args == (("A", "1"), ("B", "two")) and made.plan.labels == (("k", "v=w"),)
+    assert made.plan.host == Platform("linux", "amd64") and made.plan.platform == Platform("linux", "arm64")
+    assert made.output.destinations == ("registry.example.com/app:1",) and made.output.push
+    assert (made.output.compression, made.output.image_format, made.output.compression_level) == ("zstd", "oci", None)
+    assert made.sandbox.add_hosts == (("10.0.0.7", "db"),) and made.sandbox.timeout == 600.0
+    assert made.sandbox.isolation == "userns" and made.registry.insecure_registries == ("r:5000",)
+    assert made.registry.client_certificates == (("r", "/c.pem", "/k.pem"),)
+
+
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        ((), "you must provide --destination, or use --no-push"),
+        (("-d", "app@sha256:" + "0" * 64), "by tag, not by digest"),
+        (("-d", "UPPER/Case//x"), "invalid reference"),
+        (("--no-push", "--compression=zstd", "--image-format=docker"), "--compression=zstd cannot be used"),
+        (("--no-push", "--tar-path=x", "--image-format=oci"), "--tar-path cannot be used with --image-format=oci"),
+        (("--no-push", "--tar-path=x", "--compression=zstd"), "--tar-path cannot be used with --compression=zstd"),
+        (("--no-push", "--image-name-with-digest-file=x"), "if setting --image-name-with-digest-file"),
+        (("--no-push", "--image-name-tag-with-digest-file=x"), "if setting --image-name-tag-with-digest-file"),
+        (("--no-push", "--cache"), "specify cache repo with --cache-repo"),
+        (("--no-push", "--label=x"), "labels must be of the form key=value"),
+        (("--no-push", "--custom-platform=linux/"), "--custom-platform"),
+        (("--no-push", "--build-arg==x"), "--build-arg"),
+        (("--no-push", "--registry-client-cert=h=a"), "--registry-client-cert"),
+        (("--no-push", "--add-host=db"), "--add-host"),
+        (("--no-push", "--add-host=:1.2.3.4"), "no host name"),
+        (("--no-push", "--secret=id=x,env=NOT_THERE"), "no variable NOT_THERE"),
+        (("--no-push", "a", "b"), "only one context"),
+        (("--no-push", "a", "--context=b"), "given twice"),
+    ],
+)
+def test_checks(argv: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        wanted(*argv)
+    assert message in caught.value.message
+
+
+def test_no_push_alone_is_enough() -> None:
+    assert wanted("--no-push", "--tar-path=x.tar").request.output.push is False
+
+
+def test_secrets_without_a_type_look_at_the_environment_first() -> None:
+    assert request("--secret=id=TOKEN", TOKEN="s").sandbox.secrets == (("TOKEN", "env", "s"),)
+    assert request("--secret=id=TOKEN").sandbox.secrets == (("TOKEN", "file", "TOKEN"),)
+    assert request("--secret=id=t,env=E", E="").sandbox.secrets == (("t", "env", ""),)
+
+
+def test_a_build_arg_that_is_nowhere_is_left_out_and_told() -> None:
+    made = wanted("--no-push", "--build-arg=A")
+    assert made.request.plan.build_args == ()
+    assert [message.level for message in made.messages] == ["warning"]
+
+
+def test_the_old_bucket_flag() -> None:
+    assert request("--bucket=b").context.context == "/workspace/"
+    assert request("--bucket=b", "--context=").context.context == "gs://b"
+    assert request("-b", "s3://b/c.tar.gz", "--context=gs://x").context.context == "s3://b/c.tar.gz"
+
+
+def test_flags_without_effect_are_told_only_when_they_would_change_something() -> None:
+    texts = [
+        (m.level, m.text)
+        for m in wanted("--no-push", "--cache", "--cache-repo=r", "--cleanup", "--materialize=0").messages
+    ]
+    assert [level for level, _ in texts] == ["warning", "warning", "info"]
+    assert texts[0][1].startswith("--cache is not effective yet: ")
+    assert texts[2][1].startswith("--cleanup has no effect in gazami: ")
+
+
+def test_variables_of_kaniko_without_effect_are_told() -> None:
+    said = " ".join(message.text for message in wanted("--no-push", BUILDER_OUTPUT="/o", FF_KANIKO_X="1").messages)
+    assert "BUILDER_OUTPUT" in said and "FF_KANIKO_X" in said
+
+
+def test_proxies() -> None:
+    assert proxies({"http_proxy": "a", "HTTP_PROXY": "b", "no_proxy": "c", "HTTPS_PROXY": ""}) == (
+        ("HTTP_PROXY", "b"),
+        ("NO_PROXY", "c"),
+    )
+
+
+@pytest.mark.parametrize(
+    "wish, environ, home, expected",
+    [
+        ("s", {"XDG_CACHE_HOME": "/x"}, "/h", "/src/s"),
+        ("", {"XDG_CACHE_HOME": "/x/", "TMPDIR": "/t"}, "/h", "/x/gazami"),
+        ("", {"XDG_CACHE_HOME": "relative", "TMPDIR": "/t"}, "/h", "/t/gazami-7"),
+        ("", {}, "/h", "/h/.cache/gazami"),
+        ("", {}, "", "/tmp/gazami-7"),
+    ],
+)
+def test_state_dir(wish: str, environ: dict[str, str], home: str, expected: str) -> None:
+    assert state_dir(wish, Surroundings(environ, "/src", "x86_64", 7, home)) == expected
+
+
+def test_user_agent() -> None:
+    assert request(UPSTREAM_CLIENT_TYPE="ci").registry.user_agent.endswith(",ci")
