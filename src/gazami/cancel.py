@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Iterator
 
 from gazami.errors import Cancelled
 
@@ -28,6 +29,12 @@ class Cancel:
     def check(self) -> None:
         if self._event.is_set():
             raise Cancelled(self._reason)
+
+    def checked(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The chunks, with a look at the switch before each."""
+        for chunk in chunks:
+            self.check()
+            yield chunk
 
     def wait(self, seconds: float) -> bool:
         """Sleep, but no longer than until the switch is set; True when it is."""

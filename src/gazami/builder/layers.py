@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
-from gazami.errors import ArchiveError, GazamiError, IntegrityError
+from gazami.errors import ArchiveError, IntegrityError
 from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
-from gazami.image.digest import Digest, hasher_for, hex_of
+from gazami.image.digest import hasher_for, hex_of
 from gazami.image.model import Layer, LocalFile
 from gazami.layer.compression import decompressed
 from gazami.layer.entry import BytesContent, Content, FileContent, Kind, LayerContent
@@ -24,7 +24,9 @@ from gazami.layer.tar_reader import TarReader
 from gazami.registry.client import RegistryClient
 from gazami.rootfs.owners import MAX_ACCOUNTS
 from gazami.rootfs.tree import LayerApplier, Tree
-from gazami.sandbox.client import Sandbox
+
+if TYPE_CHECKING:
+    from gazami.sandbox.client import Sandbox
 
 _CHUNK = 1 << 20
 _KEPT = frozenset({"etc/passwd", "etc/group"})
@@ -32,14 +34,15 @@ _KEPT = frozenset({"etc/passwd", "etc/group"})
 
 @dataclass(slots=True)
 class LayerFiles:
-    """``kept`` are blobs of remote layers that were stored on the way; ``directories`` unpacked layers by diff id."""
+    """``layers`` and ``directories`` (of unpacked ones) are by the names that :class:`LayerContent` uses: a diff id, or a
+    provisional name for a layer that was indexed before its diff id was known. ``keep_blobs``: store what is fetched."""
 
     workspace: Workspace
     registry: RegistryClient
     emit: Emit
     cancel: Cancel
-    layers: dict[Digest, Layer] = field(default_factory=dict)
-    directories: dict[Digest, str] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
+    directories: dict[str, str] = field(default_factory=dict)
     keep_blobs: bool = False
 
     def register(self, layer: Layer) -> Layer:
@@ -110,23 +113,25 @@ class LayerFiles:
 
     # -- contents -------------------------------------------------------------------------------------------------
 
-    def locate(self, contents: Iterable[tuple[Content | None, int]], *, readable: bool) -> dict[LayerContent, FileContent]:
+    def locate(
+        self, contents: Iterable[tuple[Content | None, int]], *, readable: bool
+    ) -> dict[LayerContent, FileContent]:
         """Where the bytes of layer contents lie on this machine; what lies nowhere is fetched into the spool.
 
         ``contents`` are with their sizes. ``readable``: this process may read the unpacked files itself.
         """
         found: dict[LayerContent, FileContent] = {}
-        wanted: dict[Digest, dict[str, LayerContent]] = {}
+        wanted: dict[str, dict[str, LayerContent]] = {}
         for content, size in contents:
             if not isinstance(content, LayerContent) or content in found:
                 continue
-            directory = self.directories.get(Digest(content.diff_id)) if readable else None
+            directory = self.directories.get(content.layer) if readable else None
             if directory is not None and _is_file(f"{directory}/{content.path}", size):
                 found[content] = FileContent(f"{directory}/{content.path}")
             else:
-                wanted.setdefault(Digest(content.diff_id), {})[content.path] = content
-        for diff_id, paths in wanted.items():
-            self._spool(self.layers[diff_id], paths, found)
+                wanted.setdefault(content.layer, {})[content.path] = content
+        for name, paths in wanted.items():
+            self._spool(self.layers[name], paths, found)
         return found
 
     def _spool(self, layer: Layer, paths: dict[str, LayerContent], found: dict[LayerContent, FileContent]) -> None:
@@ -178,6 +183,37 @@ class Unpacker:
             raise failure[0]
 
 
+@contextlib.contextmanager
+def produced(sandbox: Sandbox, function: str, arguments: dict[str, Any]) -> Iterator[Iterator[bytes]]:
+    """The bytes that a function writes in the sandbox's namespace, while it writes them; raises what it raised."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            sandbox.call(function, arguments, output_fd=writer)
+        except BaseException as cause:
+            failure.append(cause)
+        finally:
+            os.close(writer)
+
+    thread = threading.Thread(target=work, name="produce", daemon=True)
+
+    def chunks() -> Iterator[bytes]:
+        while data := os.read(reader, _CHUNK):
+            yield data
+        thread.join()
+        if failure:
+            raise failure[0]
+
+    thread.start()
+    try:
+        yield chunks()
+    finally:
+        os.close(reader)
+        thread.join()
+
+
 def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None) -> None:
     if tree is None:
         for _ in chunks:
@@ -186,9 +222,9 @@ def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None) -> None:
     index_layer(layer.diff_id, chunks, tree)
 
 
-def index_layer(diff_id: Digest, chunks: Iterator[bytes], tree: Tree) -> None:
+def index_layer(name: str, chunks: Iterator[bytes], tree: Tree) -> None:
     """Apply a tar stream to an index. Account files keep their bytes, so that owners can be looked up without a fetch."""
-    applier = LayerApplier(tree, lambda path: LayerContent(diff_id, path))
+    applier = LayerApplier(tree, lambda path: LayerContent(name, path))
     reader = TarReader(chunks)
     for entry in reader:
         if entry.path in _KEPT and entry.kind is Kind.FILE and entry.size <= MAX_ACCOUNTS:
@@ -255,8 +291,3 @@ def open_layer(files: LayerFiles, layer: Layer) -> Callable[[], BinaryIO]:
         return files.local_blob(layer).open("rb")
 
     return open_blob
-
-
-def annotate(error: GazamiError, what: str) -> GazamiError:
-    error.message = f"{what}: {error.message}"
-    return error

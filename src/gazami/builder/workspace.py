@@ -65,8 +65,12 @@ class Workspace:
 
     def new_path(self, what: str) -> str:
         """A path for a directory of a stage's files; the namespace's root makes it."""
+        return str(self.root / "files" / f"{self.new_name()}-{what}")
+
+    def new_name(self) -> str:
+        """A name that nothing else in this build has."""
         self._counter += 1
-        return str(self.root / "files" / f"{self._counter}-{what}")
+        return str(self._counter)
 
     @property
     def files(self) -> str:

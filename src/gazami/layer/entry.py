@@ -65,9 +65,9 @@ class BytesContent:
 
 @dataclass(frozen=True, slots=True)
 class LayerContent:
-    """Bytes of the member ``path`` of the layer with this diff id, wherever that layer is."""
+    """Bytes of the member ``path`` of a layer, wherever that is. ``layer`` is a name that the build gave to it."""
 
-    diff_id: str
+    layer: str
     path: str
 
 

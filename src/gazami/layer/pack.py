@@ -6,15 +6,16 @@ queue between them holds at most :data:`QUEUE` chunks, so memory is bounded what
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from gazami.errors import HostError, SpaceError
 from gazami.image.digest import Digest
@@ -52,31 +53,51 @@ class Packing:
         return _TYPES[self.oci, self.compression]
 
 
-def pack_layer(
-    chunks: Iterable[bytes], blobs: BlobStore, packing: Packing, observe: Callable[[int], None] | None = None
-) -> Layer:
-    """Store a tar stream as a layer's blob. ``observe`` is told the number of tar bytes so far.
+class LayerWriter:
+    """Takes a tar stream chunk by chunk and becomes a layer. Made by :func:`layer_writer`."""
 
-    Raises :class:`SpaceError` when the blob store is full; nothing half-written stays behind.
-    """
+    def __init__(self, blobs: BlobStore, packing: Packing, file: BinaryIO, path: Path) -> None:
+        self._blobs, self._packing, self._path = blobs, packing, path
+        self._worker = _Compress(file.fileno(), packing)
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self._worker.start()
+
+    def write(self, chunk: bytes) -> None:
+        """Raises :class:`SpaceError` when the blob store is full."""
+        self._hash.update(chunk)
+        self._worker.put(chunk)
+        self.size += len(chunk)
+
+    def finish(self) -> Layer:
+        """The layer, its blob stored under its digest."""
+        digest, size = self._worker.finish()
+        final = self._blobs.commit(self._path, digest)
+        diff_id = Digest("sha256:" + self._hash.hexdigest())
+        return Layer(Descriptor(self._packing.media_type, digest, size), diff_id, LocalFile(str(final)))
+
+    def abandon(self) -> None:
+        self._worker.abandon()
+
+
+@contextlib.contextmanager
+def layer_writer(blobs: BlobStore, packing: Packing) -> Iterator[LayerWriter]:
+    """A writer whose temporary file goes away unless it was finished."""
     with blobs.create() as (file, path):
-        worker = _Compress(file.fileno(), packing)
-        worker.start()
-        tar_hash, seen = hashlib.sha256(), 0
+        writer = LayerWriter(blobs, packing, file, path)
         try:
-            for chunk in chunks:
-                tar_hash.update(chunk)
-                worker.put(chunk)
-                seen += len(chunk)
-                if observe is not None:
-                    observe(seen)
+            yield writer
         except BaseException:
-            worker.abandon()
+            writer.abandon()
             raise
-        digest, size = worker.finish()
-        final = blobs.commit(path, digest)
-    diff_id = Digest("sha256:" + tar_hash.hexdigest())
-    return Layer(Descriptor(packing.media_type, digest, size), diff_id, LocalFile(str(final)))
+
+
+def pack_layer(chunks: Iterable[bytes], blobs: BlobStore, packing: Packing) -> Layer:
+    """Store a tar stream as a layer's blob. Raises :class:`SpaceError`; nothing half-written stays behind."""
+    with layer_writer(blobs, packing) as writer:
+        for chunk in chunks:
+            writer.write(chunk)
+        return writer.finish()
 
 
 class _Compress(threading.Thread):
@@ -135,8 +156,3 @@ def _host_error(cause: BaseException) -> BaseException:
     if isinstance(cause, OSError):
         return HostError(f"a layer's blob could not be written: {cause.strerror}")
     return cause
-
-
-def blob_path(layer: Layer) -> Path | None:
-    """The local file of a layer's blob, when it is local."""
-    return Path(layer.origin.path) if isinstance(layer.origin, LocalFile) else None

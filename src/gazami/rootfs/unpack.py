@@ -3,7 +3,7 @@
 Theory of operation. With overlay roots each layer has a directory of its own, so whiteouts become overlay's (a 0:0
 character device, an opaque attribute); a plain root receives the layers one upon the other and whiteouts delete. Either way
 a member's parent is found by walking its components with lstat, in the new directory first and then in the lower ones: an
-existing symlink is followed inside the root, a directory that only lower layers have is made with their metadata, as copy-up
+existing symlink is followed within, a directory that only lower layers have is made with their metadata, as copy-up
 would. Nothing else writes here meanwhile, so what was seen as a directory is one, and no path leaves the root.
 """
 

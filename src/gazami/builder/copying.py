@@ -1,0 +1,130 @@
+"""COPY, ADD and WORKDIR: done on the index and packed from wherever the contents lie; no root is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gazami.builder.layers import observed, phase
+from gazami.builder.stage import Done, StageState
+from gazami.builder.tools import Tools
+from gazami.context.ignore import ignore_of
+from gazami.errors import DockerfileError
+from gazami.events import Warned
+from gazami.layer.entry import BytesContent, Content, FileContent, Kind, LayerContent
+from gazami.layer.pack import pack_layer
+from gazami.layer.tar_writer import write_members
+from gazami.plan.steps import CopyStep, FilesFrom, WorkdirStep
+from gazami.rootfs.archive import archive_members, is_archive
+from gazami.rootfs.changes import Changes
+from gazami.rootfs.copy import Attributes, Copier, Excluded
+from gazami.rootfs.modes import parse_chmod
+from gazami.rootfs.owners import Accounts, Owner, parse_owner, step_owner
+from gazami.rootfs.tree import Node, Tree
+
+TreeOf = Callable[[FilesFrom], Tree]
+"""The index of what ``--from`` names."""
+
+
+def copy_files(step: CopyStep, state: StageState, tree_of: TreeOf) -> Done:
+    tree = Tree() if step.link and not step.chmod else state.index()
+    chmod, octal = parse_chmod(step.chmod)
+    copier = Copier(tree, Attributes(_owner(step, state), chmod, octal), exclude=_excluded(step.exclude))
+    source_tree = tree_of(step.files) if step.sources else Tree()
+    for source in step.sources:
+        if step.add and _is_url(source):
+            raise DockerfileError(f"ADD of remote files ({source}) is not supported yet", hint="fetch it in a RUN")
+        if step.parents:
+            pattern = ignore_of((source.partition("/./")[2] or source.lstrip("/"),))
+            copier.copy_with_parents(source_tree, source, step.dest, pattern.excludes)
+        elif step.add and step.unpack is not False:
+            _add(copier, source_tree, source, step, state)
+        else:
+            copier.copy(source_tree, source, step.dest)
+    for document in step.inline:
+        copier.put_file(document.name, document.content.encode("utf-8", "surrogateescape"), step.dest)
+    return _packed(copier.changes, tree, state)
+
+
+def _add(copier: Copier, source_tree: Tree, source: str, step: CopyStep, state: StageState) -> None:
+    for path, node in copier.matches(source_tree, source):
+        target = source_tree.resolve(path).node or node
+        content = target.content
+        if target.kind is Kind.FILE and isinstance(content, FileContent) and is_archive(content.path):
+            keep_mode = Attributes(copier.attributes.owner, octal=copier.attributes.octal)
+            extractor = Copier(copier.tree, keep_mode, copier.changes)
+            extractor.extract(archive_members(content.path, state.tools.workspace.spool), step.dest)
+        else:
+            copier.copy_node(source_tree, path, node, step.dest)
+
+
+def _owner(step: CopyStep, state: StageState) -> Owner | None:
+    if not step.chown:
+        return None
+    named = not all(part.isdigit() for part in step.chown.split(":"))
+    owner = parse_owner(step.chown, state.accounts() if named else Accounts())
+    if owner.unknown and not state.image.layers:
+        raise DockerfileError(
+            f"--chown={step.chown}: there is no user or group {', '.join(owner.unknown)} in an image without files",
+            hint="use numbers",
+        )
+    _warn_unknown(owner, f"--chown={step.chown}", step, state.tools)
+    return owner
+
+
+def _warn_unknown(owner: Owner, where: str, step: CopyStep | WorkdirStep, tools: Tools) -> None:
+    for name in owner.unknown:
+        tools.emit(
+            Warned(
+                f"{where}: {name} is not in the image's /etc/passwd or /etc/group; 0 is used",
+                span=step.common.span,
+                hint="create it in a RUN above, or use a number",
+            )
+        )
+
+
+def _excluded(patterns: tuple[str, ...]) -> Excluded | None:
+    if not patterns:
+        return None
+    ignore = ignore_of(patterns)
+    return Excluded(ignore.check, prune=not ignore.has_exceptions)
+
+
+def make_workdir(step: WorkdirStep, state: StageState) -> Done:
+    tree = state.index()
+    owner = step_owner(step.user, state.accounts()) if step.user else Owner(0, 0)
+    _warn_unknown(owner, f"USER {step.user}", step, state.tools)
+    changes = Changes()
+    place = tree.resolve(step.path)
+    if place.node is not None and not place.node.is_directory:
+        raise DockerfileError(f"WORKDIR {step.path}: /{place.path} is not a directory")
+    parts = place.path.split("/") if place.path else []
+    for count in range(1, len(parts) + 1):
+        path = "/".join(parts[:count])
+        node = tree.get(path)
+        if node is None:
+            changes.put(tree, path, Node(Kind.DIRECTORY, 0o755, owner.uid, owner.gid))
+        elif not node.is_directory:
+            raise DockerfileError(f"WORKDIR {step.path}: /{path} is not a directory")
+    return _packed(changes, tree, state)
+
+
+def _packed(changes: Changes, tree: Tree, state: StageState) -> Done:
+    """Write the changes as a layer, from wherever the contents lie. The stage's own tree shows them already; a tree apart
+    (``--link``) does not, and the stage reads its layer when it needs the index again."""
+    tools = state.tools
+    members = list(changes.members(tree))
+    contents = [(content, entry.size) for entry, content in members if entry.kind is Kind.FILE]
+    located = tools.layers.locate(contents, readable=tools.unpacked_is_readable)
+
+    def placed(content: Content | None) -> FileContent | BytesContent | None:
+        return located[content] if isinstance(content, LayerContent) else content
+
+    stream = write_members((entry, placed(content)) for entry, content in members)
+    with phase(tools.emit, f"pack-{tools.workspace.new_name()}", "writing the layer") as progress:
+        layer = pack_layer(observed(tools.cancel.checked(stream), progress), tools.workspace.blobs, tools.packing)
+    state.indexed += tree is state.tree
+    return Done(layer, len(changes))
+
+
+def _is_url(source: str) -> bool:
+    return source.startswith(("http://", "https://", "git://", "ssh://", "git@"))

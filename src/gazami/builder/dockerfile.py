@@ -1,0 +1,57 @@
+"""Where the Dockerfile and the ignore file of a build are: kaniko's look-up order, Docker's choice of ignore file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from gazami.context.ignore import Ignore, parse_ignore
+from gazami.context.schemes import Fetched
+from gazami.errors import ContextError, Source, UsageError
+
+MAX_DOCKERFILE = 16 << 20
+"""Bytes; a larger Dockerfile is refused."""
+
+
+def find_dockerfile(wanted: str, folder: Path) -> tuple[Source, Path | None]:
+    """The text and, when it is a file, the path: as given relative to the working directory, else in the context."""
+    if wanted == "-":
+        return Source("Dockerfile", _decode(sys.stdin.buffer.read(MAX_DOCKERFILE + 1), "standard input")), None
+    if wanted.startswith(("http://", "https://")):
+        raise UsageError(
+            "a Dockerfile from a URL is not supported yet", hint="download it, or give it on standard input (-f -)"
+        )
+    for path in (Path(wanted), folder / wanted):
+        if path.is_file():
+            return Source(path.name, _decode(_read(path), str(path))), path
+    if wanted == "Dockerfile" and (folder / "dockerfile").is_file():
+        return find_dockerfile("dockerfile", folder)
+    raise ContextError(
+        f"no Dockerfile found: there is neither {wanted} nor {folder / wanted}",
+        hint="give its path, relative to the context, with --dockerfile (-f)",
+    )
+
+
+def find_ignore(dockerfile: Path | None, context: Fetched) -> Ignore:
+    """``<Dockerfile>.dockerignore`` beside the Dockerfile wins over the context's own. Remote contexts are not filtered."""
+    if context.remote:
+        return Ignore()
+    beside = dockerfile.with_name(dockerfile.name + ".dockerignore") if dockerfile is not None else None
+    for path in (beside, context.folder / ".dockerignore"):
+        if path is not None and path.is_file():
+            return parse_ignore(_decode(_read(path), str(path)), path.name)
+    return Ignore()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_DOCKERFILE + 1)
+    except OSError as cause:
+        raise ContextError(f"{path} cannot be read: {cause.strerror}") from cause
+
+
+def _decode(data: bytes, place: str) -> str:
+    if len(data) > MAX_DOCKERFILE:
+        raise ContextError(f"{place} is larger than {MAX_DOCKERFILE} bytes")
+    return data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,176 @@
+"""The finished image to where it was wanted: archive, layout, registries, digest files — in that order.
+
+Files that say "this digest was pushed" are written after the pushes, so a failed push leaves none.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gazami.builder.layers import LayerFiles, open_layer
+from gazami.builder.request import OutputWishes
+from gazami.errors import HostError
+from gazami.events import Emit, Exported
+from gazami.image.config import encode_config
+from gazami.image.digest import digest_of
+from gazami.image.manifest import (
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
+    DOCKER_LAYER_GZIP,
+    DOCKER_LAYER_ZSTD,
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_LAYER_GZIP,
+    OCI_LAYER_ZSTD,
+    OCI_MANIFEST,
+    Descriptor,
+    Manifest,
+    encode_manifest,
+)
+from gazami.image.model import Image, LocalFile, Remote
+from gazami.image.reference import Reference, parse_reference
+from gazami.layer.docker_archive import write_docker_archive
+from gazami.layer.oci_layout import write_oci_layout
+from gazami.registry.client import RegistryClient
+from gazami.registry.transfer import Uploads
+
+_UNNAMED = "unset-repo/unset-image-name"
+_TO_OCI = {DOCKER_LAYER_GZIP: OCI_LAYER_GZIP, DOCKER_LAYER: OCI_LAYER, DOCKER_LAYER_ZSTD: OCI_LAYER_ZSTD}
+_TO_DOCKER = {value: key for key, value in _TO_OCI.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An image with its final bytes: the config blob and the manifest that names everything."""
+
+    image: Image
+    config: bytes
+    manifest: Manifest
+
+
+def finish(image: Image, output: OutputWishes) -> Finished:
+    """Encode config and manifest. Pure."""
+    times = [entry.created for entry in image.config.history if entry.created]
+    image = replace(image, config=replace(image.config, created=times[-1] if times else image.config.created))
+    oci = image.media_type == OCI_MANIFEST
+    relabel = _TO_OCI if oci else _TO_DOCKER
+    layers = tuple(
+        replace(
+            layer.descriptor,
+            media_type=relabel.get(layer.descriptor.media_type, layer.descriptor.media_type),
+            annotations=(),
+            platform=None,
+        )
+        for layer in image.layers
+    )
+    config = encode_config(image.config)
+    descriptor = Descriptor(OCI_CONFIG if oci else DOCKER_CONFIG, digest_of(config), len(config))
+    manifest = encode_manifest(OCI_MANIFEST if oci else DOCKER_MANIFEST, descriptor, layers, output.annotations)
+    return Finished(image, config, manifest)
+
+
+@dataclass(slots=True)
+class Exporter:
+    output: OutputWishes
+    registry: RegistryClient
+    layers: LayerFiles
+    emit: Emit
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return tuple(parse_reference(text) for text in self.output.destinations)
+
+    def export(self, finished: Finished, uploads: Uploads) -> None:
+        """Write every output that was asked for. Raises what the registry or the disk says."""
+        self.archives(finished)
+        if self.output.push:
+            for reference in self.references:
+                self.push(finished, reference, uploads)
+        self._digest_files(finished)
+
+    # -- registries -----------------------------------------------------------------------------------------------
+
+    def upload_layers(self, image: Image, uploads: Uploads) -> None:
+        """Start the uploads of the layers that there are; what was started already is not started again.
+
+        All go to the first destination of a registry; its other repositories mount them from there afterwards.
+        """
+        for reference in self._first_of_each_registry():
+            self._submit(image, reference, uploads, ())
+
+    def push(self, finished: Finished, reference: Reference, uploads: Uploads) -> None:
+        first = next(each for each in self._first_of_each_registry() if each.registry == reference.registry)
+        self._submit(finished.image, first, uploads, ())
+        uploads.wait()
+        if first.context != reference.context:
+            self._submit(finished.image, reference, uploads, (first,))
+        config = finished.manifest.config
+        path = self.layers.workspace.blobs.put(config.digest, finished.config)
+        uploads.submit(reference, config, lambda: path.open("rb"))
+        uploads.wait()
+        self.registry.push_manifest(reference, finished.manifest.raw, finished.manifest.media_type)
+        self.emit(Exported("image", str(reference), finished.manifest.digest))
+
+    def _submit(self, image: Image, reference: Reference, uploads: Uploads, mount_from: tuple[Reference, ...]) -> None:
+        for layer in image.layers:
+            stored = self.layers.workspace.blobs.path(layer.descriptor.digest)
+            match layer.origin:
+                case LocalFile():
+                    uploads.submit(reference, layer.descriptor, open_layer(self.layers, layer), mount_from)
+                case Remote(source) if stored.exists():
+                    uploads.submit(reference, layer.descriptor, open_layer(self.layers, layer), (*mount_from, source))
+                case Remote(source) if source.context != reference.context:
+                    uploads.submit_copy(source, reference, layer.descriptor)
+
+    def _first_of_each_registry(self) -> tuple[Reference, ...]:
+        if not self.output.push:
+            return ()
+        first: dict[str, Reference] = {}
+        for reference in self.references:
+            first.setdefault(reference.registry, reference)
+        return tuple(first.values())
+
+    # -- files ----------------------------------------------------------------------------------------------------
+
+    def archives(self, finished: Finished) -> None:
+        digest = finished.manifest.digest
+        if self.output.tar_path:
+            names = tuple(_tagged(text) for text in self.output.destinations) or (f"docker.io/{_UNNAMED}:latest",)
+            blobs = tuple(self.layers.local_blob(layer) for layer in finished.image.layers)
+            write_docker_archive(Path(self.output.tar_path), finished.config, finished.manifest, blobs, names)
+            self.emit(Exported("docker-archive", self.output.tar_path, digest))
+        if self.output.oci_layout_path:
+            blobs = tuple(self.layers.local_blob(layer) for layer in finished.image.layers)
+            write_oci_layout(Path(self.output.oci_layout_path), finished.config, finished.manifest, blobs)
+            self.emit(Exported("oci-layout", self.output.oci_layout_path, digest))
+
+    def _digest_files(self, finished: Finished) -> None:
+        digest = finished.manifest.digest
+        names = "".join(f"{each.context}@{digest}\n" for each in self.references)
+        tagged = "".join(f"{each.context}:{each.tag}@{digest}\n" for each in self.references)
+        wanted = (
+            (self.output.digest_file, digest),
+            (self.output.image_name_with_digest_file, names),
+            (self.output.image_name_tag_with_digest_file, tagged),
+        )
+        for place, text in wanted:
+            if place:
+                _write_file(Path(place), text)
+                self.emit(Exported("file", place, digest))
+
+
+def _tagged(text: str) -> str:
+    return text if ":" in text.rpartition("/")[2] else f"{text}:latest"
+
+
+def _write_file(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+    except OSError as cause:
+        raise HostError(f"{path} cannot be written: {cause.strerror}") from cause

@@ -1,0 +1,215 @@
+"""One stage as it is built: its image so far, its index, and its root once a RUN needs one.
+
+The index and the unpacked root are made when they are first needed; a stage whose steps copy *and* run gets both from the
+same pass over each layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gazami.builder.layers import Unpacker, index_layer, observed, phase, produced, teed
+from gazami.builder.tools import Tools
+from gazami.image.config import History, ImageConfig
+from gazami.image.digest import Digest
+from gazami.image.model import Image, Layer
+from gazami.layer.entry import BytesContent, Kind, LayerContent
+from gazami.layer.pack import layer_writer
+from gazami.plan.created_by import COMMENT
+from gazami.plan.steps import StagePlan
+from gazami.rootfs.owners import MAX_ACCOUNTS, Accounts, parse_accounts
+from gazami.rootfs.tree import Tree
+from gazami.sandbox.spec import OverlayRoot, PlainRoot, Root
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a step made: no layer, or one with so many entries (None where they were not counted) whose files lie in the
+    directory ``upper`` already (empty when they lie nowhere)."""
+
+    layer: Layer | None = None
+    files: int | None = None
+    upper: str = ""
+
+
+@dataclass(slots=True)
+class Unpacked:
+    """``overlay``: the directory of each layer so far, lowest first. Otherwise ``plain`` is the one root directory."""
+
+    overlay: list[str] = field(default_factory=list)
+    plain: str = ""
+    index: str = ""
+    layers: int = 0
+
+
+@dataclass(slots=True)
+class StageState:
+    """``indexed`` counts the image's layers that the tree knows. ``wants_tree`` and ``wants_root``: this step or a later
+    one will ask for the index, for the unpacked root."""
+
+    plan: StagePlan
+    image: Image
+    tools: Tools
+    tree: Tree = field(default_factory=Tree)
+    indexed: int = 0
+    wants_tree: bool = False
+    wants_root: bool = False
+    unpacked: Unpacked | None = None
+
+    # -- the index ------------------------------------------------------------------------------------------------
+
+    def index(self) -> Tree:
+        """The index of all layers so far. When a RUN will need the root anyway, both come from one pass over each layer."""
+        if self.wants_root and self.indexed < len(self.image.layers):
+            self.wants_tree = True
+            self._unpack_missing(self._unpacked())
+        for layer in self.image.layers[self.indexed :]:
+            self.tools.layers.ingest(layer, self.tree, None)
+        self.indexed = len(self.image.layers)
+        return self.tree
+
+    def accounts(self) -> Accounts:
+        """Users and groups of the stage's files as they are now; none when there are no such files."""
+        return parse_accounts(self._small("etc/passwd"), self._small("etc/group"))
+
+    def _small(self, path: str) -> bytes:
+        node = self.index().resolve(path).node
+        if node is None or node.kind is not Kind.FILE or node.size > MAX_ACCOUNTS or node.content is None:
+            return b""
+        content = node.content
+        if isinstance(content, BytesContent):
+            return content.data
+        if isinstance(content, LayerContent):
+            content = self.tools.layers.locate([(content, node.size)], readable=False)[content]
+        with Path(content.path).open("rb") as source:
+            source.seek(content.offset)
+            return bytes(source.read(node.size))
+
+    # -- the root -------------------------------------------------------------------------------------------------
+
+    def root(self) -> tuple[Root, str]:
+        """A root with every layer so far, and the directory in which the next step's changes will appear."""
+        state = self._unpacked()
+        self._unpack_missing(state)
+        if state.plain:
+            return PlainRoot(state.plain), state.plain
+        upper, work = self._new_directory("upper"), self._new_directory("work")
+        return OverlayRoot(tuple(reversed(state.overlay)), upper, work), upper
+
+    def _unpacked(self) -> Unpacked:
+        if self.unpacked is None:
+            self.unpacked = Unpacked()
+            if not self.tools.sandbox.choice.overlay:
+                self.unpacked.plain = self._new_directory("root")
+                self.unpacked.index = self.tools.workspace.new_path("index")
+        return self.unpacked
+
+    def _unpack_missing(self, state: Unpacked) -> None:
+        changed = False
+        for number in range(state.layers, len(self.image.layers)):
+            layer = self.image.layers[number]
+            chain = self.image.config.diff_ids[: number + 1]
+            known = self.tools.chains.get(chain) if not state.plain else None
+            if known is None:
+                known = state.plain or self._new_directory("layer")
+                tree = self.tree if self.wants_tree and self.indexed == number else None
+                self.tools.layers.ingest(layer, tree, self._unpacker(known, state))
+                self.indexed += tree is not None
+                changed = True
+            self._remember(state, chain, known)
+        if state.plain and (changed or not Path(state.index).exists()):
+            self._scan_index(state)
+
+    def _remember(self, state: Unpacked, chain: tuple[Digest, ...], directory: str) -> None:
+        state.layers = len(chain)
+        if not state.plain:
+            state.overlay.append(directory)
+            self.tools.chains[chain] = directory
+            self.tools.layers.directories.setdefault(chain[-1], directory)
+
+    def _unpacker(self, directory: str, state: Unpacked) -> Unpacker:
+        choice = self.tools.sandbox.choice
+        return Unpacker(
+            self.tools.sandbox,
+            {
+                "directory": directory,
+                "lowers": list(reversed(state.overlay)),
+                "overlay": choice.overlay,
+                "userxattr": choice.userxattr,
+            },
+        )
+
+    def _new_directory(self, what: str) -> str:
+        path = self.tools.workspace.new_path(what)
+        self.tools.sandbox.call("gazami.rootfs.unpack:make_directories", {"paths": [path]})
+        return path
+
+    def _scan_index(self, state: Unpacked) -> None:
+        self.tools.sandbox.call("gazami.rootfs.snapshot:scan", self._scan_arguments(state))
+
+    def _scan_arguments(self, state: Unpacked) -> dict[str, object]:
+        return {
+            "directory": state.plain,
+            "index": state.index,
+            "mode": self.tools.request.snapshot.mode,
+            "ignore": [path.strip("/") for path in self.tools.request.context.ignore_paths],
+        }
+
+    # -- layers ---------------------------------------------------------------------------------------------------
+
+    def snapshot(self, changed: str, omit: tuple[str, ...]) -> Done:
+        """The layer of what the last RUN changed below ``changed``."""
+        state = self.unpacked
+        assert state is not None
+        if state.plain:
+            function = "gazami.rootfs.snapshot:scan"
+            arguments = {**self._scan_arguments(state), "omit": list(omit)}
+        else:
+            function = "gazami.rootfs.snapshot:upper"
+            ignore = [path.strip("/") for path in self.tools.request.context.ignore_paths]
+            arguments = {"directory": changed, "omit": list(omit), "ignore": ignore}
+        what = "taking a snapshot of the changed files"
+        with (
+            phase(self.tools.emit, f"snapshot-{changed}", what) as progress,
+            produced(self.tools.sandbox, function, arguments) as chunks,
+        ):
+            return Done(self._pack_and_index(observed(chunks, progress)), upper=changed)
+
+    def _pack_and_index(self, chunks: Iterator[bytes]) -> Layer:
+        """Pack a tar stream; the index learns of it from the same bytes when later steps want it."""
+        tools = self.tools
+        indexing = self.wants_tree and self.indexed == len(self.image.layers)
+        name = tools.workspace.new_name()
+        with layer_writer(tools.workspace.blobs, tools.packing) as writer:
+            written = teed(chunks, writer.write)
+            if indexing:
+                index_layer(name, written, self.tree)
+                self.indexed += 1
+            else:
+                for _ in written:
+                    pass
+            layer = writer.finish()
+        tools.layers.layers[name] = layer
+        return layer
+
+    def append(self, layer: Layer, created_by: str | None, *, upper: str = "") -> None:
+        """Add a layer and its history entry to the image. ``upper`` is the directory that holds its files already."""
+        self.tools.layers.register(layer)
+        self.image = self.image.with_layer(layer, self._history(created_by))
+        if upper and self.unpacked is not None:
+            self._remember(self.unpacked, self.image.config.diff_ids, upper)
+
+    def note(self, created_by: str | None) -> None:
+        """Add the history entry of a step without a layer; there is none for a step that leaves no trace."""
+        if created_by is not None:
+            self.image = self.image.with_history(self._history(created_by))
+
+    def _history(self, created_by: str | None) -> History:
+        return History(self.tools.timestamp(), created_by or "", COMMENT)
+
+    def take_config(self, planned: ImageConfig) -> None:
+        """Take a step's config over, keeping the layers and the history that the build made."""
+        config = replace(planned, diff_ids=self.image.config.diff_ids, history=self.image.config.history)
+        self.image = replace(self.image, config=config)

@@ -1,0 +1,99 @@
+"""What a build works with: one value that is made at its start and handed down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from gazami.builder.layers import LayerFiles
+from gazami.builder.request import BuildRequest
+from gazami.builder.workspace import Workspace
+from gazami.cancel import Cancel
+from gazami.context.ignore import Ignore
+from gazami.events import Emit, Message, SandboxChosen
+from gazami.image.digest import Digest
+from gazami.layer.pack import Packing
+from gazami.plan.steps import ImageBase
+from gazami.registry.client import RegistryClient
+from gazami.registry.resolved import Resolved
+from gazami.rootfs.folder import Filter, FolderTree
+from gazami.rootfs.tree import Tree
+
+if TYPE_CHECKING:
+    from gazami.sandbox.client import Sandbox
+
+
+@dataclass(slots=True)
+class Tools:
+    """``images`` are the resolved bases. ``context`` is the folder of the main context with what hides in it.
+
+    ``packing`` says how layers are written; ``now`` gives the time of history entries.
+    """
+
+    request: BuildRequest
+    workspace: Workspace
+    registry: RegistryClient
+    layers: LayerFiles
+    emit: Emit
+    cancel: Cancel
+    packing: Packing
+    images: dict[ImageBase, Resolved]
+    context: FolderTree
+    context_folder: str
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    chains: dict[tuple[Digest, ...], str] = field(default_factory=dict)
+    """Directories of unpacked layers, by the diff ids of the layer and all below it."""
+    image_trees: dict[ImageBase, Tree] = field(default_factory=dict)
+    _sandbox: Sandbox | None = field(default=None)
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The sandbox of RUN steps, chosen and started when the first step needs it."""
+        if self._sandbox is None:
+            from gazami.sandbox.client import Sandbox
+            from gazami.sandbox.select import choose
+
+            wishes = self.request.sandbox
+            choice = choose(
+                wishes.isolation, self.workspace.files, force=wishes.force, in_container=wishes.in_container
+            )
+            self.emit(SandboxChosen(choice.mode, choice.reason))
+            if not choice.overlay:
+                self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))
+            self._sandbox = Sandbox.start(choice, self.workspace.files, self.cancel)
+            self.workspace.remover = self._remove
+        return self._sandbox
+
+    @property
+    def unpacked_is_readable(self) -> bool:
+        """Whether this process may read all unpacked files itself: not those of a user namespace's other ids."""
+        return self._sandbox is not None and self._sandbox.choice.mode in ("namespaces", "chroot")
+
+    def close(self) -> None:
+        if self._sandbox is not None:
+            self._remove([self.workspace.files])
+            self.workspace.remover = None
+            self._sandbox.close()
+            self._sandbox = None
+
+    def timestamp(self) -> str:
+        """RFC 3339 with nanoseconds' place, as Docker writes history times."""
+        return self.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def _remove(self, paths: list[str]) -> None:
+        if self._sandbox is not None:
+            self._sandbox.call("gazami.rootfs.unpack:remove", {"paths": paths})
+
+
+def hide(ignore: Ignore, omitted: tuple[str, ...] = ()) -> Filter:
+    """The filter of a context folder: what .dockerignore excludes, and ``omitted`` literal paths (``--ignore-path``)."""
+
+    def check(path: str, state: tuple[bool, ...] | None) -> tuple[bool, tuple[bool, ...]]:
+        excluded, results = ignore.check(path, state)
+        return excluded or any(path == each or path.startswith(each + "/") for each in omitted), results
+
+    if not ignore.patterns and not omitted:
+        return Filter()
+    return Filter(check, ignore.may_include_below if ignore.has_exceptions else lambda _: False)

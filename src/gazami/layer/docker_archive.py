@@ -1,0 +1,48 @@
+"""An image as ``docker save`` writes it: layers, config and ``manifest.json`` in one tar, for ``docker load``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from gazami.errors import HostError
+from gazami.image.digest import hex_of
+from gazami.image.manifest import Manifest
+from gazami.layer.entry import BytesContent, Entry, FileContent, Kind
+from gazami.layer.tar_writer import write_members
+
+
+def write_docker_archive(
+    path: Path, config: bytes, manifest: Manifest, blobs: tuple[Path, ...], names: tuple[str, ...]
+) -> None:
+    """Write the archive; it appears whole, by rename. ``names`` are its ``RepoTags``. Raises :class:`HostError`."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            for chunk in write_members(_members(config, manifest, blobs, names)):
+                file.write(chunk)
+        part.replace(path)
+    except OSError as cause:
+        raise HostError(f"the archive {path} cannot be written: {cause.strerror}") from cause
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _members(
+    config: bytes, manifest: Manifest, blobs: tuple[Path, ...], names: tuple[str, ...]
+) -> Iterator[tuple[Entry, FileContent | BytesContent]]:
+    yield _file(manifest.config.digest, len(config)), BytesContent(config)
+    files: list[str] = []
+    for descriptor, blob in zip(manifest.layers, blobs, strict=True):
+        name = f"{hex_of(descriptor.digest)}.tar.gz"
+        if name not in files:
+            yield _file(name, descriptor.size), FileContent(str(blob))
+        files.append(name)
+    index = json.dumps([{"Config": manifest.config.digest, "RepoTags": list(names), "Layers": files}]).encode()
+    yield _file("manifest.json", len(index)), BytesContent(index)
+
+
+def _file(name: str, size: int) -> Entry:
+    return Entry(name, Kind.FILE, 0o644, size=size)

@@ -1,0 +1,214 @@
+"""Basic and token authorization, TLS and its refusals, with real registries."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trustme
+from faults import Canned, faulty
+from images import AMD64, HASTY, blob, client, opener, push_image, small_image
+
+from gazami.errors import AuthenticationError, TransportError, UsageError
+from gazami.image.reference import Reference
+from gazami.registry.credentials import Keychain, parse_docker_config
+from gazami.registry.options import RegistryOptions
+from gazami.registry.retry import RetryPolicy
+from services import Registry, Tls, docker_registry
+from token_server import TokenServer, token_server
+
+pytestmark = pytest.mark.service
+
+SECRET = "s3cret:with:colons"
+
+
+def keychain(host: str, user: str = "ada", password: str = SECRET, **entry: str) -> Keychain:
+    value = entry or {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
+    return Keychain((parse_docker_config(json.dumps({"auths": {host: value}}), "config.json"),))
+
+
+def test_basic_authentication(tmp_path: Path) -> None:
+    with docker_registry(tmp_path, htpasswd=(("ada", SECRET),)) as registry:
+        reference = Reference(registry.host, "team/app", "one")
+        with client(keychain=keychain(registry.host)) as ours:
+            push_image(ours, reference, small_image())
+            assert ours.resolve(reference, AMD64).config.platform == AMD64
+        for wrong, said in ((Keychain(), "no docker config"), (keychain(registry.host, password="guess"), "user ada")):
+            with client(keychain=wrong) as ours, pytest.raises(AuthenticationError) as caught:
+                ours.get_manifest(reference)
+            assert caught.value.status == 401 and said in str(caught.value) and registry.host in str(caught.value.hint)
+            assert "guess" not in str(caught.value)
+
+
+def test_a_path_scoped_entry_is_not_for_its_siblings(tmp_path: Path) -> None:
+    with docker_registry(tmp_path, htpasswd=(("ada", SECRET),)) as registry:
+        with client(keychain=keychain(f"{registry.host}/team")) as ours:
+            ours.check_push(Reference(registry.host, "team/app", "x"))
+            with pytest.raises(AuthenticationError, match="no entry"):
+                ours.check_push(Reference(registry.host, "other/app", "x"))
+
+
+@contextmanager
+def guarded(tmp_path: Path) -> Iterator[tuple[Registry, TokenServer]]:
+    with (
+        token_server(
+            tmp_path, users={"ada": SECRET}, identity_tokens={"id-token": "ada"}, public=frozenset({"public/app"})
+        ) as tokens,
+        docker_registry(tmp_path, token=tokens.auth) as registry,
+    ):
+        yield registry, tokens
+
+
+def test_token_authentication(tmp_path: Path) -> None:
+    with guarded(tmp_path) as (registry, tokens):
+        reference = Reference(registry.host, "public/app", "one")
+        with client(keychain=keychain(registry.host)) as ours:
+            push_image(ours, reference, small_image())
+            assert tokens.asked == [("repository:public/app:pull,push",)], "one token serves the whole push"
+        with client() as anonymous:
+            assert anonymous.resolve(reference, AMD64).digest == small_image().manifest.digest
+            with pytest.raises(AuthenticationError, match=r"asked for repository:public/app:pull,push"):
+                anonymous.check_push(reference)
+        with client(keychain=keychain(registry.host, password="guess")) as ours:
+            with pytest.raises(AuthenticationError, match="wrong password"):
+                ours.get_manifest(reference)
+
+
+def test_an_identity_token_is_exchanged(tmp_path: Path) -> None:
+    with guarded(tmp_path) as (registry, _):
+        with client(keychain=keychain(registry.host, identitytoken="id-token")) as ours:
+            ours.check_push(Reference(registry.host, "team/app", "x"))
+        with client(keychain=keychain(registry.host, identitytoken="stolen")) as ours:
+            with pytest.raises(AuthenticationError, match="invalid_grant"):
+                ours.check_push(Reference(registry.host, "team/app", "x"))
+
+
+def test_a_mount_asks_for_both_repositories(tmp_path: Path) -> None:
+    descriptor, data = blob(5000)
+    with guarded(tmp_path) as (registry, tokens), client(keychain=keychain(registry.host)) as ours:
+        source, target = Reference(registry.host, "team/base", "x"), Reference(registry.host, "team/app", "x")
+        ours.push_blob(source, descriptor, opener(data))
+        assert ours.push_blob(target, descriptor, opener(data), (source,)) == "mounted"
+        assert tokens.asked[-1] == ("repository:team/app:pull,push", "repository:team/base:pull")
+
+
+def test_a_mount_that_the_token_server_refuses_becomes_an_upload(tmp_path: Path) -> None:
+    descriptor, data = blob(5000)
+    with guarded(tmp_path) as (registry, tokens), client(keychain=keychain(registry.host)) as ours:
+        tokens.refuse_foreign = True
+        source, target = Reference(registry.host, "foreign", "x"), Reference(registry.host, "team/app", "x")
+        assert ours.push_blob(target, descriptor, opener(data), (source,)) == "moved"
+
+
+def test_an_expired_token_is_replaced(tmp_path: Path) -> None:
+    with guarded(tmp_path) as (registry, tokens), client(keychain=keychain(registry.host)) as ours:
+        tokens.lifetime = 0
+        reference = Reference(registry.host, "team/app", "x")
+        ours.check_push(reference)
+        ours.check_push(reference)
+        assert len(tokens.asked) >= 2
+
+
+def test_a_token_refused_in_the_middle_is_renewed() -> None:
+    """The body of the second attempt starts anew, and each token is asked for once."""
+    with faulty() as realm, faulty() as registry:
+        for token in (b"one", b"two"):
+            realm.add("GET", "/token", Canned(200, body=b'{"token": "%s"}' % token))
+        challenge = (
+            ("WWW-Authenticate", f'Bearer realm="http://{realm.host}/token",service="s",scope="registry:x:y"'),
+        )
+        registry.add("PUT", "/manifests/", Canned(401, challenge), times=2)
+        registry.add("PUT", "/manifests/", Canned(401, challenge), times=0)
+        registry.add("PUT", "/manifests/", Canned(201))
+        with client() as ours, pytest.raises(AuthenticationError):
+            ours.push_manifest(Reference(registry.host, "a", "x"), b"{}", "text/plain")
+        sent = [each.headers.get("Authorization") for each in registry.seen]
+        assert sent == [None, "Bearer one"]
+        assert "scope=registry%3Ax%3Ay&scope=repository" in realm.seen[0].target.replace("repository%3A", "repository:")
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def files(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("tls")
+    server, us = authority.issue_cert("127.0.0.1", "localhost"), authority.issue_cert("gazami@example.test")
+    paths = {name: place / f"{name}.pem" for name in ("ca", "server", "server-key", "us", "us-key")}
+    authority.cert_pem.write_to_path(str(paths["ca"]))
+    for name, issued in (("server", server), ("us", us)):
+        paths[name].write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(str(paths[f"{name}-key"]))
+    return paths
+
+
+def test_tls_with_an_authority_of_its_own(tmp_path: Path, files: dict[str, Path]) -> None:
+    with docker_registry(tmp_path, tls=Tls(files["server"], files["server-key"])) as registry:
+        reference = Reference(registry.host, "team/app", "one")
+        trusting = replace(HASTY, certificates=((registry.host, str(files["ca"])),))
+        with client(trusting) as ours:
+            push_image(ours, reference, small_image())
+        for lax in (
+            replace(HASTY, skip_tls_verify_registries=(registry.host,)),
+            replace(HASTY, skip_tls_verify_pull=True),
+        ):
+            with client(lax) as ours:
+                assert ours.resolve(reference, AMD64).config.platform == AMD64
+        with client() as ours, pytest.raises(TransportError) as caught:
+            ours.get_manifest(reference)
+        assert "certificate is not trusted" in str(caught.value)
+        assert "attempts" not in str(caught.value) and "--registry-certificate" in str(caught.value.hint)
+
+
+def test_a_client_certificate(tmp_path: Path, files: dict[str, Path]) -> None:
+    with docker_registry(tmp_path, tls=Tls(files["server"], files["server-key"], files["ca"])) as registry:
+        reference = Reference(registry.host, "team/app", "one")
+        trusting = replace(HASTY, certificates=((registry.host, str(files["ca"])),))
+        ours_too = replace(trusting, client_certificates=((registry.host, str(files["us"]), str(files["us-key"])),))
+        with client(ours_too) as ours:
+            push_image(ours, reference, small_image())
+        with client(trusting) as ours, pytest.raises(TransportError):
+            ours.get_manifest(reference)
+
+
+def test_a_certificate_file_that_is_none(tmp_path: Path) -> None:
+    broken = tmp_path / "ca.pem"
+    broken.write_text("not a certificate")
+    for path in (str(broken), str(tmp_path / "missing.pem")):
+        options = RegistryOptions(certificates=(("127.0.0.1:9", path),), retry=RetryPolicy(1))
+        with client(options) as ours, pytest.raises(UsageError, match="registry certificate"):
+            ours.get_manifest(Reference("127.0.0.1:9", "a", "x"))
+
+
+def test_plain_http_where_only_tls_is_allowed(registry: Registry) -> None:
+    """A name that is not near is never spoken to in plain HTTP; here it is reached through an address of loopback."""
+    from gazami.cancel import Cancel
+    from gazami.events import discard
+    from gazami.registry.auth import Authorizer
+    from gazami.registry.routing import Route, Trust
+    from gazami.registry.session import Call, Session
+    from gazami.registry.transport import Transport
+
+    transport = Transport(HASTY, discard, Cancel())
+    authorizer = Authorizer(registry.host, Keychain(), transport, Trust())
+    session = Session(registry.host, Route(registry.host, ("https",)), Trust(), transport, authorizer, 4)
+    with pytest.raises(TransportError) as caught:
+        session.send(Call("GET", "/v2/", "", ()))
+    assert f"--insecure-registry {registry.host}" in str(caught.value.hint)
+    assert "after 4 attempts" in str(caught.value)
+
+
+def test_the_default_context_verifies() -> None:
+    from gazami.registry.routing import Trust
+    from gazami.registry.tls import tls_context
+
+    assert tls_context(Trust()).verify_mode == ssl.CERT_REQUIRED
+    assert tls_context(Trust()).check_hostname
