@@ -27,7 +27,9 @@ def theirs(text: str) -> list[tuple[str, int, int, list[tuple[str, str]]]] | Non
         commands = oracle.parse_string(text)
     except (oracle.GoParseError, ValueError):
         return None
-    return [(c.cmd.upper(), c.start_line, c.end_line, [(h.name, h.content) for h in c.heredocs]) for c in commands if c.cmd]
+    return [
+        (c.cmd.upper(), c.start_line, c.end_line, [(h.name, h.content) for h in c.heredocs]) for c in commands if c.cmd
+    ]
 
 
 def ours(text: str) -> list[tuple[str, int, int, list[tuple[str, str]]]] | None:

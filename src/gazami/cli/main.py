@@ -48,6 +48,8 @@ def run(argv: list[str], environ: Mapping[str, str], build: Build | None = None)
             return _help("")
         case ["help", command]:
             return _help(command)
+        case ["build", "--help" | "-h"]:
+            return _help("build")
         case ["build", *words]:
             from gazami.cli.run import run_build
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from urllib.parse import urljoin
 
 from gazami.cancel import Cancel
-from gazami.errors import IntegrityError, RegistryError
+from gazami.errors import IntegrityError, RegistryError, UsageError
 from gazami.events import Emit
 from gazami.image.config import parse_config
 from gazami.image.digest import Digest, digest_of, parse_digest
@@ -76,7 +76,10 @@ class RegistryClient:
             digest, size = response.header("Docker-Content-Digest"), parse_length(response.header("Content-Length"))
             media_type = (response.header("Content-Type") or "").partition(";")[0].strip()
         if digest and size is not None and media_type in MANIFEST_TYPES + INDEX_TYPES:
-            return Descriptor(media_type, parse_digest(digest), size)
+            try:
+                return Descriptor(media_type, parse_digest(digest), size)
+            except UsageError:
+                pass
         manifest = self._get_manifest(reference)
         return Descriptor(manifest.media_type, manifest.digest, len(manifest.raw))
 

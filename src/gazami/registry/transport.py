@@ -245,6 +245,8 @@ def _make_pool(trust: Trust, proxy: str | None) -> PoolManager:
     import urllib3
 
     context = tls_context(trust)
+    if not trust.verify:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if proxy is None:
         return urllib3.PoolManager(num_pools=16, maxsize=16, ssl_context=context)
     parts = urlsplit(proxy)
@@ -286,11 +288,11 @@ def _diagnose(error: BaseException) -> tuple[FaultKind, str]:
         return "connect", f"the proxy cannot be used: {chain[-1]}"
     if isinstance(error, exceptions.NameResolutionError):
         return "connect", "its name cannot be resolved"
-    if isinstance(error, exceptions.ConnectTimeoutError):
-        return "connect", "no connection in time"
     if isinstance(error, exceptions.NewConnectionError):
         reason = next((each.strerror for each in chain if isinstance(each, OSError) and each.strerror), None)
         return "connect", (reason or "no connection").lower()
+    if isinstance(error, exceptions.ConnectTimeoutError):
+        return "connect", "no connection in time"
     if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
         return "timeout", "no answer in time"
     return "cut", f"the connection was cut ({chain[-1]})"

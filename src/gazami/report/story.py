@@ -18,6 +18,8 @@ from gazami.report.summary import Record, facts, summary
 
 TRANSFER_PACE = 5.0
 SILENCE = 10.0
+NOTICEABLE = 1.0
+_ALWAYS_TOLD = ("taking snapshot", "unpacking rootfs")
 
 
 @dataclass(slots=True)
@@ -27,6 +29,7 @@ class _Work:
     what: str
     since: float
     told: float
+    announced: bool = True
     done: int = 0
     total: int | None = None
     unit: str = ""
@@ -90,8 +93,9 @@ class Story:
                 return [_finished(event, work.what if work else "", self.record)]
             case events.StepFailed():
                 work = self._steps.pop(event.id, None)
-                text = f"{work.what if work else ''} failed after {units.seconds(event.seconds)}: {event.message}"
-                return [Line("error", text.strip(), {**_place(event.id), "seconds": round(event.seconds, 3)})]
+                text = f"{work.what if work else ''} failed after {units.seconds(event.seconds)}"
+                members = {**_place(event.id), "seconds": round(event.seconds, 3), "reason": event.message}
+                return [Line("error", text.strip(), members)]
             case _:
                 pass
         return []
@@ -128,15 +132,16 @@ class Story:
         match event:
             case events.PhaseStarted():
                 what = event.what[:1].upper() + event.what[1:]
-                self._phases[event.key] = _Work(what, now, now, total=event.total, unit=event.unit)
-                return [Line("info", what if what.endswith("...") else f"{what}...")]
+                loud = what.lower().startswith(_ALWAYS_TOLD)
+                self._phases[event.key] = _Work(what, now, now, loud, total=event.total, unit=event.unit)
+                return [Line("info" if loud else "debug", _dotted(what))]
             case events.PhaseProgress() if work := self._phases.get(event.key):
                 work.done = event.done
             case events.PhaseFinished():
                 work = self._phases.pop(event.key, None)
                 if work is None:
                     return []
-                severity: Severity = "info" if event.seconds >= 1 else "debug"
+                severity: Severity = "info" if event.seconds >= NOTICEABLE else "debug"
                 text = f"{work.what.rstrip('.')}: done in {units.seconds(event.seconds)}"
                 return [Line(severity, text, {"seconds": round(event.seconds, 3)})]
             case _:
@@ -169,7 +174,10 @@ class Story:
     def _heartbeats(self, now: float) -> list[Line]:
         lines: list[Line] = []
         for work in self._phases.values():
-            if now - work.told >= SILENCE:
+            if not work.announced and now - work.since >= NOTICEABLE:
+                work.announced, work.told = True, now
+                lines.append(Line("info", _dotted(work.what)))
+            elif now - work.told >= SILENCE:
                 work.told = now
                 so_far = f"{units.amount(work.done, work.total, work.unit)}, " if work.done else ""
                 what = f"Still {work.what[:1].lower()}{work.what[1:].rstrip('.')}"
@@ -180,6 +188,10 @@ class Story:
                 work.told = now
                 lines.append(Line("info", f"{work.what} still running: {units.seconds(now - work.since)}"))
         return lines
+
+
+def _dotted(what: str) -> str:
+    return what if what.endswith("...") else f"{what}..."
 
 
 def _finished(event: events.StepFinished, label: str, record: Record) -> Line:
@@ -195,7 +207,7 @@ def _finished(event: events.StepFinished, label: str, record: Record) -> Line:
     if event.layer_size is not None:
         text += f", layer {units.size(event.layer_size)}"
     if event.files is not None:
-        text += f", {units.number(event.files)} files"
+        text += f", {units.number(event.files)} {'file' if event.files == 1 else 'files'}"
     quick = event.layer_size is None and event.seconds < 0.5
     return Line("debug" if quick else "info", text.strip(), place)
 

@@ -45,12 +45,16 @@ class Targets:
         """Note that ``name`` is about to be made in ``parent``."""
         if any(parent.names[: len(mount)] == mount for mount in self.foreign):
             return
+        self.note_parent(parent)
+        self.made.append(("/".join((*parent.names, name)), kind))
+
+    def note_parent(self, parent: Place) -> None:
+        """Note that something in ``parent`` is about to change."""
         made = {path for path, _ in self.made}
         for length in range(len(parent.names) + 1):
             path = "/".join(parent.names[:length])
             if path not in made:
                 self._touch(path, parent, levels_up=len(parent.names) - length)
-        self.made.append(("/".join((*parent.names, name)), kind))
 
     def _touch(self, path: str, parent: Place, levels_up: int) -> None:
         item = self.touched.get(path)

@@ -38,6 +38,11 @@ class CutUpload:
 
 
 @dataclass(frozen=True, slots=True)
+class KnowsUpload:
+    """Tell the state of an upload that :class:`CutUpload` cut; Debian's docker-registry cannot after a cut."""
+
+
+@dataclass(frozen=True, slots=True)
 class SwallowAnswer:
     """Let the registry do what it is asked, then reset the connection instead of telling."""
 
@@ -59,7 +64,9 @@ class DropAnswerHeaders:
     names: tuple[str, ...]
 
 
-Kind: TypeAlias = Canned | CutAnswer | CutUpload | SwallowAnswer | Corrupt | DropRequestHeader | DropAnswerHeaders
+Kind: TypeAlias = (
+    Canned | CutAnswer | CutUpload | KnowsUpload | SwallowAnswer | Corrupt | DropRequestHeader | DropAnswerHeaders
+)
 
 
 @dataclass(slots=True)
@@ -86,6 +93,7 @@ class FaultyRegistry:
     upstream: str
     faults: list[Fault] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
+    cut: tuple[tuple[str, str], ...] = ()
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, method: str, path: str, kind: Kind, *, times: int | None = 1, skip: int = 0) -> None:
@@ -141,8 +149,11 @@ class _Handler(BaseHTTPRequestHandler):
         kind = state.take(self.command, self.path)
         length = int(self.headers.get("Content-Length") or 0)
         if isinstance(kind, CutUpload):
-            self._forward(self.rfile.read(min(kind.after, length)), {})
+            _, answered, _ = self._forward(self.rfile.read(min(kind.after, length)), {})
+            state.cut = tuple(pair for pair in answered if pair[0].lower() in ("location", "range"))
             return self._reset()
+        if isinstance(kind, KnowsUpload):
+            return self._canned(Canned(204, state.cut))
         body = self.rfile.read(length)
         if isinstance(kind, Canned):
             return self._canned(kind)

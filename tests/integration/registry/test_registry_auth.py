@@ -9,17 +9,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import trustme
 from faults import Canned, faulty
 from images import AMD64, HASTY, blob, client, opener, push_image, small_image
 
+from gazami.cancel import Cancel
 from gazami.errors import AuthenticationError, TransportError, UsageError
+from gazami.events import discard
 from gazami.image.reference import Reference
+from gazami.registry.auth import Authorizer
 from gazami.registry.credentials import Keychain, parse_docker_config
 from gazami.registry.options import RegistryOptions
 from gazami.registry.retry import RetryPolicy
+from gazami.registry.routing import Route, Trust
+from gazami.registry.session import Call, Session
+from gazami.registry.tls import tls_context
+from gazami.registry.transport import Transport
 from services import Registry, Tls, docker_registry
 from token_server import TokenServer, token_server
 
@@ -47,11 +55,13 @@ def test_basic_authentication(tmp_path: Path) -> None:
 
 
 def test_a_path_scoped_entry_is_not_for_its_siblings(tmp_path: Path) -> None:
-    with docker_registry(tmp_path, htpasswd=(("ada", SECRET),)) as registry:
-        with client(keychain=keychain(f"{registry.host}/team")) as ours:
-            ours.check_push(Reference(registry.host, "team/app", "x"))
-            with pytest.raises(AuthenticationError, match="no entry"):
-                ours.check_push(Reference(registry.host, "other/app", "x"))
+    with (
+        docker_registry(tmp_path, htpasswd=(("ada", SECRET),)) as registry,
+        client(keychain=keychain(f"{registry.host}/team")) as ours,
+    ):
+        ours.check_push(Reference(registry.host, "team/app", "x"))
+        with pytest.raises(AuthenticationError, match="no entry"):
+            ours.check_push(Reference(registry.host, "other/app", "x"))
 
 
 @contextmanager
@@ -75,18 +85,18 @@ def test_token_authentication(tmp_path: Path) -> None:
             assert anonymous.resolve(reference, AMD64).digest == small_image().manifest.digest
             with pytest.raises(AuthenticationError, match=r"asked for repository:public/app:pull,push"):
                 anonymous.check_push(reference)
-        with client(keychain=keychain(registry.host, password="guess")) as ours:
-            with pytest.raises(AuthenticationError, match="wrong password"):
-                ours.get_manifest(reference)
+        guessing = keychain(registry.host, password="guess")
+        with client(keychain=guessing) as ours, pytest.raises(AuthenticationError, match="wrong password"):
+            ours.get_manifest(reference)
 
 
 def test_an_identity_token_is_exchanged(tmp_path: Path) -> None:
     with guarded(tmp_path) as (registry, _):
         with client(keychain=keychain(registry.host, identitytoken="id-token")) as ours:
             ours.check_push(Reference(registry.host, "team/app", "x"))
-        with client(keychain=keychain(registry.host, identitytoken="stolen")) as ours:
-            with pytest.raises(AuthenticationError, match="invalid_grant"):
-                ours.check_push(Reference(registry.host, "team/app", "x"))
+        stolen = keychain(registry.host, identitytoken="stolen")
+        with client(keychain=stolen) as ours, pytest.raises(AuthenticationError, match="invalid_grant"):
+            ours.check_push(Reference(registry.host, "team/app", "x"))
 
 
 def test_a_mount_asks_for_both_repositories(tmp_path: Path) -> None:
@@ -115,22 +125,34 @@ def test_an_expired_token_is_replaced(tmp_path: Path) -> None:
         assert len(tokens.asked) >= 2
 
 
-def test_a_token_refused_in_the_middle_is_renewed() -> None:
-    """The body of the second attempt starts anew, and each token is asked for once."""
+def test_a_token_is_asked_for_again_with_more_scopes_or_after_it_was_revoked() -> None:
     with faulty() as realm, faulty() as registry:
-        for token in (b"one", b"two"):
+        for token in (b"one", b"two", b"three"):
             realm.add("GET", "/token", Canned(200, body=b'{"token": "%s"}' % token))
-        challenge = (
-            ("WWW-Authenticate", f'Bearer realm="http://{realm.host}/token",service="s",scope="registry:x:y"'),
-        )
-        registry.add("PUT", "/manifests/", Canned(401, challenge), times=2)
-        registry.add("PUT", "/manifests/", Canned(401, challenge), times=0)
+        bearer = f'Bearer realm="http://{realm.host}/token",service="s"'
+        more = f'{bearer},scope="repository:a:delete",error="insufficient_scope"'
+        registry.add("PUT", "/manifests/", Canned(401, (("WWW-Authenticate", bearer),)))
+        registry.add("PUT", "/manifests/", Canned(401, (("WWW-Authenticate", more),)))
         registry.add("PUT", "/manifests/", Canned(201))
-        with client() as ours, pytest.raises(AuthenticationError):
-            ours.push_manifest(Reference(registry.host, "a", "x"), b"{}", "text/plain")
+        registry.add("PUT", "/manifests/", Canned(401, (("WWW-Authenticate", bearer),)))
+        registry.add("PUT", "/manifests/", Canned(201))
+        with client() as ours:
+            for _ in range(2):
+                ours.push_manifest(Reference(registry.host, "a", "x"), b"{}", "text/plain")
         sent = [each.headers.get("Authorization") for each in registry.seen]
-        assert sent == [None, "Bearer one"]
-        assert "scope=registry%3Ax%3Ay&scope=repository" in realm.seen[0].target.replace("repository%3A", "repository:")
+        assert sent == [None, "Bearer one", "Bearer two", "Bearer two", "Bearer three"]
+        scopes = [parse_qs(urlsplit(each.target).query)["scope"] for each in realm.seen]
+        assert scopes == [["repository:a:pull,push"], *[["repository:a:delete,pull,push"]] * 2]
+
+
+def test_a_token_that_does_not_help_is_not_asked_for_again() -> None:
+    with faulty() as realm, faulty() as registry, client() as ours:
+        realm.add("GET", "/token", Canned(200, body=b'{"token": "one"}'), times=None)
+        challenge = ("WWW-Authenticate", f'Bearer realm="http://{realm.host}/token",service="s"')
+        registry.add("PUT", "/manifests/", Canned(401, (challenge,)), times=None)
+        with pytest.raises(AuthenticationError):
+            ours.push_manifest(Reference(registry.host, "a", "x"), b"{}", "text/plain")
+        assert (len(realm.seen), len(registry.seen)) == (1, 2)
 
 
 @pytest.fixture(scope="module")
@@ -190,13 +212,6 @@ def test_a_certificate_file_that_is_none(tmp_path: Path) -> None:
 
 def test_plain_http_where_only_tls_is_allowed(registry: Registry) -> None:
     """A name that is not near is never spoken to in plain HTTP; here it is reached through an address of loopback."""
-    from gazami.cancel import Cancel
-    from gazami.events import discard
-    from gazami.registry.auth import Authorizer
-    from gazami.registry.routing import Route, Trust
-    from gazami.registry.session import Call, Session
-    from gazami.registry.transport import Transport
-
     transport = Transport(HASTY, discard, Cancel())
     authorizer = Authorizer(registry.host, Keychain(), transport, Trust())
     session = Session(registry.host, Route(registry.host, ("https",)), Trust(), transport, authorizer, 4)
@@ -207,8 +222,5 @@ def test_plain_http_where_only_tls_is_allowed(registry: Registry) -> None:
 
 
 def test_the_default_context_verifies() -> None:
-    from gazami.registry.routing import Trust
-    from gazami.registry.tls import tls_context
-
     assert tls_context(Trust()).verify_mode == ssl.CERT_REQUIRED
     assert tls_context(Trust()).check_hostname

@@ -67,7 +67,7 @@ def test_json_is_json_on_every_line() -> None:
 def test_quiet_shows_the_output_of_what_failed() -> None:
     sink = Sink(quiet=True)
     sink(START, output(b"why\n"), events.StepFailed(STEP, 1.0, "exit status 1"))
-    assert sink.err.getvalue() == b"why\nERRO[0000] [1/1] failed after 1.0s: exit status 1\n"
+    assert sink.err.getvalue() == b"why\nERRO[0000] [1/1] failed after 1.0s\n"
 
 
 def test_quiet_keeps_only_the_end_of_a_long_output() -> None:
@@ -96,8 +96,8 @@ def test_lines_of_many_threads_do_not_mix() -> None:
 def test_tick_writes_what_is_due() -> None:
     sink = Sink()
     sink(events.PhaseStarted("p", "Hashing the context"))
-    sink.now = 11.0
-    sink.sink.tick()
+    for sink.now in (1.0, 11.0):
+        sink.sink.tick()
     assert sink.err.getvalue().endswith(b"INFO[0011] Still hashing the context: 11.0s\n")
 
 

@@ -53,20 +53,27 @@ def test_a_step_cannot_steer_the_terminal() -> None:
 
 def test_failures_and_warnings() -> None:
     told = (events.StepStarted(STEP, 2, "RUN x"), events.StepFailed(STEP, 2.0, "exit status 3"))
-    assert tell(*told, severity="error") == ["[2/2] failed after 2.0s: exit status 3"]
+    assert tell(*told, severity="error") == ["[2/2] failed after 2.0s"]
     assert tell(events.Warned("as is", rule="FromAsCasing"), severity="warn") == ["FromAsCasing: as is"]
 
 
 def test_a_silent_phase_is_told_every_ten_seconds() -> None:
     story = Story()
-    story.tell(events.PhaseStarted("p", "Unpacking", unit="files"), 0.0)
+    story.tell(events.PhaseStarted("p", "Unpacking", unit="files"), -1.0)
+    assert [line.text for line in story.tick(0.0)] == ["Unpacking..."]
     assert story.tick(9.0) == []
     story.tell(events.PhaseProgress("p", 12000), 9.5)
-    assert [line.text for line in story.tick(10.0)] == ["Still unpacking: 12 000 files, 10.0s"]
+    assert [line.text for line in story.tick(10.0)] == ["Still unpacking: 12 000 files, 11.0s"]
     assert story.tick(19.0) == []
-    assert [line.text for line in story.tick(41.0)] == ["Still unpacking: 12 000 files, 41.0s"]
+    assert [line.text for line in story.tick(41.0)] == ["Still unpacking: 12 000 files, 42.0s"]
     story.tell(events.PhaseFinished("p", 41.0), 41.0)
     assert story.tick(99.0) == []
+
+
+def test_a_quick_phase_is_a_detail() -> None:
+    told = (events.PhaseStarted("p", "writing the layer"), events.PhaseFinished("p", 0.1))
+    assert tell(*told) == []
+    assert tell(*told, severity="debug") == ["Writing the layer...", "Writing the layer: done in 0.1s"]
 
 
 def test_transfers_share_one_line_every_five_seconds() -> None:

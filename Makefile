@@ -1,0 +1,40 @@
+# gazami: the commands of the house. `make demo` shows it at work, `make test` proves it; both set up what they need.
+VENV := .venv/bin
+PYTEST := $(VENV)/python -m pytest
+
+.PHONY: help demo test check fast lint docs bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+demo: ## build a Debian base and a web site with gazami, push both, prove them (BASE=name takes a base from a registry)
+	@scripts/setup demo
+	@$(VENV)/python scripts/demo.py
+
+test: ## set up and run everything: checks, then the suites, fast ones first
+	@scripts/setup test
+	@$(MAKE) --no-print-directory lint
+	@$(PYTEST) -q tests/unit tests/property tests/golden tests/architecture -n 2
+	@$(PYTEST) -q tests/integration -n 2
+	@$(PYTEST) -q tests/conformance -n 2
+
+check: lint fast ## before each commit: ruff, mypy, import-linter and the fast tests
+
+lint:
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check -q .
+	@$(VENV)/mypy
+	@$(VENV)/lint-imports
+
+fast:
+	@$(PYTEST) -q tests/unit tests/golden tests/architecture -n 2
+
+docs: ## regenerate the generated reference pages
+	@$(VENV)/python scripts/render_reference.py
+
+bench: ## compare with installed peers, side by side (needs root; takes some minutes)
+	@scripts/setup test
+	@$(VENV)/python benchmarks/run.py
+
+clean:
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis out

@@ -1,0 +1,138 @@
+"""The last stretch before the command: its process gives everything up and becomes it.
+
+The order matters. The bounding set and the seccomp filter need capabilities that the next steps take away; the ids come after the
+filter, which lets them through; the program is looked for last, with the command's own eyes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from typing import NoReturn
+
+from gazami.sandbox import _linux
+from gazami.sandbox._accounts import Account
+from gazami.sandbox.spec import RunSpec
+
+CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP = 0, 1, 3, 4, 5, 6, 7, 8
+NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP = 10, 13, 18, 27, 29, 31
+DOCKER_CAPABILITIES = frozenset(
+    {
+        CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP,
+        NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP,
+    }
+)  # fmt: skip
+"""The 14 capabilities that Docker leaves a container."""
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+
+
+def environment(spec: RunSpec, account: Account) -> dict[str, str]:
+    """Exactly the spec's variables, and HOME from passwd when it is missing or empty."""
+    variables = dict(spec.env)
+    if not variables.get("HOME"):
+        variables["HOME"] = account.home
+    return variables
+
+
+def become(
+    spec: RunSpec, account: Account, output: tuple[int, int], failures: int, filter_: bytes | None, keep: frozenset[int]
+) -> NoReturn:
+    """Turn this process into the command. ``failures`` is a pipe that is closed by a successful exec.
+
+    Raises OSError when the process cannot be made what it should be; a program that cannot be run is told on the command's own
+    stderr and by the status 126 or 127.
+    """
+    os.setsid()
+    _arrange_descriptors(output, failures)
+    _reset_signals()
+    permitted = _drop_bounding(keep)
+    if filter_ is not None:
+        _linux.load_seccomp(filter_)
+    _hand_over_output(account)
+    if _linux.get_capabilities()[0] >> SETGID & 1:
+        os.setgroups(account.groups)
+    os.setresgid(account.gid, account.gid, account.gid)
+    os.setresuid(account.uid, account.uid, account.uid)
+    if account.uid == 0:
+        _linux.set_capabilities(permitted)
+    os.umask(0o022)
+    _execute(spec.argv, environment(spec, account))
+
+
+def _arrange_descriptors(output: tuple[int, int], failures: int) -> None:
+    """0 from /dev/null, 1 and 2 the output, ``failures`` becomes 3 (closed on exec); nothing else stays open."""
+    stdout, stderr, failures = (_above(fd) for fd in (*output, failures))
+    null = os.open(os.devnull, os.O_RDONLY)
+    for fd, place in ((null, 0), (stdout, 1), (stderr, 2)):
+        os.dup2(fd, place, inheritable=True)
+    os.dup2(failures, 3, inheritable=False)
+    _linux.close_from(4)
+
+
+def _above(fd: int) -> int:
+    """``fd`` or a duplicate of it, above the numbers that are about to be replaced."""
+    kept = []
+    while fd <= 3:
+        kept.append(fd)
+        fd = os.dup(fd)
+    return fd
+
+
+def _reset_signals() -> None:
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _drop_bounding(keep: frozenset[int]) -> int:
+    """Take all but ``keep`` out of the bounding set; returns what is left of the permitted capabilities as bits."""
+    wanted = sum(1 << number for number in keep)
+    may_drop = _linux.get_capabilities()[0] >> SETPCAP & 1
+    for number in range(64):
+        try:
+            held = _linux.prctl(_linux.PR_CAPBSET_READ, number)
+        except OSError:
+            break
+        if held and may_drop and number not in keep:
+            _linux.prctl(_linux.PR_CAPBSET_DROP, number)
+    return _linux.get_capabilities()[1] & wanted
+
+
+def _hand_over_output(account: Account) -> None:
+    """Let the user open /dev/stdout and /dev/stderr again, as runc does."""
+    for fd in (1, 2):
+        try:
+            os.fchown(fd, account.uid, -1)
+        except OSError:
+            continue
+
+
+def _execute(argv: tuple[str, ...], variables: dict[str, str]) -> NoReturn:
+    name = argv[0]
+    program = name if "/" in name else _search(name, variables.get("PATH", _DEFAULT_PATH))
+    if program is None:
+        _refuse(f'exec: "{name}": executable file not found in $PATH', NOT_FOUND)
+    try:
+        os.execve(program, argv, variables)
+    except OSError as error:
+        missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        if missing and not os.path.exists(program):
+            _refuse(f'exec: "{name}": stat {name}: {(error.strerror or "").lower()}', NOT_FOUND)
+        if missing:
+            _refuse(f'exec: "{name}": no such file or directory (its interpreter or loader is missing)', NOT_FOUND)
+        _refuse(f'exec: "{name}": {(error.strerror or "").lower()}', NOT_EXECUTABLE)
+
+
+def _search(name: str, path: str) -> str | None:
+    for place in path.split(":"):
+        candidate = f"{place or '.'}/{name}"
+        if name and os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return candidate
+    return None
+
+
+def _refuse(message: str, status: int) -> NoReturn:
+    os.write(2, f"{message}\n".encode(errors="replace"))
+    os._exit(status)

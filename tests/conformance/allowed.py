@@ -1,0 +1,44 @@
+"""Every difference between gazami and buildah that is allowed, with its reason. Docker's documented behaviour wins."""
+
+from __future__ import annotations
+
+import re
+
+FILES: tuple[tuple[str, str, str], ...] = (
+    # (case pattern, path pattern, reason)
+    (
+        r".*",
+        r"(proc|sys|dev)",
+        "BuildKit keeps the mount points of RUN in the layer; buildah removes or keeps them as it likes",
+    ),
+    (r".*", r"run/\.containerenv|run/secrets.*", "buildah mounts these into every step and leaves the mount points"),
+    (r".*", r"run", "made by buildah as the parent of its own mount points"),
+    (r".*", r"etc/(hosts|resolv\.conf|hostname)", "buildah leaves empty files where it mounts its own"),
+    (
+        r"copy-(modes|directory.*|everything|symlink-in-directory|chown.*|chmod.*)|add-.*",
+        r"x|y",
+        "a directory that COPY creates is 0755 root, not the source's mode; buildah 1.28 copies the mode",
+    ),
+)
+
+CONFIG: tuple[tuple[str, str, str], ...] = (
+    (r".*", r"ArgsEscaped", "BuildKit sets it with every CMD; buildah never"),
+    (r".*", r"Hostname|Domainname|AttachStdin|AttachStdout|AttachStderr|Tty|OpenStdin|StdinOnce|Image|MacAddress", "fields of Docker's old container config, which buildah still writes in docker format"),
+    (r".*", r"Labels\.io\.buildah\.version", "buildah's own label"),
+    (r".*", r"WorkingDir", "BuildKit always writes one, / by default; buildah leaves it out"),
+)  # fmt: skip
+
+
+def file_reason(case: str, path: str) -> str | None:
+    return _reason(FILES, case, path)
+
+
+def config_reason(case: str, key: str) -> str | None:
+    return _reason(CONFIG, case, key)
+
+
+def _reason(table: tuple[tuple[str, str, str], ...], case: str, key: str) -> str | None:
+    for pattern, keys, reason in table:
+        if re.fullmatch(pattern, case) and re.fullmatch(keys, key):
+            return reason
+    return None

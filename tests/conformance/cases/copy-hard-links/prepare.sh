@@ -1,0 +1,1 @@
+ln dir/c.txt dir/hard

@@ -1,0 +1,1 @@
+ln -s a.txt link; ln -s dir dirlink
