@@ -178,7 +178,7 @@ def _manifest_type(plan: Plan, stage: StagePlan, images: dict[ImageBase, Resolve
         case StageBase(index):
             return _manifest_type(plan, plan.stage(index), images)
         case ScratchBase():
-            return DOCKER_MANIFEST
+            return OCI_MANIFEST
 
 
 def _keeps_blobs(request: BuildRequest) -> bool:

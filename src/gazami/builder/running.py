@@ -31,7 +31,7 @@ def run_command(step: RunStep, state: StageState) -> Done:
         step.user,
         mounts=_mounts(step, tools),
         network="none" if step.network == "none" else "default",
-        hosts=tuple((address, name) for name, address in tools.request.sandbox.add_hosts),
+        hosts=tools.request.sandbox.add_hosts,
         timeout=tools.request.sandbox.timeout,
     )
     result = tools.sandbox.run(spec, output)

@@ -145,7 +145,10 @@ def outline(dockerfile: ast.Dockerfile, source: Source, inputs: Inputs) -> Outli
             stages.append(_stage(index, from_, instructions, stages, globals_, dockerfile.escape, inputs))
         except DockerfileError as error:
             raise error.at(from_.place.span, source) from None
-    return Outline(source, dockerfile.escape, globals_, tuple(stages), target)
+    result = Outline(source, dockerfile.escape, globals_, tuple(stages), target)
+    for stage in result.stages:  # also those that the target does not need: a mistake in them is a mistake
+        result.needs(stage)
+    return result
 
 
 def _stages(dockerfile: ast.Dockerfile) -> list[tuple[ast.From, tuple[ast.Instruction, ...]]]:

@@ -214,7 +214,7 @@ def _go_on(upload: Upload) -> Upload:
 
 def _failed(upload: Upload, answer: Answer, then: Action) -> Upload:
     failures = upload.failures + 1
-    action = then
+    action = GaveUp() if failures >= upload.attempts else then
     return replace(upload, action=action, failures=failures, pause=failures, retry_after=answer.retry_after)
 
 

@@ -26,6 +26,8 @@ DOCKER_CAPABILITIES = frozenset(
 """The 14 capabilities that Docker leaves a container."""
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
+REPORTS = 3
+"""The descriptor on which a failure before exec is told."""
 
 
 def environment(spec: RunSpec, account: Account) -> dict[str, str]:
@@ -37,15 +39,15 @@ def environment(spec: RunSpec, account: Account) -> dict[str, str]:
 
 
 def become(
-    spec: RunSpec, account: Account, output: tuple[int, int], failures: int, filter_: bytes | None, keep: frozenset[int]
+    spec: RunSpec, account: Account, filter_: bytes | None, keep: frozenset[int], *, guarded: bool
 ) -> NoReturn:
-    """Turn this process into the command. ``failures`` is a pipe that is closed by a successful exec.
+    """Turn this process into the command; ``guarded`` means that a PID namespace ends it with its keeper.
 
     Raises OSError when the process cannot be made what it should be; a program that cannot be run is told on the command's own
     stderr and by the status 126 or 127.
     """
     os.setsid()
-    _arrange_descriptors(output, failures)
+    _linux.close_from(REPORTS + 1)
     _reset_signals()
     permitted = _drop_bounding(keep)
     if filter_ is not None:
@@ -57,25 +59,25 @@ def become(
     os.setresuid(account.uid, account.uid, account.uid)
     if account.uid == 0:
         _linux.set_capabilities(permitted)
+    if not guarded:
+        _linux.prctl(_linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0o022)
     _execute(spec.argv, environment(spec, account))
 
 
-def _arrange_descriptors(output: tuple[int, int], failures: int) -> None:
-    """0 from /dev/null, 1 and 2 the output, ``failures`` becomes 3 (closed on exec); nothing else stays open."""
-    stdout, stderr, failures = (_above(fd) for fd in (*output, failures))
-    null = os.open(os.devnull, os.O_RDONLY)
+def arrange_descriptors(output: tuple[int, int], reports: int) -> None:
+    """0 from /dev/null, 1 and 2 the output, 3 the reports (closed on exec); nothing else stays open."""
+    stdout, stderr, reports = (_above(fd) for fd in (*output, reports))
+    null = _above(os.open(os.devnull, os.O_RDONLY))
     for fd, place in ((null, 0), (stdout, 1), (stderr, 2)):
         os.dup2(fd, place, inheritable=True)
-    os.dup2(failures, 3, inheritable=False)
-    _linux.close_from(4)
+    os.dup2(reports, REPORTS, inheritable=False)
+    _linux.close_from(REPORTS + 1)
 
 
 def _above(fd: int) -> int:
     """``fd`` or a duplicate of it, above the numbers that are about to be replaced."""
-    kept = []
-    while fd <= 3:
-        kept.append(fd)
+    while fd <= REPORTS:
         fd = os.dup(fd)
     return fd
 

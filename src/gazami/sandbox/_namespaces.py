@@ -6,9 +6,12 @@ container), or runs newuidmap and newgidmap with the ranges of /etc/subuid and /
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import signal
+import socket
+import struct
 from contextlib import suppress
 from typing import Literal
 
@@ -17,6 +20,8 @@ from gazami.sandbox import _linux
 from gazami.sandbox._linux import CLONE_NEWNS, CLONE_NEWUSER, MS_PRIVATE, MS_REC
 
 Ids = Literal["identity", "subordinate"]
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
 _PROGRAMS = ("/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/sbin")
 
 
@@ -37,6 +42,12 @@ def enter_user_namespace(ids: Ids) -> None:
     mapper.write_maps()
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
+
+
+def raise_loopback() -> None:
+    """Switch on ``lo`` of a new network namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
+        fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
 
 
 def own_ids() -> Ids:

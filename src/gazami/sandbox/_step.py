@@ -22,12 +22,12 @@ import time
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from gazami.errors import GazamiError, SandboxError, SpaceError
-from gazami.sandbox import _chroot, _exec, _linux, _lo, _oom, _reap, _room, _targets
+from gazami.errors import SandboxError, SpaceError
+from gazami.sandbox import _chroot, _exec, _linux, _namespaces, _oom, _reap, _room, _targets
 from gazami.sandbox._protocol import describe_error, send_message
 from gazami.sandbox._room import Setting
 from gazami.sandbox._targets import Targets
-from gazami.sandbox.spec import OverlayRoot, PlainRoot, RunSpec
+from gazami.sandbox.spec import OverlayRoot, RunSpec
 
 _KILLED = 128 + signal.SIGKILL
 
@@ -108,28 +108,105 @@ def _clean(spec: RunSpec, report: dict[str, Any]) -> tuple[str, ...]:
     return _targets.clean(base, report["record"]) if "record" in report else ()
 
 
-def _keep(
-    spec: RunSpec, output: tuple[int, int], reports: int, setting: Setting, filter_: bytes | None
-) -> NoReturn:
-    """The keeper: furnish, start, reap, report. Never returns."""
-    status = 1
+def _keep(spec: RunSpec, output: tuple[int, int], reports: int, setting: Setting, filter_: bytes | None) -> NoReturn:
+    """The keeper's whole life. Never returns."""
+    gc.disable()
     try:
-        gc.disable()
         _linux.prctl(_linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-        processes = os.open("/proc", os.O_RDONLY | os.O_CLOEXEC) if setting.pid_namespace else None
+        _exec.arrange_descriptors(output, reports)
+        if _handler_is_gone():
+            os._exit(1)
         if not setting.pid_namespace:
             _linux.prctl(_linux.PR_SET_CHILD_SUBREAPER, 1)
-        if _reader_is_gone(reports):
-            os._exit(1)
-        _start(spec, output, reports, setting, filter_)
-        status = 0
+        processes, command = _start(spec, setting, filter_)
+        _report({"status": _wait_for(command), **_leftovers(processes)})
     except BaseException as error:
-        _report(reports, {"error": describe_error(error)})
+        _report({"error": describe_error(_explain(error))})
     finally:
-        os._exit(status)
+        os._exit(0)
 
 
-def _report(reports: int, message: dict[str, Any]) -> None:
+def _start(spec: RunSpec, setting: Setting, filter_: bytes | None) -> tuple[int | None, int]:
+    """Furnish the root, enter it and fork the command; returns a descriptor of the root's /proc and the command's pid."""
+    targets = Targets()
+    if setting.mode == "chroot":
+        loan = _chroot.Loan(targets)
+        try:
+            room = _chroot.furnish(spec, loan)
+        finally:
+            _report({"record": targets.to_json(), "loan": loan.to_json()})
+        _chroot.enter(room)
+        processes = None
+    else:
+        _own_namespaces(spec)
+        try:
+            room = _room.furnish(spec, setting, targets)
+        finally:
+            _report({"record": targets.to_json()})
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        processes = os.open("proc", flags, dir_fd=room.root) if setting.pid_namespace else None
+        _room.enter(room)
+    command = os.fork()
+    if command == 0:
+        try:
+            keep = _exec.DOCKER_CAPABILITIES - ({_exec.SYS_CHROOT} if setting.mode == "chroot" else set())
+            _exec.become(spec, room.account, filter_, keep, guarded=setting.pid_namespace)
+        except BaseException as error:
+            _report({"error": describe_error(_explain(error))})
+        finally:
+            os._exit(1)
+    os.close(room.root)
+    os.close(room.cwd)
+    return processes, command
+
+
+def _own_namespaces(spec: RunSpec) -> None:
+    """What every command has to itself; host name and IPC only where the kernel lets us."""
+    wanted = _linux.CLONE_NEWNS | (_linux.CLONE_NEWNET if spec.network == "none" else 0)
+    try:
+        _linux.unshare(wanted | _linux.CLONE_NEWUTS | _linux.CLONE_NEWIPC)
+        with suppress(PermissionError):
+            _linux.sethostname(spec.hostname)
+    except OSError:
+        _linux.unshare(wanted)
+    if spec.network == "none":
+        _namespaces.raise_loopback()
+
+
+def _wait_for(command: int) -> int:
+    """Reap whatever ends until the command does; its status as a shell says it."""
+    while True:
+        pid, status = os.wait()
+        if pid == command:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+
+
+def _leftovers(processes: int | None) -> dict[str, int]:
+    """How many other processes the PID namespace holds; they die with this one."""
+    if processes is None:
+        return {}
+    return {"leftovers": sum(name.isdigit() for name in os.listdir(processes)) - 1}
+
+
+def _handler_is_gone() -> bool:
+    poller = select.poll()
+    poller.register(_exec.REPORTS, 0)
+    return bool(poller.poll(0))
+
+
+def _explain(error: BaseException) -> BaseException:
+    """A failure of the system while the root is prepared, as one that says so."""
+    if not isinstance(error, OSError):
+        return error
+    where = f"{error.filename}: " if error.filename else ""
+    text = f"{where}{error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return SpaceError(f"no space for the command's root: {text}")
+    return SandboxError(f"the command's root cannot be prepared: {text}")
+
+
+def _report(message: dict[str, Any]) -> None:
     data = json.dumps(message).encode() + b"\n"
     while data:
-        data = data[os.write(reports, data) :]
+        data = data[os.write(_exec.REPORTS, data) :]

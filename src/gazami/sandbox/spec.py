@@ -88,7 +88,9 @@ class RunSpec:
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """How the command ended: ``exit_code`` as a shell would say it (128 + signal). ``created`` are the paths (relative to
-    the root, parents first) that were made in the root only to mount something on them and that must not be in the layer.
+    the root, parents first) that were made in the root only to mount something on them and that must not be in the layer: they are
+    already removed again. A directory made so in which the command left something is not among them. ``leftovers``
+    is how many processes were still running and have been killed.
     """
 
     exit_code: int
@@ -101,7 +103,8 @@ class RunResult:
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The isolation that was chosen. ``overlay``: roots may be :class:`OverlayRoot` (one directory a layer); otherwise only
-    :class:`PlainRoot`. ``rejected`` are ``(mode, why not)`` of the better modes that do not work here.
+    :class:`PlainRoot`. ``rejected`` are ``(mode, why not)`` of the better modes that do not work here. ``pid_namespace``: the
+    command sees only its own processes. ``ids`` says where a user namespace has its ids from.
     """
 
     mode: Mode
@@ -109,3 +112,5 @@ class Choice:
     overlay: bool
     userxattr: bool = False
     rejected: tuple[tuple[str, str], ...] = ()
+    pid_namespace: bool = True
+    ids: Literal["identity", "subordinate", ""] = ""
