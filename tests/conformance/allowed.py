@@ -14,6 +14,7 @@ FILES: tuple[tuple[str, str, str], ...] = (
     (r".*", r"run/\.containerenv|run/secrets.*", "buildah mounts these into every step and leaves the mount points"),
     (r".*", r"run", "made by buildah as the parent of its own mount points"),
     (r".*", r"etc/(hosts|resolv\.conf|hostname)", "buildah leaves empty files where it mounts its own"),
+    (r"copy-modes", r"x/dir/c\.txt", "BuildKit keeps setuid bits of context files; buildah 1.28 drops them"),
     (
         r"copy-(modes|directory.*|everything|symlink-in-directory|chown.*|chmod.*)|add-.*",
         r"x|y",
@@ -23,7 +24,11 @@ FILES: tuple[tuple[str, str, str], ...] = (
 
 CONFIG: tuple[tuple[str, str, str], ...] = (
     (r".*", r"ArgsEscaped", "BuildKit sets it with every CMD; buildah never"),
-    (r".*", r"Hostname|Domainname|AttachStdin|AttachStdout|AttachStderr|Tty|OpenStdin|StdinOnce|Image|MacAddress", "fields of Docker's old container config, which buildah still writes in docker format"),
+    (
+        r".*",
+        r"Hostname|Domainname|Attach(Stdin|Stdout|Stderr)|Tty|OpenStdin|StdinOnce|Image|MacAddress",
+        "fields of Docker's old container config, which buildah still writes in docker format",
+    ),
     (r".*", r"Labels\.io\.buildah\.version", "buildah's own label"),
     (r".*", r"WorkingDir", "BuildKit always writes one, / by default; buildah leaves it out"),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Each folder of ``cases`` is built by gazami and by Debian's buildah, and the two images are compared as files and config.
 
 A case is a ``Dockerfile``, an optional ``context`` folder and an optional ``prepare.sh`` that makes in a copy of the context
-what git cannot keep (modes, links, archives). ``allowed.py`` lists the differences that may be, each with its reason.
+what git cannot keep (modes, links, archives). ``Dockerfile.peer`` says the same in words that an old buildah knows. ``allowed.py`` lists the differences that may be, each with its reason.
 """
 
 from __future__ import annotations
@@ -62,9 +62,10 @@ def prepared(case: Path, tmp_path: Path) -> Path:
 def buildah(case: Path, context: Path, arguments: tuple[str, ...], bases: Bases, tmp_path: Path) -> Path:
     store = ["--root", str(bases.store), "--runroot", str(bases.store) + "-run", "--storage-driver", "vfs"]
     name = f"localhost/case-{case.name}"
+    dockerfile = case / "Dockerfile.peer" if (case / "Dockerfile.peer").exists() else case / "Dockerfile"
     command = [
         "buildah", *store, "build", "--isolation", "chroot", "--format", "docker", "--layers=false", "--network=host",
-        "--tls-verify=false", "-q", "-f", str(case / "Dockerfile"), "-t", name,
+        "--tls-verify=false", "-q", "-f", str(dockerfile), "-t", name,
         *arguments, str(context),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)

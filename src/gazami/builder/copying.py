@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gazami.builder.layers import observed, phase
 from gazami.builder.stage import Done, StageState
@@ -10,7 +10,7 @@ from gazami.builder.tools import Tools
 from gazami.context.ignore import ignore_of
 from gazami.errors import DockerfileError
 from gazami.events import Warned
-from gazami.layer.entry import BytesContent, Content, FileContent, Kind, LayerContent
+from gazami.layer.entry import BytesContent, Entry, FileContent, Kind, LayerContent
 from gazami.layer.pack import pack_layer
 from gazami.layer.tar_writer import write_members
 from gazami.plan.steps import CopyStep, FilesFrom, WorkdirStep
@@ -112,18 +112,22 @@ def _packed(changes: Changes, tree: Tree, state: StageState) -> Done:
     """Write the changes as a layer, from wherever the contents lie. The stage's own tree shows them already; a tree apart
     (``--link``) does not, and the stage reads its layer when it needs the index again."""
     tools = state.tools
-    members = list(changes.members(tree))
-    contents = [(content, entry.size) for entry, content in members if entry.kind is Kind.FILE]
-    located = tools.layers.locate(contents, readable=tools.unpacked_is_readable)
-
-    def placed(content: Content | None) -> FileContent | BytesContent | None:
-        return located[content] if isinstance(content, LayerContent) else content
-
-    stream = write_members((entry, placed(content)) for entry, content in members)
+    stream = write_members(placed_members(changes, tree, tools))
     with phase(tools.emit, f"pack-{tools.workspace.new_name()}", "writing the layer") as progress:
         layer = pack_layer(observed(tools.cancel.checked(stream), progress), tools.workspace.blobs, tools.packing)
     state.indexed += tree is state.tree
     return Done(layer, len(changes))
+
+
+def placed_members(
+    changes: Changes, tree: Tree, tools: Tools
+) -> Iterator[tuple[Entry, FileContent | BytesContent | None]]:
+    """The members of changes with their contents on this machine; what lies elsewhere is fetched first."""
+    members = list(changes.members(tree))
+    contents = [(content, entry.size) for entry, content in members if entry.kind is Kind.FILE]
+    located = tools.layers.locate(contents, readable=tools.unpacked_is_readable)
+    for entry, content in members:
+        yield entry, located[content] if isinstance(content, LayerContent) else content
 
 
 def _is_url(source: str) -> bool:

@@ -36,5 +36,5 @@ def _work(step: Step, state: StageState, tree_of: TreeOf) -> Done:
         case WorkdirStep():
             return make_workdir(step, state)
         case RunStep():
-            return run_command(step, state)
+            return run_command(step, state, tree_of)
     assert_never(step)

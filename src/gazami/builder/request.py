@@ -51,7 +51,10 @@ class SandboxWishes:
     in_container: bool = False
     secrets: tuple[tuple[str, str, str], ...] = ()
     """``(id, "file" | "env", value)``: a path, or the variable's value."""
+    ssh: Pairs = ()
+    """``(id, path of an agent's socket)``."""
     add_hosts: Pairs = ()
+    """``(address, name)``."""
     timeout: float | None = None
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import posixpath
-from pathlib import Path
 from typing import Literal
 
+from gazami.builder.copying import TreeOf
+from gazami.builder.mounting import step_mounts
 from gazami.builder.stage import Done, StageState
-from gazami.builder.tools import Tools
-from gazami.errors import CommandFailed, DockerfileError
+from gazami.errors import CommandFailed
 from gazami.events import StepId, StepOutput
-from gazami.plan.steps import ContextSource, RunStep
-from gazami.sandbox.spec import BindMount, FileMount, RunSpec, StepMount, TmpfsMount
+from gazami.plan.steps import RunStep
+from gazami.sandbox.spec import RunSpec
 
 
-def run_command(step: RunStep, state: StageState) -> Done:
+def run_command(step: RunStep, state: StageState, tree_of: TreeOf) -> Done:
     tools = state.tools
+    mounts = step_mounts(step, tools, tree_of)
     root, changed = state.root()
     identity = StepId(state.plan.index, step.common.number)
 
@@ -26,10 +25,10 @@ def run_command(step: RunStep, state: StageState) -> Done:
     spec = RunSpec(
         root,
         step.argv,
-        _environment(step, tools),
+        (*step.env, *mounts.env),
         step.cwd,
         step.user,
-        mounts=_mounts(step, tools),
+        mounts=mounts.mounts,
         network="none" if step.network == "none" else "default",
         hosts=tools.request.sandbox.add_hosts,
         timeout=tools.request.sandbox.timeout,
@@ -55,64 +54,3 @@ def _failure(step: RunStep, exit_code: int, *, timed_out: bool, oom: bool) -> Co
     return CommandFailed(
         f'process "{short}" did not complete successfully: exit code: {exit_code}', exit_code=exit_code, hint=hint
     )
-
-
-def _environment(step: RunStep, tools: Tools) -> tuple[tuple[str, str], ...]:
-    secrets = _secrets(tools)
-    extra: list[tuple[str, str]] = []
-    for mount in step.mounts:
-        if mount.mount.type == "secret" and mount.mount.env:
-            data = _secret(mount.mount.id or mount.mount.source or mount.mount.env, secrets, mount.mount.required)
-            if data is not None:
-                extra.append((mount.mount.env, data.decode("utf-8", "surrogateescape")))
-    return (*step.env, *extra)
-
-
-def _mounts(step: RunStep, tools: Tools) -> tuple[StepMount, ...]:
-    secrets = _secrets(tools)
-    found: list[StepMount] = []
-    for each in step.mounts:
-        mount = each.mount
-        if mount.type == "tmpfs":
-            found.append(TmpfsMount(mount.target, mount.size))
-        elif mount.type == "secret":
-            if mount.env and not mount.target:
-                continue
-            identity = mount.id or mount.source or posixpath.basename(mount.target)
-            data = _secret(identity, secrets, mount.required)
-            if data is not None:
-                found.append(
-                    FileMount(
-                        mount.target or f"/run/secrets/{posixpath.basename(identity)}",
-                        base64.b64encode(data).decode(),
-                        0o400 if mount.mode is None else mount.mode,
-                        mount.uid or 0,
-                        mount.gid or 0,
-                    )
-                )
-        elif mount.type == "bind" and each.files == ContextSource() and mount.readonly is not False:
-            found.append(BindMount(f"{tools.context_folder}/{mount.source.strip('/')}".rstrip("/"), mount.target))
-        else:
-            raise DockerfileError(f"RUN --mount=type={mount.type} is not supported yet in this form")
-    if step.script is not None:
-        content = base64.b64encode(step.script.content.encode("utf-8", "surrogateescape")).decode()
-        found.append(FileMount(step.script.name, content, 0o755))
-    return tuple(found)
-
-
-def _secrets(tools: Tools) -> dict[str, tuple[str, str]]:
-    return {name: (kind, value) for name, kind, value in tools.request.sandbox.secrets}
-
-
-def _secret(identity: str, secrets: dict[str, tuple[str, str]], required: bool) -> bytes | None:
-    found = secrets.get(identity)
-    if found is None:
-        if required:
-            raise DockerfileError(
-                f"the secret {identity} is required and was not given", hint=f"--secret id={identity},src=FILE"
-            )
-        return None
-    kind, value = found
-    if kind == "env":
-        return value.encode("utf-8", "surrogateescape")
-    return Path(value).read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -65,6 +66,11 @@ class Tools:
             self._sandbox = Sandbox.start(choice, self.workspace.files, self.cancel)
             self.workspace.remover = self._remove
         return self._sandbox
+
+    @property
+    def context_is_as_seen(self) -> bool:
+        """Whether the context's folder itself looks as a copy of it would: nothing is hidden, and root owns it."""
+        return not self.context.hides and os.stat(self.context_folder).st_uid == 0
 
     @property
     def unpacked_is_readable(self) -> bool:

@@ -46,6 +46,11 @@ class FolderTree(Tree):
         self._links: dict[tuple[int, int], Node] = {}
         self._held: list[Node] = [self.root]
 
+    @property
+    def hides(self) -> bool:
+        """Whether some paths of the folder may not exist for the build."""
+        return self._filter.check is not None
+
     def children_of(self, node: Node) -> dict[str, Node]:
         pending = self._unread.pop(id(node), None)
         if pending is not None:

@@ -373,8 +373,16 @@ def remove(arguments: dict[str, Any], input_fd: int | None, output_fd: int | Non
 
 
 def make_directories(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
-    """Make directories owned by the namespace's root, mode 0755; what the fork server calls."""
+    """Make directories, by default 0755 and the namespace's root's; what the fork server calls."""
     for path in arguments["paths"]:
         os.makedirs(path, 0o755, exist_ok=True)
-        os.chmod(path, 0o755)
+        os.chown(path, arguments.get("uid", 0), arguments.get("gid", 0))
+        os.chmod(path, arguments.get("mode", 0o755))
+    return {}
+
+
+def move(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
+    """Rename a directory, making the target's parents; what the fork server calls."""
+    os.makedirs(os.path.dirname(arguments["target"]), 0o755, exist_ok=True)
+    os.rename(arguments["source"], arguments["target"])
     return {}

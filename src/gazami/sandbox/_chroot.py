@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from gazami.errors import SandboxError
-from gazami.sandbox._paths import Kind, Place, parts, walk
+from gazami.sandbox._paths import Kind, Place, empty_directory, parts, walk
 from gazami.sandbox._room import DEVICES, Room, hosts_file, look_up, open_cwd, resolv_conf
 from gazami.sandbox._targets import Targets
 from gazami.sandbox.spec import BindMount, FileMount, PlainRoot, RunSpec, TmpfsMount
@@ -77,7 +77,7 @@ def take_back(base: str, loan: dict[str, Any]) -> None:
         for path in loan["emptied"]:
             with suppress(OSError):
                 place = walk(root, path)
-                _empty(place.proc)
+                empty_directory(place.proc)
                 place.close()
         for path in loan["nodes"]:
             with suppress(OSError):
@@ -186,17 +186,6 @@ def _remove_node(root: int, path: str) -> None:
             os.unlink(name, dir_fd=parent.fd)
     finally:
         parent.close()
-
-
-def _empty(directory: str) -> None:
-    """Remove what is in a directory, following no symbolic link."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                _empty(entry.path)
-                os.rmdir(entry.path)
-            else:
-                os.unlink(entry.path)
 
 
 def _encode(data: bytes) -> str:

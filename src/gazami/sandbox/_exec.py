@@ -38,9 +38,7 @@ def environment(spec: RunSpec, account: Account) -> dict[str, str]:
     return variables
 
 
-def become(
-    spec: RunSpec, account: Account, filter_: bytes | None, keep: frozenset[int], *, guarded: bool
-) -> NoReturn:
+def become(spec: RunSpec, account: Account, filter_: bytes | None, keep: frozenset[int], *, guarded: bool) -> NoReturn:
     """Turn this process into the command; ``guarded`` means that a PID namespace ends it with its keeper.
 
     Raises OSError when the process cannot be made what it should be; a program that cannot be run is told on the command's own

@@ -190,7 +190,8 @@ def load_seccomp(program: bytes) -> None:
 
 def overwrite_title(title: str) -> None:
     """Replace the command line that ``ps`` shows, so that a step cannot read paths of the host from it."""
-    fields = open("/proc/self/stat", "rb").read().rpartition(b")")[2].split()
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
     start, end = int(fields[45]), int(fields[46])
     text = os.fsencode(title)[: max(0, end - start - 1)]
     if end > start > 0:

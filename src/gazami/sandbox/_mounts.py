@@ -19,8 +19,9 @@ from gazami.sandbox._paths import Place
 
 _MOST_LOWERS = 500
 _MERGED_AT_ONCE = 400
-_OPTIONS = (("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"))
-"""What the snapshot of an upper directory relies on; a kernel that does not know one has it off."""
+_OPTIONS = (("source", "overlay"), ("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off"))
+"""What the snapshot of an upper directory relies on, and no trust in layers that ask to be redirected; a kernel that does not
+know an option has it off."""
 
 
 def mount_overlay(lowers: tuple[str, ...], upper: str, work: str, *, userxattr: bool) -> None:
@@ -108,7 +109,7 @@ def _mount_by_descriptors(
             required += [f"upperdir={opened[-2]}", f"workdir={opened[-1]}"]
         if userxattr:
             required.append("userxattr")
-        optional = [f"{key}={value}" for key, value in _OPTIONS]
+        optional = [f"{key}={value}" for key, value in _OPTIONS[1:]]
         if upper is not None:
             optional.append("volatile")
         os.chdir("/proc/self/fd")

@@ -54,6 +54,12 @@ def own_ids() -> Ids:
     return "identity" if os.geteuid() == 0 else "subordinate"
 
 
+def number_of_ids() -> int:
+    """How many user ids exist in the own user namespace."""
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        return sum(int(line.split()[2]) for line in file)
+
+
 def subordinate_ranges(path: str, names: tuple[str, ...]) -> list[tuple[int, int]]:
     """The ``(first id, count)`` that a file such as /etc/subuid gives to one of ``names``."""
     try:

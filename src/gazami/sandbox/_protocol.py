@@ -99,7 +99,12 @@ def describe_error(error: BaseException) -> dict[str, Any]:
     """An exception as JSON; :func:`rebuild_error` makes it an exception again on the other side."""
     match error:
         case GazamiError():
-            return {"class": type(error).__name__, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+            return {
+                "class": type(error).__name__,
+                "message": error.message,
+                "hint": error.hint,
+                "exit_code": error.exit_code,
+            }
         case OSError():
             where = [str(name) for name in (error.filename, error.filename2) if name is not None]
             return {"class": "OSError", "errno": error.errno, "message": error.strerror or str(error), "where": where}

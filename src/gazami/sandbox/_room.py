@@ -250,7 +250,7 @@ def _mount_sys(root: int) -> None:
 def _mount_dev(root: int, size: int) -> int:
     """A small /dev as Docker's; returns a descriptor of it."""
     place = _real_directory(root, "dev")
-    _linux.mount("tmpfs", place.proc, "tmpfs", MS_NOSUID | MS_NOEXEC, f"mode=755,size={size}")
+    _linux.mount("tmpfs", place.proc, "tmpfs", MS_NOSUID, f"mode=755,size={size}")
     place.close()
     dev = _reopen(root, ("dev",)).fd
     here = f"/proc/self/fd/{dev}"

@@ -134,16 +134,16 @@ def _call(channel: socket.socket, request: dict[str, Any], descriptors: list[int
     remaining = iter(descriptors)
     source = next(remaining) if request["input"] else None
     sink = next(remaining) if request["output"] else None
+    alive_read, alive_write = os.pipe()
     worker = os.fork()
     if worker == 0:
         _work(channel, request, source, sink)
-    for fd in descriptors:
+    for fd in (*descriptors, alive_write):
         os.close(fd)
-    pidfd = os.pidfd_open(worker)
     poller = select.poll()
-    poller.register(pidfd, select.POLLIN)
+    poller.register(alive_read, select.POLLIN)
     poller.register(channel, select.POLLIN)
-    if pidfd not in dict(poller.poll()):
+    if alive_read not in dict(poller.poll()):
         os.kill(worker, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
     if status != 0:

@@ -32,7 +32,9 @@ from gazami.sandbox.spec import OverlayRoot, RunSpec
 _KILLED = 128 + signal.SIGKILL
 
 
-def run(channel: socket.socket, spec: RunSpec, output: tuple[int, int], setting: Setting, filter_: bytes | None) -> None:
+def run(
+    channel: socket.socket, spec: RunSpec, output: tuple[int, int], setting: Setting, filter_: bytes | None
+) -> None:
     """Run the command and send the reply; the caller's closing of ``channel`` kills it."""
     before = _oom.kills()
     read, write = os.pipe()

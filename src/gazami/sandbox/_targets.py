@@ -18,6 +18,7 @@ from typing import Any
 
 from gazami.sandbox._paths import Kind, Names, Place
 
+
 @dataclass(slots=True)
 class Touched:
     """A directory that existed and in which, or below which, something was made. ``fd`` is open where it was in it."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.rootfs.test_tree import directory, file, link, tree_of
 
 from gazami.context.ignore import ignore_of
 from gazami.errors import ContextError
@@ -9,7 +10,6 @@ from gazami.rootfs.copy import Attributes, Copier, Excluded
 from gazami.rootfs.modes import parse_chmod
 from gazami.rootfs.owners import Owner
 from gazami.rootfs.tree import Node, Tree
-from tests.unit.rootfs.test_tree import directory, file, link, tree_of
 
 
 def source() -> Tree:

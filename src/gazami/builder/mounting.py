@@ -1,0 +1,161 @@
+"""``RUN --mount``: where the mounted files come from on this machine (frontend reference, RUN --mount).
+
+Files of the context, a stage or an image are laid out by the same code as COPY, in a directory of their own: they look as a
+copy would, .dockerignore counts, and what the command writes there is gone with the directory. Cache directories live under
+the state directory and outlive the build.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+
+from gazami.builder.copying import TreeOf, placed_members
+from gazami.builder.layers import Unpacker
+from gazami.builder.tools import Tools
+from gazami.dockerfile.mounts import Mount
+from gazami.errors import ContextError, DockerfileError, UserError
+from gazami.layer.tar_writer import write_members
+from gazami.plan.steps import ContextSource, RunMount, RunStep
+from gazami.rootfs.copy import Attributes, Copier
+from gazami.rootfs.tree import Tree
+from gazami.sandbox.spec import BindMount, FileMount, StepMount, TmpfsMount
+
+MAX_SECRET = 500 * 1024
+"""Bytes of one secret, BuildKit's limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepMounts:
+    """What a step gets: its mounts in order, and variables that belong to them (secrets, the agent's socket)."""
+
+    mounts: tuple[StepMount, ...]
+    env: tuple[tuple[str, str], ...] = ()
+
+
+def step_mounts(step: RunStep, tools: Tools, tree_of: TreeOf) -> StepMounts:
+    """Prepare the mounts of a step. Raises :class:`UserError` for a source, secret or agent that is missing."""
+    mounts: list[StepMount] = []
+    env: list[tuple[str, str]] = []
+    for wanted in step.mounts:
+        mount = wanted.mount
+        match mount.type:
+            case "tmpfs":
+                mounts.append(TmpfsMount(mount.target, mount.size))
+            case "secret":
+                _add_secret(mount, tools, mounts, env)
+            case "ssh":
+                _add_agent(mount, tools, mounts, env, step)
+            case "cache":
+                mounts.append(_cache(wanted, tools, tree_of))
+            case _:
+                mounts.append(_bind(wanted, tools, tree_of))
+    if step.script is not None:
+        content = base64.b64encode(step.script.content.encode("utf-8", "surrogateescape")).decode()
+        mounts.append(FileMount(step.script.name, content, 0o755))
+    return StepMounts(tuple(mounts), tuple(env))
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def _bind(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
+    mount = wanted.mount
+    assert wanted.files is not None
+    readonly = mount.readonly is not False
+    if readonly and wanted.files == ContextSource() and tools.context_is_as_seen:
+        place = tools.context.resolve(mount.source)
+        if place.node is None:
+            raise ContextError(f'"/{mount.source.lstrip("/")}": not found')
+        return BindMount(f"{tools.context_folder}/{place.path}".rstrip("/"), mount.target, True)
+    return BindMount(_laid_out(tree_of(wanted.files), mount.source, tools), mount.target, readonly)
+
+
+def _laid_out(tree: Tree, source: str, tools: Tools) -> str:
+    """A directory (or file) of this machine that shows ``source`` of a tree."""
+    copier = Copier(Tree(), Attributes())
+    place = tree.resolve(source)
+    if place.node is None:
+        raise ContextError(f'"/{source.lstrip("/")}": not found')
+    copier.copy_node(tree, place.path or "mount", place.node, "/mount")
+    directory = tools.workspace.new_path("mount")
+    tools.sandbox.call("gazami.rootfs.unpack:make_directories", {"paths": [directory]})
+    unpacker = Unpacker(tools.sandbox, {"directory": directory, "lowers": [], "overlay": False, "userxattr": False})
+    with unpacker.feeding() as write:
+        for chunk in write_members(placed_members(copier.changes, copier.tree, tools)):
+            write(chunk)
+    return f"{directory}/mount"
+
+
+def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
+    """A directory that is kept for the next build, named by the mount's id; its first content comes from ``from``."""
+    mount = wanted.mount
+    identity = mount.id or mount.target
+    if mount.sharing == "private":
+        identity += f"\0private-{os.getpid()}"
+    folder = Path(tools.request.sandbox.state_dir) / "cache-mounts" / hashlib.sha256(identity.encode()).hexdigest()[:32]
+    path = str(folder)
+    if not folder.exists():
+        if wanted.files is not None:
+            laid = _laid_out(tree_of(wanted.files), mount.source, tools)
+            tools.sandbox.call("gazami.rootfs.unpack:move", {"source": laid, "target": path})
+        mode = 0o755 if mount.mode is None else mount.mode
+        tools.sandbox.call(
+            "gazami.rootfs.unpack:make_directories",
+            {"paths": [path], "mode": mode, "uid": mount.uid or 0, "gid": mount.gid or 0},
+        )
+    return BindMount(path, mount.target, mount.readonly is True)
+
+
+# -- secrets and agents -----------------------------------------------------------------------------------------------
+
+
+def _add_secret(mount: Mount, tools: Tools, mounts: list[StepMount], env: list[tuple[str, str]]) -> None:
+    identity = mount.id or mount.source or posixpath.basename(mount.target) or mount.env or ""
+    data = _secret(identity, tools)
+    if data is None:
+        if mount.required:
+            raise DockerfileError(
+                f"the secret {identity} is required and was not given", hint=f"--secret id={identity},src=FILE"
+            )
+        return
+    if mount.env:
+        env.append((mount.env, data.decode("utf-8", "surrogateescape")))
+    if mount.target or not mount.env:
+        target = mount.target or f"/run/secrets/{posixpath.basename(identity)}"
+        mode = 0o400 if mount.mode is None else mount.mode
+        mounts.append(FileMount(target, base64.b64encode(data).decode(), mode, mount.uid or 0, mount.gid or 0))
+
+
+def _secret(identity: str, tools: Tools) -> bytes | None:
+    for name, kind, value in tools.request.sandbox.secrets:
+        if name != identity:
+            continue
+        if kind == "env":
+            return value.encode("utf-8", "surrogateescape")
+        try:
+            data = Path(value).read_bytes()
+        except OSError as cause:
+            raise UserError(f"the secret {identity} cannot be read from {value}: {cause.strerror}") from cause
+        if len(data) > MAX_SECRET:
+            raise UserError(f"the secret {identity} is larger than {MAX_SECRET} bytes")
+        return data
+    return None
+
+
+def _add_agent(mount: Mount, tools: Tools, mounts: list[StepMount], env: list[tuple[str, str]], step: RunStep) -> None:
+    sockets = dict(tools.request.sandbox.ssh)
+    identity = mount.id or "default"
+    if identity not in sockets:
+        if mount.required:
+            raise DockerfileError(f"the ssh agent {identity} is required and was not given", hint="--ssh default")
+        return
+    number = sum(isinstance(each, BindMount) and "/ssh_agent." in each.target for each in mounts)
+    target = mount.target or f"/run/buildkit/ssh_agent.{number}"
+    mounts.append(BindMount(sockets[identity], target, False))
+    if not any(name == "SSH_AUTH_SOCK" for name, _ in (*step.env, *env)):
+        env.append(("SSH_AUTH_SOCK", target))

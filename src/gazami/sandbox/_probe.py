@@ -1,0 +1,161 @@
+"""What works here, found out by doing it: a program that tries each mode in a child of its own and prints what happened.
+
+No rule about kernels, containers or security modules is as good as the attempt, so each child makes the namespaces, mounts an overlay in
+the real state directory, removes and makes a directory in it (without ``userxattr`` this is what fails in some user
+namespaces although the mount succeeds), and mounts /proc. Its mounts die with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import suppress
+from typing import Any
+
+from gazami.errors import SandboxError
+from gazami.sandbox import _linux, _mounts, _namespaces
+from gazami.sandbox._paths import empty_directory
+
+
+def main() -> None:
+    """``argv[1]`` is ``{"state_dir", "modes", "all"}``; prints a JSON list of findings, up to the first good one unless ``all``."""
+    request = json.loads(sys.argv[1])
+    findings = []
+    for mode in request["modes"]:
+        findings.append(_attempt(mode, request["state_dir"]))
+        if findings[-1]["ok"] and not request["all"]:
+            break
+    sys.stdout.write(json.dumps(findings))
+    sys.stdout.flush()
+
+
+def _attempt(mode: str, state_dir: str) -> dict[str, Any]:
+    """One mode, tried in a child with a directory of its own in ``state_dir``."""
+    read, write = os.pipe()
+    try:
+        place = tempfile.mkdtemp(prefix="probe-", dir=state_dir)
+    except OSError as error:
+        return {"mode": mode, "ok": False, "reason": f"{state_dir}: {error.strerror}"}
+    child = os.fork()
+    if child == 0:
+        try:
+            finding = _probe(mode, place)
+        except SandboxError as error:
+            finding = {"ok": False, "reason": error.message}
+        except Exception as error:
+            finding = {"ok": False, "reason": f"{type(error).__name__}: {error}"}
+        finally:
+            os.write(write, json.dumps({"mode": mode, **finding}).encode())
+            os._exit(0)
+    os.close(write)
+    with open(read, "rb") as answers:
+        answer = answers.read()
+    os.waitpid(child, 0)
+    shutil.rmtree(place, ignore_errors=True)
+    if not answer:
+        return {"mode": mode, "ok": False, "reason": "the probe was killed"}
+    found: dict[str, Any] = json.loads(answer)
+    return found
+
+
+def _probe(mode: str, place: str) -> dict[str, Any]:
+    match mode:
+        case "namespaces":
+            try:
+                _namespaces.enter_mount_namespace()
+            except OSError as error:
+                raise SandboxError(
+                    f"mount namespaces are refused: {error.strerror} (CAP_SYS_ADMIN is needed)"
+                ) from None
+            return {"ok": True, "reason": "root with CAP_SYS_ADMIN", **_capabilities(place, (False, True))}
+        case "userns":
+            ids = _namespaces.own_ids()
+            if ids == "identity" and _namespaces.number_of_ids() < 2:
+                raise SandboxError("there is only one user id here")
+            _namespaces.enter_user_namespace(ids)
+            try:
+                _namespaces.enter_mount_namespace()
+            except OSError as error:
+                raise SandboxError(f"mounts in a user namespace are refused: {error.strerror}") from None
+            source = "the own user ids" if ids == "identity" else "the subordinate ids of /etc/subuid"
+            found = _capabilities(place, (True,))
+            return {"ok": True, "reason": f"a user namespace with {source}", "ids": ids, **found}
+        case "chroot":
+            if os.geteuid() != 0:
+                raise SandboxError("not root")
+            try:
+                os.chroot(place)
+            except OSError as error:
+                raise SandboxError(f"chroot is refused: {error.strerror} (CAP_SYS_CHROOT is needed)") from None
+            notes = ["no mounts: RUN steps have no /proc, and no bind mounts"]
+            return {"ok": True, "reason": "root with CAP_SYS_CHROOT", "overlay": False, "notes": notes}
+    raise SandboxError(f"unknown mode {mode}")
+
+
+def _capabilities(place: str, ways: tuple[bool, ...]) -> dict[str, Any]:
+    """What can be had in the mount namespace just entered. ``ways`` are the values of userxattr to try."""
+    notes: list[str] = []
+    overlay, userxattr = False, ways[-1]
+    for way in ways:
+        try:
+            _try_overlay(f"{place}/{way}", userxattr=way)
+        except OSError as error:
+            notes = [f"no overlay, layers are copied: {error.strerror or error}"]
+            continue
+        notes, overlay, userxattr = [], True, way
+        break
+    if not overlay:
+        _try_bind(place)
+    pid_namespace = _try_proc(place)
+    if not pid_namespace:
+        notes.append("no PID namespace: RUN steps see the processes of this container")
+    return {"overlay": overlay, "userxattr": userxattr, "pid_namespace": pid_namespace, "notes": notes}
+
+
+def _try_overlay(place: str, *, userxattr: bool) -> None:
+    for name in ("low/d", "up", "work"):
+        os.makedirs(f"{place}/{name}")
+    with open(f"{place}/low/d/file", "w", encoding="ascii"):
+        pass
+    try:
+        _mounts.mount_overlay((f"{place}/low",), f"{place}/up", f"{place}/work", userxattr=userxattr)
+        try:
+            os.unlink(f"{place}/up/d/file")
+            os.rmdir(f"{place}/up/d")
+            os.mkdir(f"{place}/up/d")
+            with open(f"{place}/up/d/other", "w", encoding="ascii"):
+                pass
+            os.chown(f"{place}/up/d/other", 1, 1)
+        finally:
+            _linux.umount(f"{place}/up", _linux.MNT_DETACH)
+    finally:
+        with suppress(OSError):
+            empty_directory(place)
+
+
+def _try_bind(place: str) -> None:
+    try:
+        _mounts.bind(place, place)
+        _linux.umount(place, _linux.MNT_DETACH)
+    except OSError as error:
+        raise SandboxError(f"mounts are refused: {error.strerror}") from None
+
+
+def _try_proc(place: str) -> bool:
+    """Whether a PID namespace can have a /proc of its own (not where a container runtime masks parts of /proc)."""
+    try:
+        _linux.unshare(_linux.CLONE_NEWPID)
+        child = os.fork()
+    except OSError:
+        return False
+    if child == 0:
+        status = 1
+        with suppress(OSError):
+            _linux.unshare(_linux.CLONE_NEWNS)
+            _linux.mount("proc", place, "proc", 0)
+            status = 0
+        os._exit(status)
+    return os.waitpid(child, 0)[1] == 0

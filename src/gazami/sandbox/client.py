@@ -1,0 +1,267 @@
+"""The sandbox as the rest of gazami sees it: start it, run commands and functions in it, close it.
+
+Everything that needs the sandbox's privileges or ids happens in the fork server (:mod:`._server`), a process of its own. Each
+request has its own socket; the thread that made the request waits on it. Closing the write side of that socket is
+how a request is cancelled, and its end without a reply means that the server or the handler died.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TypeAlias
+
+import gazami
+from gazami.cancel import Cancel
+from gazami.errors import SandboxError, UsageError
+from gazami.sandbox._protocol import rebuild_error, receive_message, send_message, spec_to_json
+from gazami.sandbox.spec import Choice, RunResult, RunSpec
+
+Stream: TypeAlias = Literal["stdout", "stderr"]
+OnOutput: TypeAlias = Callable[[Stream, bytes], None]
+
+_TICK_MS = 50
+"""How often a waiting thread looks at the cancel switch."""
+_START_SECONDS = 30.0
+_GRACE_SECONDS = 10.0
+"""How long a cancelled request may take to clean up before it is abandoned."""
+_CHUNK = 65536
+
+
+def helper_command(module: str, argument: str) -> list[str]:
+    """The command line of one of the package's own programs: isolated, without site-packages, standard library only."""
+    package = str(Path(gazami.__file__).resolve().parent.parent)
+    code = f"import sys; sys.path.append({package!r}); from {module} import main; main()"
+    return [sys.executable, "-I", "-S", "-X", "utf8", "-c", code, argument]
+
+
+HELPER_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+
+class Sandbox:
+    """A running fork server. Threads may use it at the same time; close it when none does any more."""
+
+    def __init__(
+        self,
+        choice: Choice,
+        state_dir: Path,
+        cancel: Cancel,
+        server: subprocess.Popen[bytes],
+        control: socket.socket,
+        log: int,
+    ) -> None:
+        self.choice = choice
+        self.state_dir = state_dir
+        self._cancel = cancel
+        self._server = server
+        self._control = control
+        self._log = log
+        self._lock = threading.Lock()
+
+    @classmethod
+    def start(cls, choice: Choice, state_dir: Path, cancel: Cancel, *, preload: Sequence[str] = ()) -> Sandbox:
+        """Start the server in the chosen mode. ``preload`` names standard-library-only modules that calls will use.
+
+        Raises SandboxError when the server cannot enter its namespaces.
+        """
+        ours, theirs = socket.socketpair()
+        log = os.memfd_create("gazami-sandbox-log", os.MFD_CLOEXEC)
+        configuration = {
+            "control": theirs.fileno(),
+            "mode": choice.mode,
+            "userxattr": choice.userxattr,
+            "pid_namespace": choice.pid_namespace and choice.mode != "chroot",
+            "ids": choice.ids or ("identity" if os.geteuid() == 0 else "subordinate"),
+            "preload": list(preload),
+        }
+        server = subprocess.Popen(
+            helper_command("gazami.sandbox._server", json.dumps(configuration)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            cwd="/",
+            env=HELPER_ENVIRONMENT,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+        theirs.close()
+        sandbox = cls(choice, state_dir, cancel, server, ours, log)
+        try:
+            sandbox._await_start()
+        except BaseException:
+            sandbox.close()
+            raise
+        return sandbox
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def run(self, spec: RunSpec, on_output: OnOutput) -> RunResult:
+        """Run one command and return how it ended; ``on_output`` is called in this thread with what it writes.
+
+        Raises UserError (unknown user, unusable working directory), SandboxError, SpaceError, or Cancelled. No process of the
+        command is left in any case.
+        """
+        if not spec.argv:
+            raise UsageError("a command to run must not be empty")
+        self._cancel.check()
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        streams: dict[int, Stream] = {out_read: "stdout", err_read: "stderr"}
+        channel = None
+        try:
+            for fd in streams:
+                os.set_blocking(fd, False)
+            try:
+                channel = self._request({"run": spec_to_json(spec)}, [out_write, err_write])
+            finally:
+                os.close(out_write)
+                os.close(err_write)
+            reply = self._await_reply(channel, streams, on_output)
+            for fd in list(streams):
+                while _pass_on(fd, streams, on_output):
+                    pass
+        finally:
+            if channel is not None:
+                channel.close()
+            for fd in (out_read, err_read):
+                os.close(fd)
+        return RunResult(
+            exit_code=reply["exit_code"],
+            created=tuple(reply["created"]),
+            timed_out=reply["timed_out"],
+            oom_killed=reply["oom_killed"],
+            leftovers=reply["leftovers"],
+        )
+
+    def call(
+        self,
+        function: str,
+        arguments: dict[str, Any],
+        input_fd: int | None = None,
+        output_fd: int | None = None,
+    ) -> dict[str, Any]:
+        """Run ``module:function`` in a process in the server's namespaces: ``function(arguments, input_fd, output_fd)``.
+
+        Arguments and result are JSON. The descriptors stay the caller's, who closes them. An error of the function is raised here
+        as the same class (a full file system as SpaceError, a refusal as HostError). Raises Cancelled and SandboxError as ``run``.
+        """
+        self._cancel.check()
+        request = {
+            "call": function,
+            "arguments": arguments,
+            "input": input_fd is not None,
+            "output": output_fd is not None,
+        }
+        with self._request(request, [fd for fd in (input_fd, output_fd) if fd is not None]) as channel:
+            result: dict[str, Any] = self._await_reply(channel, {}, _discard)["result"]
+            return result
+
+    def close(self) -> None:
+        """End the server and everything that it still runs."""
+        self._control.close()
+        try:
+            self._server.wait(timeout=_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+        with self._lock:
+            if self._log >= 0:
+                os.close(self._log)
+                self._log = -1
+
+    def _await_start(self) -> None:
+        self._control.settimeout(_START_SECONDS)
+        try:
+            received = receive_message(self._control)
+        except TimeoutError:
+            raise SandboxError("the sandbox server did not start in time") from None
+        self._control.settimeout(None)
+        if received is None:
+            raise self._died()
+        if "error" in received[0]:
+            raise rebuild_error(received[0]["error"])
+
+    def _request(self, message: dict[str, Any], descriptors: list[int]) -> socket.socket:
+        """Send a request on a socket of its own, which is returned."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs, self._lock:
+                socket.send_fds(self._control, [b"r"], [theirs.fileno()])
+            send_message(ours, message, descriptors)
+        except OSError:
+            ours.close()
+            raise self._died() from None
+        except BaseException:
+            ours.close()
+            raise
+        return ours
+
+    def _await_reply(self, channel: socket.socket, streams: dict[int, Stream], on_output: OnOutput) -> dict[str, Any]:
+        """Pass output on until the reply comes. A set cancel switch ends the request, and what it left is cleaned up first."""
+        poller = select.poll()
+        poller.register(channel, select.POLLIN)
+        for fd in streams:
+            poller.register(fd, select.POLLIN)
+        deadline: float | None = None
+        while True:
+            ready = [fd for fd, _ in poller.poll(_TICK_MS)]
+            for fd in ready:
+                if fd in streams and not _pass_on(fd, streams, on_output, once=True):
+                    poller.unregister(fd)
+            if deadline is None and self._cancel.is_set:
+                deadline = time.monotonic() + _GRACE_SECONDS
+                with suppress(OSError):
+                    channel.shutdown(socket.SHUT_WR)
+            if channel.fileno() in ready:
+                received = receive_message(channel)
+                if received is None or deadline is not None:
+                    self._cancel.check()
+                    raise self._died()
+                if "error" in received[0]:
+                    raise rebuild_error(received[0]["error"])
+                return received[0]
+            if deadline is not None and time.monotonic() > deadline:
+                self._cancel.check()
+
+    def _died(self) -> SandboxError:
+        """What is known about a server that went away."""
+        self._cancel.check()
+        with suppress(subprocess.TimeoutExpired):
+            self._server.wait(timeout=1.0)
+        status = self._server.poll()
+        how = "a process of the sandbox died" if status is None else f"the sandbox server ended with status {status}"
+        text = ""
+        with suppress(OSError):
+            text = os.pread(self._log, _CHUNK, 0).decode(errors="replace").strip()
+        return SandboxError(f"{how}: {text}" if text else how)
+
+
+def _pass_on(fd: int, streams: dict[int, Stream], on_output: OnOutput, *, once: bool = False) -> bool:
+    """Read what is there; False at the end, or, unless ``once``, when there is nothing now."""
+    try:
+        data = os.read(fd, _CHUNK)
+    except BlockingIOError:
+        return once
+    if data:
+        on_output(streams[fd], data)
+    return bool(data)
+
+
+def _discard(stream: Stream, data: bytes) -> None:
+    """Calls have no output of their own."""

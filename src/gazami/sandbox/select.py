@@ -1,0 +1,95 @@
+"""Which isolation RUN steps get: the best mode that works here, or the one asked for.
+
+The attempts are made by a program of their own (:mod:`._probe`), so the threads of the caller are not in their way.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gazami.errors import SandboxError, UsageError
+from gazami.sandbox.client import HELPER_ENVIRONMENT, helper_command
+from gazami.sandbox.spec import Choice, Mode
+
+ORDER: tuple[Mode, ...] = ("namespaces", "userns", "chroot")
+"""From the best down."""
+_SECONDS = 60.0
+_HINT = (
+    "Any of these is enough: CAP_SYS_ADMIN; user namespaces (in Kubernetes a pod without the RuntimeDefault seccomp profile, as a"
+    " normal user also newuidmap and a range in /etc/subuid); CAP_SYS_CHROOT as root. Dockerfiles without RUN need none of them."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One mode: the choice that it would be, or None and why it does not work."""
+
+    mode: Mode
+    choice: Choice | None
+    reason: str
+
+
+def choose(requested: Mode | None, state_dir: Path, *, force: bool = False, in_container: bool = False) -> Choice:
+    """The mode to run steps in. ``force`` and ``in_container`` are for ``inplace``, which is not there yet.
+
+    Raises UsageError for ``inplace``, and SandboxError with a reason for each mode when none works.
+    """
+    if requested == "inplace":
+        raise UsageError(
+            "the isolation inplace is not available yet", hint=f"Choose one of {', '.join(ORDER)}, or leave it out."
+        )
+    findings = survey(state_dir, (requested,) if requested is not None else ORDER, every=False)
+    return decide(findings)
+
+
+def decide(findings: Sequence[Finding]) -> Choice:
+    """The first mode that works, with the reasons against those before it."""
+    rejected = []
+    for finding in findings:
+        if finding.choice is not None:
+            return replace(finding.choice, rejected=tuple(rejected))
+        rejected.append((finding.mode, finding.reason))
+    reasons = "; ".join(f"{mode}: {reason}" for mode, reason in rejected)
+    raise SandboxError(f"RUN steps cannot be isolated here: {reasons}", hint=_HINT)
+
+
+def survey(state_dir: Path, modes: Sequence[Mode] = ORDER, *, every: bool = True) -> tuple[Finding, ...]:
+    """Try ``modes`` in this order with roots in ``state_dir``; unless ``every``, only up to the first that works."""
+    request = {"state_dir": str(state_dir.resolve()), "modes": list(modes), "all": every}
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            helper_command("gazami.sandbox._probe", json.dumps(request)),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd="/",
+            env=HELPER_ENVIRONMENT,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SandboxError(f"the sandbox modes cannot be tried: {error}") from None
+    if done.returncode != 0:
+        raise SandboxError(f"the sandbox modes cannot be tried: {done.stderr.decode(errors='replace').strip()}")
+    return tuple(_finding(item) for item in json.loads(done.stdout))
+
+
+def _finding(item: dict[str, Any]) -> Finding:
+    mode: Mode = item["mode"]
+    if not item["ok"]:
+        return Finding(mode, None, item["reason"])
+    reason = "; ".join([item["reason"], *item.get("notes", ())])
+    choice = Choice(
+        mode=mode,
+        reason=reason,
+        overlay=item["overlay"],
+        userxattr=item.get("userxattr", False),
+        pid_namespace=item.get("pid_namespace", False),
+        ids=item.get("ids", ""),
+    )
+    return Finding(mode, choice, reason)
