@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.x509.oid import NameOID
 
-from services import TokenAuth
+from tests.services import TokenAuth
 
 
 @dataclass(slots=True)

@@ -27,7 +27,9 @@ BASE = ImageConfig(HOST, env=(("PATH", "/bin"), ("LANG", "C")), cmd=("sh",), onb
 
 def planned(text: str) -> Plan:
     source = Source("Dockerfile", text)
-    inputs = Inputs({"GIVEN": "from the command line"}, HOST, HOST, labels=(("flag", "1"),) if "# label" in text else ())
+    inputs = Inputs(
+        {"GIVEN": "from the command line"}, HOST, HOST, labels=(("flag", "1"),) if "# label" in text else ()
+    )
     outlined = outline(parse(source), source, inputs)
     result = compile_plan(outlined, inputs, {})
     while isinstance(result, Missing):

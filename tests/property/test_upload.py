@@ -41,9 +41,7 @@ def answers(statuses: list[int], usual: Answer | None = None) -> st.SearchStrate
         {Head: answers([404, 403, 503])} | {kind: answers(BAD + GOOD, usual) for kind, usual in USUAL.items()}
     ),
 )
-def test_an_upload_ends(
-    size: int, mounts: tuple[str, ...], attempts: int, registry: dict[type, list[Answer]]
-) -> None:
+def test_an_upload_ends(size: int, mounts: tuple[str, ...], attempts: int, registry: dict[type, list[Answer]]) -> None:
     """For each action the registry has a few answers, which it repeats in turn for ever."""
     upload = begin(size, mounts, attempts)
     for step in range(STEPS):
@@ -51,7 +49,9 @@ def test_an_upload_ends(
         if isinstance(action, (Done, GaveUp)):
             return
         if isinstance(action, Send):
-            assert action.location and action.length > 0 and action.offset >= 0 and action.offset + action.length <= size
+            assert (
+                action.location and action.length > 0 and action.offset >= 0 and action.offset + action.length <= size
+            )
         if isinstance(action, Commit):
             assert action.location and upload.offset == size
         told = registry[type(action)]

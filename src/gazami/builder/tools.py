@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazami.builder.layers import LayerFiles
@@ -24,6 +25,9 @@ from gazami.rootfs.tree import Tree
 
 if TYPE_CHECKING:
     from gazami.sandbox.client import Sandbox
+
+_PRELOAD = ("gazami.rootfs.unpack", "gazami.rootfs.snapshot")
+"""Modules whose functions run in the sandbox's namespace."""
 
 
 @dataclass(slots=True)
@@ -57,13 +61,12 @@ class Tools:
             from gazami.sandbox.select import choose
 
             wishes = self.request.sandbox
-            choice = choose(
-                wishes.isolation, self.workspace.files, force=wishes.force, in_container=wishes.in_container
-            )
+            files = Path(self.workspace.files)
+            choice = choose(wishes.isolation, files, force=wishes.force, in_container=wishes.in_container)
             self.emit(SandboxChosen(choice.mode, choice.reason))
             if not choice.overlay:
                 self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))
-            self._sandbox = Sandbox.start(choice, self.workspace.files, self.cancel)
+            self._sandbox = Sandbox.start(choice, files, self.cancel, preload=_PRELOAD)
             self.workspace.remover = self._remove
         return self._sandbox
 

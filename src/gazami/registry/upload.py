@@ -220,5 +220,5 @@ def _failed(upload: Upload, answer: Answer, then: Action) -> Upload:
 
 def _restart(upload: Upload) -> Upload:
     restarts = upload.restarts + 1
-    action = Start()
+    action = GaveUp() if restarts >= upload.attempts else Start()
     return replace(upload, action=action, restarts=restarts, location="", offset=0, committing=False, pause=restarts)

@@ -1,8 +1,8 @@
 """What works here, found out by doing it: a program that tries each mode in a child of its own and prints what happened.
 
-No rule about kernels, containers or security modules is as good as the attempt, so each child makes the namespaces, mounts an overlay in
-the real state directory, removes and makes a directory in it (without ``userxattr`` this is what fails in some user
-namespaces although the mount succeeds), and mounts /proc. Its mounts die with it.
+No rule about kernels, containers or security modules is as good as the attempt, so each child makes the namespaces,
+mounts an overlay in the real state directory, removes and makes a directory in it (without ``userxattr`` this is what
+fails in some user namespaces although the mount succeeds), and mounts /proc. Its mounts die with it.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import errno
 import json
 import socket
 import traceback
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -38,7 +39,7 @@ def send_message(channel: socket.socket, message: dict[str, Any], descriptors: S
 def receive_message(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """The next message and its descriptors (closed on exec); None when the other side is gone."""
     try:
-        head, descriptors, _, _ = socket.recv_fds(channel, _LENGTH, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        head, descriptors = receive_descriptors(channel, _LENGTH)
         rest = _receive(channel, _LENGTH - len(head)) if head else b""
         length = int.from_bytes(head + rest, "big")
         if len(head) + len(rest) < _LENGTH or length > _MOST_BYTES:
@@ -47,6 +48,17 @@ def receive_message(channel: socket.socket) -> tuple[dict[str, Any], list[int]] 
     except ConnectionError:
         return None
     return (json.loads(body), descriptors) if len(body) == length else None
+
+
+def receive_descriptors(channel: socket.socket, length: int) -> tuple[bytes, list[int]]:
+    """Up to ``length`` bytes and the descriptors that come with them, closed on exec (socket.recv_fds drops that flag)."""
+    numbers = array("i")
+    space = socket.CMSG_SPACE(_MOST_DESCRIPTORS * numbers.itemsize)
+    data, ancillary, _, _ = channel.recvmsg(length, space, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+    return data, numbers.tolist()
 
 
 def _receive(channel: socket.socket, length: int) -> bytes:

@@ -105,10 +105,12 @@ def look_up(root: int, user: str) -> Account:
 
 def open_cwd(root: int, cwd: str) -> int:
     """The working directory, made by root with mode 0755 when missing (it stays, as with Docker)."""
-    try:
-        return walk(root, cwd, make="directory").fd
-    except NotADirectoryError:
-        raise UserError(f"the working directory {cwd} is not a directory in the image") from None
+    with suppress(NotADirectoryError):
+        place = walk(root, cwd, make="directory")
+        if place.is_directory:
+            return place.fd
+        place.close()
+    raise UserError(f"the working directory {cwd} is not a directory in the image")
 
 
 def open_sources(spec: RunSpec) -> dict[str, int]:

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 from gazami.errors import SandboxError
 from gazami.sandbox import _linux, _namespaces, _reap, _seccomp, _step
-from gazami.sandbox._protocol import describe_error, receive_message, send_message, spec_from_json
+from gazami.sandbox._protocol import describe_error, receive_descriptors, receive_message, send_message, spec_from_json
 from gazami.sandbox._room import Setting
 
 _FAREWELL = 5
@@ -84,7 +84,7 @@ def _prepare(configuration: dict[str, Any], control: socket.socket) -> _Server:
 def _serve(server: _Server) -> None:
     while True:
         try:
-            data, channels, _, _ = socket.recv_fds(server.control, 1, 1, socket.MSG_CMSG_CLOEXEC)
+            data, channels = receive_descriptors(server.control, 1)
         except ConnectionError:
             return
         if not data:

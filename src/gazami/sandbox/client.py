@@ -36,6 +36,8 @@ _START_SECONDS = 30.0
 _GRACE_SECONDS = 10.0
 """How long a cancelled request may take to clean up before it is abandoned."""
 _CHUNK = 65536
+_NEVER = Cancel()
+"""The switch of what must be done even when the build is cancelled; nobody sets it."""
 
 
 def helper_command(module: str, argument: str) -> list[str]:
@@ -103,6 +105,10 @@ class Sandbox:
             raise
         return sandbox
 
+    @property
+    def server_pid(self) -> int:
+        return self._server.pid
+
     def __enter__(self) -> Sandbox:
         return self
 
@@ -128,11 +134,11 @@ class Sandbox:
             for fd in streams:
                 os.set_blocking(fd, False)
             try:
-                channel = self._request({"run": spec_to_json(spec)}, [out_write, err_write])
+                channel = self._request({"run": spec_to_json(spec)}, [out_write, err_write], self._cancel)
             finally:
                 os.close(out_write)
                 os.close(err_write)
-            reply = self._await_reply(channel, streams, on_output)
+            reply = self._await_reply(channel, streams, on_output, self._cancel)
             for fd in list(streams):
                 while _pass_on(fd, streams, on_output):
                     pass
@@ -155,21 +161,25 @@ class Sandbox:
         arguments: dict[str, Any],
         input_fd: int | None = None,
         output_fd: int | None = None,
+        *,
+        cleanup: bool = False,
     ) -> dict[str, Any]:
         """Run ``module:function`` in a process in the server's namespaces: ``function(arguments, input_fd, output_fd)``.
 
         Arguments and result are JSON. The descriptors stay the caller's, who closes them. An error of the function is raised here
-        as the same class (a full file system as SpaceError, a refusal as HostError). Raises Cancelled and SandboxError as ``run``.
+        as the same class (a full file system as SpaceError, a refusal as HostError). Raises Cancelled and SandboxError as ``run``;
+        ``cleanup`` calls go on when the build is cancelled.
         """
-        self._cancel.check()
+        cancel = _NEVER if cleanup else self._cancel
+        cancel.check()
         request = {
             "call": function,
             "arguments": arguments,
             "input": input_fd is not None,
             "output": output_fd is not None,
         }
-        with self._request(request, [fd for fd in (input_fd, output_fd) if fd is not None]) as channel:
-            result: dict[str, Any] = self._await_reply(channel, {}, _discard)["result"]
+        with self._request(request, [fd for fd in (input_fd, output_fd) if fd is not None], cancel) as channel:
+            result: dict[str, Any] = self._await_reply(channel, {}, _discard, cancel)["result"]
             return result
 
     def close(self) -> None:
@@ -197,7 +207,7 @@ class Sandbox:
         if "error" in received[0]:
             raise rebuild_error(received[0]["error"])
 
-    def _request(self, message: dict[str, Any], descriptors: list[int]) -> socket.socket:
+    def _request(self, message: dict[str, Any], descriptors: list[int], cancel: Cancel) -> socket.socket:
         """Send a request on a socket of its own, which is returned."""
         ours, theirs = socket.socketpair()
         try:
@@ -206,13 +216,16 @@ class Sandbox:
             send_message(ours, message, descriptors)
         except OSError:
             ours.close()
+            cancel.check()
             raise self._died() from None
         except BaseException:
             ours.close()
             raise
         return ours
 
-    def _await_reply(self, channel: socket.socket, streams: dict[int, Stream], on_output: OnOutput) -> dict[str, Any]:
+    def _await_reply(
+        self, channel: socket.socket, streams: dict[int, Stream], on_output: OnOutput, cancel: Cancel
+    ) -> dict[str, Any]:
         """Pass output on until the reply comes. A set cancel switch ends the request, and what it left is cleaned up first."""
         poller = select.poll()
         poller.register(channel, select.POLLIN)
@@ -224,24 +237,23 @@ class Sandbox:
             for fd in ready:
                 if fd in streams and not _pass_on(fd, streams, on_output, once=True):
                     poller.unregister(fd)
-            if deadline is None and self._cancel.is_set:
+            if deadline is None and cancel.is_set:
                 deadline = time.monotonic() + _GRACE_SECONDS
                 with suppress(OSError):
                     channel.shutdown(socket.SHUT_WR)
             if channel.fileno() in ready:
                 received = receive_message(channel)
                 if received is None or deadline is not None:
-                    self._cancel.check()
+                    cancel.check()
                     raise self._died()
                 if "error" in received[0]:
                     raise rebuild_error(received[0]["error"])
                 return received[0]
             if deadline is not None and time.monotonic() > deadline:
-                self._cancel.check()
+                cancel.check()
 
     def _died(self) -> SandboxError:
         """What is known about a server that went away."""
-        self._cancel.check()
         with suppress(subprocess.TimeoutExpired):
             self._server.wait(timeout=1.0)
         status = self._server.poll()

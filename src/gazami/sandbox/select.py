@@ -49,7 +49,7 @@ def choose(requested: Mode | None, state_dir: Path, *, force: bool = False, in_c
 
 def decide(findings: Sequence[Finding]) -> Choice:
     """The first mode that works, with the reasons against those before it."""
-    rejected = []
+    rejected: list[tuple[str, str]] = []
     for finding in findings:
         if finding.choice is not None:
             return replace(finding.choice, rejected=tuple(rejected))

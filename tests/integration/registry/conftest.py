@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from faults import FaultyRegistry, faulty
-
-from services import Registry, docker_registry
+from tests.integration.registry.faults import FaultyRegistry, faulty
+from tests.services import Registry, docker_registry
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeAlias
 
@@ -84,7 +85,7 @@ class Fault:
 class Seen:
     method: str
     target: str
-    headers: dict[str, str]
+    headers: Message
 
 
 @dataclass(slots=True)
@@ -145,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         state: FaultyRegistry = self.server.state
-        state.seen.append(Seen(self.command, self.path, dict(self.headers)))
+        state.seen.append(Seen(self.command, self.path, self.headers))
         kind = state.take(self.command, self.path)
         length = int(self.headers.get("Content-Length") or 0)
         if isinstance(kind, CutUpload):

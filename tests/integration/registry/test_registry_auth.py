@@ -13,8 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import trustme
-from faults import Canned, faulty
-from images import AMD64, HASTY, blob, client, opener, push_image, small_image
+from tests.integration.registry.faults import Canned, faulty
+from tests.integration.registry.images import AMD64, HASTY, blob, client, opener, push_image, small_image
+from tests.services import Registry, Tls, docker_registry
+from tests.token_server import TokenServer, token_server
 
 from gazami.cancel import Cancel
 from gazami.errors import AuthenticationError, TransportError, UsageError
@@ -28,8 +30,6 @@ from gazami.registry.routing import Route, Trust
 from gazami.registry.session import Call, Session
 from gazami.registry.tls import tls_context
 from gazami.registry.transport import Transport
-from services import Registry, Tls, docker_registry
-from token_server import TokenServer, token_server
 
 pytestmark = pytest.mark.service
 

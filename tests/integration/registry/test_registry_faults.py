@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from faults import (
+from tests.integration.registry.faults import (
     Canned,
     Corrupt,
     CutAnswer,
@@ -20,7 +20,8 @@ from faults import (
     SwallowAnswer,
     faulty,
 )
-from images import AMD64, HASTY, blob, client, opener, push_image, small_image
+from tests.integration.registry.images import AMD64, HASTY, blob, client, opener, push_image, small_image
+from tests.services import free_port
 
 from gazami.cancel import Cancel
 from gazami.errors import AuthenticationError, Cancelled, HostError, IntegrityError, RegistryError, TransportError
@@ -31,7 +32,6 @@ from gazami.registry.client import RegistryClient
 from gazami.registry.credentials import Keychain, parse_docker_config
 from gazami.registry.retry import RetryPolicy
 from gazami.registry.upload import SMALLEST_CHUNK
-from services import free_port
 
 pytestmark = pytest.mark.service
 

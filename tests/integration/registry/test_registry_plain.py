@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from images import AMD64, blob, client, opener, push_image, small_image
+from tests.integration.registry.images import AMD64, blob, client, opener, push_image, small_image
+from tests.services import Registry, docker_registry
 
 from gazami.errors import NotFoundError, RegistryError
 from gazami.events import Event, TransferFinished, TransferProgress, TransferStarted
@@ -15,7 +16,6 @@ from gazami.image.digest import digest_of
 from gazami.image.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor, encode_index, encode_manifest
 from gazami.image.platform import Platform
 from gazami.image.reference import Reference, parse_reference
-from services import Registry, docker_registry
 
 pytestmark = pytest.mark.service
 

@@ -7,13 +7,13 @@ import threading
 from typing import BinaryIO
 
 import pytest
-from faults import Canned, FaultyRegistry
-from images import blob, client, opener
+from tests.integration.registry.faults import Canned, FaultyRegistry
+from tests.integration.registry.images import blob, client, opener
+from tests.services import Registry
 
 from gazami.errors import Cancelled, RegistryError
 from gazami.image.reference import Reference
 from gazami.registry.transfer import Uploads
-from services import Registry
 
 pytestmark = pytest.mark.service
 

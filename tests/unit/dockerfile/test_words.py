@@ -84,7 +84,7 @@ def test_a_heredoc_body_keeps_its_quotes() -> None:
 
 def test_raw_words_of_a_broken_line_are_none() -> None:
     assert split_raw('a "b') == ()
-    assert split_raw('a "b c" \'d\' e\\ f') == ("a", '"b c"', "'d'", "e\\ f")
+    assert split_raw("a \"b c\" 'd' e\\ f") == ("a", '"b c"', "'d'", "e\\ f")
 
 
 operators = st.sampled_from([":-", "-", ":+", "+", "#", "##", "%", "%%"])
