@@ -103,9 +103,8 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
         try:
             with Uploads(registry) as uploads:
                 exporter = Exporter(request.output, registry, layers, emit)
-                if request.output.push:
-                    for reference in exporter.references:
-                        registry.check_push(reference)
+                if request.output.push and request.output.check_push:
+                    exporter.check_permissions()
                 image = _Stages(plan, tools, exporter, uploads).build()
                 finished = finish(image, request.output)
                 exporter.export(finished, uploads)
@@ -219,7 +218,7 @@ class _Stages:
         tools.emit(StageStarted(stage.index, stage.name, stage.base_text, len(stage.steps)))
         state = self._start(stage, states)
         own = len(state.image.layers)
-        needed_later = self._tree_needed_later(stage)
+        needed_later = _is_source(self.plan, stage)
         single = tools.request.snapshot.single
         for position in range(len(stage.steps)):
             tools.cancel.check()
@@ -256,7 +255,11 @@ class _Stages:
             case ScratchBase():
                 return StageState(stage, Image(stage.config, (), media_type), self.tools)
             case ImageBase():
-                return StageState(stage, self._base_image(stage.base, stage), self.tools)
+                state = StageState(stage, self._base_image(stage.base, stage), self.tools)
+                known = self.tools.base_trees.get(state.image.config.diff_ids)
+                if known is not None:
+                    state.tree, state.indexed = known.copy(), len(state.image.layers)
+                return state
             case StageBase(index):
                 parent = states[index]
                 image = replace(parent.image, media_type=media_type)
@@ -276,10 +279,6 @@ class _Stages:
         config = replace(stage.config, diff_ids=resolved.config.diff_ids, history=_repaired(resolved))
         return Image(config, layers, OCI_MANIFEST if self.tools.packing.oci else DOCKER_MANIFEST)
 
-    def _tree_needed_later(self, stage: StagePlan) -> bool:
-        """Whether another stage copies from this one."""
-        return any(StageSource(stage.index) in sources_of(other) for other in self.plan.stages)
-
     def _tree_of(self, files: FilesFrom, states: dict[int, StageState]) -> Tree:
         match files:
             case ContextSource():
@@ -290,15 +289,35 @@ class _Stages:
                 return self._image_tree(image)
 
     def _image_tree(self, image: ImageBase) -> Tree:
-        known = self.tools.image_trees.get(image)
+        resolved = self.tools.images[image]
+        chain = resolved.config.diff_ids
+        known = self.tools.base_trees.get(chain)
         if known is None:
-            resolved = self.tools.images[image]
             origin = Remote(parse_reference(image.reference))
             known = Tree()
-            for descriptor, diff_id in zip(resolved.manifest.layers, resolved.config.diff_ids, strict=True):
+            for descriptor, diff_id in zip(resolved.manifest.layers, chain, strict=True):
                 self.tools.layers.ingest(Layer(descriptor, diff_id, origin), known, None)
-            self.tools.image_trees[image] = known
+            self.tools.base_trees[chain] = known
         return known
+
+
+def _shared_bases(plan: Plan, images: dict[ImageBase, Resolved]) -> frozenset[tuple[Digest, ...]]:
+    """The layers of images whose index several stages (or copies) ask for."""
+    used = [stage.base for stage in plan.stages if isinstance(stage.base, ImageBase) and _asks_for_index(plan, stage)]
+    used += {files.image for stage in plan.stages for files in sources_of(stage) if isinstance(files, ImageSource)}
+    chains = [images[base].config.diff_ids for base in used]
+    return frozenset(chain for chain in chains if chains.count(chain) > 1)
+
+
+def _asks_for_index(plan: Plan, stage: StagePlan) -> bool:
+    return _is_source(plan, stage) or any(isinstance(step, CopyStep | WorkdirStep) for step in stage.steps)
+
+
+def _is_source(plan: Plan, stage: StagePlan) -> bool:
+    """Whether another stage copies from this one, or is built from it and may."""
+    return any(
+        StageSource(stage.index) in sources_of(other) or other.base == StageBase(stage.index) for other in plan.stages
+    )
 
 
 def _repaired(resolved: Resolved) -> tuple[History, ...]:

@@ -31,6 +31,8 @@ def copy_files(step: CopyStep, state: StageState, tree_of: TreeOf) -> Done:
     copier = Copier(tree, Attributes(_owner(step, state), chmod, octal), exclude=_excluded(step.exclude))
     source_tree = tree_of(step.files) if step.sources else Tree()
     for source in step.sources:
+        if step.checksum and not _is_url(source):
+            raise DockerfileError("checksum can't be specified for local sources")
         if step.add and _is_url(source):
             raise DockerfileError(f"ADD of remote files ({source}) is not supported yet", hint="fetch it in a RUN")
         if step.parents:

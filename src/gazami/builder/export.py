@@ -91,6 +91,11 @@ class Exporter:
                 self.push(finished, reference, uploads)
         self._digest_files(finished)
 
+    def check_permissions(self) -> None:
+        """Ask each destination's repository whether it would take a push, before any work is done."""
+        for context in {each.context: each for each in self.references}.values():
+            self.registry.check_push(context)
+
     # -- registries -----------------------------------------------------------------------------------------------
 
     def upload_layers(self, image: Image, uploads: Uploads) -> None:

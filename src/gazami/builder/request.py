@@ -85,6 +85,7 @@ class OutputWishes:
 
     destinations: tuple[str, ...] = ()
     push: bool = True
+    check_push: bool = True
     tar_path: str = ""
     oci_layout_path: str = ""
     digest_file: str = ""

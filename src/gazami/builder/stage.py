@@ -67,8 +67,15 @@ class StageState:
             self._unpack_missing(self._unpacked())
         for layer in self.image.layers[self.indexed :]:
             self.tools.layers.ingest(layer, self.tree, None)
-        self.indexed = len(self.image.layers)
+            self._indexed_one()
         return self.tree
+
+    def _indexed_one(self) -> None:
+        """Count a layer that the tree learnt of; the index of a whole base is kept when another stage will ask for it."""
+        self.indexed += 1
+        chain = self.image.config.diff_ids[: self.indexed]
+        if chain in self.tools.shared_bases:
+            self.tools.base_trees[chain] = self.tree.copy()
 
     def accounts(self) -> Accounts:
         """Users and groups of the stage's files as they are now; none when there are no such files."""
@@ -116,7 +123,8 @@ class StageState:
                 known = state.plain or self._new_directory("layer")
                 tree = self.tree if self.wants_tree and self.indexed == number else None
                 self.tools.layers.ingest(layer, tree, self._unpacker(known, state))
-                self.indexed += tree is not None
+                if tree is not None:
+                    self._indexed_one()
                 changed = True
             self._remember(state, chain, known)
         if state.plain and (changed or not Path(state.index).exists()):

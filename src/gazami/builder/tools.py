@@ -50,7 +50,9 @@ class Tools:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     chains: dict[tuple[Digest, ...], str] = field(default_factory=dict)
     """Directories of unpacked layers, by the diff ids of the layer and all below it."""
-    image_trees: dict[ImageBase, Tree] = field(default_factory=dict)
+    base_trees: dict[tuple[Digest, ...], Tree] = field(default_factory=dict)
+    """Indexes of whole images, by the diff ids of their layers; :attr:`shared_bases` says which are worth keeping."""
+    shared_bases: frozenset[tuple[Digest, ...]] = frozenset()
     _sandbox: Sandbox | None = field(default=None)
 
     @property

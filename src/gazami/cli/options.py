@@ -14,23 +14,24 @@ _NO_PROVIDERS = "only docker's config.json and its credential helpers are asked"
 _OWN_ROOT = "gazami unpacks into a directory of its own that it removes itself, never over its own file system"
 
 _BUILD = (
-    Option("context", Kind.STRING, Group.BUILD, "Where the files that COPY and ADD see are: a directory, dir://PATH, "
-           "tar://FILE, git://…, s3://…, gs://…, https://… The positional argument means the same.",
-           default="/workspace/", metavar="PATH|URI", shorthands="c"),
+    Option("context", Kind.STRING, Group.BUILD, "Where the files that COPY and ADD see are: a directory or dir://PATH. The "
+           "positional argument means the same. Other schemes cannot be read yet.", default="/workspace/", metavar="PATH|URI", shorthands="c"),
     Option("context-sub-path", Kind.STRING, Group.BUILD, "Use this directory inside of the context as the context "
            "(needs a context written with a scheme, such as dir://).", metavar="PATH"),
     Option("dockerfile", Kind.STRING, Group.BUILD, "The Dockerfile: a path, looked up in the working directory first and "
-           "then in the context, a URL, or - for standard input.", default="Dockerfile", metavar="PATH|URL|-",
+           "then in the context, or - for standard input.", default="Dockerfile", metavar="PATH|-",
            shorthands="f", aliases=("file",)),
     Option("build-arg", Kind.MULTI, Group.BUILD, "Set an ARG of the Dockerfile. A bare NAME takes its value from the "
            "environment.", metavar="NAME[=VALUE]"),
-    Option("target", Kind.SLICE, Group.BUILD, "Build this stage instead of the last one. Several: all are built, the first "
-           "is the image.", metavar="STAGE,…"),
+    Option("target", Kind.SLICE, Group.BUILD, "Build this stage instead of the last one. Several: the first is the image, "
+           "the others are left out.", metavar="STAGE,…"),
     Option("label", Kind.MULTI, Group.BUILD, "Add a label to the image's config; wins over LABEL.", metavar="KEY=VALUE"),
     Option("custom-platform", Kind.STRING, Group.BUILD, "Platform to build for; default: the one of this machine.",
            metavar="OS/ARCH[/VARIANT]", aliases=("platform",), deprecated=("customPlatform",)),
     Option("secret", Kind.SECRET, Group.BUILD, "A secret for RUN --mount=type=secret, from a file (src=PATH) or from a "
            "variable (env=NAME). It never enters a layer.", metavar="id=ID[,src=PATH|,env=NAME]"),
+    Option("ssh", Kind.MULTI, Group.BUILD, "An ssh agent for RUN --mount=type=ssh: default (the one of SSH_AUTH_SOCK), or "
+           "ID=SOCKET.", metavar="default|ID[=SOCKET]", kaniko=False),
     Option("build-context", Kind.KEY_VALUE, Group.BUILD, "A further context for COPY --from=NAME and FROM NAME.",
            metavar="NAME=PATH|URI", kaniko=False, effect=Effect.LATER, note="COPY --from sees stages and images only"),
     Option("git", Kind.KEY_VALUE, Group.BUILD, "How to clone a git context, one key at a time: branch, single-branch, "
@@ -50,13 +51,14 @@ _OUTPUT = (
     Option("tar-path", Kind.STRING, Group.OUTPUT, "Write the image as an archive for docker load.", metavar="FILE",
            aliases=("tarPath",)),
     Option("oci-layout-path", Kind.STRING, Group.OUTPUT, "Write the image as an OCI layout directory.", metavar="DIR"),
-    Option("digest-file", Kind.STRING, Group.OUTPUT, "Write the digest of the manifest (sha256:…) to this file, or PUT it "
-           "to this https:// URL.", metavar="FILE|URL"),
+    Option("digest-file", Kind.STRING, Group.OUTPUT, "Write the digest of the manifest (sha256:…) to this file.",
+           metavar="FILE"),
     Option("image-name-with-digest-file", Kind.STRING, Group.OUTPUT, "Write one line NAME@DIGEST for each destination.",
-           metavar="FILE|URL"),
+           metavar="FILE"),
     Option("image-name-tag-with-digest-file", Kind.STRING, Group.OUTPUT, "Write one line NAME:TAG@DIGEST for each "
-           "destination.", metavar="FILE|URL"),
-    Option("image-format", Kind.CHOICE, Group.OUTPUT, "Media types of the manifest; default: those of the base image.",
+           "destination.", metavar="FILE"),
+    Option("image-format", Kind.CHOICE, Group.OUTPUT, "Media types of the manifest; default: those of the base image, "
+           "and OCI's for FROM scratch.",
            choices=("docker", "oci")),
     Option("compression", Kind.CHOICE, Group.OUTPUT, "Compression of new layers; zstd needs an OCI image. Default: gzip.",
            choices=("gzip", "zstd")),
@@ -67,7 +69,7 @@ _OUTPUT = (
     Option("push-ignore-immutable-tag-errors", Kind.BOOL, Group.OUTPUT, "A tag that exists and may not change is no error.",
            default="false", effect=Effect.LATER, note="such an answer still ends the build"),
     Option("skip-push-permission-check", Kind.BOOL, Group.OUTPUT, "Do not check before the build that a push is allowed.",
-           default="false", effect=Effect.LATER, note="nothing is checked that early, so there is nothing to skip"),
+           default="false"),
 )  # fmt: skip
 
 _REGISTRY = (
@@ -115,14 +117,14 @@ _CACHE = (
 )  # fmt: skip
 
 _SNAPSHOT = (
-    Option("snapshot-mode", Kind.CHOICE, Group.SNAPSHOT, "How files that a RUN changed are found: full (by content), redo "
-           "(by size, times, mode, owner), time (by mtime).", default="full", choices=("full", "redo", "time"),
+    Option("snapshot-mode", Kind.CHOICE, Group.SNAPSHOT, "What counts as a change where roots are plain directories: full "
+           "(any stat, ctime too), redo (size, mtime, mode, owner), time (mtime). Overlay roots know their changes.", default="full", choices=("full", "redo", "time"),
            deprecated=("snapshotMode",)),
     Option("single-snapshot", Kind.BOOL, Group.SNAPSHOT, "Make one layer of each stage, after its last step.",
            default="false"),
     Option("reproducible", Kind.BOOL, Group.SNAPSHOT, "Leave times out of the image: equal inputs give equal digests.",
            default="false", effect=Effect.LATER, note="times are recorded as they are"),
-    Option("ignore-path", Kind.MULTI, Group.SNAPSHOT, "Never take this path and what is below it into a layer.",
+    Option("ignore-path", Kind.MULTI, Group.SNAPSHOT, "Never take what a RUN does to this path, and below it, into a layer.",
            metavar="PATH"),
     Option("ignore-var-run", Kind.BOOL, Group.SNAPSHOT, "Never take /var/run into a layer.", default="true",
            deprecated=("whitelist-var-run",), effect=Effect.NOTHING,

@@ -155,9 +155,13 @@ def _output(parsed: Parsed) -> wishes.OutputWishes:
         if parsed.text(name) and not destinations:
             raise UsageError(f"you must provide --destination if setting --{name}")
     level = parsed.number("compression-level")
+    for flag in ("digest-file", "image-name-with-digest-file", "image-name-tag-with-digest-file"):
+        if parsed.text(flag).startswith(("http://", "https://")):
+            raise UsageError(f"--{flag} cannot be a URL yet", hint="write a file, and send it in a later command")
     return wishes.OutputWishes(
         destinations=destinations,
         push=push,
+        check_push=not parsed.flag("skip-push-permission-check"),
         tar_path=tar,
         oci_layout_path=parsed.text("oci-layout-path"),
         digest_file=parsed.text("digest-file"),
@@ -240,9 +244,21 @@ def _sandbox(parsed: Parsed, around: Surroundings, secrets: tuple[tuple[str, str
         force=parsed.flag("force"),
         in_container=around.in_container,
         secrets=secrets,
+        ssh=tuple(_agent(word, around.environ) for word in parsed.texts("ssh")),
         add_hosts=tuple(_host(word) for word in parsed.texts("add-host")),
         timeout=parsed.seconds("timeout"),
     )
+
+
+def _agent(word: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """``default``, ``ID`` or ``ID=SOCKET`` → ``(ID, socket)``. Raises :class:`UsageError` when there is no agent."""
+    identity, _, socket = word.partition("=")
+    socket = socket or environ.get("SSH_AUTH_SOCK", "")
+    if not socket:
+        raise UsageError(
+            f"--ssh {word}: there is no agent (SSH_AUTH_SOCK is not set)", hint="--ssh ID=SOCKET names one"
+        )
+    return identity or "default", socket
 
 
 def _host(word: str) -> tuple[str, str]:

@@ -51,7 +51,8 @@ def _does(plan: Plan, step: Step) -> str:
         case RunStep():
             return f"run as {step.user or 'root'} in {step.cwd}, layer"
         case CopyStep():
-            return f"copy from {_origin(plan, step.files)} to {step.dest}, layer"
+            origin = _origin(plan, step.files) if step.sources else "the Dockerfile"
+            return f"copy from {origin} to {step.dest}, layer"
         case WorkdirStep():
             return f"directory {step.path}, layer"
     assert_never(step)
