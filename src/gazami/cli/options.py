@@ -15,7 +15,8 @@ _OWN_ROOT = "gazami unpacks into a directory of its own that it removes itself, 
 
 _BUILD = (
     Option("context", Kind.STRING, Group.BUILD, "Where the files that COPY and ADD see are: a directory or dir://PATH. The "
-           "positional argument means the same. Other schemes cannot be read yet.", default="/workspace/", metavar="PATH|URI", shorthands="c"),
+           "positional argument means the same. Other schemes cannot be read yet.", default="/workspace/",
+           metavar="PATH|URI", shorthands="c"),
     Option("context-sub-path", Kind.STRING, Group.BUILD, "Use this directory inside of the context as the context "
            "(needs a context written with a scheme, such as dir://).", metavar="PATH"),
     Option("dockerfile", Kind.STRING, Group.BUILD, "The Dockerfile: a path, looked up in the working directory first and "
@@ -118,7 +119,8 @@ _CACHE = (
 
 _SNAPSHOT = (
     Option("snapshot-mode", Kind.CHOICE, Group.SNAPSHOT, "What counts as a change where roots are plain directories: full "
-           "(any stat, ctime too), redo (size, mtime, mode, owner), time (mtime). Overlay roots know their changes.", default="full", choices=("full", "redo", "time"),
+           "(any stat, ctime too), redo (size, mtime, mode, owner), time (mtime). Overlay roots know their changes.",
+           default="full", choices=("full", "redo", "time"),
            deprecated=("snapshotMode",)),
     Option("single-snapshot", Kind.BOOL, Group.SNAPSHOT, "Make one layer of each stage, after its last step.",
            default="false"),
