@@ -168,7 +168,7 @@ def podman(bundle: Path, argv: list[str], work: Path) -> Iterator[None]:
         raise RuntimeError("no podman")
     store = ["--root", str(work / "podman"), "--runroot", str(work / "podman-run"), "--storage-driver", "vfs",
              "--cgroup-manager", "cgroupfs", "--events-backend", "file"]  # fmt: skip
-    limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000", "--cgroups=disabled"]
+    limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
     command = ["podman", *store, "run", "--rm", *limits, "--network=host", "--rootfs", str(bundle / "rootfs"), *argv]
     log = (work / "podman.log").open("wb")
     started = subprocess.Popen(command, stdout=log, stderr=log)

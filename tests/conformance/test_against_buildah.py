@@ -1,7 +1,8 @@
 """Each folder of ``cases`` is built by gazami and by Debian's buildah, and the two images are compared as files and config.
 
 A case is a ``Dockerfile``, an optional ``context`` folder and an optional ``prepare.sh`` that makes in a copy of the context
-what git cannot keep (modes, links, archives). ``Dockerfile.peer`` says the same in words that an old buildah knows. ``allowed.py`` lists the differences that may be, each with its reason.
+what git cannot keep (modes, links, archives). ``Dockerfile.peer`` says the same in words
+that an old buildah knows. ``allowed.py`` lists the differences that may be, each with its reason.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -99,8 +99,10 @@ class LayerFiles:
         self.register(layer)
         short = hex_of(layer.descriptor.digest)[:12]
         what = f"unpacking layer {short}" if unpacker else f"reading the index of layer {short}"
-        with phase(self.emit, f"ingest-{layer.diff_id}", what) as progress:
-            chunks = observed(self.tar_chunks(layer), progress)
+        with (
+            phase(self.emit, f"ingest-{layer.diff_id}", what) as progress,
+            contextlib.closing(observed(self.tar_chunks(layer), progress)) as chunks,
+        ):
             try:
                 if unpacker is not None:
                     with unpacker.feeding() as write:
@@ -239,7 +241,7 @@ def teed(chunks: Iterator[bytes], write: Callable[[bytes], None]) -> Iterator[by
         yield chunk
 
 
-def observed(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
+def observed(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Generator[bytes]:
     done = 0
     for chunk in chunks:
         done += len(chunk)

@@ -7,6 +7,7 @@ from typing import Literal
 from gazami.builder.copying import TreeOf
 from gazami.builder.mounting import step_mounts
 from gazami.builder.stage import Done, StageState
+from gazami.builder.workspace import is_full
 from gazami.errors import CommandFailed
 from gazami.events import StepId, StepOutput
 from gazami.plan.steps import RunStep
@@ -35,11 +36,12 @@ def run_command(step: RunStep, state: StageState, tree_of: TreeOf) -> Done:
     )
     result = tools.sandbox.run(spec, output)
     if result.exit_code != 0:
-        raise _failure(step, result.exit_code, timed_out=result.timed_out, oom=result.oom_killed)
+        full = is_full(tools.workspace.files)
+        raise _failure(step, result.exit_code, timed_out=result.timed_out, oom=result.oom_killed, full=full)
     return state.snapshot(changed, result.created)
 
 
-def _failure(step: RunStep, exit_code: int, *, timed_out: bool, oom: bool) -> CommandFailed:
+def _failure(step: RunStep, exit_code: int, *, timed_out: bool, oom: bool, full: bool) -> CommandFailed:
     command = " ".join(step.argv)
     short = command if len(command) <= 300 else command[:297] + "..."
     hint = None
@@ -47,6 +49,8 @@ def _failure(step: RunStep, exit_code: int, *, timed_out: bool, oom: bool) -> Co
         hint = "it was ended by the time limit of --timeout"
     elif oom:
         hint = "it was killed for want of memory: give the container more"
+    elif full:
+        hint = "the file system of the state directory is full: give a larger one with --state-dir"
     elif exit_code == 127:
         hint = "127 usually means that the command was not found in the image"
     elif exit_code == 137:

@@ -92,6 +92,12 @@ class Workspace:
                 os.close(fd)
 
 
+def is_full(path: str) -> bool:
+    """Whether the file system of a path has less than 1 MiB or no file left."""
+    info = os.statvfs(path)
+    return info.f_bavail * info.f_frsize < 1 << 20 or (info.f_files > 0 and info.f_favail == 0)
+
+
 def _state_error(place: Path, cause: OSError) -> HostError:
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return SpaceError(f"no space left in the state directory {place}", hint="give another one with --state-dir")

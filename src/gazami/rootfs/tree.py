@@ -189,7 +189,7 @@ class LayerApplier:
         if old is not None and old.kind in (Kind.DIRECTORY, Kind.SYMLINK):
             self._parents.clear()
         if entry.kind is Kind.HARDLINK:
-            target = self._tree.resolve(entry.link, follow=False).node
+            target = self._resolve(entry.link, follow=False).node
             if target is None or target.kind is Kind.DIRECTORY:
                 raise ArchiveError(
                     f"hard link {entry.path!r} points to {entry.link!r}, which is not a file in the image"
@@ -212,7 +212,7 @@ class LayerApplier:
         known = self._parents.get(path)
         if known is not None:
             return known
-        place = self._tree.resolve(path)
+        place = self._resolve(path)
         node = place.node
         if node is None:
             node = self._make_parents(place.path)
@@ -220,6 +220,12 @@ class LayerApplier:
             raise ArchiveError(f"archive member below {path!r}, which is not a directory")
         self._parents[path] = node
         return node
+
+    def _resolve(self, path: str, *, follow: bool = True) -> Place:
+        try:
+            return self._tree.resolve(path, follow=follow)
+        except ContextError as cause:
+            raise ArchiveError(cause.message) from None
 
     def _make_parents(self, path: str) -> Node:
         node = self._tree.root
@@ -237,7 +243,7 @@ class LayerApplier:
     def _whiteout(self, parent: str, name: str) -> None:
         if is_aufs_metadata(name):
             return
-        place = self._tree.resolve(parent)
+        place = self._resolve(parent)
         if place.node is None or place.node.children is None:
             return
         siblings = self._tree.children_of(place.node)

@@ -2,7 +2,7 @@
 
 Three limits shape this module. mount(2) takes one page of options, so the layers are named by descriptor numbers
 relative to /proc/self/fd (4 bytes each) where fsconfig(2) has no ``lowerdir+`` (Linux < 6.5). An overlay takes 500 lower
-directories, so the bottom ones are merged into an overlay of their own first. And an overlay in a user namespace
+directories and stacks two deep, so the bottom ones are merged into overlays of their own first, 400 each. And an overlay in a user namespace
 needs ``userxattr``. Nested and final overlays are mounted over directories that they are made of: the mount namespace is
 private, and so no directory has to be made for them.
 """
@@ -33,15 +33,23 @@ def mount_overlay(lowers: tuple[str, ...], upper: str, work: str, *, userxattr: 
     if not lowers:
         bind(upper, upper)
         return
-    layers = list(lowers)
-    while len(layers) > _MOST_LOWERS:
+    layers, merged = list(lowers), list[str]()
+    while len(layers) + len(merged) > _MOST_LOWERS:
         bottom = layers[-_MERGED_AT_ONCE:]
         layers = layers[:-_MERGED_AT_ONCE]
         _mount(bottom, None, None, bottom[0], userxattr=userxattr)
-        layers.append(bottom[0])
+        merged.insert(0, bottom[0])
+    _forget_volatile(work)
+    _mount([*layers, *merged], upper, work, upper, userxattr=userxattr)
+
+
+def _forget_volatile(work: str) -> None:
+    """Let a work directory of a ``volatile`` mount be used again: the machine has not crashed since."""
+    volatile = f"{work}/work/incompat/volatile"
     with suppress(OSError):
-        os.rmdir(f"{work}/work/incompat/volatile")
-    _mount(layers, upper, work, upper, userxattr=userxattr)
+        os.unlink(f"{volatile}/dirty")
+    with suppress(OSError):
+        os.rmdir(volatile)
 
 
 def _mount(lowers: list[str], upper: str | None, work: str | None, target: str, *, userxattr: bool) -> None:
@@ -140,15 +148,12 @@ def bind(source: str, target: str) -> None:
     _linux.mount(source, target, None, MS_BIND | MS_REC)
 
 
-def make_readonly(place: Place, extra_flags: int = 0) -> None:
+def make_readonly(place: Place) -> None:
     """Make the mount at ``place`` read-only, with those below it where the kernel can (Linux ≥ 5.12)."""
-    try:
+    with suppress(OSError):
         _linux.mount_set_readonly(place.fd)
-        if not extra_flags:
-            return
-    except OSError:
-        pass
+        return
     kept = os.fstatvfs(place.fd).f_flag & (
         _linux.MS_NOSUID | _linux.MS_NODEV | _linux.MS_NOEXEC | _linux.MS_NOATIME | _linux.MS_NODIRATIME
     )
-    _linux.mount(None, place.proc, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept | extra_flags)
+    _linux.mount(None, place.proc, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept)

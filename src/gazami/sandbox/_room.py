@@ -2,7 +2,7 @@
 
 It runs in a process that has a mount namespace of its own. Nothing is done by a path inside the root: places are found
 by :mod:`._paths` and named by descriptor. What had to be made is noted in :class:`._targets.Targets`. Files with bytes of our own
-lie on the tmpfs of /dev, are bound to their target and unlinked, so no name of theirs is left.
+lie on a tmpfs that /dev is then mounted over, and are bound to their targets: they have no other name in the root.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DEV_LINKS = {
     "ptmx": "pts/ptmx",
     "core": "/proc/kcore",
 }
-_DEV_SIZE = 64 << 20
+_DRAWER_SIZE = 4 << 20
 _HIDDEN = (
     "proc/acpi", "proc/asound", "proc/interrupts", "proc/kcore", "proc/keys", "proc/latency_stats", "proc/sched_debug",
     "proc/scsi", "proc/timer_list", "proc/timer_stats", "sys/firmware", "sys/devices/virtual/powercap",
@@ -65,11 +65,11 @@ def furnish(spec: RunSpec, setting: Setting, targets: Targets) -> Room:
     root = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     account = look_up(root, spec.user)
     _mount_proc(root, setting)
-    files = (item for item in spec.mounts if isinstance(item, FileMount))
-    dev = _mount_dev(root, _DEV_SIZE + sum(len(item.content) for item in files))
+    drawer = _mount_drawer(root, sum(len(item.content) for item in spec.mounts if isinstance(item, FileMount)))
+    dev = _mount_dev(root)
     _mount_sys(root)
     _protect(root, dev)
-    desk = _Desk(root, dev, targets)
+    desk = _Desk(root, drawer, targets)
     desk.place_file(FileMount("/etc/resolv.conf", encode(resolv_conf()), mode=0o644), readonly=False)
     desk.place_file(FileMount("/etc/hosts", encode(hosts_file(spec)), mode=0o644), readonly=False)
     for mount in spec.mounts:
@@ -147,23 +147,22 @@ def encode(data: bytes) -> str:
 class _Desk:
     """Puts one mount after the other into the root."""
 
-    def __init__(self, root: int, dev: int, targets: Targets) -> None:
+    def __init__(self, root: int, drawer: int, targets: Targets) -> None:
         self._root = root
-        self._dev = dev
+        self._drawer = drawer
+        self._files = 0
         self._targets = targets
 
     def place_file(self, mount: FileMount, *, readonly: bool) -> None:
-        name = ".gazami-file"
-        with _umask(0o077):
-            fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=self._dev)
+        self._files += 1
+        name = str(self._files)
+        fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=self._drawer)
         with open(fd, "wb") as file:
             file.write(base64.b64decode(mount.content))
             os.fchown(fd, mount.uid, mount.gid)
             os.fchmod(fd, mount.mode)
         target = self._target(mount.target, "file")
-        flags = MS_NOSUID | MS_NODEV
-        self._bind(f"/proc/self/fd/{self._dev}/{name}", target, readonly=readonly, flags=flags)
-        os.unlink(name, dir_fd=self._dev)
+        self._bind(f"/proc/self/fd/{self._drawer}/{name}", target, readonly=readonly)
 
     def place_bind(self, mount: BindMount, source: int) -> None:
         kind: Kind = "directory" if stat.S_ISDIR(os.fstat(source).st_mode) else "file"
@@ -185,11 +184,11 @@ class _Desk:
             raise SandboxError(f"cannot mount at {path}: it is {what} in the image")
         return target
 
-    def _bind(self, source: str, target: Place, *, readonly: bool, flags: int = 0) -> None:
+    def _bind(self, source: str, target: Place, *, readonly: bool) -> None:
         _mounts.bind(source, target.proc)
         if readonly:
             mounted = _reopen(self._root, target.names)
-            _mounts.make_readonly(mounted, flags)
+            _mounts.make_readonly(mounted)
             mounted.close()
         self._done(target)
 
@@ -249,12 +248,22 @@ def _mount_sys(root: int) -> None:
     place.close()
 
 
-def _mount_dev(root: int, size: int) -> int:
-    """A small /dev as Docker's; returns a descriptor of it."""
+def _mount_drawer(root: int, size: int) -> int:
+    """A tmpfs for files of our own with ``size`` bytes in base64; /dev will lie over it. Returns a descriptor of it."""
+    options = f"mode=700,size={size + _DRAWER_SIZE}"
+    return _mount_over_dev(root, MS_NOSUID | MS_NODEV, options)
+
+
+def _mount_over_dev(root: int, flags: int, options: str) -> int:
     place = _real_directory(root, "dev")
-    _linux.mount("tmpfs", place.proc, "tmpfs", MS_NOSUID, f"mode=755,size={size}")
+    _linux.mount("tmpfs", place.proc, "tmpfs", flags, options)
     place.close()
-    dev = _reopen(root, ("dev",)).fd
+    return _reopen(root, ("dev",)).fd
+
+
+def _mount_dev(root: int) -> int:
+    """A small /dev as Docker's; returns a descriptor of it."""
+    dev = _mount_over_dev(root, MS_NOSUID, "mode=755,size=65536k")
     here = f"/proc/self/fd/{dev}"
     with _umask(0):
         for name, number in DEVICES.items():

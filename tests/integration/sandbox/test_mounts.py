@@ -69,25 +69,8 @@ def test_devices(mounting: Bench) -> None:
     outcome = mounting.sh(
         "ls /dev; echo x > /dev/null; head -c 4 /dev/zero | wc -c; head -c 4 /dev/urandom | wc -c; : > /dev/full"
     )
-    assert outcome.out.split() == sorted(
-        [
-            "core",
-            "fd",
-            "full",
-            "mqueue",
-            "null",
-            "ptmx",
-            "pts",
-            "random",
-            "shm",
-            "stderr",
-            "stdin",
-            "stdout",
-            "tty",
-            "urandom",
-            "zero",
-        ]
-    ) + ["4", "4"]
+    names = "core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero"
+    assert outcome.out.split() == [*names.split(), "4", "4"]
     assert mounting.sh("echo x > /dev/full").code != 0
     assert mounting.sh("echo a > /dev/stdout; echo b > /dev/stderr; echo c > /dev/fd/1", user="nobody").out == "a\nc\n"
     assert mounting.sh("touch /dev/shm/x && stat -c %a /dev/shm && stat -c %a /dev/pts/ptmx").out == "1777\n666\n"
@@ -168,21 +151,30 @@ def test_resolv_conf_and_hosts(mounting: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["../run/systemd/resolve/stub-resolv.conf", "/run/resolv.conf", "/proc/1/root/etc/hosts", "loop"]
+    "target", ["../run/systemd/resolve/stub-resolv.conf", "/run/resolv.conf", "/proc/1/root/tmp/resolv.conf", "hosts"]
 )
 def test_a_resolv_conf_that_is_a_link(mounting: Bench, tmp_path: Path, target: str) -> None:
-    layer = tmp_path / "layer"
-    (layer / "etc").mkdir(parents=True)
-    (layer / "etc/loop").symlink_to("resolv.conf") if target == "loop" else None
-    (layer / "etc/resolv.conf").symlink_to(target)
-    bench = Bench(mounting.sandbox, mounting.cancel, mounting.base, tmp_path, (layer,))
-    if target in ("loop", "/proc/1/root/etc/hosts"):
-        with pytest.raises(SandboxError, match="cannot mount at /etc/resolv.conf"):
-            bench.sh("true")
-    else:
-        outcome = bench.sh("cat /etc/resolv.conf")
-        assert outcome.out == Path("/etc/resolv.conf").read_text()
-        assert outcome.files() == set()
+    (tmp_path / "layer/etc").mkdir(parents=True)
+    (tmp_path / "layer/etc/resolv.conf").symlink_to(target)
+    bench = Bench(mounting.sandbox, mounting.cancel, mounting.base, tmp_path, (tmp_path / "layer",))
+    outcome = bench.sh("cat /etc/resolv.conf")
+    assert outcome.out == ("127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n" if target == "hosts"
+                           else Path("/etc/resolv.conf").read_text())  # fmt: skip
+    assert outcome.files() == set()
+    assert not Path("/tmp/resolv.conf").exists()
+
+
+def test_a_circle_of_links_is_no_target(mounting: Bench, tmp_path: Path) -> None:
+    (tmp_path / "layer/etc").mkdir(parents=True)
+    (tmp_path / "layer/etc/resolv.conf").symlink_to("resolv.conf")
+    bench = Bench(mounting.sandbox, mounting.cancel, mounting.base, tmp_path, (tmp_path / "layer",))
+    with pytest.raises(SandboxError, match=r"cannot mount at /etc/resolv\.conf"):
+        bench.sh("true")
+
+
+def test_a_mount_may_lie_over_ours(mounting: Bench) -> None:
+    mine = FileMount("/etc/hosts", "bWluZQo=", 0o644)
+    assert mounting.sh("cat /etc/hosts", mounts=(mine, mine)).out == "mine\n"
 
 
 @pytest.mark.parametrize("name", ["proc", "sys", "dev"])
