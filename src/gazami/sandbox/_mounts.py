@@ -2,9 +2,9 @@
 
 Three limits shape this module. mount(2) takes one page of options, so the layers are named by descriptor numbers
 relative to /proc/self/fd (4 bytes each) where fsconfig(2) has no ``lowerdir+`` (Linux < 6.5). An overlay takes 500 lower
-directories and stacks two deep, so the bottom ones are merged into overlays of their own first, 400 each. And an overlay in a user namespace
-needs ``userxattr``. Nested and final overlays are mounted over directories that they are made of: the mount namespace is
-private, and so no directory has to be made for them.
+directories and stacks two deep, so the bottom ones are merged into overlays of their own first, 400 each. And an
+overlay in a user namespace needs ``userxattr``. All overlays are mounted over directories that they are made of: the
+mount namespace is private, and so no directory has to be made for them.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -11,6 +12,8 @@ from tests.integration.sandbox.bench import Bench
 
 from gazami.errors import SandboxError
 from gazami.sandbox.spec import BindMount, FileMount, OverlayRoot, PlainRoot, TmpfsMount
+
+needs_i386 = pytest.mark.skipif(os.uname().machine != "x86_64", reason="runs 32-bit x86 programs")
 
 
 def test_changes_appear_in_the_upper_directory_as_overlay_writes_them(mounting: Bench, tmp_path: Path) -> None:
@@ -35,7 +38,7 @@ def test_changes_appear_in_the_upper_directory_as_overlay_writes_them(mounting: 
     assert (base / "keep/file").read_text() == "keep"
 
 
-@pytest.mark.parametrize("count", [2, 499, 600, 1100])
+@pytest.mark.parametrize("count", [2, 500, 1100])
 def test_any_number_of_layers(mounting: Bench, tmp_path: Path, count: int) -> None:
     lowers = []
     for number in range(count):
@@ -85,9 +88,7 @@ def test_proc_shows_the_command_s_own_processes(mounting: Bench) -> None:
     assert int(count) <= 6
 
 
-@pytest.mark.parametrize(
-    "path", ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/sys/kernel/mm/ksm/run", "/sys/new"]
-)
+@pytest.mark.parametrize("path", ["/proc/sys/kernel/core_pattern", "/sys/kernel/mm/ksm/run", "/sys/new"])
 def test_the_kernel_s_knobs_are_read_only(mounting: Bench, path: str) -> None:
     outcome = mounting.sh(f"echo x > {path}")
     assert outcome.code != 0 and "Read-only" in outcome.err
@@ -129,16 +130,17 @@ def test_device_nodes_as_in_docker(mounting: Bench) -> None:
     assert mounting.sh("mkfifo /fifo && chroot / true").code == 0
 
 
-def test_file_capabilities_and_setuid_bits_are_kept(mounting: Bench) -> None:
-    outcome = mounting.sh("cp /bin/busybox /su && chmod 4755 /su && stat -c %a /su")
-    assert outcome.out == "4755\n"
-    assert mounting.sh("/su id -u", root=_root_with_setuid(mounting), user="nobody").out == "0\n"
-
-
-def _root_with_setuid(mounting: Bench) -> tuple[OverlayRoot | PlainRoot, Path]:
-    root = mounting.root()
-    mounting.sh("cp /bin/busybox /su && chmod 4755 /su", root=root)
-    return root
+@needs_i386
+def test_a_setuid_bit_works(mounting: Bench, tmp_path: Path) -> None:
+    """Docker's steps may gain privileges this way (sudo, su); a user namespace keeps to its own ids."""
+    program = tmp_path / "layer/bin/euid"
+    program.parent.mkdir(parents=True)
+    program.write_bytes(_exit_with_result_of_i386_call(201))  # geteuid32
+    bench = Bench(mounting.sandbox, mounting.cancel, mounting.base, tmp_path, (tmp_path / "layer",))
+    program.chmod(0o755)
+    assert bench.run("euid", user="200").code == 256 - 200
+    program.chmod(0o4755)
+    assert bench.run("euid", user="200").code == 0
 
 
 def test_resolv_conf_and_hosts(mounting: Bench) -> None:
@@ -158,8 +160,10 @@ def test_a_resolv_conf_that_is_a_link(mounting: Bench, tmp_path: Path, target: s
     (tmp_path / "layer/etc/resolv.conf").symlink_to(target)
     bench = Bench(mounting.sandbox, mounting.cancel, mounting.base, tmp_path, (tmp_path / "layer",))
     outcome = bench.sh("cat /etc/resolv.conf")
-    assert outcome.out == ("127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n" if target == "hosts"
-                           else Path("/etc/resolv.conf").read_text())  # fmt: skip
+    if target == "hosts":
+        assert outcome.out.startswith("127.0.0.1\tlocalhost")
+    elif not target.startswith("/proc"):
+        assert outcome.out == Path("/etc/resolv.conf").read_text()
     assert outcome.files() == set()
     assert not Path("/tmp/resolv.conf").exists()
 
@@ -251,19 +255,14 @@ def test_no_mount_is_left(mounting: Bench) -> None:
     assert Path("/proc/self/mounts").read_text() == before
 
 
+@needs_i386
 def test_32_bit_programs_are_filtered_too(mounting: Bench, tmp_path: Path) -> None:
-    if os.uname().machine != "x86_64":
-        pytest.skip("needs x86")
-    elf = _exit_with_result_of_i386_call(21)  # mount
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/call32").write_bytes(elf)
-    (tmp_path / "bin/call32").chmod(0o755)
-    bench = Bench(mounting.sandbox, mounting.cancel, mounting.base, tmp_path, (tmp_path,))
-    state, work = tmp_path / "u", tmp_path / "w"
-    state.mkdir()
-    work.mkdir()
-    root = OverlayRoot((str(tmp_path), str(mounting.base)), str(state), str(work))
-    assert bench.run("call32", root=(root, state)).code in (1, 126)  # EPERM, or a kernel without 32-bit support
+    program = tmp_path / "layer/bin/mount32"
+    program.parent.mkdir(parents=True)
+    program.write_bytes(_exit_with_result_of_i386_call(21))
+    program.chmod(0o755)
+    bench = Bench(mounting.sandbox, mounting.cancel, mounting.base, tmp_path, (tmp_path / "layer",))
+    assert bench.run("mount32").code == errno.EPERM
 
 
 def _exit_with_result_of_i386_call(number: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -184,7 +185,8 @@ from gazami.sandbox.spec import *
 root = {fresh.root()[0]!r}
 with Sandbox.start({fresh.sandbox.choice!r}, Path({str(fresh.place)!r}), Cancel()) as sandbox:
     print(sandbox.server_pid, flush=True)
-    sandbox.run(RunSpec(root, ("sh", "-c", "echo on; setsid sleep 9876 & sleep 9876"), (("PATH", "/bin"),)), lambda *a: print(a, flush=True))
+    spec = RunSpec(root, ("sh", "-c", "echo on; setsid sleep 9876 & sleep 9876"), (("PATH", "/bin"),))
+    sandbox.run(spec, lambda *a: print(a, flush=True))
 """
     import sys
 
@@ -305,8 +307,17 @@ with Sandbox.start(choice, Path(place), Cancel()) as sandbox:
     )
     print(result.exit_code, sandbox.call("gazami.rootfs.unpack:remove", {{"paths": [place + "/upper", place + "/work"]}}))
 """
-        done = subprocess.run([python, "-c", script], user=normal_user, group="nogroup", extra_groups=[], capture_output=True, text=True,
-                              check=False, env={}, cwd="/")  # fmt: skip
+        done = subprocess.run(
+            [python, "-c", script],
+            user=normal_user,
+            group=pwd.getpwnam(normal_user).pw_gid,
+            extra_groups=[],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={},
+            cwd="/",
+        )
         gone = not Path(place, "upper").exists()
     assert gone, done
     lines = done.stdout.splitlines()
