@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 from gazami.cancel import Cancel
 from gazami.sandbox.client import Sandbox
 from gazami.sandbox.spec import Choice, OverlayRoot, PlainRoot, Root, RunResult, RunSpec
+
+SLEEP = f"sleep 9{os.getpid()}"
+"""A command that nobody else on this machine runs."""
 
 CHOICES = {
     "namespaces": Choice("namespaces", "test", overlay=True),
@@ -75,3 +79,15 @@ class Bench:
 
     def sh(self, script: str, **wishes: Any) -> Outcome:
         return self.run("sh", "-c", script, **wishes)
+
+
+def sleepers() -> list[int]:
+    """The processes that run :data:`SLEEP`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip() == SLEEP:
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.integration.sandbox.bench import Bench
+from tests.integration.sandbox.bench import SLEEP, Bench, sleepers
 
 from gazami.errors import SandboxError, UserError
 from gazami.sandbox.spec import FileMount, TmpfsMount
@@ -109,13 +109,10 @@ def test_no_descriptor_of_the_builder_is_open(mounting: Bench) -> None:
 
 
 def test_background_processes_are_killed(any_mode: Bench) -> None:
-    before = _processes("sleep 9871")
-    outcome = any_mode.sh(
-        "for i in 1 2 3; do setsid sleep 9871 & done; (setsid setsid sleep 9871 &); sleep 0.1; exit 3"
-    )
+    outcome = any_mode.sh(f"for i in 1 2 3; do setsid {SLEEP} & done; (setsid setsid {SLEEP} &); sleep 0.1; exit 3")
     assert outcome.code == 3
     assert outcome.result.leftovers >= 4
-    assert _processes("sleep 9871") == before == []
+    assert sleepers() == []
 
 
 def test_a_daemon_that_holds_the_output_does_not_hold_the_build(any_mode: Bench) -> None:
@@ -126,10 +123,10 @@ def test_a_daemon_that_holds_the_output_does_not_hold_the_build(any_mode: Bench)
 
 def test_a_timeout_kills(any_mode: Bench) -> None:
     started = time.monotonic()
-    outcome = any_mode.sh("trap '' TERM INT; echo on; sleep 9872 & sleep 9872", timeout=0.5)
+    outcome = any_mode.sh(f"trap '' TERM INT; echo on; {SLEEP} & {SLEEP}", timeout=0.5)
     assert (outcome.code, outcome.result.timed_out, outcome.out) == (137, True, "on\n")
     assert time.monotonic() - started < 5
-    assert _processes("sleep 9872") == []
+    assert sleepers() == []
 
 
 def test_commands_run_at_the_same_time(any_mode: Bench) -> None:
@@ -225,14 +222,3 @@ def _tree(root: Path) -> dict[str, tuple[int, int, int]]:
         for path in paths
         for s in [path.lstat()]
     }
-
-
-def _processes(command: str) -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip() == command:
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.sandbox.bench import Bench
+from tests.integration.sandbox.bench import SLEEP, Bench, sleepers
 
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError, SandboxError, SpaceError
@@ -118,12 +118,12 @@ def interrupted(
 def test_cancelling_a_command_kills_it_and_cleans_up(fresh: Bench) -> None:
     root = fresh.root()
     error = interrupted(
-        lambda: fresh.sh("trap '' TERM; sleep 9873 & sleep 9873", root=root, mounts=(FileMount("/run/s", "eA=="),)),
+        lambda: fresh.sh(f"trap '' TERM; {SLEEP} & {SLEEP}", root=root, mounts=(FileMount("/run/s", "eA=="),)),
         lambda: fresh.cancel.set("enough"),
     )
     assert isinstance(error, Cancelled) and str(error) == "enough"
     assert not (root[1] / "run").exists()
-    assert not running("sleep 9873")
+    assert not sleepers()
     with pytest.raises(Cancelled):
         fresh.run("true")
     fresh.sandbox.call(MAKE, {"paths": [str(fresh.place / "cleanup")]}, cleanup=True)
@@ -146,20 +146,20 @@ def test_an_error_of_the_output_s_reader_kills_the_command(fresh: Bench) -> None
 
     from gazami.sandbox.spec import RunSpec
 
-    spec = RunSpec(fresh.root()[0], ("sh", "-c", "echo x; sleep 9874"), (("PATH", "/bin"),))
+    spec = RunSpec(fresh.root()[0], ("sh", "-c", f"echo x; {SLEEP}"), (("PATH", "/bin"),))
     with pytest.raises(ZeroDivisionError):
         fresh.sandbox.run(spec, refuse)
     deadline = time.monotonic() + 5
-    while running("sleep 9874") and time.monotonic() < deadline:
+    while sleepers() and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not running("sleep 9874")
+    assert not sleepers()
 
 
 def test_a_killed_server_is_an_error_and_takes_everything_along(fresh: Bench) -> None:
-    error = interrupted(lambda: fresh.sh("sleep 9875"), lambda: os.kill(fresh.sandbox.server_pid, signal.SIGKILL))
+    error = interrupted(lambda: fresh.sh(f"{SLEEP}"), lambda: os.kill(fresh.sandbox.server_pid, signal.SIGKILL))
     assert isinstance(error, SandboxError)
     time.sleep(0.2)
-    assert not running("sleep 9875")
+    assert not sleepers()
     with pytest.raises(SandboxError, match="status -9"):
         fresh.run("true")
     with pytest.raises(SandboxError):
@@ -185,7 +185,7 @@ from gazami.sandbox.spec import *
 root = {fresh.root()[0]!r}
 with Sandbox.start({fresh.sandbox.choice!r}, Path({str(fresh.place)!r}), Cancel()) as sandbox:
     print(sandbox.server_pid, flush=True)
-    spec = RunSpec(root, ("sh", "-c", "echo on; setsid sleep 9876 & sleep 9876"), (("PATH", "/bin"),))
+    spec = RunSpec(root, ("sh", "-c", "echo on; setsid {SLEEP} & {SLEEP}"), (("PATH", "/bin"),))
     sandbox.run(spec, lambda *a: print(a, flush=True))
 """
     import sys
@@ -196,9 +196,9 @@ with Sandbox.start({fresh.sandbox.choice!r}, Path({str(fresh.place)!r}), Cancel(
         assert "on" in process.stdout.readline()
         process.kill()
     deadline = time.monotonic() + 5
-    while (running("sleep 9876") or Path(f"/proc/{server}").exists()) and time.monotonic() < deadline:
+    while (sleepers() or Path(f"/proc/{server}").exists()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not running("sleep 9876") and not Path(f"/proc/{server}").exists()
+    assert not sleepers() and not Path(f"/proc/{server}").exists()
 
 
 def test_chroot_mode_says_what_it_cannot_do(fresh: Bench) -> None:
@@ -287,7 +287,7 @@ def test_a_normal_user_gets_a_user_namespace(normal_user: str, busybox: Path) ->
         for name in ("base", "upper", "work"):
             Path(place, name).mkdir()
         shutil.copytree(busybox, Path(place, "base"), symlinks=True, dirs_exist_ok=True)
-        subprocess.run(["chown", "-R", normal_user, place], check=True)
+        subprocess.run(["chown", "-R", f"{normal_user}:", place], check=True)
         script = f"""
 import sys
 sys.path.insert(0, {str(source)!r})
@@ -323,13 +323,3 @@ with Sandbox.start(choice, Path(place), Cancel()) as sandbox:
     lines = done.stdout.splitlines()
     assert lines[:4] == ["userns subordinate True True namespaces", "0", "33:44", "0:0"], done
     assert lines[-1].startswith("0 "), done
-
-
-def running(command: str) -> bool:
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip() == command:
-                return True
-        except OSError:
-            continue
-    return False
