@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gazami.builder.layers import observed, phase
+from gazami.builder.remote import add_remote, is_url
 from gazami.builder.stage import Done, StageState
 from gazami.builder.tools import Tools
+from gazami.context.git import is_git
 from gazami.context.ignore import ignore_of
 from gazami.errors import DockerfileError
 from gazami.events import Warned
@@ -29,13 +31,14 @@ def copy_files(step: CopyStep, state: StageState, tree_of: TreeOf) -> Done:
     tree = Tree() if step.link and not step.chmod else state.index()
     chmod, octal = parse_chmod(step.chmod)
     copier = Copier(tree, Attributes(_owner(step, state), chmod, octal), exclude=_excluded(step.exclude))
-    source_tree = tree_of(step.files) if step.sources else Tree()
+    local = [source for source in step.sources if not (step.add and (is_git(source) or is_url(source)))]
+    source_tree = tree_of(step.files) if local else Tree()
     for source in step.sources:
-        if step.checksum and not _is_url(source):
+        if step.checksum and not (is_git(source) or is_url(source)):
             raise DockerfileError("checksum can't be specified for local sources")
-        if step.add and _is_url(source):
-            raise DockerfileError(f"ADD of remote files ({source}) is not supported yet", hint="fetch it in a RUN")
-        if step.parents:
+        if step.add and (is_git(source) or is_url(source)):
+            add_remote(copier, source, step, state.tools)
+        elif step.parents:
             pattern = ignore_of((source.partition("/./")[2] or source.lstrip("/"),))
             copier.copy_with_parents(source_tree, source, step.dest, pattern.excludes)
         elif step.add and step.unpack is not False:
@@ -130,7 +133,3 @@ def placed_members(
     located = tools.layers.locate(contents, readable=tools.unpacked_is_readable)
     for entry, content in members:
         yield entry, located[content] if isinstance(content, LayerContent) else content
-
-
-def _is_url(source: str) -> bool:
-    return source.startswith(("http://", "https://", "git://", "ssh://", "git@"))

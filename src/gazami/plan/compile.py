@@ -61,7 +61,7 @@ class Missing:
 
 def compile_plan(outline: Outline, inputs: Inputs, images: Mapping[ImageBase, ResolvedImage]) -> Plan | Missing:
     """The plan, or what is still to be resolved. Raises :class:`DockerfileError` with a span."""
-    needed, missing = _needed(outline, images)
+    needed, missing = reached(outline, images)
     if missing:
         return Missing(missing)
     compiled: dict[int, _Compiled] = {}
@@ -81,7 +81,7 @@ def compile_plan(outline: Outline, inputs: Inputs, images: Mapping[ImageBase, Re
     )
 
 
-def _needed(outline: Outline, images: Mapping[ImageBase, ResolvedImage]) -> tuple[set[int], tuple[ImageBase, ...]]:
+def reached(outline: Outline, images: Mapping[ImageBase, ResolvedImage]) -> tuple[set[int], tuple[ImageBase, ...]]:
     """The stages that the target reaches, and the images among their needs that are not resolved yet."""
     needed: set[int] = set()
     missing: dict[ImageBase, None] = {}
@@ -92,7 +92,7 @@ def _needed(outline: Outline, images: Mapping[ImageBase, ResolvedImage]) -> tupl
             continue
         needed.add(index)
         stage = outline.stages[index]
-        for need in outline.needs(stage, _triggers(outline, stage, images)):
+        for need in outline.needs(stage, triggers(outline, stage, images)):
             match need:
                 case StageBase(other) | StageSource(other):
                     queue.append(other)
@@ -103,7 +103,7 @@ def _needed(outline: Outline, images: Mapping[ImageBase, ResolvedImage]) -> tupl
     return needed, tuple(missing)
 
 
-def _triggers(
+def triggers(
     outline: Outline, stage: StageOutline, images: Mapping[ImageBase, ResolvedImage]
 ) -> tuple[ast.Instruction, ...]:
     """The ONBUILD instructions that a stage starts with, located at its FROM."""
@@ -174,10 +174,10 @@ class _StageCompiler:
         self.config, self.scope = self._start()
         start = self.config
         steps: list[Step] = []
-        triggers = _triggers(self.outline, self.stage, self.images)
-        for position, instruction in enumerate((*triggers, *self.stage.instructions)):
+        onbuild = triggers(self.outline, self.stage, self.images)
+        for position, instruction in enumerate((*onbuild, *self.stage.instructions)):
             try:
-                step = self._step(instruction, len(steps) + 1, onbuild=position < len(triggers))
+                step = self._step(instruction, len(steps) + 1, onbuild=position < len(onbuild))
             except DockerfileError as error:
                 raise error.at(instruction.place.span, self.outline.source) from None
             steps.append(step)

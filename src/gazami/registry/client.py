@@ -56,6 +56,11 @@ class RegistryClient:
         self._manifests: Flights[Reference, Manifest | Index] = Flights()
         self._resolved: Flights[tuple[Reference, Platform], Resolved] = Flights()
 
+    @property
+    def transport(self) -> Transport:
+        """The connections, for whoever fetches other things than images."""
+        return self._transport
+
     def get_manifest(self, reference: Reference) -> Manifest | Index:
         """The manifest or index, asked for once in the client's life.
 

@@ -100,7 +100,10 @@ class Copier:
 
     def put_file(self, name: str, data: bytes, dest: str, mode: int = 0o644, mtime: int = 0) -> None:
         """A file with bytes of our own (a here-document, a download): owner 0:0 unless ``--chown`` says otherwise."""
-        node = Node(Kind.FILE, mode, mtime=mtime, size=len(data), content=BytesContent(data))
+        self.put_node(name, Node(Kind.FILE, mode, mtime=mtime, size=len(data), content=BytesContent(data)), dest)
+
+    def put_node(self, name: str, node: Node, dest: str) -> None:
+        """A file that comes from no tree (a download), placed as a file source of that name would be."""
         self._copy_file(node, name, dest, {})
 
     def extract(self, members: Iterable[tuple[Entry, Content | None]], dest: str) -> None:

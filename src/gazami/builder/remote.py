@@ -1,0 +1,66 @@
+"""ADD of what lies elsewhere: files by http and https, and Git repositories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gazami.builder.layers import phase
+from gazami.builder.tools import Tools
+from gazami.context.download import download
+from gazami.context.git import GitSource, checkout, is_git, parse_git
+from gazami.errors import DockerfileError, UsageError
+from gazami.image.digest import parse_digest
+from gazami.layer.entry import FileContent, Kind
+from gazami.plan.steps import CopyStep
+from gazami.rootfs.archive import archive_members, is_archive
+from gazami.rootfs.copy import Attributes, Copier
+from gazami.rootfs.folder import FolderTree
+from gazami.rootfs.tree import Node
+
+
+def is_url(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
+
+
+def add_remote(copier: Copier, source: str, step: CopyStep, tools: Tools) -> None:
+    """Fetch one source of ADD and copy it. Raises :class:`GazamiError` kinds of the network, git and the file system."""
+    if step.checksum and len(step.sources) > 1:
+        raise DockerfileError("checksum can't be specified for multiple sources")
+    if is_git(source):
+        _add_repository(copier, source, step, tools)
+    else:
+        _add_file(copier, source, step, tools)
+
+
+def _add_file(copier: Copier, url: str, step: CopyStep, tools: Tools) -> None:
+    if step.keep_git_dir is not None:
+        raise DockerfileError("keep-git-dir can't be specified for a URL that is not a Git repository")
+    if step.checksum:
+        try:
+            parse_digest(step.checksum)
+        except UsageError as error:
+            raise DockerfileError(f"invalid checksum {step.checksum!r}: {error.message}") from None
+    with phase(tools.emit, f"download-{tools.workspace.new_name()}", "downloading"):
+        found = download(url, tools.workspace.root, tools.registry.transport, step.checksum)
+    if step.unpack and is_archive(str(found.path)):
+        extractor = Copier(copier.tree, Attributes(copier.attributes.owner), copier.changes)
+        extractor.extract(archive_members(str(found.path), tools.workspace.spool), step.dest)
+        return
+    content = FileContent(str(found.path))
+    node = Node(Kind.FILE, 0o600, mtime=found.modified, size=found.size, content=content)
+    copier.put_node(found.name, node, step.dest)
+
+
+def _add_repository(copier: Copier, source: str, step: CopyStep, tools: Tools) -> None:
+    wanted = parse_git(source)
+    keep = wanted.keep_git_dir if step.keep_git_dir is None else step.keep_git_dir
+    wanted = GitSource(
+        wanted.remote, wanted.ref, wanted.subdir, keep, wanted.submodules, step.checksum or wanted.checksum
+    )
+    folder = Path(tools.workspace.root) / f"git-{tools.workspace.new_name()}"
+    agents = dict(tools.request.sandbox.ssh)
+    environment = {"SSH_AUTH_SOCK": agents["default"]} if "default" in agents else {}
+    environment |= {name.lower(): value for name, value in tools.request.registry.proxies}
+    with phase(tools.emit, f"git-{folder.name}", f"fetching {wanted.remote.rpartition('@')[2]}"):
+        place = checkout(wanted, folder, environment, tools.cancel)
+    copier.copy(FolderTree(str(place)), "/", step.dest)
