@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from gazami.builder.dockerfile import find_dockerfile, find_ignore
 from gazami.builder.execute import execute
 from gazami.builder.export import Exporter, Finished, finish
 from gazami.builder.layers import LayerFiles
+from gazami.builder.named import image_layers, is_layout, named_context, resolve_layout
 from gazami.builder.registries import open_registry
 from gazami.builder.request import BuildRequest
 from gazami.builder.squash import squash
@@ -21,7 +23,7 @@ from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
 from gazami.context.schemes import fetch_context
 from gazami.dockerfile.parser import parse
-from gazami.errors import GazamiError, RegistryError
+from gazami.errors import GazamiError
 from gazami.events import (
     BaseResolved,
     BuildFinished,
@@ -39,11 +41,11 @@ from gazami.events import (
 from gazami.image.config import History
 from gazami.image.digest import Digest
 from gazami.image.manifest import DOCKER_MANIFEST, OCI_MANIFEST
-from gazami.image.model import Image, Layer, Remote
+from gazami.image.model import Image
 from gazami.image.reference import parse_reference
 from gazami.layer.pack import Packing
 from gazami.plan.compile import Missing, ResolvedImage, compile_plan
-from gazami.plan.outline import Inputs, Outline, outline
+from gazami.plan.outline import Inputs, Outline, context_name, outline
 from gazami.plan.render import render_plan
 from gazami.plan.steps import (
     ContextSource,
@@ -51,6 +53,7 @@ from gazami.plan.steps import (
     FilesFrom,
     ImageBase,
     ImageSource,
+    NamedSource,
     Plan,
     RunStep,
     ScratchBase,
@@ -89,6 +92,7 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
             request.plan.platform,
             request.plan.targets[0] if request.plan.targets else "",
             request.plan.labels,
+            {context_name(name): value for name, value in request.context.named},
         )
         outlined = outline(dockerfile, source, inputs)
         images: dict[ImageBase, Resolved] = {}
@@ -153,8 +157,11 @@ def make_plan(
 
 def _resolve(base: ImageBase, outlined: Outline, registry: RegistryClient, emit: Emit) -> Resolved:
     try:
-        found = registry.resolve(parse_reference(base.reference), base.platform)
-    except RegistryError as error:
+        if is_layout(base.reference):
+            found = resolve_layout(base)
+        else:
+            found = registry.resolve(parse_reference(base.reference), base.platform)
+    except GazamiError as error:
         spans = [stage.from_.place.span for stage in outlined.stages if stage.base == base]
         raise error.at(spans[0] if spans else None, outlined.source if spans else None) from error.__cause__
     emit(BaseResolved(base.reference, found.digest))
@@ -271,11 +278,7 @@ class _Stages:
 
     def _base_image(self, base: ImageBase, stage: StagePlan) -> Image:
         resolved = self.tools.images[base]
-        origin = Remote(parse_reference(base.reference))
-        layers = tuple(
-            self.tools.layers.register(Layer(descriptor, diff_id, origin))
-            for descriptor, diff_id in zip(resolved.manifest.layers, resolved.config.diff_ids, strict=True)
-        )
+        layers = tuple(self.tools.layers.register(layer) for layer in image_layers(base, resolved))
         config = replace(stage.config, diff_ids=resolved.config.diff_ids, history=_repaired(resolved))
         return Image(config, layers, OCI_MANIFEST if self.tools.packing.oci else DOCKER_MANIFEST)
 
@@ -287,16 +290,18 @@ class _Stages:
                 return states[index].index()
             case ImageSource(image):
                 return self._image_tree(image)
+            case NamedSource(name):
+                return named_context(name, self.tools)
+        assert_never(files)
 
     def _image_tree(self, image: ImageBase) -> Tree:
         resolved = self.tools.images[image]
         chain = resolved.config.diff_ids
         known = self.tools.base_trees.get(chain)
         if known is None:
-            origin = Remote(parse_reference(image.reference))
             known = Tree()
-            for descriptor, diff_id in zip(resolved.manifest.layers, chain, strict=True):
-                self.tools.layers.ingest(Layer(descriptor, diff_id, origin), known, None)
+            for layer in image_layers(image, resolved):
+                self.tools.layers.ingest(layer, known, None)
             self.tools.base_trees[chain] = known
         return known
 

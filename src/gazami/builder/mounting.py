@@ -31,16 +31,19 @@ MAX_SECRET = 500 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StepMounts:
-    """What a step gets: its mounts in order, and variables that belong to them (secrets, the agent's socket)."""
+    """What a step gets: its mounts in order, and variables that belong to them (secrets, the agent's socket). ``locks``
+    are held until the command has ended: those of cache directories that one step at a time may use."""
 
     mounts: tuple[StepMount, ...]
     env: tuple[tuple[str, str], ...] = ()
+    locks: tuple[str, ...] = ()
 
 
 def step_mounts(step: RunStep, tools: Tools, tree_of: TreeOf) -> StepMounts:
     """Prepare the mounts of a step. Raises :class:`UserError` for a source, secret or agent that is missing."""
     mounts: list[StepMount] = []
     env: list[tuple[str, str]] = []
+    locks: list[str] = []
     for wanted in step.mounts:
         mount = wanted.mount
         match mount.type:
@@ -51,13 +54,16 @@ def step_mounts(step: RunStep, tools: Tools, tree_of: TreeOf) -> StepMounts:
             case "ssh":
                 _add_agent(mount, tools, mounts, env, step)
             case "cache":
-                mounts.append(_cache(wanted, tools, tree_of))
+                bound = _cache(wanted, tools, tree_of)
+                mounts.append(bound)
+                if mount.sharing == "locked":
+                    locks.append(f"{bound.source}.lock")
             case _:
                 mounts.append(_bind(wanted, tools, tree_of))
     if step.script is not None:
         content = base64.b64encode(step.script.content.encode("utf-8", "surrogateescape")).decode()
         mounts.append(FileMount(step.script.name, content, 0o755))
-    return StepMounts(tuple(mounts), tuple(env))
+    return StepMounts(tuple(mounts), tuple(env), tuple(sorted(set(locks))))
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Literal
 from gazami.builder.copying import TreeOf
 from gazami.builder.mounting import step_mounts
 from gazami.builder.stage import Done, StageState
-from gazami.builder.workspace import is_full
+from gazami.builder.workspace import is_full, locked
 from gazami.errors import CommandFailed
 from gazami.events import StepId, StepOutput
 from gazami.plan.steps import RunStep
@@ -34,7 +34,8 @@ def run_command(step: RunStep, state: StageState, tree_of: TreeOf) -> Done:
         hosts=tools.request.sandbox.add_hosts,
         timeout=tools.request.sandbox.timeout,
     )
-    result = tools.sandbox.run(spec, output)
+    with locked(mounts.locks, tools.cancel):
+        result = tools.sandbox.run(spec, output)
     if result.exit_code != 0:
         full = is_full(tools.workspace.files)
         raise _failure(step, result.exit_code, timed_out=result.timed_out, oom=result.oom_killed, full=full)

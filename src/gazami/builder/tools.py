@@ -48,6 +48,7 @@ class Tools:
     context: FolderTree
     context_folder: str
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    named_contexts: dict[str, Tree] = field(default_factory=dict)
     chains: dict[tuple[Digest, ...], str] = field(default_factory=dict)
     """Directories of unpacked layers, by the diff ids of the layer and all below it."""
     base_trees: dict[tuple[Digest, ...], Tree] = field(default_factory=dict)
@@ -95,7 +96,7 @@ class Tools:
 
     def _remove(self, paths: list[str]) -> None:
         if self._sandbox is not None:
-            self._sandbox.call("gazami.rootfs.unpack:remove", {"paths": paths})
+            self._sandbox.call("gazami.rootfs.unpack:remove", {"paths": paths}, cleanup=True)
 
 
 def hide(ignore: Ignore, omitted: tuple[str, ...] = ()) -> Filter:

@@ -11,10 +11,11 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
+from gazami.cancel import Cancel
 from gazami.errors import HostError, SpaceError
 from gazami.layer.blobs import BlobStore
 from gazami.rootfs.spool import Spool
@@ -96,6 +97,23 @@ def is_full(path: str) -> bool:
     """Whether the file system of a path has less than 1 MiB or no file left."""
     info = os.statvfs(path)
     return info.f_bavail * info.f_frsize < 1 << 20 or (info.f_files > 0 and info.f_favail == 0)
+
+
+@contextlib.contextmanager
+def locked(paths: tuple[str, ...], cancel: Cancel) -> Iterator[None]:
+    """Hold exclusive locks on files (made where they are missing), waiting for other builds to give them up."""
+    with contextlib.ExitStack() as held:
+        for path in paths:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            held.callback(os.close, fd)
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    cancel.wait(0.1)
+                    cancel.check()
+        yield
 
 
 def _state_error(place: Path, cause: OSError) -> HostError:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Build = Callable[[BuildRequest, Emit, Cancel], BuildResult]
 
-_COMMANDS = ("build", "version", "help")
+_COMMANDS = ("build", "lint", "version", "help")
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -54,6 +54,10 @@ def run(argv: list[str], environ: Mapping[str, str], build: Build | None = None)
             from gazami.cli.run import run_build
 
             return run_build(words, environ, build)
+        case ["lint", *words]:
+            from gazami.cli.lint import run_lint
+
+            return run_lint(words, environ)
         case ["version", *_]:
             return _wrong_usage("version takes no arguments", None)
     return _unknown(argv[0])
@@ -68,6 +72,10 @@ def _help(command: str) -> int:
         from gazami.cli.options import BUILD
 
         text = texts.build_help(BUILD, shutil.get_terminal_size((100, 24)).columns)
+    elif command == "lint":
+        from gazami.cli.lint import HELP
+
+        text = HELP
     elif command in ("", "help", "version"):
         text = texts.TOP
     else:

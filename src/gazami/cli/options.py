@@ -34,7 +34,7 @@ _BUILD = (
     Option("ssh", Kind.MULTI, Group.BUILD, "An ssh agent for RUN --mount=type=ssh: default (the one of SSH_AUTH_SOCK), or "
            "ID=SOCKET.", metavar="default|ID[=SOCKET]", kaniko=False),
     Option("build-context", Kind.KEY_VALUE, Group.BUILD, "A further context for COPY --from=NAME and FROM NAME.",
-           metavar="NAME=PATH|URI", kaniko=False, effect=Effect.LATER, note="COPY --from sees stages and images only"),
+           metavar="NAME=PATH|docker-image://REF|oci-layout://PATH|URL", kaniko=False),
     Option("git", Kind.KEY_VALUE, Group.BUILD, "How to clone a git context, one key at a time: branch, single-branch, "
            "depth, recurse-submodules, insecure-skip-tls.", metavar="KEY=VALUE",
            effect=Effect.LATER, note="git contexts cannot be read yet"),
@@ -42,6 +42,10 @@ _BUILD = (
            shorthands="b", hidden=True, effect=Effect.LATER, note="contexts in object stores cannot be read yet"),
     Option("dryrun", Kind.BOOL, Group.BUILD, "Print what would be done, do nothing, end with status 0.", default="false",
            aliases=("dry-run",)),
+    Option("check", Kind.BOOL, Group.BUILD, "Check the Dockerfile, print what is found, build nothing; findings end with "
+           "status 1. See also gazami lint.", default="false", kaniko=False),
+    Option("call", Kind.STRING, Group.BUILD, "Print something about the Dockerfile instead of building it: check, outline (what "
+           "a target can be given), targets.", metavar="METHOD[,format=json]", kaniko=False),
 )  # fmt: skip
 
 _OUTPUT = (

@@ -33,6 +33,10 @@ def run_build(words: list[str], environ: Mapping[str, str], build: Build | None)
         parsed = with_environment(parse(words, BUILD, ELSEWHERE), BUILD, environ)
         if parsed.help:
             return _help()
+        if parsed.flag("check") or parsed.text("call").partition(",")[0] not in ("", "build"):
+            from gazami.cli.call import run_call
+
+            return run_call(parsed, environ)
         around = look_around(environ)
         wanted = build_request(parsed, around)
         require_secret_files(wanted.request.sandbox.secrets)

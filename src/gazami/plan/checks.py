@@ -1,29 +1,255 @@
-"""The build checks that need meaning (stages, variables, images, the ignore file), and all checks put together.
+"""The build checks that need meaning: stages, variables, the configs of base images, the ignore file.
 
-:func:`lint` is what ``gazami lint``, ``build --check`` and a build share. A base image whose config is not given may define
-any variable, so in stages on top of it UndefinedVar tells only of names that the Dockerfile itself speaks of.
+A base image whose config is not given may define any variable. In stages on top of one, UndefinedVar tells only of names
+that the Dockerfile itself speaks of.
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
-from gazami.context.ignore import Ignore
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile import rules
-from gazami.dockerfile.check_options import CheckOptions, check_options
-from gazami.dockerfile.checks import FILE_CHECKS, STAGE_CHECKS
-from gazami.dockerfile.rules import PARSE_ERROR, Finding, Hit, Rule
+from gazami.dockerfile.rules import Hit, Rule
 from gazami.dockerfile.suggest import nearest
-from gazami.errors import DockerfileError, Source, Span, UsageError
-from gazami.events import Warned
-from gazami.image.platform import parse_platform
+from gazami.errors import UsageError
+from gazami.image.platform import Platform, parse_platform
 from gazami.image.reference import parse_reference
-from gazami.plan.compile import ResolvedImage, reached
-from gazami.plan.lookups import FromRead, Globals, StageRead, read_from, read_globals, read_stages
-from gazami.plan.outline import Inputs, Outline, outline
+from gazami.plan.lookups import FromRead, StageRead
 from gazami.plan.scope import GlobalScope
 from gazami.plan.steps import ImageBase
+
+_NOT_IN_ENV = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
+_REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
+_EVERYTHING = frozenset({"*", "**", "**/*"})
+
+
+class IgnorePattern(Protocol):
+    @property
+    def text(self) -> str: ...
+
+
+class IgnoreRules(Protocol):
+    """What is asked of :class:`gazami.context.ignore.Ignore`, whose package is above this one."""
+
+    @property
+    def patterns(self) -> Sequence[IgnorePattern]: ...
+
+    @property
+    def has_exceptions(self) -> bool: ...
+
+    def excludes(self, path: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FromSight:
+    """A FROM line. ``by_default`` is the image's name when no build argument is given, None where that cannot be told."""
+
+    read: FromRead
+    by_default: str | None
+    scope: GlobalScope
+    host: Platform
+
+
+@dataclass(frozen=True, slots=True)
+class StageSight:
+    """A stage. ``spoken`` are the names that the Dockerfile declares anywhere, and the predefined ones."""
+
+    read: StageRead
+    spoken: frozenset[str]
+    ignore: IgnoreRules | None = None
+
+
+FromCheck: TypeAlias = Callable[[FromSight], Iterator[Hit]]
+StageCheck: TypeAlias = Callable[[StageSight], Iterator[Hit]]
+
+
+# -- FROM lines -----------------------------------------------------------------------------------------------------------
+
+
+def undefined_arg_in_from(sight: FromSight) -> Iterator[Hit]:
+    known = sorted({*sight.scope.values, *sight.scope.declared})
+    for read in (sight.read.image, sight.read.platform):
+        for name in read.missing if read else ():
+            if name not in sight.scope.declared:
+                meant = _meant(nearest(name, known, ignore_case=False))
+                yield Hit(sight.read.from_.place, f"FROM argument '{name}' is not declared{meant}")
+
+
+def redundant_target_platform(sight: FromSight) -> Iterator[Hit]:
+    read = sight.read.platform
+    if (
+        read
+        and not read.missing
+        and read.found == ("TARGETPLATFORM",)
+        and read.text == sight.scope.values["TARGETPLATFORM"]
+    ):
+        written = sight.read.from_.platform
+        yield Hit(
+            sight.read.from_.place,
+            f"Setting platform to predefined {written} in FROM is redundant as this is the default behavior",
+        )
+
+
+def from_platform_flag_const_disallowed(sight: FromSight) -> Iterator[Hit]:
+    """A stage whose name says what it is for may have a platform of its own."""
+    read, from_ = sight.read.platform, sight.read.from_
+    if read is None or read.found or read.missing:
+        return
+    try:
+        platform = parse_platform(read.text, host=sight.host)
+    except UsageError:
+        return
+    if platform.os not in from_.name and platform.architecture not in from_.name:
+        yield Hit(from_.place, f'FROM --platform flag should not use constant value "{read.text}"')
+
+
+def invalid_default_arg_in_from(sight: FromSight) -> Iterator[Hit]:
+    if sight.by_default is None:
+        return
+    try:
+        parse_reference(sight.by_default)
+    except UsageError:
+        image = sight.read.from_.image
+        yield Hit(sight.read.from_.place, f"Default value for ARG {image} results in empty or invalid base image name")
+
+
+# -- stages ---------------------------------------------------------------------------------------------------------------
+
+
+def undefined_var(sight: StageSight) -> Iterator[Hit]:
+    certain = sight.read.certain
+    for each in sight.read.instructions:
+        for name in each.missing:
+            known = [other for other in each.scope.env if certain or abs(len(other) - len(name)) < 2]
+            near = nearest(name, known, ignore_case=False)
+            if name not in _NOT_IN_ENV and (certain or near or name in sight.spoken):
+                meant = _meant(f"${near}" if near else None)
+                yield Hit(each.instruction.place, f"Usage of undefined variable '${name}'{meant}")
+
+
+def workdir_relative_path(sight: StageSight) -> Iterator[Hit]:
+    """Only the first WORKDIR of a stage and those it is built from: the ones after it are relative to that."""
+    if sight.read.parent and _sets_workdir(sight.read.parent):
+        return
+    for each in sight.read.instructions:
+        if isinstance(each.instruction, ast.Workdir):
+            path, missing = (each.reads[0].text, each.reads[0].missing) if each.reads else ("", ())
+            if path and not path.startswith("/") and not (missing and not sight.read.certain):
+                yield Hit(
+                    each.instruction.place,
+                    f'Relative workdir "{path}" can have unexpected results if the base image changes',
+                )
+            return
+
+
+def _sets_workdir(read: StageRead) -> bool:
+    own = any(isinstance(each.instruction, ast.Workdir) for each in read.instructions)
+    return own or (read.parent is not None and _sets_workdir(read.parent))
+
+
+def json_args_recommended(sight: StageSight) -> Iterator[Hit]:
+    """A stage with a SHELL of its own means the shell form."""
+    if _has_shell(sight.read):
+        return
+    for each in sight.read.instructions:
+        instruction = each.instruction
+        if isinstance(instruction, ast.Shell):
+            return
+        if isinstance(instruction, ast.Cmd | ast.Entrypoint) and instruction.command.shell:
+            yield Hit(
+                instruction.place,
+                f"JSON arguments recommended for {instruction.place.keyword} to prevent unintended behavior related to "
+                "OS signals",
+            )
+
+
+def _has_shell(read: StageRead) -> bool:
+    """Whether a SHELL holds at the stage's start."""
+    if read.parent is None:
+        return bool(read.config and read.config.shell)
+    return _has_shell(read.parent) or any(isinstance(each.instruction, ast.Shell) for each in read.parent.instructions)
+
+
+def expose_proto_casing(sight: StageSight) -> Iterator[Hit]:
+    for place, word in _ports(sight.read):
+        protocol = word.rpartition(":")[2].partition("/")[2]
+        if protocol != protocol.lower():
+            yield Hit(place, f"Defined protocol '{word}' in EXPOSE instruction should be lowercase")
+
+
+def expose_invalid_format(sight: StageSight) -> Iterator[Hit]:
+    for place, word in _ports(sight.read):
+        if any(word.split(":")[:-1]):
+            yield Hit(place, f"EXPOSE instruction should not define an IP address or host-port mapping, found '{word}'")
+
+
+def _ports(read: StageRead) -> Iterator[tuple[ast.Place, str]]:
+    for each in read.instructions:
+        for port in each.reads:
+            if port.part == "port":
+                yield from ((each.instruction.place, word) for word in port.words)
+
+
+def copy_ignored_file(sight: StageSight) -> Iterator[Hit]:
+    """Silent when the ignore file has exceptions: what they bring back below a directory cannot be told by its name."""
+    ignore = sight.ignore
+    if ignore is None or not ignore.patterns or ignore.has_exceptions:
+        return
+    for each in sight.read.instructions:
+        instruction = each.instruction
+        if not isinstance(instruction, ast.Copy | ast.Add) or (isinstance(instruction, ast.Copy) and instruction.from_):
+            continue
+        verb = "Copy" if isinstance(instruction, ast.Copy) else "Add"
+        for read in each.reads:
+            unsure = bool(read.missing) and not sight.read.certain
+            if read.part == "source" and not unsure and not read.text.startswith(_REMOTE):
+                path = posixpath.normpath(read.text)
+                if _is_excluded(path, ignore):
+                    yield Hit(
+                        instruction.place, f'Attempting to {verb} file "{path}" that is excluded by .dockerignore'
+                    )
+
+
+def _is_excluded(path: str, ignore: IgnoreRules) -> bool:
+    if path in (".", "/"):
+        return any(pattern.text in _EVERYTHING for pattern in ignore.patterns)
+    return ignore.excludes(path)
+
+
+def invalid_base_image_platform(sight: StageSight) -> Iterator[Hit]:
+    """Needs the base's config: what was pulled is for another system or processor than what is built."""
+    stage, config = sight.read.stage, sight.read.config
+    if config is None or not isinstance(stage.base, ImageBase):
+        return
+    expected, actual = stage.platform, config.platform
+    if (expected.os, expected.architecture) != (actual.os, actual.architecture):
+        yield Hit(
+            stage.from_.place,
+            f'Base image {stage.base_text} was pulled with platform "{actual}", expected "{expected}" for current build',
+        )
+
+
+def _meant(name: str | None) -> str:
+    return f" (did you mean {name}?)" if name else ""
+
+
+FROM_CHECKS: tuple[tuple[Rule, FromCheck], ...] = (
+    (rules.UNDEFINED_ARG_IN_FROM, undefined_arg_in_from),
+    (rules.REDUNDANT_TARGET_PLATFORM, redundant_target_platform),
+    (rules.FROM_PLATFORM_FLAG_CONST_DISALLOWED, from_platform_flag_const_disallowed),
+    (rules.INVALID_DEFAULT_ARG_IN_FROM, invalid_default_arg_in_from),
+)
+
+STAGE_CHECKS: tuple[tuple[Rule, StageCheck], ...] = (
+    (rules.INVALID_BASE_IMAGE_PLATFORM, invalid_base_image_platform),
+    (rules.UNDEFINED_VAR, undefined_var),
+    (rules.WORKDIR_RELATIVE_PATH, workdir_relative_path),
+    (rules.JSON_ARGS_RECOMMENDED, json_args_recommended),
+    (rules.EXPOSE_PROTO_CASING, expose_proto_casing),
+    (rules.EXPOSE_INVALID_FORMAT, expose_invalid_format),
+    (rules.COPY_IGNORED_FILE, copy_ignored_file),
+)

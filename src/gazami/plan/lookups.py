@@ -49,7 +49,8 @@ class Lookups(Mapping[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One text with its variables expanded. ``missing`` are names that have no value and that no ARG declares."""
+    """One text with its variables expanded. ``missing`` are the names that have no value; in a stage without those that an
+    ARG declares."""
 
     text: str
     words: tuple[str, ...] = ()
@@ -141,8 +142,7 @@ def read_from(from_: ast.From, scope: GlobalScope, escape: str) -> FromRead:
     def read(text: str) -> Read:
         values = Lookups(scope.values)
         expanded = expand(text, values, escape)
-        missing = tuple(name for name in values.missing if name not in scope.declared)
-        return Read(expanded.text, expanded.words, tuple(values.found), missing)
+        return Read(expanded.text, expanded.words, tuple(values.found), tuple(values.missing))
 
     return FromRead(from_, read(from_.image), read(from_.platform) if from_.platform else None)
 
@@ -150,9 +150,7 @@ def read_from(from_: ast.From, scope: GlobalScope, escape: str) -> FromRead:
 # -- in stages ------------------------------------------------------------------------------------------------------------
 
 
-def read_stages(
-    outline: Outline, inputs: Inputs, images: Mapping[ImageBase, ResolvedImage]
-) -> tuple[StageRead, ...]:
+def read_stages(outline: Outline, inputs: Inputs, images: Mapping[ImageBase, ResolvedImage]) -> tuple[StageRead, ...]:
     """All stages, by index. Raises :class:`DockerfileError` for an ONBUILD trigger that cannot be read."""
     done: list[StageRead] = []
     for stage in outline.stages:
@@ -209,7 +207,9 @@ class _Reader:
             case ast.Arg():
                 return self._arg(instruction, inputs, globals_)
             case ast.Env():
-                return self.scope.with_env(tuple((self._text(key), self._text(value)) for key, value in instruction.pairs))
+                return self.scope.with_env(
+                    tuple((self._text(key), self._text(value)) for key, value in instruction.pairs)
+                )
             case ast.Label():
                 for text in (text for pair in instruction.pairs for text in pair):
                     self._text(text)

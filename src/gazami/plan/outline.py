@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.mounts import mount_source
@@ -19,6 +19,7 @@ from gazami.plan.steps import (
     FilesFrom,
     ImageBase,
     ImageSource,
+    NamedSource,
     ScratchBase,
     StageBase,
     StageSource,
@@ -34,6 +35,8 @@ class Inputs:
     platform: Platform
     target: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    """Further build contexts: :func:`context_name` of the name, and the value as given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Outline:
     globals_: GlobalScope
     stages: tuple[StageOutline, ...]
     target: int
+    contexts: Mapping[str, str] = field(default_factory=dict)
 
     def stage_named(self, name: str, before: int) -> int | None:
         """The last stage of that name among those before index ``before``."""
@@ -87,6 +91,8 @@ class Outline:
         found = self.stage_named(name, stage.index)
         if found is not None:
             return StageSource(found)
+        if context_name(name) in self.contexts:
+            return _context_source(context_name(name), self.contexts, stage.platform)
         if name.lower() == stage.name:
             raise DockerfileError(f"circular dependency detected on stage: {stage.name}")
         if any(each.name == name.lower() for each in self.stages):
@@ -145,7 +151,7 @@ def outline(dockerfile: ast.Dockerfile, source: Source, inputs: Inputs) -> Outli
             stages.append(_stage(index, from_, instructions, stages, globals_, dockerfile.escape, inputs))
         except DockerfileError as error:
             raise error.at(from_.place.span, source) from None
-    result = Outline(source, dockerfile.escape, globals_, tuple(stages), target)
+    result = Outline(source, dockerfile.escape, globals_, tuple(stages), target, inputs.contexts)
     for stage in result.stages:  # also those that the target does not need: a mistake in them is a mistake
         result.needs(stage)
     return result
@@ -202,10 +208,30 @@ def _stage(
             return StageOutline(
                 index, from_, StageBase(stage.index), expanded.text, stage.platform, False, instructions
             )
+    if context_name(expanded.text) in inputs.contexts:
+        found = _context_source(context_name(expanded.text), inputs.contexts, platform)
+        if isinstance(found, ImageSource):
+            return StageOutline(index, from_, found.image, expanded.text, platform, given, instructions)
+        files = ast.Copy(from_.place, ("/",), "/", context_name(expanded.text))
+        return StageOutline(index, from_, ScratchBase(), expanded.text, platform, given, (files, *instructions))
     if expanded.text == "scratch":
         return StageOutline(index, from_, ScratchBase(), "scratch", inputs.platform, False, instructions)
     base = ImageBase(_checked_reference(expanded.text), platform)
     return StageOutline(index, from_, base, expanded.text, platform, given, instructions)
+
+
+def context_name(text: str) -> str:
+    """A context's name as it is compared: lower case, without Docker Hub's host and the tag ``latest``."""
+    return text.lower().removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
+
+
+def _context_source(name: str, contexts: Mapping[str, str], platform: Platform) -> FilesFrom:
+    value = contexts[name]
+    if value.startswith("docker-image://"):
+        return ImageSource(ImageBase(_checked_reference(value.removeprefix("docker-image://")), platform))
+    if value.startswith("oci-layout://"):
+        return ImageSource(ImageBase(value, platform))
+    return NamedSource(name)
 
 
 def _checked_reference(text: str) -> str:

@@ -11,6 +11,7 @@ from gazami.plan.steps import (
     FilesFrom,
     ImageSource,
     MetadataStep,
+    NamedSource,
     Plan,
     RunStep,
     StagePlan,
@@ -66,4 +67,6 @@ def _origin(plan: Plan, files: FilesFrom) -> str:
             return f"stage {plan.stage(index).name}"
         case ImageSource(image):
             return f"image {image.reference}"
+        case NamedSource(name):
+            return f"context {name}"
     assert_never(files)

@@ -26,7 +26,9 @@ class StageBase:
 
 @dataclass(frozen=True, slots=True)
 class ImageBase:
-    """An image in a registry: the reference as written (expanded) and the platform that is wanted of it."""
+    """An image in a registry: the reference as written (expanded) and the platform that is wanted of it.
+
+    A reference that begins with ``oci-layout://`` is a local layout's path."""
 
     reference: str
     platform: Platform
@@ -50,7 +52,14 @@ class ImageSource:
     image: ImageBase
 
 
-FilesFrom: TypeAlias = ContextSource | StageSource | ImageSource
+@dataclass(frozen=True, slots=True)
+class NamedSource:
+    """A further build context (``--build-context NAME=…``) that is not an image."""
+
+    name: str
+
+
+FilesFrom: TypeAlias = ContextSource | StageSource | ImageSource | NamedSource
 
 
 @dataclass(frozen=True, slots=True)

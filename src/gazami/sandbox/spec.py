@@ -52,7 +52,8 @@ class TmpfsMount:
 class FileMount:
     """A file that exists only while the command runs (a secret, a here-document), with bytes of our own.
 
-    ``content`` is base64 text. It never touches the disk: it lives on a tmpfs of the step's mount namespace.
+    ``content`` is base64 text. It never touches the disk: it lives on a tmpfs of the step's mount namespace
+    (in chroot mode it is a file of the root until the command ends).
     """
 
     target: str

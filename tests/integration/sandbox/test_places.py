@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,19 @@ DOCKER_FILTER = """
 from gazami.sandbox import _exec, _linux, _seccomp
 _linux.load_seccomp(_seccomp.docker_filter(_linux.MACHINE))
 _exec._drop_bounding(_exec.DOCKER_CAPABILITIES)
+"""
+OLD_KERNEL = """
+import struct
+from gazami.sandbox import _linux
+numbers = (_linux._PIVOT_ROOT, _linux._FSOPEN, _linux._MOUNT_SETATTR, _linux._CLOSE_RANGE)
+refuse = [i for n in numbers for i in ((0x15, 0, 1, n), (0x06, 0, 0, 0x50026))]
+code = [(0x20, 0, 0, 0), *refuse, (0x06, 0, 0, 0x7FFF0000)]
+_linux.load_seccomp(b"".join(struct.pack("=HBBI", *i) for i in code))
+"""
+"""Neither pivot_root nor what Linux 5.1 to 6.5 added: every fallback of the mount code is taken."""
+DROP_SYS_ADMIN = """
+from gazami.sandbox import _exec
+_exec._drop_bounding(frozenset(range(64)) - {21})
 """
 DROP_ALL = """
 import os
@@ -41,7 +55,8 @@ with Sandbox.start(choice, place, Cancel()) as sandbox:
     overlay, plain = OverlayRoot((f"{{place}}/base",), f"{{place}}/upper", f"{{place}}/work"), PlainRoot(f"{{place}}/base")
     root = overlay if choice.overlay else plain
     written = []
-    script = "echo $$ $(id -u); rm -r /etc/group /home; mkdir /home; echo x > /etc/new; chown 1:2 /etc/new; (setsid sleep 61 &); exit 3"
+    script = "echo $$ $(id -u); rm -r /etc/group /home; mkdir /home; echo x > /etc/new; chown 1:2 /etc/new; "
+    script += "ls {source} 2>/dev/null; echo x 2>/dev/null > /sys/new; (setsid sleep 61 &); exit 3"
     result = sandbox.run(RunSpec(root, ("sh", "-c", script), (("PATH", "/bin"),)), lambda s, d: written.append(d.decode()))
 print(json.dumps([choice.mode, choice.overlay, choice.pid_namespace, result.exit_code, result.leftovers, "".join(written)]))
 """
@@ -57,7 +72,7 @@ def build(place: Path, busybox: Path, wrapper: list[str], preparation: str = "")
 
 def attempt(place: Path, python: list[str], preparation: str) -> list[object]:
     source = Path(__file__).resolve().parents[3] / "src"
-    script = f"import sys; sys.path.insert(0, {str(source)!r})\n{preparation}\n{BUILD.format(place=str(place))}"
+    script = f"import sys; sys.path.insert(0, {str(source)!r})\n{preparation}\n{BUILD.format(place=str(place), source=source)}"
     done = subprocess.run([*python, "-c", script], capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stderr
     answer: list[object] = json.loads(done.stdout)
@@ -90,6 +105,15 @@ def test_docker_s_filter_leaves_chroot(tmp_path: Path, busybox: Path) -> None:
     assert answer[:3] == ["chroot", False, False] and answer[3:5] == [3, 1], answer
     assert (tmp_path / "base/etc/new").stat().st_uid == 1
     assert list((tmp_path / "base").glob("dev/*")) == []
+
+
+@pytest.mark.parametrize("mode", ["namespaces", "userns"])
+def test_an_older_kernel(tmp_path: Path, busybox: Path, mode: str) -> None:
+    answer = build(tmp_path, busybox, [], OLD_KERNEL + (DROP_SYS_ADMIN if mode == "userns" else ""))
+    assert answer == [mode, True, True, 3, 1, "2 0\n"]
+    assert (tmp_path / "upper/etc/new").stat().st_uid == 1
+    assert stat.S_ISCHR((tmp_path / "upper/etc/group").stat().st_mode)
+    assert not (tmp_path / "upper/etc/hosts").exists()
 
 
 def test_nothing_works_for_a_stranger() -> None:

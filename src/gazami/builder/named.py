@@ -1,0 +1,121 @@
+"""Further build contexts (``--build-context NAME=…``): folders, repositories, downloads, and images of a local layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from gazami.builder.dockerfile import find_ignore
+from gazami.builder.tools import Tools, hide
+from gazami.context.download import download
+from gazami.context.git import checkout, is_git, parse_git
+from gazami.context.local import local_folder
+from gazami.context.schemes import Fetched
+from gazami.errors import ContextError, RegistryError
+from gazami.image.config import parse_config
+from gazami.image.digest import Digest, digest_of, hex_of
+from gazami.image.manifest import Index, Manifest, parse_manifest
+from gazami.image.model import Layer, LocalFile, Remote
+from gazami.image.reference import Reference, parse_reference
+from gazami.plan.outline import context_name
+from gazami.plan.steps import ImageBase
+from gazami.registry.resolved import Resolved, check_is_image, check_layers, choose
+from gazami.rootfs.folder import FolderTree
+from gazami.rootfs.tree import Tree
+
+_LAYOUT = "oci-layout://"
+
+
+def named_context(name: str, tools: Tools) -> Tree:
+    """The files of a further context, brought here when they are first asked for."""
+    known = tools.named_contexts.get(name)
+    if known is None:
+        value = {context_name(each): value for each, value in tools.request.context.named}[name]
+        known = tools.named_contexts[name] = _fetch(value, tools)
+    return known
+
+
+def _fetch(value: str, tools: Tools) -> Tree:
+    place = tools.workspace.root / f"context-{tools.workspace.new_name()}"
+    if is_git(value):
+        return FolderTree(str(checkout(parse_git(value), place, {}, tools.cancel)))
+    if value.startswith(("http://", "https://")):
+        place.mkdir()
+        download(value, place, tools.registry.transport).path.rename(place / "context")
+        return FolderTree(str(place))
+    folder = local_folder(value.removeprefix("dir://"))
+    return FolderTree(str(folder), hide(find_ignore(None, Fetched(folder))))
+
+
+# -- images of a layout -----------------------------------------------------------------------------------------------
+
+
+def is_layout(reference: str) -> bool:
+    return reference.startswith(_LAYOUT)
+
+
+def image_layers(base: ImageBase, resolved: Resolved) -> tuple[Layer, ...]:
+    """The layers of a base with the place of their blobs."""
+    pairs = zip(resolved.manifest.layers, resolved.config.diff_ids, strict=True)
+    if is_layout(base.reference):
+        folder = _split(base.reference)[0]
+        return tuple(
+            Layer(descriptor, diff_id, LocalFile(str(_blob(folder, descriptor.digest))))
+            for descriptor, diff_id in pairs
+        )
+    origin = Remote(parse_reference(base.reference))
+    return tuple(Layer(descriptor, diff_id, origin) for descriptor, diff_id in pairs)
+
+
+def resolve_layout(base: ImageBase) -> Resolved:
+    """Read manifest and config of ``oci-layout://PATH[:TAG|@DIGEST]``. Raises :class:`ContextError`, :class:`RegistryError`."""
+    folder, name = _split(base.reference)
+    try:
+        index = json.loads((folder / "index.json").read_bytes())
+        entries = index["manifests"]
+    except (OSError, ValueError, KeyError, TypeError) as cause:
+        raise ContextError(f"{folder} is not an OCI layout", hint="it needs an index.json with manifests") from cause
+    digest = _wanted(entries, name, folder)
+    reference = Reference("oci-layout.invalid", "image", None, digest)
+    found = parse_manifest(_read(folder, digest))
+    while isinstance(found, Index):
+        found = parse_manifest(_read(folder, choose(reference, found, base.platform).digest))
+    assert isinstance(found, Manifest)
+    check_is_image(reference, found)
+    raw = _read(folder, found.config.digest)
+    config = parse_config(raw)
+    check_layers(reference, found, config)
+    return Resolved(reference, found, found.digest, None, config, raw)
+
+
+def _split(reference: str) -> tuple[Path, str]:
+    text = reference.removeprefix(_LAYOUT)
+    path, at, digest = text.partition("@")
+    if at:
+        return Path(path), digest
+    head, colon, tag = text.rpartition(":")
+    return (Path(head), tag) if colon and "/" not in tag else (Path(text), "")
+
+
+def _wanted(entries: list[dict[str, object]], name: str, folder: Path) -> Digest:
+    for entry in entries:
+        notes = entry.get("annotations") or {}
+        tag = notes.get("org.opencontainers.image.ref.name") if isinstance(notes, dict) else None
+        if name in (entry.get("digest"), tag) or (not name and len(entries) == 1):
+            return Digest(str(entry["digest"]))
+    what = f"no image {name!r}" if name else f"{len(entries)} images; name one with :TAG or @DIGEST"
+    raise ContextError(f"the OCI layout {folder} has {what}")
+
+
+def _blob(folder: Path, digest: Digest) -> Path:
+    return folder / "blobs" / digest.split(":", 1)[0] / hex_of(digest)
+
+
+def _read(folder: Path, digest: Digest) -> bytes:
+    try:
+        data = _blob(folder, digest).read_bytes()
+    except OSError as cause:
+        raise ContextError(f"the OCI layout {folder} lacks the blob {digest}") from cause
+    if digest.startswith("sha256:") and digest_of(data) != digest:
+        raise RegistryError(f"the blob {digest} of the OCI layout {folder} is damaged")
+    return data

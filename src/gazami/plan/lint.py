@@ -1,0 +1,156 @@
+"""All build checks of a Dockerfile: what ``gazami lint``, ``build --check`` and a build share. Open :func:`lint`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from gazami.dockerfile import instructions as ast
+from gazami.dockerfile.check_options import CheckOptions, check_options
+from gazami.dockerfile.checks import FILE_CHECKS
+from gazami.dockerfile.checks import STAGE_CHECKS as TEXT_CHECKS
+from gazami.dockerfile.parser import parse
+from gazami.dockerfile.rules import PARSE_ERROR, Finding, Hit, Rule
+from gazami.dockerfile.words import expand
+from gazami.errors import DockerfileError, GazamiError, Source, Span
+from gazami.events import Warned
+from gazami.plan.checks import FROM_CHECKS, STAGE_CHECKS, FromSight, IgnoreRules, StageSight
+from gazami.plan.compile import ResolvedImage, reached
+from gazami.plan.lookups import InstructionRead, StageRead, read_from, read_globals, read_stages
+from gazami.plan.outline import Inputs, Outline, outline
+from gazami.plan.scope import GlobalScope
+from gazami.plan.steps import ImageBase
+
+
+def lint(
+    dockerfile: ast.Dockerfile,
+    source: Source,
+    inputs: Inputs,
+    ignore: IgnoreRules | None = None,
+    images: Mapping[ImageBase, ResolvedImage] | None = None,
+    stages: frozenset[int] | None = None,
+) -> tuple[Finding, ...]:
+    """The findings by line. A mistake that a build would end with is one of them, of level ``error``.
+
+    ``images`` are the configs that are known. ``stages`` are the indexes to look into, by default those that the target
+    needs, and without a target all. Raises :class:`DockerfileError` for check options that cannot be read and
+    :class:`UsageError` for an unknown target.
+    """
+    options = check_options(dockerfile, source, inputs.build_args)
+    found: list[Finding] = []
+    for rule, check in FILE_CHECKS:
+        found += _findings(rule, check(dockerfile), options)
+    found += _of_froms(dockerfile, inputs, options)
+    try:
+        outlined = outline(dockerfile, source, inputs)
+        reads = read_stages(outlined, inputs, images or {})
+    except DockerfileError as error:
+        found.append(finding_of(error))
+    else:
+        wanted = stages if stages is not None else _wanted(outlined, inputs, images or {})
+        spoken = _spoken(dockerfile) | outlined.globals_.values.keys()
+        for read in reads:
+            if read.stage.index in wanted:
+                found += _of_stage(StageSight(read, spoken, ignore), options)
+    return tuple(sorted(found, key=lambda finding: finding.span.start))
+
+
+def lint_text(
+    source: Source, inputs: Inputs, ignore: IgnoreRules | None = None
+) -> tuple[tuple[Finding, ...], CheckOptions]:
+    """The findings of a text that may not even be a Dockerfile, and the options it sets. Raises :class:`UsageError`."""
+    try:
+        dockerfile = parse(source)
+        return lint(dockerfile, source, inputs, ignore), check_options(dockerfile, source, inputs.build_args)
+    except DockerfileError as error:
+        return (finding_of(error),), CheckOptions()
+
+
+def finding_of(error: GazamiError) -> Finding:
+    """A mistake that ends a build, as a finding."""
+    return Finding(PARSE_ERROR, error.message, error.span or Span(1, 1), level="error")
+
+
+def findings_as_events(findings: Iterable[Finding]) -> tuple[Warned, ...]:
+    """The warnings among findings, as a build tells them."""
+    return tuple(
+        Warned(finding.detail, finding.rule, finding.span) for finding in findings if finding.level == "warning"
+    )
+
+
+def violation(findings: Iterable[Finding]) -> DockerfileError | None:
+    """The error of a build whose Dockerfile says ``# check=error=true``; None when no rule is violated."""
+    names = sorted({finding.rule for finding in findings if finding.level == "warning"})
+    if not names:
+        return None
+    return DockerfileError(
+        f"lint violation found for rules: {', '.join(names)}",
+        hint="mend what the warnings above tell, skip a rule (# check=skip=NAME), or remove error=true",
+    )
+
+
+def _findings(rule: Rule, hits: Iterable[Hit], options: CheckOptions) -> Iterator[Finding]:
+    for hit in hits:
+        if options.with_comments(hit.place.comments).allows(rule):
+            yield Finding(rule.name, hit.detail, hit.span or hit.place.span, rule.url, rule.description)
+
+
+def _of_froms(dockerfile: ast.Dockerfile, inputs: Inputs, options: CheckOptions) -> Iterator[Finding]:
+    """A mistake ends this silently: :func:`outline` meets it too."""
+    scope = _scope(dockerfile, inputs, with_build_args=True)
+    defaults = _scope(dockerfile, inputs, with_build_args=False)
+    if scope is None:
+        return
+    for each in dockerfile.instructions:
+        if not isinstance(each, ast.From):
+            continue
+        try:
+            read = read_from(each, scope, dockerfile.escape)
+        except DockerfileError:
+            continue
+        by_default = _expanded(each.image, defaults.values, dockerfile.escape) if defaults else None
+        sight = FromSight(read, by_default, scope, inputs.host)
+        for rule, check in FROM_CHECKS:
+            yield from _findings(rule, check(sight), options)
+
+
+def _scope(dockerfile: ast.Dockerfile, inputs: Inputs, *, with_build_args: bool) -> GlobalScope | None:
+    try:
+        return read_globals(dockerfile, inputs, with_build_args=with_build_args).scope
+    except DockerfileError:
+        return None
+
+
+def _expanded(text: str, values: Mapping[str, str], escape: str) -> str | None:
+    try:
+        return expand(text, values, escape).text
+    except DockerfileError:
+        return None
+
+
+def _of_stage(sight: StageSight, options: CheckOptions) -> Iterator[Finding]:
+    instructions = tuple(each.instruction for each in sight.read.instructions)
+    for rule, text_check in TEXT_CHECKS:
+        yield from _findings(rule, text_check(instructions), options)
+    for rule, check in STAGE_CHECKS:
+        yield from _findings(rule, check(sight), options)
+    for each in sight.read.instructions:
+        if each.error is not None and _is_sure(each, sight.read):
+            yield finding_of(each.error)
+
+
+def _is_sure(each: InstructionRead, read: StageRead) -> bool:
+    """``${X:?}`` is no mistake where an unknown base may define X."""
+    return read.certain or not any(part.missing for part in each.reads)
+
+
+def _wanted(outlined: Outline, inputs: Inputs, images: Mapping[ImageBase, ResolvedImage]) -> frozenset[int]:
+    if not inputs.target:
+        return frozenset(stage.index for stage in outlined.stages)
+    return frozenset(reached(outlined, images)[0])
+
+
+def _spoken(dockerfile: ast.Dockerfile) -> frozenset[str]:
+    """The names that an ARG or ENV declares somewhere."""
+    return frozenset(
+        name for each in dockerfile.instructions if isinstance(each, ast.Arg | ast.Env) for name, _ in each.pairs
+    )

@@ -1,0 +1,70 @@
+"""Golden folders of the build checks: ``checks/<case>/Dockerfile`` → ``expected.json``, the findings by line.
+
+A case may have a ``.dockerignore`` and an ``inputs.json`` with ``build_args``, ``target``, ``stages`` (indexes) and ``images``
+(reference → ``platform``, ``env``, ``shell``, ``onbuild`` of a config that is known).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gazami.context.ignore import parse_ignore
+from gazami.dockerfile.parser import parse
+from gazami.dockerfile.rules import RULES
+from gazami.errors import Source
+from gazami.image.config import ImageConfig
+from gazami.image.digest import digest_of
+from gazami.image.platform import Platform, parse_platform
+from gazami.plan.compile import ResolvedImage
+from gazami.plan.lint import lint
+from gazami.plan.outline import Inputs
+from gazami.plan.steps import ImageBase
+
+FOLDER = Path(__file__).parent / "checks"
+CASES = sorted(FOLDER.iterdir())
+HOST = Platform("linux", "amd64")
+
+
+def findings(case: Path) -> list[dict[str, Any]]:
+    source = Source("Dockerfile", (case / "Dockerfile").read_text())
+    given = json.loads((case / "inputs.json").read_text()) if (case / "inputs.json").exists() else {}
+    ignore = parse_ignore((case / ".dockerignore").read_text()) if (case / ".dockerignore").exists() else None
+    inputs = Inputs(given.get("build_args", {}), HOST, HOST, given.get("target", ""))
+    images = {
+        ImageBase(reference, HOST): ResolvedImage(
+            digest_of(reference.encode()),
+            ImageConfig(
+                parse_platform(image.get("platform", "linux/amd64")),
+                env=tuple(image.get("env", {}).items()),
+                shell=tuple(image.get("shell", ())),
+                onbuild=tuple(image.get("onbuild", ())),
+            ),
+        )
+        for reference, image in given.get("images", {}).items()
+    }
+    stages = frozenset(given["stages"]) if "stages" in given else None
+    return [
+        {"rule": finding.rule, "line": finding.span.start, "message": finding.detail, "level": finding.level}
+        for finding in lint(parse(source), source, inputs, ignore, images, stages)
+    ]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_checks(case: Path, accept: bool) -> None:
+    expected = case / "expected.json"
+    found = findings(case)
+    if accept:
+        expected.write_text(json.dumps(found, indent=2) + "\n")
+    assert found == json.loads(expected.read_text())
+
+
+def test_every_rule_fires_in_some_case_and_keeps_silent_in_its_own() -> None:
+    fired = {found["rule"] for case in CASES for found in json.loads((case / "expected.json").read_text())}
+    assert fired >= {rule.name for rule in RULES}
+    for rule in RULES:
+        quiet = FOLDER / f"{rule.name}-quiet"
+        assert not any(found["rule"] == rule.name for found in json.loads((quiet / "expected.json").read_text()))
