@@ -94,7 +94,8 @@ def test_several_sources_onto_one_name(case: Case) -> None:
 
 def test_an_ignored_directory_with_an_exception_far_below(case: Case) -> None:
     case.sh(
-        "mkdir -p a/k b/a; echo 1 >a/k/z; echo 1 >a/k/w; echo 1 >a/v; echo 1 >b/a/y; printf 'a/**\\n!a/k/z\\nd\\ne\\nf\\ng\\n' >.dockerignore"
+        "mkdir -p a/k b/a; echo 1 >a/k/z; echo 1 >a/k/w; echo 1 >a/v; echo 1 >b/a/y"
+        "; printf '%s\\n' 'a/**' '!a/k/z' d e f g >.dockerignore"
     )
     _, files = case.build("FROM scratch\nCOPY . /\n")
     assert set(files) == {".dockerignore", "a", "a/k", "a/k/z", "b", "b/a", "b/a/y"}
@@ -180,7 +181,7 @@ def test_the_config_s_json_has_no_empty_fields(source: str, case: Case, bases: B
 
 def test_stage_scopes_of_arguments(case: Case) -> None:
     config, _ = case.build(
-        "ARG V=global\nFROM scratch AS a\nARG V\nENV ONE=$V\nFROM a AS b\nENV TWO=$V\nFROM scratch\nENV THREE=$V\nARG V=own\nENV FOUR=$V\n",
+        "ARG V=global\nFROM scratch AS a\nARG V\nENV ONE=$V\nFROM a AS b\nENV TWO=$V\nFROM scratch\nENV THREE=$V\n",
         "--target=b",
     )
     assert config["config"]["Env"][1:] == ["ONE=global", "TWO=global"]

@@ -1,13 +1,16 @@
-"""Where the Dockerfile and the ignore file of a build are: kaniko's look-up order, Docker's choice of ignore file."""
+"""Where the Dockerfile and the ignore file of a build are (kaniko's look-up order, Docker's choice of ignore file), and what
+the Dockerfile is compiled with."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from gazami.builder.request import BuildRequest
 from gazami.context.ignore import Ignore, parse_ignore
 from gazami.context.schemes import Fetched
 from gazami.errors import ContextError, Source, UsageError
+from gazami.plan.outline import Inputs, context_name
 
 MAX_DOCKERFILE = 16 << 20
 """Bytes; a larger Dockerfile is refused."""
@@ -55,3 +58,15 @@ def _decode(data: bytes, place: str) -> str:
     if len(data) > MAX_DOCKERFILE:
         raise ContextError(f"{place} is larger than {MAX_DOCKERFILE} bytes")
     return data.decode("utf-8", "surrogateescape")
+
+
+def inputs_of(request: BuildRequest) -> Inputs:
+    """What the Dockerfile is compiled with."""
+    return Inputs(
+        dict(request.plan.build_args),
+        request.plan.host,
+        request.plan.platform,
+        request.plan.targets[0] if request.plan.targets else "",
+        request.plan.labels,
+        {context_name(name): value for name, value in request.context.named},
+    )

@@ -14,6 +14,8 @@ Usage:
 
 Commands:
   build     build an image and push it
+  lint      check a Dockerfile: gazami lint --help
+  doctor    say which isolation of RUN steps works here, and why others do not
   version   print the version
   help      explain a command: gazami help build
 

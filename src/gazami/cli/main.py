@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Build = Callable[[BuildRequest, Emit, Cancel], BuildResult]
 
-_COMMANDS = ("build", "lint", "version", "help")
+_COMMANDS = ("build", "lint", "doctor", "version", "help")
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -58,6 +58,10 @@ def run(argv: list[str], environ: Mapping[str, str], build: Build | None = None)
             from gazami.cli.lint import run_lint
 
             return run_lint(words, environ)
+        case ["doctor", *words]:
+            from gazami.cli.doctor import run_doctor
+
+            return run_doctor(words, environ)
         case ["version", *_]:
             return _wrong_usage("version takes no arguments", None)
     return _unknown(argv[0])
@@ -74,6 +78,10 @@ def _help(command: str) -> int:
         text = texts.build_help(BUILD, shutil.get_terminal_size((100, 24)).columns)
     elif command == "lint":
         from gazami.cli.lint import HELP
+
+        text = HELP
+    elif command == "doctor":
+        from gazami.cli.doctor import HELP
 
         text = HELP
     elif command in ("", "help", "version"):

@@ -7,12 +7,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from gazami.builder.dockerfile import find_dockerfile, find_ignore
+from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of
 from gazami.builder.request import BuildRequest
 from gazami.context.ignore import Ignore
 from gazami.context.schemes import fetch_context
 from gazami.errors import Source
-from gazami.plan.outline import Inputs, context_name
+from gazami.plan.outline import Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +24,11 @@ class Reading:
 
 def read_dockerfile(request: BuildRequest) -> Reading:
     """Look where a build of ``request`` looks. Raises :class:`GazamiError`."""
-    wishes, plan = request.context, request.plan
-    inputs = Inputs(
-        dict(plan.build_args),
-        plan.host,
-        plan.platform,
-        plan.targets[0] if plan.targets else "",
-        plan.labels,
-        {context_name(name): value for name, value in wishes.named},
-    )
+    wishes = request.context
     with tempfile.TemporaryDirectory(prefix="gazami-") as folder:
         context = fetch_context(wishes.context, wishes.sub_path, Path(folder))
         source, path = find_dockerfile(wishes.dockerfile, context.folder)
-        return Reading(source, inputs, find_ignore(path, context))
+        return Reading(source, inputs_of(request), find_ignore(path, context))
 
 
 def write_out(text: str) -> None:
