@@ -9,13 +9,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of
+from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of, source_date_epoch
 from gazami.builder.export import Exporter, Finished, finish
 from gazami.builder.layers import LayerFiles
 from gazami.builder.named import is_layout, resolve_layout
 from gazami.builder.registries import open_registry
 from gazami.builder.request import BuildRequest
-from gazami.builder.stages import Stages
+from gazami.builder.stages import Stages, shared_bases
 from gazami.builder.tools import Tools, hide
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
@@ -81,6 +81,8 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
         layers = LayerFiles(workspace, registry, emit, cancel, keep_blobs=_keeps_blobs(request))
         packing = _packing(request, plan, images)
         tools = Tools(request, workspace, registry, layers, emit, cancel, packing, images, folder, str(context.folder))
+        tools.shared_bases = shared_bases(plan, images)
+        tools.epoch = source_date_epoch(inputs.build_args)
         try:
             with Uploads(registry) as uploads:
                 exporter = Exporter(request.output, registry, layers, emit)

@@ -48,6 +48,7 @@ class Tools:
     context: FolderTree
     context_folder: str
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    epoch: datetime | None = None
     named_contexts: dict[str, Tree] = field(default_factory=dict)
     chains: dict[tuple[Digest, ...], str] = field(default_factory=dict)
     """Directories of unpacked layers, by the diff ids of the layer and all below it."""
@@ -91,7 +92,9 @@ class Tools:
             self._sandbox = None
 
     def timestamp(self) -> str:
-        """RFC 3339 with nanoseconds' place, as Docker writes history times."""
+        """RFC 3339, as Docker writes history times; always the same with SOURCE_DATE_EPOCH."""
+        if self.epoch is not None:
+            return self.epoch.strftime("%Y-%m-%dT%H:%M:%SZ")
         return self.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def _remove(self, paths: list[str]) -> None:

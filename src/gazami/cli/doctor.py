@@ -24,7 +24,7 @@ def run_doctor(words: list[str], environ: Mapping[str, str]) -> int:
     if words in (["--help"], ["-h"]):
         sys.stdout.write(HELP)
         return 0
-    given = ""
+    given = environ.get("GAZAMI_STATE_DIR", "")
     for word in words:
         if not word.startswith("--state-dir="):
             sys.stderr.write(f"Error: doctor does not know {word!r}\nhint: gazami doctor --help\n")

@@ -118,6 +118,8 @@ def _build_args(words: tuple[str, ...], environ: Mapping[str, str]) -> tuple[Pai
             messages.append(Message("warning", text))
             continue
         pairs.append((name, value if equals else environ[name]))
+    if environ.get("SOURCE_DATE_EPOCH") and not any(name == "SOURCE_DATE_EPOCH" for name, _ in pairs):
+        pairs.append(("SOURCE_DATE_EPOCH", environ["SOURCE_DATE_EPOCH"]))
     return tuple(pairs), messages
 
 
