@@ -1,8 +1,9 @@
 """Each folder of ``cases`` is built by gazami and by Debian's buildah, and the two images are compared as files and config.
 
-A case is a ``Dockerfile``, an optional ``context`` folder and an optional ``prepare.sh`` that makes in a copy of the context
-what git cannot keep (modes, links, archives). ``Dockerfile.peer`` says the same in words
-that an old buildah knows. ``allowed.py`` lists the differences that may be, each with its reason.
+A case is a ``Dockerfile``, an optional ``context`` folder and an optional ``prepare.sh`` that makes in a copy of the
+context what git cannot keep (modes, links, archives). ``Dockerfile.peer`` says the same in words that an old buildah
+knows; ``arguments`` has more arguments of the command line, one a line. ``allowed.py`` lists the differences that may
+be, each with its reason.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ pytestmark = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_same_image(case: Path, bases: Bases, tmp_path: Path) -> None:
     context = prepared(case, tmp_path)
-    arguments = bases.arguments(case / "Dockerfile")
+    arguments = (*bases.arguments(case / "Dockerfile"), *more_arguments(case))
     ours = tmp_path / "ours"
     built = gazami(
         "build", str(context), "-f", str(case / "Dockerfile"), "--no-push", f"--oci-layout-path={ours}",
@@ -58,6 +59,11 @@ def prepared(case: Path, tmp_path: Path) -> Path:
     if script.exists():
         subprocess.run(["sh", "-eu", str(script)], cwd=context, check=True)
     return context
+
+
+def more_arguments(case: Path) -> list[str]:
+    file = case / "arguments"
+    return file.read_text().splitlines() if file.exists() else []
 
 
 def buildah(case: Path, context: Path, arguments: tuple[str, ...], bases: Bases, tmp_path: Path) -> Path:

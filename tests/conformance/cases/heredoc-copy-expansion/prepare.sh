@@ -1,0 +1,4 @@
+cat >h <<'X'
+a ab z $A \ "a" 'a' []
+joined
+X

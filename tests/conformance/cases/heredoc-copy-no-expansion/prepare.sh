@@ -1,0 +1,5 @@
+cat >x <<'X'
+$A \$A \
+x
+X
+echo '$A' >y
