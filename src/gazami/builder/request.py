@@ -56,6 +56,9 @@ class SandboxWishes:
     add_hosts: Pairs = ()
     """``(address, name)``."""
     timeout: float | None = None
+    shm_size: int = 64 << 20
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    """``(name, soft, hard)``; -1 is no limit."""
 
 
 @dataclass(frozen=True, slots=True)

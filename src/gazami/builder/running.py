@@ -33,6 +33,8 @@ def run_command(step: RunStep, state: StageState, tree_of: TreeOf) -> Done:
         network="none" if step.network == "none" else "default",
         hosts=tools.request.sandbox.add_hosts,
         timeout=tools.request.sandbox.timeout,
+        shm_size=tools.request.sandbox.shm_size,
+        limits=tools.request.sandbox.ulimits,
     )
     with locked(mounts.locks, tools.cancel):
         result = tools.sandbox.run(spec, output)

@@ -146,6 +146,10 @@ _SANDBOX = (
     Option("state-dir", Kind.STRING, Group.SANDBOX, "Where everything temporary lies; default: $GAZAMI_STATE_DIR, else a "
            "folder in $XDG_CACHE_HOME, $TMPDIR, ~/.cache or /tmp.", metavar="DIR", env="GAZAMI_STATE_DIR", kaniko=False),
     Option("add-host", Kind.MULTI, Group.SANDBOX, "Add a line to /etc/hosts of RUN.", metavar="NAME:ADDRESS", kaniko=False),
+    Option("shm-size", Kind.STRING, Group.SANDBOX, "Size of /dev/shm in RUN: bytes, or with k, m, g.", default="64m",
+           metavar="SIZE", kaniko=False),
+    Option("ulimit", Kind.MULTI, Group.SANDBOX, "A limit of the processes of RUN: nofile=1024:2048.",
+           metavar="NAME=SOFT[:HARD]", kaniko=False),
     Option("timeout", Kind.SECONDS, Group.SANDBOX, "End a RUN that takes longer (600, 10m); default: no limit.",
            metavar="SECONDS", kaniko=False),
     Option("force", Kind.BOOL, Group.SANDBOX, "Allow --isolation=inplace outside of a container.", default="false"),

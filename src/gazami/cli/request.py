@@ -249,6 +249,8 @@ def _sandbox(parsed: Parsed, around: Surroundings, secrets: tuple[tuple[str, str
         ssh=tuple(_agent(word, around.environ) for word in parsed.texts("ssh")),
         add_hosts=tuple(_host(word) for word in parsed.texts("add-host")),
         timeout=parsed.seconds("timeout"),
+        shm_size=_size(parsed.text("shm-size")),
+        ulimits=tuple(_ulimit(word) for word in parsed.texts("ulimit")),
     )
 
 
@@ -261,6 +263,46 @@ def _agent(word: str, environ: Mapping[str, str]) -> tuple[str, str]:
             f"--ssh {word}: there is no agent (SSH_AUTH_SOCK is not set)", hint="--ssh ID=SOCKET names one"
         )
     return identity or "default", socket
+
+
+def _size(text: str) -> int:
+    number, unit = text.lower().removesuffix("b"), 1
+    if number[-1:] in ("k", "m", "g"):
+        number, unit = number[:-1], 1 << {"k": 10, "m": 20, "g": 30}[number[-1:]]
+    if not (number.isascii() and number.isdigit() and int(number)):
+        raise UsageError(f"invalid value {text!r} for --shm-size", hint="a size such as 64m or 1g")
+    return int(number) * unit
+
+
+_LIMITS = (
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "stack",
+)
+
+
+def _ulimit(word: str) -> tuple[str, int, int]:
+    """``name=soft[:hard]``; ``-1`` and ``unlimited`` are no limit."""
+    name, _, values = word.partition("=")
+    soft, _, hard = values.partition(":")
+    try:
+        numbers = [-1 if each == "unlimited" else int(each) for each in (soft, hard or soft)]
+    except ValueError:
+        numbers = []
+    if name.lower() not in _LIMITS or not numbers or min(numbers) < -1:
+        hint = f"NAME=SOFT[:HARD], where NAME is one of {', '.join(_LIMITS)}"
+        raise UsageError(f"invalid value {word!r} for --ulimit", hint=hint)
+    return name.lower(), numbers[0], numbers[1]
 
 
 def _host(word: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 from typing import NoReturn
 
@@ -51,6 +52,8 @@ def become(spec: RunSpec, account: Account, filter_: bytes | None, keep: frozens
     if filter_ is not None:
         _linux.load_seccomp(filter_)
     _hand_over_output(account)
+    for name, soft, hard in spec.limits:
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (soft, hard))
     if _linux.get_capabilities()[0] >> SETGID & 1:
         os.setgroups(account.groups)
     os.setresgid(account.gid, account.gid, account.gid)

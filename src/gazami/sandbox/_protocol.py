@@ -89,6 +89,8 @@ def spec_from_json(value: dict[str, Any]) -> RunSpec:
         network=value["network"],
         hosts=_pairs(value["hosts"]),
         timeout=value["timeout"],
+        shm_size=value["shm_size"],
+        limits=tuple((name, soft, hard) for name, soft, hard in value["limits"]),
     )
 
 

@@ -66,7 +66,7 @@ def furnish(spec: RunSpec, setting: Setting, targets: Targets) -> Room:
     account = look_up(root, spec.user)
     _mount_proc(root, setting)
     drawer = _mount_drawer(root, sum(len(item.content) for item in spec.mounts if isinstance(item, FileMount)))
-    dev = _mount_dev(root)
+    dev = _mount_dev(root, spec.shm_size)
     _mount_sys(root)
     _protect(root, dev)
     desk = _Desk(root, drawer, targets)
@@ -261,7 +261,7 @@ def _mount_over_dev(root: int, flags: int, options: str) -> int:
     return _reopen(root, ("dev",)).fd
 
 
-def _mount_dev(root: int) -> int:
+def _mount_dev(root: int, shm_size: int) -> int:
     """A small /dev as Docker's; returns a descriptor of it."""
     dev = _mount_over_dev(root, MS_NOSUID, "mode=755,size=65536k")
     here = f"/proc/self/fd/{dev}"
@@ -278,7 +278,7 @@ def _mount_dev(root: int) -> int:
     except OSError:
         _linux.mount("devpts", f"{here}/pts", "devpts", MS_NOSUID | MS_NOEXEC, terminals)
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
-    _linux.mount("shm", f"{here}/shm", "tmpfs", flags, "mode=1777,size=65536k")
+    _linux.mount("shm", f"{here}/shm", "tmpfs", flags, f"mode=1777,size={shm_size}")
     with suppress(OSError):
         _linux.mount("mqueue", f"{here}/mqueue", "mqueue", flags)
     return dev

@@ -84,6 +84,10 @@ class RunSpec:
     network: Literal["default", "none", "host"] = "default"
     hosts: tuple[tuple[str, str], ...] = field(default=())
     timeout: float | None = None
+    shm_size: int = 64 << 20
+    """Bytes of /dev/shm."""
+    limits: tuple[tuple[str, int, int], ...] = ()
+    """``(name, soft, hard)`` of getrlimit(2) without ``RLIMIT_``, lower case (``nofile``); -1 is no limit."""
 
 
 @dataclass(frozen=True, slots=True)

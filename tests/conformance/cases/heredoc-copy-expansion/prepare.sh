@@ -1,4 +1,5 @@
 cat >h <<'X'
 a ab z $A \ "a" 'a' []
-joined
+joi
+ned
 X
