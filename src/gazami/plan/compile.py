@@ -108,8 +108,10 @@ def triggers(
 ) -> tuple[ast.Instruction, ...]:
     """The ONBUILD instructions that a stage starts with, located at its FROM."""
     match stage.base:
-        case ScratchBase():
+        case _ if stage.replaced:
             texts: tuple[str, ...] = ()
+        case ScratchBase():
+            texts = ()
         case ImageBase():
             texts = images[stage.base].config.onbuild if stage.base in images else ()
         case StageBase(index):

@@ -41,7 +41,8 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class StageOutline:
-    """``platform_given``: the FROM has a ``--platform`` of its own."""
+    """``platform_given``: the FROM has a ``--platform`` of its own. ``replaced``: a named context of the stage's name stands
+    in for it, so neither its instructions nor the ONBUILD triggers of the context run."""
 
     index: int
     from_: ast.From
@@ -50,6 +51,7 @@ class StageOutline:
     platform: Platform
     platform_given: bool
     instructions: tuple[ast.Instruction, ...]
+    replaced: bool = False
 
     @property
     def name(self) -> str:
@@ -189,6 +191,8 @@ def _stage(
     escape: str,
     inputs: Inputs,
 ) -> StageOutline:
+    if from_.name and context_name(from_.name) in inputs.contexts:
+        return _replaced(index, from_, inputs)
     expanded = expand(from_.image, globals_.values, escape)
     if not expanded.text:
         unset = f" (${expanded.unset[0]} has no value)" if expanded.unset else ""
@@ -218,6 +222,15 @@ def _stage(
         return StageOutline(index, from_, ScratchBase(), "scratch", inputs.platform, False, instructions)
     base = ImageBase(_checked_reference(expanded.text), platform)
     return StageOutline(index, from_, base, expanded.text, platform, given, instructions)
+
+
+def _replaced(index: int, from_: ast.From, inputs: Inputs) -> StageOutline:
+    """A stage whose place a named context takes."""
+    found = _context_source(context_name(from_.name), inputs.contexts, inputs.platform)
+    if isinstance(found, ImageSource):
+        return StageOutline(index, from_, found.image, from_.name, inputs.platform, False, (), True)
+    files = ast.Copy(from_.place, ("/",), "/", context_name(from_.name))
+    return StageOutline(index, from_, ScratchBase(), from_.name, inputs.platform, False, (files,), True)
 
 
 def context_name(text: str) -> str:
