@@ -1,0 +1,1 @@
+tar -cf z.tar -T /dev/null

@@ -1,0 +1,1 @@
+n=$(printf 'n%.0s' $(seq 90)); mkdir -p t/$n/$n; echo 1 >t/$n/$n/$n; ln -s $n/$n/$n t/l; for f in gnu pax; do tar --format=$f --owner=0 --group=0 -cf $f.tar -C t $n l; done; echo 2 >t/$n/$n/f; rm t/$n/$n/$n; tar --format=ustar --owner=0 --group=0 -cf ustar.tar -C t $n; rm -r t

@@ -1,0 +1,1 @@
+mkdir t; truncate -s 300K t/s; printf mid | dd of=t/s bs=1 seek=200000 conv=notrunc status=none; tar --sparse --format=gnu --owner=0 --group=0 -cf a.tar -C t s; tar --sparse --format=pax --owner=0 --group=0 -cf b.tar -C t s

@@ -1,0 +1,1 @@
+mkdir dir; ln -s t dir/c.txt

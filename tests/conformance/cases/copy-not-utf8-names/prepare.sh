@@ -1,0 +1,1 @@
+touch "$(printf 'a\377b')"; ln -s "$(printf 'a\377b')" link

@@ -1,0 +1,5 @@
+touch a A.txt b.TXT c
+cat >.dockerignore <<'X'
+A
+*.TXT
+X

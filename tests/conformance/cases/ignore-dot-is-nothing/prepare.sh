@@ -1,0 +1,4 @@
+mkdir -p d; touch a d/b
+cat >.dockerignore <<'X'
+.
+X

@@ -1,0 +1,5 @@
+touch '*' star 'q?' qq
+cat >.dockerignore <<'X'
+\*
+q\?
+X

@@ -1,0 +1,5 @@
+touch a Dockerfile
+cat >.dockerignore <<'X'
+.dockerignore
+Dockerfile
+X

@@ -1,0 +1,6 @@
+touch k k2 a
+cat >.dockerignore <<'X'
+!k
+*
+!k2
+X

@@ -1,0 +1,2 @@
+mkdir -p dir/sub; echo a >a.txt; echo b >b.txt; echo c >dir/c.txt; echo d >dir/sub/d.txt
+printf 'b.*\n.dockerignore\n' >.dockerignore
