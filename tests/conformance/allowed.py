@@ -19,6 +19,16 @@ FILES: tuple[tuple[str, str, str], ...] = (
         r"real/target(/a\.txt)?",
         "buildah 1.28 takes a dangling link for a directory to be made",
     ),
+    (
+        r"copy-onto-linked-file",
+        r"l|real",
+        "COPY follows a link that its destination is, as BuildKit's does; buildah replaces the link",
+    ),
+    (
+        r"expansion-in-json-volume",
+        r"x(/a b)?",
+        "buildah makes the directories of VOLUME; BuildKit leaves the files alone",
+    ),
     (r"volume", r"logs|data|var/x", "buildah makes the directories of VOLUME; BuildKit leaves the files alone"),
     (r"volume-then-write", r"data/f", "buildah drops what is written to a volume; BuildKit keeps it"),
     (

@@ -20,7 +20,7 @@ from gazami.rootfs.archive import archive_members, is_archive
 from gazami.rootfs.changes import Changes
 from gazami.rootfs.copy import Attributes, Copier, Excluded
 from gazami.rootfs.modes import parse_chmod
-from gazami.rootfs.owners import Accounts, Owner, parse_owner, step_owner
+from gazami.rootfs.owners import Accounts, Owner, parse_owner
 from gazami.rootfs.tree import Node, Tree
 
 TreeOf = Callable[[FilesFrom], Tree]
@@ -96,7 +96,7 @@ def _excluded(patterns: tuple[str, ...]) -> Excluded | None:
 
 def make_workdir(step: WorkdirStep, state: StageState) -> Done:
     tree = state.index()
-    owner = step_owner(step.user, state.accounts()) if step.user else Owner(0, 0)
+    owner = parse_owner(step.user, state.accounts()) if step.user else Owner(0, 0)
     _warn_unknown(owner, f"USER {step.user}", step, state.tools)
     changes = Changes()
     place = tree.resolve(step.path)

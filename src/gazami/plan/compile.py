@@ -277,7 +277,7 @@ class _StageCompiler:
         env = dict(self.scope.env)
         env.setdefault("PATH", DEFAULT_PATH)
         proxies = dict(proxy_env(self.inputs.build_args))
-        text = created_by.run(argv, self.scope.args)
+        text = created_by.run(argv, self.scope.args, self.scope.env)
         mounts = tuple(self._mount(value) for value in instruction.mounts)
         return RunStep(
             self._common(instruction, number, onbuild, text),

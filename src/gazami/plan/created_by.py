@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gazami.dockerfile.duration import format_duration
 from gazami.image.config import Healthcheck
 
@@ -41,8 +43,9 @@ def pairs(keyword: str, items: tuple[tuple[str, str | None], ...]) -> str:
     return " ".join([keyword, *(key if value is None else f"{key}={value}" for key, value in items)])
 
 
-def run(argv: tuple[str, ...], args: tuple[tuple[str, str | None], ...]) -> str:
-    prefix = (f"|{len(args)}", *(f"{name}={value or ''}" for name, value in args)) if args else ()
+def run(argv: tuple[str, ...], args: tuple[tuple[str, str | None], ...], env: Mapping[str, str]) -> str:
+    """The arguments are shown with the values that the command sees: those of ENV where that came later."""
+    prefix = (f"|{len(args)}", *(f"{name}={env.get(name, value or '')}" for name, value in args)) if args else ()
     return " ".join(["RUN", *prefix, *argv, "# buildkit"])
 
 

@@ -15,6 +15,7 @@ _CONTROL_ARGS = frozenset(
      "BUILDKIT_INLINE_CACHE", "BUILDKIT_MULTI_PLATFORM", "BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_SYNTAX",
      "BUILDKIT_DOCKERFILE_CHECK", "BUILDKIT_ATTEST_SBOM", "BUILDKIT_ATTEST_PROVENANCE"}
 )  # fmt: skip
+_NEVER_IN_ENV = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 
 
 def predefined(build: Platform, target: Platform, target_stage: str) -> dict[str, str]:
@@ -69,7 +70,7 @@ class StageScope:
             args = tuple((known, value if known == name else old) for known, old in self.args)
         else:
             args = (*self.args, (name, value))
-        env = self.env if value is None else {**self.env, name: value}
+        env = self.env if value is None or name in _NEVER_IN_ENV else {**self.env, name: value}
         return replace(self, env=env, args=args)
 
     def declare(
@@ -87,10 +88,11 @@ class StageScope:
 
 
 def proxy_env(build_args: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Proxy settings given as build args, in both spellings, for RUN only."""
+    """Proxy settings given as build args in any spelling, in upper and lower case, for RUN only."""
     out: list[tuple[str, str]] = []
+    given = {name.upper(): value for name, value in sorted(build_args.items(), reverse=True)}
     for name in PROXY_ARGS:
-        value = build_args.get(name, build_args.get(name.lower()))
+        value = given.get(name)
         if value:
             out += [(name, value), (name.lower(), value)]
     return tuple(out)
@@ -98,8 +100,8 @@ def proxy_env(build_args: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 def unconsumed(build_args: Mapping[str, str], declared: frozenset[str]) -> tuple[str, ...]:
     """Build args that nothing declares, those with a meaning of their own excepted."""
-    known = {*PROXY_ARGS, *(name.lower() for name in PROXY_ARGS), *_CONTROL_ARGS, *declared}
-    return tuple(sorted(name for name in build_args if name not in known))
+    known = {*_CONTROL_ARGS, *declared}
+    return tuple(sorted(name for name in build_args if name not in known and name.upper() not in PROXY_ARGS))
 
 
 def check_build_args(build_args: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 
@@ -22,7 +23,7 @@ def unescaped(source: str) -> str:
 
 def glob(tree: Tree, source: str) -> Iterator[tuple[str, Node]]:
     """The matches in lexical order: ``(path as walked, node)``. A symlink that matches is given unfollowed."""
-    parts = [part for part in source.split("/") if part not in ("", ".")]
+    parts = posixpath.normpath("/" + source).strip("/").split("/")
     literal = 0
     while literal < len(parts) and not has_wildcard(parts[literal]):
         literal += 1

@@ -45,7 +45,8 @@ class Owner:
 
 
 def parse_owner(text: str, accounts: Accounts) -> Owner:
-    """``user[:group]`` of ``--chown``: a lone number is the group too, a lone name brings its primary group."""
+    """``user[:group]`` of ``--chown``, and of USER for what WORKDIR creates: a lone number is the group too, a lone name
+    brings its primary group."""
     user, colon, group = text.partition(":")
     unknown: list[str] = []
     uid, gid = 0, 0
@@ -66,25 +67,4 @@ def parse_owner(text: str, accounts: Accounts) -> Owner:
         else:
             unknown.append(group)
             gid = uid
-    return Owner(uid, gid, tuple(unknown))
-
-
-def step_owner(user: str, accounts: Accounts) -> Owner:
-    """Owner of what WORKDIR creates under ``USER user[:group]``: primary group from passwd, 0 for unknown numbers."""
-    name, colon, group = user.partition(":")
-    unknown: list[str] = []
-    uid, gid = 0, 0
-    if name.isascii() and name.isdigit():
-        uid = int(name)
-        gid = next((g for u, g in accounts.users.values() if u == uid), 0)
-    elif name in accounts.users:
-        uid, gid = accounts.users[name]
-    elif name and name != "root":
-        unknown.append(name)
-    if colon and group:
-        if group.isascii() and group.isdigit():
-            gid = int(group)
-        else:
-            gid = accounts.groups.get(group, 0)
-            unknown += [] if group in accounts.groups or group == "root" else [group]
     return Owner(uid, gid, tuple(unknown))
