@@ -67,7 +67,7 @@ def furnish(spec: RunSpec, setting: Setting, targets: Targets) -> Room:
     _mount_proc(root, setting)
     drawer = _mount_drawer(root, sum(len(item.content) for item in spec.mounts if isinstance(item, FileMount)))
     dev = _mount_dev(root, spec.shm_size)
-    _mount_sys(root)
+    _mount_sys(root, own_network=spec.network == "none")
     _protect(root, dev)
     desk = _Desk(root, drawer, targets)
     desk.place_file(FileMount("/etc/resolv.conf", encode(resolv_conf()), mode=0o644), readonly=False)
@@ -239,9 +239,15 @@ def _mount_proc(root: int, setting: Setting) -> None:
     place.close()
 
 
-def _mount_sys(root: int) -> None:
+def _mount_sys(root: int, *, own_network: bool) -> None:
+    """The host's /sys; a new one where the step has a network of its own, since /sys/class/net shows its mounter's."""
     place = _real_directory(root, "sys")
-    _mounts.bind("/sys", place.proc)
+    try:
+        if not own_network:
+            raise PermissionError
+        _linux.mount("sysfs", place.proc, "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    except OSError:
+        _mounts.bind("/sys", place.proc)
     mounted = _reopen(root, place.names)
     _mounts.make_readonly(mounted)
     mounted.close()
