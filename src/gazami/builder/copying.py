@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 from gazami.builder.layers import observed, phase
@@ -15,10 +16,10 @@ from gazami.events import Warned
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind, LayerContent
 from gazami.layer.pack import pack_layer
 from gazami.layer.tar_writer import write_members
-from gazami.plan.steps import CopyStep, FilesFrom, WorkdirStep
+from gazami.plan.steps import ContextSource, CopyStep, FilesFrom, WorkdirStep
 from gazami.rootfs.archive import archive_members, is_archive
 from gazami.rootfs.changes import Changes
-from gazami.rootfs.copy import Attributes, Copier, Excluded
+from gazami.rootfs.copy import Attributes, Copier, Excluded, MissingSource
 from gazami.rootfs.modes import parse_chmod
 from gazami.rootfs.owners import Accounts, Owner, parse_owner
 from gazami.rootfs.tree import Node, Tree
@@ -33,6 +34,23 @@ def copy_files(step: CopyStep, state: StageState, tree_of: TreeOf) -> Done:
     copier = Copier(tree, Attributes(_owner(step, state), chmod, octal), exclude=_excluded(step.exclude))
     local = [source for source in step.sources if not (step.add and (is_git(source) or is_url(source)))]
     source_tree = tree_of(step.files) if local else Tree()
+    try:
+        _copy_sources(step, copier, source_tree, state)
+    except MissingSource as error:
+        raise _explained(error, step, state.tools) from None
+    for document in step.inline:
+        copier.put_file(document.name, document.content.encode("utf-8", "surrogateescape"), step.dest)
+    return _packed(copier.changes, tree, state)
+
+
+def _explained(error: MissingSource, step: CopyStep, tools: Tools) -> MissingSource:
+    """Say so when a missing source is there and only hidden."""
+    if isinstance(step.files, ContextSource) and os.path.lexists(f"{tools.context_folder}/{error.path}"):
+        error.hint = ".dockerignore excludes it: remove the pattern, or add an exception with !"
+    return error
+
+
+def _copy_sources(step: CopyStep, copier: Copier, source_tree: Tree, state: StageState) -> None:
     for source in step.sources:
         if step.checksum and not (is_git(source) or is_url(source)):
             raise DockerfileError("checksum can't be specified for local sources")
@@ -45,9 +63,6 @@ def copy_files(step: CopyStep, state: StageState, tree_of: TreeOf) -> Done:
             _add(copier, source_tree, source, step, state)
         else:
             copier.copy(source_tree, source, step.dest)
-    for document in step.inline:
-        copier.put_file(document.name, document.content.encode("utf-8", "surrogateescape"), step.dest)
-    return _packed(copier.changes, tree, state)
 
 
 def _add(copier: Copier, source_tree: Tree, source: str, step: CopyStep, state: StageState) -> None:

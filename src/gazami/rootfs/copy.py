@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from gazami.dockerfile.suggest import nearest
 from gazami.errors import ArchiveError, ContextError
 from gazami.layer.entry import BytesContent, Content, Entry, Kind
 from gazami.rootfs.changes import Changes
@@ -42,6 +43,29 @@ class Excluded:
     prune: bool
 
 
+class MissingSource(ContextError):
+    """A source that is not there; ``path`` has no leading slash. The hint names what is there and looks like it."""
+
+    def __init__(self, tree: Tree, path: str) -> None:
+        found = nearest_path(tree, path)
+        super().__init__(f'"/{path}": not found', hint=f"did you mean {found}?" if found else None)
+        self.path = path
+
+
+def nearest_path(tree: Tree, path: str) -> str | None:
+    """The path that exists and differs least: the first component that is missing is replaced by its nearest sibling."""
+    parts = path.split("/")
+    for count in range(len(parts)):
+        parent = tree.resolve("/".join(parts[:count]))
+        if parent.node is None or not parent.node.is_directory:
+            return None
+        siblings = tree.children_of(parent.node)
+        if parts[count] not in siblings:
+            close = nearest(parts[count], siblings)
+            return "/".join([*parts[:count], close]) if close else None
+    return None
+
+
 @dataclass(slots=True)
 class Copier:
     """Copies into one tree and collects the changes. ``dest`` is absolute; a trailing slash means "a directory"."""
@@ -65,7 +89,7 @@ class Copier:
         written = posixpath.normpath("/" + unescaped(source)).lstrip("/")
         place = source_tree.resolve(written)
         if place.node is None:
-            raise ContextError(f'"/{written}": not found')
+            raise MissingSource(source_tree, written)
         return [(written, place.node)]
 
     def copy_node(self, source_tree: Tree, path: str, node: Node, dest: str) -> None:
