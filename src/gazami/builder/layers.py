@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -123,12 +124,13 @@ class LayerFiles:
         ``contents`` are with their sizes. ``readable``: this process may read the unpacked files itself.
         """
         found: dict[LayerContent, FileContent] = {}
+        real: set[str] = set()
         wanted: dict[str, dict[str, LayerContent]] = {}
         for content, size in contents:
             if not isinstance(content, LayerContent) or content in found:
                 continue
             directory = self.directories.get(content.layer) if readable else None
-            if directory is not None and _is_file(f"{directory}/{content.path}", size):
+            if directory is not None and _lies_in(directory, content.path, size, real):
                 found[content] = FileContent(f"{directory}/{content.path}")
             else:
                 wanted.setdefault(content.layer, {})[content.path] = content
@@ -278,12 +280,25 @@ def _verified_file(path: Path, layer: Layer) -> Iterator[bytes]:
         raise IntegrityError(f"the stored blob {layer.descriptor.digest} was changed while the build ran")
 
 
-def _is_file(path: str, size: int) -> bool:
+def _lies_in(directory: str, path: str, size: int, real: set[str]) -> bool:
+    """Whether a member was unpacked at its own path: a file of its size, all of whose parents are real directories.
+
+    A layer's symlink in the way would lead out of ``directory``, to a file of this machine; such a member was unpacked
+    elsewhere, and its bytes are taken from the blob. ``real`` collects directories that were looked at.
+    """
+    place = directory
+    *parents, name = path.split("/")
     try:
-        info = os.lstat(path)
+        for parent in parents:
+            place = f"{place}/{parent}"
+            if place not in real:
+                if not stat.S_ISDIR(os.lstat(place).st_mode):
+                    return False
+                real.add(place)
+        info = os.lstat(f"{place}/{name}")
     except OSError:
         return False
-    return (info.st_mode & 0o170000) == 0o100000 and info.st_size == size
+    return stat.S_ISREG(info.st_mode) and info.st_size == size
 
 
 def open_layer(files: LayerFiles, layer: Layer) -> Callable[[], BinaryIO]:

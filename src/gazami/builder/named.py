@@ -13,7 +13,7 @@ from gazami.context.local import local_folder
 from gazami.context.schemes import Fetched
 from gazami.errors import ContextError, RegistryError
 from gazami.image.config import parse_config
-from gazami.image.digest import Digest, digest_of, hex_of
+from gazami.image.digest import Digest, digest_of, hex_of, parse_digest
 from gazami.image.manifest import Index, Manifest, parse_manifest
 from gazami.image.model import Layer, LocalFile, Remote
 from gazami.image.reference import Reference, parse_reference
@@ -102,7 +102,7 @@ def _wanted(entries: list[dict[str, object]], name: str, folder: Path) -> Digest
         notes = entry.get("annotations") or {}
         tag = notes.get("org.opencontainers.image.ref.name") if isinstance(notes, dict) else None
         if name in (entry.get("digest"), tag) or (not name and len(entries) == 1):
-            return Digest(str(entry["digest"]))
+            return parse_digest(str(entry.get("digest")))
     what = f"no image {name!r}" if name else f"{len(entries)} images; name one with :TAG or @DIGEST"
     raise ContextError(f"the OCI layout {folder} has {what}")
 
