@@ -3,46 +3,23 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conformance.bases import Bases
-from tests.conformance.flatten import File, read_layout
-from tests.programs import gazami
+from tests.conformance.case import Case
+from tests.conformance.flatten import File
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="RUN as root is what was observed")
-
-
-class Case:
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.context = folder, folder / "context"
-        self.context.mkdir()
-        self.sh(
-            "echo f >f; echo g >g; mkdir -p d/s e/s; echo x >d/x; echo y >d/s/y; echo z >e/s/z; chmod 700 d; chmod 711 d/s"
-        )
-
-    def sh(self, script: str) -> None:
-        subprocess.run(["sh", "-euc", script], cwd=self.context, check=True)
-
-    def build(self, dockerfile: str, *arguments: str) -> tuple[dict[str, Any], dict[str, File]]:
-        done = self.run(dockerfile, *arguments)
-        assert done.returncode == 0, done.stderr
-        return read_layout(self.folder / "out")
-
-    def run(self, dockerfile: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        (self.folder / "Dockerfile").write_text(dockerfile)
-        return gazami(
-            "build", str(self.context), "-f", str(self.folder / "Dockerfile"), "--no-push",
-            f"--oci-layout-path={self.folder / 'out'}", f"--state-dir={self.folder / 'state'}", *arguments,
-        )  # fmt: skip
+CONTEXT = (
+    "echo f >f; echo g >g; mkdir -p d/s e/s; echo x >d/x; echo y >d/s/y; echo z >e/s/z; chmod 700 d; chmod 711 d/s"
+)
 
 
 @pytest.fixture
 def case(tmp_path: Path) -> Case:
-    return Case(tmp_path)
+    return Case(tmp_path, CONTEXT)
 
 
 def modes(files: dict[str, File]) -> dict[str, str]:

@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conformance.bases import Bases
-from tests.conformance.flatten import File, link_groups, read_layout
-from tests.programs import gazami
+from tests.conformance.case import Case
+from tests.conformance.flatten import link_groups
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="RUN as root is what is described")
 CONTEXT = (
@@ -20,41 +18,9 @@ CONTEXT = (
 )
 
 
-class Case:
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.context = folder, folder / "context"
-        self.context.mkdir()
-        self.sh(CONTEXT)
-
-    def sh(self, script: str) -> None:
-        subprocess.run(["sh", "-euc", script], cwd=self.context, check=True)
-
-    def build(self, dockerfile: str, *arguments: str) -> tuple[dict[str, Any], dict[str, File]]:
-        done = self.run(dockerfile, *arguments)
-        assert done.returncode == 0, done.stderr
-        return read_layout(self.folder / "out")
-
-    def files(self, dockerfile: str) -> set[str]:
-        return set(self.build(dockerfile)[1])
-
-    def history(self, dockerfile: str, *arguments: str) -> list[str]:
-        """What the history says, a ``-`` before the entries that have a layer."""
-        return [
-            entry["created_by"] if entry.get("empty_layer") else f"- {entry['created_by']}"
-            for entry in self.build(dockerfile, *arguments)[0]["history"]
-        ]
-
-    def run(self, dockerfile: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        (self.folder / "Dockerfile").write_text(dockerfile)
-        return gazami(
-            "build", str(self.context), "-f", str(self.folder / "Dockerfile"), "--no-push",
-            f"--oci-layout-path={self.folder / 'out'}", f"--state-dir={self.folder / 'state'}", *arguments,
-        )  # fmt: skip
-
-
 @pytest.fixture
 def case(tmp_path: Path) -> Case:
-    return Case(tmp_path)
+    return Case(tmp_path, CONTEXT)
 
 
 # -- history ----------------------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ _BUILD = (
     Option("context", Kind.STRING, Group.BUILD, "Where the files that COPY and ADD see are: a directory or dir://PATH. The "
            "positional argument means the same. Other schemes cannot be read yet.", default="/workspace/",
            metavar="PATH|URI", shorthands="c"),
-    Option("context-sub-path", Kind.STRING, Group.BUILD, "Use this directory inside of the context as the context "
-           "(needs a context written with a scheme, such as dir://).", metavar="PATH"),
+    Option("context-sub-path", Kind.STRING, Group.BUILD, "Use this directory inside of the context as the context.",
+           metavar="PATH"),
     Option("dockerfile", Kind.STRING, Group.BUILD, "The Dockerfile: a path, looked up in the working directory first and "
            "then in the context, or - for standard input.", default="Dockerfile", metavar="PATH|-",
            shorthands="f", aliases=("file",)),

@@ -341,6 +341,8 @@ def _absolute(path: str, cwd: str) -> str:
 def _messages(parsed: Parsed, around: Surroundings) -> list[Message]:
     """Deprecated spellings, flags that were set and do nothing, and variables of kaniko that do nothing."""
     said: list[tuple[Level, str]] = [("warning", text) for text in (*parsed.notices, *around.warnings)]
+    if left_out := parsed.texts("target")[1:]:
+        said.append(("warning", f"--target: only the first stage is built, {', '.join(left_out)} left out"))
     for option in changed(parsed, BUILD):
         if option.effect is Effect.LATER:
             said.append(("warning", f"--{option.name} is not effective yet: {option.note}"))
