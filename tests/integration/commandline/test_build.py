@@ -90,7 +90,10 @@ def test_nothing_of_the_builder_reaches_a_step(busybox: str, context: Path, tmp_
     config = tmp_path / "docker"
     config.mkdir()
     (config / "config.json").write_text(json.dumps({"auths": {"x.example": {"auth": "c2VjcmV0OnBsYW50ZWQ="}}}))
-    hunt = "env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'; grep -rl c2VjcmV0OnBsYW50ZWQ= / --exclude-dir=proc --exclude-dir=sys; ls /proc/1/root/"
+    hunt = (
+        "env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'"
+        "; grep -rl c2VjcmV0OnBsYW50ZWQ= / --exclude-dir=proc --exclude-dir=sys; ls /proc/1/root/"
+    )
     done = build(
         context, f"FROM {busybox}\nRUN {hunt}; true\n", "--no-push",
         env={"DOCKER_CONFIG": str(config), "PLANTED": "planted-variable"},
@@ -177,7 +180,8 @@ def test_a_build_without_run_needs_no_privilege(shared_folder: Path) -> None:
     (context / "Dockerfile").write_text("FROM scratch\nADD a.tar /\nCOPY t/f /c\nWORKDIR /w\n")
     os.chown(work, 65534, 65534)
     command = [
-        "runuser", "-u", "nobody", "--", "setpriv", "--no-new-privs", python, "-m", "gazami", "build", str(context), "--no-push", f"--oci-layout-path={work / 'out'}",
+        "runuser", "-u", "nobody", "--", "setpriv", "--no-new-privs", python, "-m", "gazami",
+        "build", str(context), "--no-push", f"--oci-layout-path={work / 'out'}",
         f"--state-dir={work / 'state'}",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, cwd="/")
@@ -333,6 +337,9 @@ def test_an_ordinary_user_builds_in_a_user_namespace(busybox: str, shared_folder
         assert files["e"]["uid"] == 0 and files["e/f"]["mode"] == "0o600"
     finally:
         subprocess.run(["userdel", "-r", name], check=False, capture_output=True)
+
+
+EPOCH = "FROM scratch\nCOPY f /a/\nWORKDIR /w\n"
 
 
 def test_source_date_epoch_makes_the_digest_repeatable(context: Path, tmp_path: Path) -> None:
