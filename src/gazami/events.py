@@ -65,6 +65,16 @@ class PlanReady:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheChecked:
+    """So many steps were looked up in the cache before anything ran, and so many were found."""
+
+    where: str
+    asked: int
+    found: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class StageStarted:
     stage: int
     name: str
@@ -190,6 +200,7 @@ Event: TypeAlias = (
     | SandboxChosen
     | BaseResolved
     | PlanReady
+    | CacheChecked
     | StageStarted
     | StageFinished
     | StepStarted

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of, source_date_epoch
 from gazami.builder.export import Exporter, Finished, finish
+from gazami.builder.layer_cache import open_cache
 from gazami.builder.layers import LayerFiles
 from gazami.builder.named import is_layout, resolve_layout
 from gazami.builder.registries import open_registry
 from gazami.builder.request import BuildRequest
+from gazami.builder.sources import Sources
 from gazami.builder.stages import Stages, shared_bases
 from gazami.builder.tools import Tools, hide
 from gazami.builder.workspace import Workspace
@@ -84,12 +86,13 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
         tools.shared_bases = shared_bases(plan, images)
         tools.epoch = source_date_epoch(inputs.build_args)
         try:
-            with Uploads(registry) as uploads:
+            sources = Sources(tools)
+            with Uploads(registry) as uploads, open_cache(plan, tools, sources.tree_of) as caching:
                 exporter = Exporter(request.output, registry, layers, emit)
                 if request.output.push and request.output.check_push:
                     exporter.check_permissions()
-                image = Stages(plan, tools, exporter, uploads).build()
-                finished = finish(image, request.output)
+                image = Stages(plan, tools, exporter, uploads, sources, caching).build()
+                finished = finish(image, request.output, tools.timestamp(tools.now()))
                 exporter.export(finished, uploads)
         finally:
             tools.close()

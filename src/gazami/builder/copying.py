@@ -32,7 +32,7 @@ def copy_files(step: CopyStep, state: StageState, tree_of: TreeOf) -> Done:
     tree = Tree() if step.link and not step.chmod else state.index()
     chmod, octal = parse_chmod(step.chmod)
     copier = Copier(tree, Attributes(_owner(step, state), chmod, octal), exclude=_excluded(step.exclude))
-    local = [source for source in step.sources if not (step.add and (is_git(source) or is_url(source)))]
+    local = [source for source in step.sources if not is_remote(step, source)]
     source_tree = tree_of(step.files) if local else Tree()
     try:
         _copy_sources(step, copier, source_tree, state)
@@ -50,15 +50,33 @@ def _explained(error: MissingSource, step: CopyStep, tools: Tools) -> MissingSou
     return error
 
 
+def is_remote(step: CopyStep, source: str) -> bool:
+    """Whether a source lies on another machine: only ADD's can."""
+    return step.add and (is_git(source) or is_url(source))
+
+
+def copier_of_sources(step: CopyStep, source: str, source_tree: Tree) -> Copier:
+    """One source copied into nothing, as the step copies it but with its own attributes: which files it means."""
+    copier = Copier(Tree(), Attributes(), exclude=_excluded(step.exclude))
+    if step.parents:
+        copier.copy_with_parents(source_tree, source, step.dest, _parents_pattern(source))
+    else:
+        copier.copy(source_tree, source, step.dest)
+    return copier
+
+
+def _parents_pattern(source: str) -> Callable[[str], bool]:
+    return ignore_of((source.partition("/./")[2] or source.lstrip("/"),)).excludes
+
+
 def _copy_sources(step: CopyStep, copier: Copier, source_tree: Tree, state: StageState) -> None:
     for source in step.sources:
-        if step.checksum and not (is_git(source) or is_url(source)):
+        if step.checksum and not is_remote(step, source):
             raise DockerfileError("checksum can't be specified for local sources")
-        if step.add and (is_git(source) or is_url(source)):
+        if is_remote(step, source):
             add_remote(copier, source, step, state.tools)
         elif step.parents:
-            pattern = ignore_of((source.partition("/./")[2] or source.lstrip("/"),))
-            copier.copy_with_parents(source_tree, source, step.dest, pattern.excludes)
+            copier.copy_with_parents(source_tree, source, step.dest, _parents_pattern(source))
         elif step.add and step.unpack is not False:
             _add(copier, source_tree, source, step, state)
         else:

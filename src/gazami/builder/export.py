@@ -13,7 +13,7 @@ from gazami.builder.layers import LayerFiles, open_layer
 from gazami.builder.request import OutputWishes
 from gazami.errors import HostError
 from gazami.events import Emit, Exported
-from gazami.image.config import encode_config
+from gazami.image.config import History, encode_config
 from gazami.image.digest import digest_of
 from gazami.image.manifest import (
     DOCKER_CONFIG,
@@ -30,7 +30,7 @@ from gazami.image.manifest import (
     Manifest,
     encode_manifest,
 )
-from gazami.image.model import Image, LocalFile, Remote
+from gazami.image.model import Image, Layer, LocalFile, Origin, Remote
 from gazami.image.reference import Reference, parse_reference
 from gazami.layer.docker_archive import write_docker_archive
 from gazami.layer.oci_layout import write_oci_layout
@@ -51,10 +51,12 @@ class Finished:
     manifest: Manifest
 
 
-def finish(image: Image, output: OutputWishes) -> Finished:
-    """Encode config and manifest. Pure."""
-    times = [entry.created for entry in image.config.history if entry.created]
-    image = replace(image, config=replace(image.config, created=times[-1] if times else image.config.created))
+def finish(image: Image, output: OutputWishes, now: str) -> Finished:
+    """Encode config and manifest; ``now`` is the time of an image without any layer. Pure."""
+    history = _timed(image.config.history, now)
+    image = replace(
+        image, config=replace(image.config, created=history[-1].created if history else now, history=history)
+    )
     oci = image.media_type == OCI_MANIFEST
     relabel = _TO_OCI if oci else _TO_DOCKER
     layers = tuple(
@@ -70,6 +72,29 @@ def finish(image: Image, output: OutputWishes) -> Finished:
     descriptor = Descriptor(OCI_CONFIG if oci else DOCKER_CONFIG, digest_of(config), len(config))
     manifest = encode_manifest(OCI_MANIFEST if oci else DOCKER_MANIFEST, descriptor, layers, output.annotations)
     return Finished(image, config, manifest)
+
+
+def _timed(history: tuple[History, ...], now: str) -> tuple[History, ...]:
+    """Entries without a time get that of the layer before them; the first ones of a build that of its first new layer. So
+    a build whose every layer came from the cache makes the same image again (BuildKit does the same)."""
+    last = now
+    unset = False
+    for entry in history:
+        if entry.created:
+            last = entry.created
+            if unset:
+                break
+        unset = unset or not entry.created
+    out: list[History] = []
+    unset = False
+    for entry in history:
+        if entry.created:
+            last = entry.created if unset else last
+            out.append(entry)
+        else:
+            unset = True
+            out.append(replace(entry, created=last))
+    return tuple(out)
 
 
 @dataclass(slots=True)
@@ -105,6 +130,13 @@ class Exporter:
         """
         for reference in self._first_of_each_registry():
             self._submit(image, reference, uploads, ())
+
+    def wait_for(self, layer: Layer, uploads: Uploads) -> Origin | None:
+        """Wait until a layer is in a destination's repository; where, or None when no upload of it succeeded."""
+        for reference in self._first_of_each_registry():
+            if uploads.wait_for(reference, layer.descriptor.digest):
+                return Remote(reference)
+        return None
 
     def push(self, finished: Finished, reference: Reference, uploads: Uploads) -> None:
         first = next(each for each in self._first_of_each_registry() if each.registry == reference.registry)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from gazami.builder.layers import phase
 from gazami.builder.tools import Tools
-from gazami.context.download import download
-from gazami.context.git import GitSource, checkout, is_git, parse_git
+from gazami.context.download import Downloaded, download
+from gazami.context.git import checkout, is_git, parse_git
 from gazami.errors import DockerfileError, UsageError
 from gazami.image.digest import parse_digest
 from gazami.layer.entry import FileContent, Kind
@@ -40,8 +41,7 @@ def _add_file(copier: Copier, url: str, step: CopyStep, tools: Tools) -> None:
             parse_digest(step.checksum)
         except UsageError as error:
             raise DockerfileError(f"invalid checksum {step.checksum!r}: {error.message}") from None
-    with phase(tools.emit, f"download-{tools.workspace.new_name()}", "downloading"):
-        found = download(url, tools.workspace.root, tools.registry.transport, step.checksum)
+    found = _download(url, step, tools)
     if step.unpack and is_archive(str(found.path)):
         extractor = Copier(copier.tree, Attributes(copier.attributes.owner), copier.changes)
         extractor.extract(archive_members(str(found.path), tools.workspace.spool), step.dest)
@@ -52,15 +52,36 @@ def _add_file(copier: Copier, url: str, step: CopyStep, tools: Tools) -> None:
 
 
 def _add_repository(copier: Copier, source: str, step: CopyStep, tools: Tools) -> None:
+    copier.copy(FolderTree(str(_repository(source, step, tools))), "/", step.dest)
+
+
+def fetch_remote(source: str, step: CopyStep, tools: Tools) -> Path:
+    """Bring a remote source here, as :func:`add_remote` will: the file, or the folder of a repository."""
+    return _repository(source, step, tools) if is_git(source) else _download(source, step, tools).path
+
+
+def _download(url: str, step: CopyStep, tools: Tools) -> Downloaded:
+    """A file is fetched once in a build."""
+
+    def work() -> Downloaded:
+        with phase(tools.emit, f"download-{tools.workspace.new_name()}", "downloading"):
+            return download(url, tools.workspace.root, tools.registry.transport, step.checksum)
+
+    return tools.downloads.get((url, step.checksum), work)
+
+
+def _repository(source: str, step: CopyStep, tools: Tools) -> Path:
+    """The files of a repository, fetched once in a build."""
     wanted = parse_git(source)
     keep = wanted.keep_git_dir if step.keep_git_dir is None else step.keep_git_dir
-    wanted = GitSource(
-        wanted.remote, wanted.ref, wanted.subdir, keep, wanted.submodules, step.checksum or wanted.checksum
-    )
-    folder = Path(tools.workspace.root) / f"git-{tools.workspace.new_name()}"
-    agents = dict(tools.request.sandbox.ssh)
-    environment = {"SSH_AUTH_SOCK": agents["default"]} if "default" in agents else {}
-    environment |= {name.lower(): value for name, value in tools.request.registry.proxies}
-    with phase(tools.emit, f"git-{folder.name}", f"fetching {wanted.remote.rpartition('@')[2]}"):
-        place = checkout(wanted, folder, environment, tools.cancel)
-    copier.copy(FolderTree(str(place)), "/", step.dest)
+    wanted = replace(wanted, keep_git_dir=keep, checksum=step.checksum or wanted.checksum)
+
+    def work() -> Path:
+        folder = Path(tools.workspace.root) / f"git-{tools.workspace.new_name()}"
+        agents = dict(tools.request.sandbox.ssh)
+        environment = {"SSH_AUTH_SOCK": agents["default"]} if "default" in agents else {}
+        environment |= {name.lower(): value for name, value in tools.request.registry.proxies}
+        with phase(tools.emit, f"git-{folder.name}", f"fetching {wanted.remote.rpartition('@')[2]}"):
+            return checkout(wanted, folder, environment, tools.cancel)
+
+    return tools.repositories.get(wanted, work)

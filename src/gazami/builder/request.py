@@ -71,13 +71,24 @@ class RegistryWishes:
     skip_tls_verify_registries: tuple[str, ...] = ()
     certificates: Pairs = ()
     client_certificates: tuple[tuple[str, str, str], ...] = ()
+    certificate_directories: tuple[str, ...] = ()
+    """Directories of which every PEM file is trusted."""
+    mirrors: Pairs = ()
+    """``(registry, [scheme://]host[:port][/prefix])`` in the order to try, for pulls."""
+    skip_default_registry_fallback: bool = False
     push_retry: int = 0
+    push_ignore_immutable_tag_errors: bool = False
     image_download_retry: int = 0
-    docker_config: str | None = None
+    image_fs_extract_retry: int = 0
+    credential_helpers: tuple[str, ...] = ("env", "google", "ecr", "acr", "gitlab")
+    """The built-in sources of credentials to ask, after docker's config."""
+    environment: Pairs = field(default=(), repr=False)
+    """The variables that those sources read."""
+    docker_config: str | None = field(default=None, repr=False)
     """Contents of docker's ``config.json`` found by the command line, as text."""
     docker_config_place: str | None = None
     """Where that text was found, for messages."""
-    proxies: Pairs = ()
+    proxies: Pairs = field(default=(), repr=False)
     """``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY`` as found in the environment, upper-case names."""
     user_agent: str = "gazami"
 

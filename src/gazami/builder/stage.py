@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from gazami.builder.layers import Unpacker, index_layer, observed, phase, produced, teed
@@ -57,6 +58,8 @@ class StageState:
     wants_tree: bool = False
     wants_root: bool = False
     unpacked: Unpacked | None = None
+    made: datetime | None = None
+    """When the last layer was made."""
 
     # -- the index ------------------------------------------------------------------------------------------------
 
@@ -202,20 +205,21 @@ class StageState:
         tools.layers.layers[name] = layer
         return layer
 
-    def append(self, layer: Layer, created_by: str | None, *, upper: str = "") -> None:
-        """Add a layer and its history entry to the image. ``upper`` is the directory that holds its files already."""
+    def append(self, layer: Layer, created_by: str | None, *, upper: str = "", made: datetime | None = None) -> None:
+        """Add a layer and its history entry to the image. ``upper`` is the directory that holds its files already;
+        ``made`` is when the layer was made, if that was in an earlier build."""
         self.tools.layers.register(layer)
-        self.image = self.image.with_layer(layer, self._history(created_by))
+        self.made = made or self.tools.now()
+        history = History(self.tools.timestamp(self.made), created_by or "", COMMENT)
+        self.image = self.image.with_layer(layer, history)
         if upper and self.unpacked is not None:
             self._remember(self.unpacked, self.image.config.diff_ids, upper)
 
     def note(self, created_by: str | None) -> None:
-        """Add the history entry of a step without a layer; there is none for a step that leaves no trace."""
+        """Add the history entry of a step without a layer; there is none for a step that leaves no trace. It gets its time
+        when the image is finished, from the layers around it."""
         if created_by is not None:
-            self.image = self.image.with_history(self._history(created_by))
-
-    def _history(self, created_by: str | None) -> History:
-        return History(self.tools.timestamp(), created_by or "", COMMENT)
+            self.image = self.image.with_history(History(None, created_by, COMMENT))
 
     def take_config(self, planned: ImageConfig) -> None:
         """Take a step's config over, keeping the layers and the history that the build made."""

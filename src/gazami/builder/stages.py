@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from typing import assert_never
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
+from gazami.builder.caching import Caching, Hit
 from gazami.builder.execute import execute
 from gazami.builder.export import Exporter
-from gazami.builder.named import image_layers, named_context
+from gazami.builder.named import image_layers
+from gazami.builder.sources import Sources
 from gazami.builder.squash import squash
-from gazami.builder.stage import StageState
+from gazami.builder.stage import Done, StageState
 from gazami.builder.tools import Tools
 from gazami.errors import GazamiError
 from gazami.events import (
@@ -25,14 +27,12 @@ from gazami.events import (
 from gazami.image.config import History
 from gazami.image.digest import Digest
 from gazami.image.manifest import DOCKER_MANIFEST, OCI_MANIFEST
-from gazami.image.model import Image
+from gazami.image.model import Image, Layer, Origin
 from gazami.plan.steps import (
-    ContextSource,
     CopyStep,
-    FilesFrom,
     ImageBase,
     ImageSource,
-    NamedSource,
+    MetadataStep,
     Plan,
     RunStep,
     ScratchBase,
@@ -41,10 +41,10 @@ from gazami.plan.steps import (
     StageSource,
     WorkdirStep,
     sources_of,
+    sources_of_step,
 )
 from gazami.registry.resolved import Resolved
 from gazami.registry.transfer import Uploads
-from gazami.rootfs.tree import Tree
 
 
 @dataclass(slots=True)
@@ -55,14 +55,44 @@ class Stages:
     tools: Tools
     exporter: Exporter
     uploads: Uploads
+    sources: Sources
+    caching: Caching | None = None
+    _work: dict[int, frozenset[int]] = field(default_factory=dict)
+    """Positions of the steps that the look-ups did not find, of each stage that is needed."""
 
     def build(self) -> Image:
-        """Build the plan's stages in order; the target's image."""
-        states: dict[int, StageState] = {}
+        """Build the stages that are needed, in order; the target's image."""
+        if self.caching is not None:
+            self.caching.look_up()
+        self._need(self.plan.target)
         chain = self._final_chain()
         for stage in self.plan.stages:
-            states[stage.index] = self._stage(stage, states, final=stage.index in chain)
-        return states[self.plan.target].image
+            if stage.index in self._work:
+                self.sources.stages[stage.index] = self._stage(stage, final=stage.index in chain)
+        return self.sources.stages[self.plan.target].image
+
+    def _need(self, index: int) -> None:
+        """A needed stage needs its base, and the stages that its missed steps copy from."""
+        if index in self._work:
+            return
+        stage = self.plan.stage(index)
+        hits = self.caching.hits if self.caching is not None else {}
+        missed = [position for position in range(len(stage.steps)) if (index, position) not in hits]
+        self._work[index] = frozenset(missed)
+        if isinstance(stage.base, StageBase):
+            self._need(stage.base.index)
+        for position in missed:
+            for files in sources_of_step(stage.steps[position]):
+                if isinstance(files, StageSource):
+                    self._need(files.index)
+
+    def _is_source(self, stage: StagePlan) -> bool:
+        """Whether another stage will copy from this one, or is built from it and may."""
+        return any(
+            other.base == StageBase(stage.index)
+            or any(StageSource(stage.index) in sources_of_step(other.steps[position]) for position in work)
+            for other, work in ((self.plan.stage(index), work) for index, work in self._work.items())
+        )
 
     def _final_chain(self) -> set[int]:
         """The stages whose layers are in the result: the target and the stages it is built from."""
@@ -73,22 +103,30 @@ class Stages:
             stage = self.plan.stage(stage.base.index)
         return chain
 
-    def _stage(self, stage: StagePlan, states: dict[int, StageState], *, final: bool) -> StageState:
+    def _stage(self, stage: StagePlan, *, final: bool) -> StageState:
         tools = self.tools
         started = time.monotonic()
         tools.emit(StageStarted(stage.index, stage.name, stage.base_text, len(stage.steps)))
-        state = self._start(stage, states)
+        state = self._start(stage)
         own = len(state.image.layers)
-        needed_later = _is_source(self.plan, stage)
         single = tools.request.snapshot.single
-        for position in range(len(stage.steps)):
+        needed_later = self._is_source(stage)
+        explained = False
+        for position, step in enumerate(stage.steps):
             tools.cancel.check()
-            left = stage.steps[position:]
+            missed = position in self._work[stage.index]
+            left = [stage.steps[each] for each in self._work[stage.index] if each >= position]
             state.wants_tree = needed_later or any(isinstance(each, CopyStep | WorkdirStep) for each in left)
             state.wants_root = any(isinstance(each, RunStep) for each in left)
-            self._step(position, stage, state, states)
+            below = state.image.config.diff_ids
+            if missed and not explained and not isinstance(step, MetadataStep):
+                explained = self._explain(stage, position)
+            done = self._step(position, stage, state, missed=missed)
             if final and not single:
                 self.exporter.upload_layers(state.image, self.uploads)
+            if done is not None and done.layer is not None and self.caching is not None and state.made is not None:
+                pushed = self._uploaded(done.layer, final=final and not single)
+                self.caching.store(stage, position, below, Hit(done.layer, state.made), pushed)
         if single and len(state.image.layers) - own > 1:
             _squash_stage(state, own)
         if final:
@@ -96,21 +134,50 @@ class Stages:
         tools.emit(StageFinished(stage.index, time.monotonic() - started))
         return state
 
-    def _step(self, position: int, stage: StagePlan, state: StageState, states: dict[int, StageState]) -> None:
+    def _step(self, position: int, stage: StagePlan, state: StageState, *, missed: bool) -> Done | None:
+        """Carry a step out, or take its layer from the cache; what was done, None for a hit."""
         step = stage.steps[position]
         emit = self.tools.emit
         identity = StepId(stage.index, step.common.number)
         emit(StepStarted(identity, len(stage.steps), step.common.text, step.common.span))
         started = time.monotonic()
         try:
-            done = execute(step, state, lambda files: self._tree_of(files, states))
+            if (hit := self._cached(position, stage, state, missed=missed)) is not None:
+                state.take_config(step.common.config)
+                state.append(hit.layer, step.common.created_by, made=hit.made)
+                emit(StepFinished(identity, time.monotonic() - started, True, hit.layer.descriptor.size))
+                return None
+            done = execute(step, state, self.sources.tree_of)
         except GazamiError as error:
             emit(StepFailed(identity, time.monotonic() - started, error.message))
             raise
         size = done.layer.descriptor.size if done.layer is not None else None
         emit(StepFinished(identity, time.monotonic() - started, False, size, done.files))
+        return done
 
-    def _start(self, stage: StagePlan, states: dict[int, StageState]) -> StageState:
+    def _cached(self, position: int, stage: StagePlan, state: StageState, *, missed: bool) -> Hit | None:
+        if self.caching is None:
+            return None
+        if not missed:
+            return self.caching.hits[stage.index, position]
+        return self.caching.by_content(stage, position, state.image.config.diff_ids)
+
+    def _explain(self, stage: StagePlan, position: int) -> bool:
+        """Say which input of a stage's first missed step differs from last time's."""
+        if self.caching is None:
+            return True
+        names = self.caching.explain(stage, position)
+        if names:
+            self.tools.emit(Message("info", f"not in the cache, since these changed: {', '.join(names)}"))
+        return True
+
+    def _uploaded(self, layer: Layer, *, final: bool) -> Callable[[], Origin | None]:
+        """A function that waits for a layer's upload to a destination and says where it is then."""
+        if not final:
+            return lambda: None
+        return lambda: self.exporter.wait_for(layer, self.uploads)
+
+    def _start(self, stage: StagePlan) -> StageState:
         media_type = OCI_MANIFEST if self.tools.packing.oci else DOCKER_MANIFEST
         match stage.base:
             case ScratchBase():
@@ -122,7 +189,7 @@ class Stages:
                     state.tree, state.indexed = known.copy(), len(state.image.layers)
                 return state
             case StageBase(index):
-                parent = states[index]
+                parent = self.sources.stages[index]
                 image = replace(parent.image, media_type=media_type)
                 state = StageState(stage, image, self.tools)
                 state.take_config(stage.config)
@@ -135,29 +202,6 @@ class Stages:
         layers = tuple(self.tools.layers.register(layer) for layer in image_layers(base, resolved))
         config = replace(stage.config, diff_ids=resolved.config.diff_ids, history=_repaired(resolved))
         return Image(config, layers, OCI_MANIFEST if self.tools.packing.oci else DOCKER_MANIFEST)
-
-    def _tree_of(self, files: FilesFrom, states: dict[int, StageState]) -> Tree:
-        match files:
-            case ContextSource():
-                return self.tools.context
-            case StageSource(index):
-                return states[index].index()
-            case ImageSource(image):
-                return self._image_tree(image)
-            case NamedSource(name):
-                return named_context(name, self.tools)
-        assert_never(files)
-
-    def _image_tree(self, image: ImageBase) -> Tree:
-        resolved = self.tools.images[image]
-        chain = resolved.config.diff_ids
-        known = self.tools.base_trees.get(chain)
-        if known is None:
-            known = Tree()
-            for layer in image_layers(image, resolved):
-                self.tools.layers.ingest(layer, known, None)
-            self.tools.base_trees[chain] = known
-        return known
 
 
 def shared_bases(plan: Plan, images: dict[ImageBase, Resolved]) -> frozenset[tuple[Digest, ...]]:
@@ -173,7 +217,6 @@ def _asks_for_index(plan: Plan, stage: StagePlan) -> bool:
 
 
 def _is_source(plan: Plan, stage: StagePlan) -> bool:
-    """Whether another stage copies from this one, or is built from it and may."""
     return any(
         StageSource(stage.index) in sources_of(other) or other.base == StageBase(stage.index) for other in plan.stages
     )

@@ -19,11 +19,14 @@ from gazami.image.digest import Digest
 from gazami.layer.pack import Packing
 from gazami.plan.steps import ImageBase
 from gazami.registry.client import RegistryClient
+from gazami.registry.flights import Flights
 from gazami.registry.resolved import Resolved
 from gazami.rootfs.folder import Filter, FolderTree
 from gazami.rootfs.tree import Tree
 
 if TYPE_CHECKING:
+    from gazami.context.download import Downloaded
+    from gazami.context.git import GitSource
     from gazami.sandbox.client import Sandbox
 
 _PRELOAD = ("gazami.rootfs.unpack", "gazami.rootfs.snapshot")
@@ -55,6 +58,9 @@ class Tools:
     base_trees: dict[tuple[Digest, ...], Tree] = field(default_factory=dict)
     """Indexes of whole images, by the diff ids of their layers; :attr:`shared_bases` says which are worth keeping."""
     shared_bases: frozenset[tuple[Digest, ...]] = frozenset()
+    downloads: Flights[tuple[str, str], Downloaded] = field(default_factory=Flights)
+    """Files that ADD fetched, by URL and checksum."""
+    repositories: Flights[GitSource, Path] = field(default_factory=Flights)
     _sandbox: Sandbox | None = field(default=None)
 
     @property
@@ -91,11 +97,11 @@ class Tools:
             self._sandbox.close()
             self._sandbox = None
 
-    def timestamp(self) -> str:
+    def timestamp(self, when: datetime) -> str:
         """RFC 3339, as Docker writes history times; always the same with SOURCE_DATE_EPOCH."""
         if self.epoch is not None:
             return self.epoch.strftime("%Y-%m-%dT%H:%M:%SZ")
-        return self.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def _remove(self, paths: list[str]) -> None:
         if self._sandbox is not None:

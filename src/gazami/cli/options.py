@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from gazami.cli.option import Effect, Group, Kind, Option, Table
 
-_NO_CACHE = "layers are not cached yet, every step runs"
-_NO_MIRRORS = "images are always pulled from the registry that their name says"
-_NO_PROVIDERS = "only docker's config.json and its credential helpers are asked"
 _OWN_ROOT = "gazami unpacks into a directory of its own that it removes itself, never over its own file system"
 
 _BUILD = (
@@ -72,7 +69,7 @@ _OUTPUT = (
     Option("annotation", Kind.KEY_VALUE, Group.OUTPUT, "Add an annotation to the manifest.", metavar="KEY=VALUE"),
     Option("push-retry", Kind.INT, Group.OUTPUT, "Try a failed push so many times again.", default="0", metavar="N"),
     Option("push-ignore-immutable-tag-errors", Kind.BOOL, Group.OUTPUT, "A tag that exists and may not change is no error.",
-           default="false", effect=Effect.LATER, note="such an answer still ends the build"),
+           default="false"),
     Option("skip-push-permission-check", Kind.BOOL, Group.OUTPUT, "Do not check before the build that a push is allowed.",
            default="false"),
 )  # fmt: skip
@@ -90,32 +87,29 @@ _REGISTRY = (
     Option("registry-client-cert", Kind.KEY_VALUE, Group.REGISTRY, "Client certificate and key (PEM) for a registry.",
            metavar="HOST[:PORT]=CERT,KEY"),
     Option("registry-map", Kind.MULTI_VALUE, Group.REGISTRY, "Pull images of one registry from another first.",
-           metavar="HOST=OTHER[/PREFIX]", env="KANIKO_REGISTRY_MAP", effect=Effect.LATER, note=_NO_MIRRORS),
+           metavar="HOST=OTHER[/PREFIX]", env="KANIKO_REGISTRY_MAP"),
     Option("registry-mirror", Kind.MULTI, Group.REGISTRY, "Pull Docker Hub's images from here first.",
-           metavar="HOST[/PREFIX]", env="KANIKO_REGISTRY_MIRROR", effect=Effect.LATER, note=_NO_MIRRORS),
+           metavar="HOST[/PREFIX]", env="KANIKO_REGISTRY_MIRROR"),
     Option("skip-default-registry-fallback", Kind.BOOL, Group.REGISTRY, "An image that no mirror has is an error.",
-           default="false", effect=Effect.LATER, note=_NO_MIRRORS),
+           default="false"),
     Option("image-download-retry", Kind.INT, Group.REGISTRY, "Try a failed pull so many times again.", default="0",
            metavar="N"),
-    Option("image-fs-extract-retry", Kind.INT, Group.REGISTRY, "Try a failed unpacking of a base so many times again.",
-           default="0", metavar="N", effect=Effect.LATER, note="use --image-download-retry"),
+    Option("image-fs-extract-retry", Kind.INT, Group.REGISTRY, "Try a failed pull of a base's layer so many times again.",
+           default="0", metavar="N"),
     Option("credential-helpers", Kind.MULTI, Group.REGISTRY, "Ask only these for credentials: env, google, ecr, acr, "
-           "gitlab.", metavar="NAME", effect=Effect.LATER, note=_NO_PROVIDERS),
+           "gitlab. An empty value: none of them.", metavar="NAME"),
 )  # fmt: skip
 
 _CACHE = (
-    Option("cache", Kind.BOOL, Group.CACHE, "Reuse the layers of earlier builds.", default="false", effect=Effect.LATER,
-           note=_NO_CACHE),
+    Option("cache", Kind.BOOL, Group.CACHE, "Reuse the layers of earlier builds.", default="false"),
     Option("cache-repo", Kind.STRING, Group.CACHE, "Repository of cached layers, or oci:DIR; default: DESTINATION/cache.",
-           metavar="NAME|oci:DIR", effect=Effect.LATER, note=_NO_CACHE),
+           metavar="NAME|oci:DIR"),
     Option("cache-dir", Kind.STRING, Group.CACHE, "Directory of base images that the warmer filled.", default="/cache",
            metavar="DIR", effect=Effect.LATER, note="base images are always pulled"),
     Option("cache-ttl", Kind.DURATION, Group.CACHE, "Cached layers older than this are not used.", default="336h",
-           metavar="DURATION", effect=Effect.LATER, note=_NO_CACHE),
-    Option("cache-copy-layers", Kind.BOOL, Group.CACHE, "Cache the layers of COPY and ADD too.", default="false",
-           effect=Effect.LATER, note=_NO_CACHE),
-    Option("cache-run-layers", Kind.BOOL, Group.CACHE, "Cache the layers of RUN.", default="true", effect=Effect.LATER,
-           note=_NO_CACHE),
+           metavar="DURATION"),
+    Option("cache-copy-layers", Kind.BOOL, Group.CACHE, "Cache the layers of COPY and ADD too.", default="false"),
+    Option("cache-run-layers", Kind.BOOL, Group.CACHE, "Cache the layers of RUN.", default="true"),
     Option("no-push-cache", Kind.BOOL, Group.CACHE, "Do not push layers to the cache.", default="false"),
     Option("compressed-caching", Kind.BOOL, Group.CACHE, "Keep compressed layers in memory.", default="true",
            effect=Effect.NOTHING, note="layers are compressed once and kept in a file, memory is bounded either way"),

@@ -196,10 +196,15 @@ class Plan:
 
 def sources_of(stage: StagePlan) -> tuple[FilesFrom, ...]:
     """Where the files come from that a stage's steps copy or mount, in order, with repetitions."""
-    found: list[FilesFrom] = []
-    for step in stage.steps:
-        if isinstance(step, CopyStep) and step.sources:
-            found.append(step.files)
-        elif isinstance(step, RunStep):
-            found.extend(mount.files for mount in step.mounts if mount.files is not None)
-    return tuple(found)
+    return tuple(files for step in stage.steps for files in sources_of_step(step))
+
+
+def sources_of_step(step: Step) -> tuple[FilesFrom, ...]:
+    """Where the files come from that a step copies or mounts."""
+    match step:
+        case CopyStep():
+            return (step.files,) if step.sources else ()
+        case RunStep():
+            return tuple(mount.files for mount in step.mounts if mount.files is not None)
+        case _:
+            return ()

@@ -56,6 +56,12 @@ class Uploads:
 
         return self._once(destination, descriptor.digest, copy)
 
+    def wait_for(self, reference: Reference, digest: Digest) -> bool:
+        """Wait until one blob's upload to a repository is over; whether it was asked for and is there."""
+        with self._lock:
+            blob = self._blobs.get((reference.registry, reference.repository, digest))
+        return blob is not None and blob.exception() is None
+
     def wait(self) -> None:
         """Return once everything submitted so far is done. Raises the first error that there was."""
         with self._lock:

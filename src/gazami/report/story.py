@@ -217,7 +217,13 @@ def _place(step: events.StepId) -> dict[str, object]:
 
 
 _Plain = (
-    events.Message | events.Warned | events.SandboxChosen | events.BaseResolved | events.PlanReady | events.Exported
+    events.Message
+    | events.Warned
+    | events.SandboxChosen
+    | events.BaseResolved
+    | events.PlanReady
+    | events.CacheChecked
+    | events.Exported
 )
 
 
@@ -244,6 +250,9 @@ def _plainly(event: _Plain) -> list[Line]:
             listed = "".join(f"\n[{name or index}] {text}" for index, name, texts in event.stages for text in texts)
             head = f"Building {_count(len(event.stages), 'stage')}, {_count(steps, 'step')}"
             return [Line("info", head), *([Line("debug", "Plan:" + _printable_lines(listed))] if listed else [])]
+        case events.CacheChecked():
+            text = f"Cache {event.where}: {event.found} of {_count(event.asked, 'step')} found"
+            return [Line("info", text, {"where": event.where, "asked": event.asked, "found": event.found})]
         case events.Exported():
             return [_exported(event)]
         case _:

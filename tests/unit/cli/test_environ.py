@@ -15,10 +15,11 @@ from gazami.errors import UsageError
 def test_places_in_order() -> None:
     environ = {"HOME": "/h", "DOCKER_CONFIG": "/d", "REGISTRY_AUTH_FILE": "/r.json", "XDG_RUNTIME_DIR": "/run/u"}
     assert config_places(environ) == [
-        "/d/config.json", "/h/.docker/config.json", "/r.json", "/run/u/containers/auth.json",
+        "/d/config.json", "/h/.docker/config.json", "/kaniko/.docker/config.json", "/r.json",
+        "/run/u/containers/auth.json",
         "/h/.config/containers/auth.json",
     ]  # fmt: skip
-    assert config_places({}) == []
+    assert config_places({}) == ["/kaniko/.docker/config.json"]
 
 
 def test_the_first_file_that_exists_counts(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""The files that ``--from`` can name, as indexes: the context, stages, images and further contexts."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from gazami.builder.named import image_layers, named_context
+from gazami.builder.stage import StageState
+from gazami.builder.tools import Tools
+from gazami.plan.steps import ContextSource, FilesFrom, ImageBase, ImageSource, NamedSource, StageSource
+from gazami.rootfs.tree import Tree
+
+
+@dataclass(slots=True)
+class Sources:
+    """``stages`` are those that were built so far, by index."""
+
+    tools: Tools
+    stages: dict[int, StageState] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def tree_of(self, files: FilesFrom) -> Tree:
+        """Raises :class:`GazamiError` kinds when the files cannot be had."""
+        with self._lock:
+            match files:
+                case ContextSource():
+                    return self.tools.context
+                case StageSource(index):
+                    return self.stages[index].index()
+                case ImageSource(image):
+                    return self._image_tree(image)
+                case NamedSource(name):
+                    return named_context(name, self.tools)
+            assert_never(files)
+
+    def _image_tree(self, image: ImageBase) -> Tree:
+        resolved = self.tools.images[image]
+        chain = resolved.config.diff_ids
+        known = self.tools.base_trees.get(chain)
+        if known is None:
+            known = Tree()
+            for layer in image_layers(image, resolved):
+                self.tools.layers.ingest(layer, known, None)
+            self.tools.base_trees[chain] = known
+        return known

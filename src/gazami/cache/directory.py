@@ -1,0 +1,167 @@
+"""Entries in one OCI layout on disk (``--cache-repo oci:DIR``), shared by builds at the same time.
+
+Blobs appear by rename; ``index.json`` is replaced as a whole under a lock. When an entry hits, its blob's time is renewed,
+which is what pruning by last use reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gazami.cache.entry import CONFIG, EMPTY, Entry, decode_entry, encode_entry
+from gazami.cache.store import Listed, OpenFile
+from gazami.errors import HostError, RegistryError
+from gazami.image.digest import digest_of
+from gazami.image.manifest import Descriptor, Manifest, parse_manifest
+from gazami.image.model import LocalFile, Origin
+from gazami.layer.blobs import BlobStore
+
+_REF = "org.opencontainers.image.ref.name"
+_CHUNK = 1 << 20
+
+
+class DirectoryStore:
+    """``folder`` is made when something is stored. Raises :class:`HostError` where the disk says no."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._known: dict[str, dict[str, Any]] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"oci:{self._folder}"
+
+    def get(self, tag: str) -> Entry | None:
+        with self._lock:
+            if self._known is None:
+                self._known = self._read_index()
+            descriptor = self._known.get(tag)
+        if descriptor is None:
+            return None
+        digest = str(descriptor.get("digest"))
+        path = self._path(digest)
+        try:
+            raw = path.read_bytes()
+            if digest_of(raw) != digest:
+                raise RegistryError(f"the entry {tag} of {self.name} is damaged")
+            manifest = parse_manifest(raw)
+            assert isinstance(manifest, Manifest)
+            if any(not self._path(each.digest).exists() for each in manifest.layers):
+                return None
+            for each in (digest, *(layer.digest for layer in manifest.layers)):
+                with contextlib.suppress(OSError):
+                    os.utime(self._path(each))
+        except FileNotFoundError:
+            return None
+        except OSError as cause:
+            raise HostError(f"{self.name} cannot be read: {cause.strerror}") from cause
+        return decode_entry(manifest)
+
+    def origin(self, descriptor: Descriptor) -> Origin:
+        return LocalFile(str(self._path(descriptor.digest)))
+
+    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[tuple[Descriptor, OpenFile, Origin], ...]) -> None:
+        try:
+            store = BlobStore(self._folder / "blobs")
+            for descriptor, open_file, _ in blobs:
+                if not store.has(descriptor.digest):
+                    with open_file() as source, store.create() as (file, part):
+                        while chunk := source.read(_CHUNK):
+                            file.write(chunk)
+                        store.commit(part, descriptor.digest)
+            store.put(CONFIG.digest, EMPTY)
+            manifest = encode_entry(entry)
+            store.put(manifest.digest, manifest.raw)
+        except OSError as cause:
+            raise HostError(f"{self.name} cannot be written: {cause.strerror}") from cause
+        document = manifest.descriptor().encode()
+        self._change(lambda known: known.update({tag: {**document, "annotations": {_REF: tag}} for tag in tags}))
+
+    def read(self, descriptor: Descriptor, limit: int) -> bytes:
+        data = self._path(descriptor.digest).read_bytes()
+        if digest_of(data) != descriptor.digest or len(data) > limit:
+            raise RegistryError(f"the blob {descriptor.digest} of {self.name} is damaged")
+        return data
+
+    def entries(self) -> Iterator[Listed]:
+        for tag, descriptor in sorted(self._read_index().items()):
+            try:
+                path = self._path(str(descriptor.get("digest")))
+                used = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                manifest = parse_manifest(path.read_bytes())
+                if isinstance(manifest, Manifest):
+                    yield Listed(tag, decode_entry(manifest), used)
+            except (OSError, RegistryError):
+                continue
+
+    def remove(self, tag: str) -> None:
+        """Forget a tag; blobs that no other entry names go with it."""
+        self._change(lambda known: known.pop(tag, None), collect=True)
+
+    # -- the layout -----------------------------------------------------------------------------------------------
+
+    def _path(self, digest: str) -> Path:
+        algorithm, _, encoded = digest.partition(":")
+        return self._folder / "blobs" / algorithm / encoded
+
+    def _read_index(self) -> dict[str, dict[str, Any]]:
+        try:
+            document = json.loads((self._folder / "index.json").read_bytes())
+            found = document["manifests"]
+            return {str((each.get("annotations") or {}).get(_REF)): each for each in found}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
+            raise HostError(f"{self.name} is not a readable OCI layout ({type(cause).__name__})") from cause
+
+    def _change(self, change: Callable[[dict[str, dict[str, Any]]], object], *, collect: bool = False) -> None:
+        try:
+            with self._lock, _flocked(self._folder / ".lock"):
+                known = self._read_index()
+                change(known)
+                document = {"schemaVersion": 2, "manifests": [known[tag] for tag in sorted(known)]}
+                _replace(self._folder / "oci-layout", '{"imageLayoutVersion": "1.0.0"}')
+                _replace(self._folder / "index.json", json.dumps(document, indent=1))
+                self._known = known
+                if collect:
+                    self._collect(known)
+        except OSError as cause:
+            raise HostError(f"{self.name} cannot be written: {cause.strerror}") from cause
+
+    def _collect(self, known: dict[str, dict[str, Any]]) -> None:
+        kept = {CONFIG.digest}
+        for descriptor in known.values():
+            digest = str(descriptor["digest"])
+            kept.add(digest)  # type: ignore[arg-type]
+            with contextlib.suppress(OSError, RegistryError):
+                manifest = parse_manifest(self._path(digest).read_bytes())
+                if isinstance(manifest, Manifest):
+                    kept |= {each.digest for each in manifest.layers}
+        for blob in (self._folder / "blobs" / "sha256").glob("[0-9a-f]*"):
+            if f"sha256:{blob.name}" not in kept:
+                blob.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _flocked(path: Path) -> Iterator[None]:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text)
+    part.replace(path)

@@ -1,0 +1,179 @@
+"""The key of a step: a digest over everything that can change its result, and over nothing else. Pure.
+
+A key is SHA-256 over named inputs, each framed by its length, so that no two lists of inputs have the same encoding. Two
+kinds of keys differ in how they name the files below a step:
+
+* by definition: the key of the step before, down to the layers of the base. Known before anything runs.
+* by content: the diff ids of the layers below. Known once those exist; it lets a step hit although an earlier one was
+  changed and made the same files again.
+
+For the first step of a stage both are the same. Left out on purpose, as they change no file: labels and other metadata,
+times of context files, values of secrets, proxy settings that no ARG declares, and what cache mounts hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NewType, TypeAlias
+
+from gazami.dockerfile.mounts import Mount
+from gazami.image.digest import Digest
+from gazami.image.platform import Platform
+from gazami.plan.steps import CopyStep, RunMount, RunStep, WorkdirStep
+
+Key = NewType("Key", str)
+"""64 hexadecimal digits: also a valid tag."""
+
+Inputs: TypeAlias = tuple[tuple[str, str], ...]
+"""``(name, value)`` in order. Names are for people, too: an explanation of a miss shows them."""
+
+_VERSION = "gazami cache 1"
+_VARIABLE = "variable "
+_INLINE = 2000
+"""Longer values are recorded by their digest."""
+
+CacheableStep: TypeAlias = RunStep | CopyStep | WorkdirStep
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Wishes of a whole build that a RUN can notice."""
+
+    platform: Platform
+    hosts: tuple[tuple[str, str], ...] = ()
+    shm_size: int = 64 << 20
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    ignore_paths: tuple[str, ...] = ()
+    snapshot_mode: str = "full"
+    proxies: frozenset[tuple[str, str]] = frozenset()
+    """Variables that proxy settings brought into the environment."""
+
+
+def key_of(inputs: Inputs) -> Key:
+    """The digest of inputs. Surrogate escapes stand for the bytes they came from."""
+    hasher = hashlib.sha256(_framed(_VERSION))
+    for name, value in inputs:
+        hasher.update(_framed(name))
+        hasher.update(_framed(value))
+    return Key(hasher.hexdigest())
+
+
+def _framed(text: str) -> bytes:
+    data = text.encode("utf-8", "surrogateescape")
+    return len(data).to_bytes(8, "big") + data
+
+
+# -- what lies below --------------------------------------------------------------------------------------------------
+
+
+def files_of(diff_ids: Iterable[Digest]) -> tuple[str, str]:
+    """The input that names files by the layers they are in; the empty list is ``scratch``."""
+    return "files", _digest([*diff_ids])
+
+
+def after(key: Key) -> tuple[str, str]:
+    """The input that names files as what a step left."""
+    return "after step", key
+
+
+# -- steps ------------------------------------------------------------------------------------------------------------
+
+
+def step_inputs(
+    step: CacheableStep, below: tuple[str, str], contents: Inputs, settings: RunSettings, compression: str
+) -> Inputs:
+    """Everything that decides what a step makes. ``contents`` names the files that it copies or mounts, in order."""
+    match step:
+        case RunStep():
+            own = _run_inputs(step, settings)
+        case CopyStep():
+            own = _copy_inputs(step)
+        case WorkdirStep():
+            own = (("instruction", "WORKDIR"), ("path", step.path), ("user", step.user))
+    return (below, *own, *contents, ("compression", compression))
+
+
+def _run_inputs(step: RunStep, settings: RunSettings) -> Inputs:
+    own = {name for name, _ in step.common.config.env}
+    hidden = {pair for pair in settings.proxies if pair[0] not in own}
+    script = () if step.script is None else (("heredoc", _text([step.script.name, step.script.content])),)
+    unusual = (
+        ("hosts", settings.hosts, ()),
+        ("shm-size", settings.shm_size, 64 << 20),
+        ("ulimits", settings.ulimits, ()),
+        ("ignore-path", settings.ignore_paths, ()),
+        ("snapshot-mode", settings.snapshot_mode, "full"),
+    )
+    return (
+        ("instruction", "RUN"),
+        ("command", _text(step.argv)),
+        *((f"{_VARIABLE}{name}", value) for name, value in sorted(step.env) if (name, value) not in hidden),
+        ("directory", step.cwd),
+        ("user", step.user),
+        ("network", step.network),
+        *script,
+        *((f"mount {mount.mount.target or mount.mount.id}", _mount(mount)) for mount in step.mounts),
+        *((name, _text(value)) for name, value, default in unusual if value != default),
+        ("platform", str(settings.platform)),
+    )
+
+
+def _mount(wanted: RunMount) -> str:
+    """A mount's own options. Where its files come from is told by their content."""
+    mount: Mount = wanted.mount
+    fields = {name: getattr(mount, name) for name in mount.__slots__ if name != "from_"}
+    return json.dumps({name: value for name, value in fields.items() if value not in (None, "", False)}, default=str)
+
+
+def _copy_inputs(step: CopyStep) -> Inputs:
+    fields: tuple[tuple[str, object, object], ...] = (
+        ("chown", step.chown, ""),
+        ("chmod", step.chmod, ""),
+        ("link", step.link, False),
+        ("parents", step.parents, False),
+        ("exclude", step.exclude, ()),
+        ("checksum", step.checksum, ""),
+        ("keep-git-dir", step.keep_git_dir, None),
+        ("unpack", step.unpack, None),
+    )
+    return (
+        ("instruction", "ADD" if step.add else "COPY"),
+        ("sources", _text(step.sources)),
+        ("destination", step.dest),
+        *((name, _text(value)) for name, value, default in fields if value != default),
+        *((f"heredoc {document.name}", document.content) for document in step.inline),
+    )
+
+
+# -- records ----------------------------------------------------------------------------------------------------------
+
+
+def record(inputs: Inputs) -> Inputs:
+    """Inputs as an entry keeps them to explain a miss. Long values are told by their digest, and variables by a few digits
+    of it: enough to see that one changed, too few to confirm a guess at what may be a secret."""
+    return tuple((name, _recorded(name, value)) for name, value in inputs)
+
+
+def _recorded(name: str, value: str) -> str:
+    if name.startswith(_VARIABLE):
+        return f"…{_digest(value)[-6:]}"
+    return value if len(value) <= _INLINE else _digest(value)
+
+
+def differences(old: Inputs, new: Inputs) -> tuple[tuple[str, str | None, str | None], ...]:
+    """``(name, old value, new value)`` of each input that differs; None where there is none."""
+    before, now = dict(old), dict(new)
+    names = dict.fromkeys((*before, *now))
+    return tuple((name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name))
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True, default=list)
+
+
+def _digest(value: object) -> str:
+    text = value if isinstance(value, str) else _text(value)
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

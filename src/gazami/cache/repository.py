@@ -1,0 +1,76 @@
+"""Entries in a repository of a registry, one tag for each key."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+
+from gazami.cache.entry import CONFIG, EMPTY, Entry, decode_entry, encode_entry
+from gazami.cache.store import Listed, OpenFile
+from gazami.errors import NotFoundError, RegistryError
+from gazami.image.manifest import Descriptor, Manifest
+from gazami.image.model import Origin, Remote
+from gazami.image.reference import Reference
+from gazami.registry.client import RegistryClient
+
+
+class RepositoryStore:
+    """``repository`` is a reference whose tag does not matter."""
+
+    def __init__(self, client: RegistryClient, repository: Reference) -> None:
+        self._client = client
+        self._repository = repository
+        self._config_lock = threading.Lock()
+        self._has_config = False
+
+    @property
+    def name(self) -> str:
+        return self._repository.context
+
+    @property
+    def repository(self) -> Reference:
+        return self._repository
+
+    def get(self, tag: str) -> Entry | None:
+        try:
+            found = self._client.get_manifest(self._repository.with_tag(tag))
+        except NotFoundError:
+            return None
+        if not isinstance(found, Manifest):
+            raise RegistryError(f"{self.name}:{tag} is not a cache entry but an index")
+        return decode_entry(found)
+
+    def origin(self, descriptor: Descriptor) -> Origin:
+        return Remote(self._repository)
+
+    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[tuple[Descriptor, OpenFile, Origin], ...]) -> None:
+        for descriptor, open_file, origin in blobs:
+            mounts = (origin.reference,) if isinstance(origin, Remote) else ()
+            self._client.push_blob(self._repository, descriptor, open_file, mounts)
+        self._push_config()
+        manifest = encode_entry(entry)
+        for tag in tags:
+            self._client.push_manifest(self._repository.with_tag(tag), manifest.raw, manifest.media_type)
+
+    def _push_config(self) -> None:
+        with self._config_lock:
+            if not self._has_config:
+                self._client.push_blob(self._repository, CONFIG, lambda: io.BytesIO(EMPTY))
+                self._has_config = True
+
+    def read(self, descriptor: Descriptor, limit: int) -> bytes:
+        return self._client.read_blob(self._repository, descriptor, limit)
+
+    def entries(self) -> Iterator[Listed]:
+        for tag in self._client.list_tags(self._repository):
+            try:
+                entry = self.get(tag)
+            except RegistryError:
+                continue  # something else that shares the repository
+            if entry is not None:
+                yield Listed(tag, entry)
+
+    def remove(self, tag: str) -> None:
+        """Raises :class:`RegistryError` where the registry does not allow deletions."""
+        self._client.delete_manifest(self._repository.with_tag(tag))

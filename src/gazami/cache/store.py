@@ -1,0 +1,52 @@
+"""What keeps entries: a repository of a registry, or an OCI layout on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, Protocol
+
+from gazami.cache.entry import Entry
+from gazami.image.manifest import Descriptor
+from gazami.image.model import Origin
+
+OpenFile = Callable[[], BinaryIO]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An entry in a listing. ``used`` is when it last hit, where the store knows (a directory does)."""
+
+    tag: str
+    entry: Entry
+    used: datetime | None = None
+
+
+class CacheStore(Protocol):
+    """Safe to use from several threads. A tag is a key, or the name of an index."""
+
+    @property
+    def name(self) -> str:
+        """Where it is, for people."""
+        ...
+
+    def get(self, tag: str) -> Entry | None:
+        """The entry, or None. Raises :class:`GazamiError` when the store cannot be asked or the entry is broken."""
+        ...
+
+    def origin(self, descriptor: Descriptor) -> Origin:
+        """Where a blob of an entry can be had."""
+        ...
+
+    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[tuple[Descriptor, OpenFile, Origin], ...]) -> None:
+        """Store an entry under its tags, its blobs first; each blob says where it may lie already."""
+        ...
+
+    def read(self, descriptor: Descriptor, limit: int) -> bytes:
+        """A small blob of an entry, verified."""
+        ...
+
+    def entries(self) -> Iterator[Listed]: ...
+
+    def remove(self, tag: str) -> None: ...

@@ -1,0 +1,34 @@
+"""A digest over files as Docker compares them for its cache: names, kinds, modes, owners, attributes and bytes; no times. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+from gazami.layer.entry import Content, Entry, Kind
+
+HashOf = Callable[[Content, int], str]
+"""The digest of so many bytes of content."""
+
+
+def contents_digest(members: Iterable[tuple[Entry, Content | None]], hash_of: HashOf) -> str:
+    """``sha256:…`` over members in their order, each field framed by its length."""
+    total = hashlib.sha256()
+    for entry, content in members:
+        fields = [
+            entry.path,
+            str(int(entry.kind)),
+            oct(entry.mode),
+            f"{entry.uid}:{entry.gid}",
+            entry.link,
+            f"{entry.device[0]}:{entry.device[1]}",
+            *(f"{name}={value.hex()}" for name, value in sorted(entry.xattrs)),
+        ]
+        if entry.kind is Kind.FILE and content is not None:
+            fields.append(hash_of(content, entry.size) if entry.size else "empty")
+        total.update(len(fields).to_bytes(4, "big"))
+        for field in fields:
+            data = field.encode("utf-8", "surrogateescape")
+            total.update(len(data).to_bytes(4, "big"))
+            total.update(data)
+    return f"sha256:{total.hexdigest()}"
