@@ -8,9 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of, source_date_epoch
 from gazami.builder.export import Exporter, Finished, finish
+from gazami.builder.indexes import Indexes
 from gazami.builder.layer_cache import open_cache
 from gazami.builder.layers import LayerFiles
 from gazami.builder.named import is_layout, resolve_layout
@@ -82,7 +84,10 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
         folder = FolderTree(str(context.folder), hide(ignore, ()))
         layers = LayerFiles(workspace, registry, emit, cancel, keep_blobs=_keeps_blobs(request))
         packing = _packing(request, plan, images)
-        tools = Tools(request, workspace, registry, layers, emit, cancel, packing, images, folder, str(context.folder))
+        indexes = Indexes(Path(request.sandbox.state_dir) / "indexes")
+        tools = Tools(
+            request, workspace, registry, layers, emit, cancel, packing, images, indexes, folder, str(context.folder)
+        )
         tools.shared_bases = shared_bases(plan, images)
         tools.epoch = source_date_epoch(inputs.build_args)
         try:

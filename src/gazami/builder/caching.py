@@ -5,6 +5,7 @@ Reading and storing never fail a build: the first trouble is told as a warning, 
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Callable
@@ -16,15 +17,17 @@ from typing import TypeAlias
 from gazami.builder.keys import StepKeys, cacheable, near_tag
 from gazami.builder.layers import LayerFiles, open_layer
 from gazami.builder.request import CacheWishes
-from gazami.cache.entry import Entry
+from gazami.cache.entry import INDEX, Entry
 from gazami.cache.keys import Inputs, differences, key_of, record
-from gazami.cache.store import CacheStore
+from gazami.cache.store import Blob, CacheStore
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError
 from gazami.events import CacheChecked, Emit, Message
-from gazami.image.digest import Digest
-from gazami.image.model import Layer, Origin
+from gazami.image.digest import Digest, digest_of
+from gazami.image.manifest import Descriptor
+from gazami.image.model import Layer, LocalFile, Origin
 from gazami.plan.steps import Plan, StagePlan
+from gazami.rootfs.index import MAX_INDEX, MAX_MEMBERS, Members, encode_members
 
 THREADS = 8
 """Look-ups at the same time."""
@@ -37,10 +40,11 @@ Place: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A layer that an earlier build made, and when."""
+    """A layer that an earlier build made, and when; ``index`` is where its index can be read, if it has one."""
 
     layer: Layer
     made: datetime
+    index: tuple[CacheStore, Descriptor] | None = None
 
 
 @dataclass(slots=True)
@@ -89,7 +93,7 @@ class Caching:
             return None
         hit = self._hit(key_of(inputs))
         if hit is not None:
-            self._write(stage, position, self.keys.definition(stage, position), inputs, hit, None)
+            self._write(stage, position, (self.keys.definition(stage, position), inputs), hit, None, None)
         return hit
 
     def explain(self, stage: StagePlan, position: int) -> tuple[str, ...]:
@@ -133,7 +137,7 @@ class Caching:
         assert entry.layer is not None
         assert entry.diff_id is not None
         layer = self.layers.register(Layer(entry.layer, entry.diff_id, store.origin(entry.layer)))
-        return Hit(layer, entry.created)
+        return Hit(layer, entry.created, (store, entry.index) if entry.index is not None else None)
 
     def _complain(self, name: str, text: str) -> None:
         with self._lock:
@@ -150,38 +154,59 @@ class Caching:
         position: int,
         diff_ids: tuple[Digest, ...],
         made: Hit,
+        members: Members | None,
         pushed: Callable[[], Origin | None],
     ) -> None:
-        """Keep the layer that a step made. ``diff_ids`` are the layers below it. ``pushed`` waits until the image's own
+        """Keep the layer that a step made. ``diff_ids`` are the layers below it, ``members`` its own index if it is at
+        hand. ``pushed`` waits until the image's own
         upload of the layer is over and says where it is, so that the cache can have it without a second upload."""
         if self._cacheable(stage, position) is not None and self.wishes.push:
             definition = self.keys.definition(stage, position)
             content = self.keys.content(stage, position, diff_ids)
-            self._write(stage, position, definition, content, made, pushed)
+            self._write(stage, position, (definition, content), made, members, pushed)
 
     def _write(
         self,
         stage: StagePlan,
         position: int,
-        definition: Inputs,
-        content: Inputs,
+        inputs: tuple[Inputs, Inputs],
         made: Hit,
+        members: Members | None,
         pushed: Callable[[], Origin | None] | None,
     ) -> None:
-        store = self.stores[0]
         if not self.wishes.push:
             return
-        tags = tuple(dict.fromkeys((key_of(definition), key_of(content), near_tag(stage, position))))
-        text = stage.steps[position].common.text
         layer = made.layer
-        entry = Entry(made.made, layer.descriptor, layer.diff_id, text, definition)
+        tags = tuple(dict.fromkeys((*map(key_of, inputs), near_tag(stage, position))))
+        text = stage.steps[position].common.text
+        entry = Entry(made.made, layer.descriptor, layer.diff_id, text, inputs[0])
 
-        def work() -> None:
+        def work(store: CacheStore) -> None:
+            origin = (pushed() if pushed is not None else None) or layer.origin
+            blobs: list[Blob] = [(layer.descriptor, open_layer(self.layers, layer), origin)]
+            whole = entry
+            if members is not None and len(members) <= MAX_MEMBERS:
+                index = self._index_blob(encode_members(members))
+                whole = entry.with_index(index[0])
+                blobs.append(index)
+            elif made.index is not None and made.index[0] is store:
+                whole = entry.with_index(made.index[1])
+            store.put(tags, whole, tuple(blobs))
+
+        self._in_background(work)
+
+    def _index_blob(self, data: bytes) -> Blob:
+        descriptor = Descriptor(INDEX, digest_of(data), len(data))
+        return descriptor, lambda: io.BytesIO(data), LocalFile("")
+
+    def _in_background(self, work: Callable[[CacheStore], None]) -> None:
+        store = self.stores[0]
+
+        def guarded() -> None:
             if self._silent & {store.name, f"write {store.name}"}:
                 return
-            origin = (pushed() if pushed is not None else None) or layer.origin
             try:
-                store.put(tags, entry, ((layer.descriptor, open_layer(self.layers, layer), origin),))
+                work(store)
             except Cancelled:
                 raise
             except GazamiError as error:
@@ -190,7 +215,26 @@ class Caching:
         with self._lock:
             if self._writers is None:
                 self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="cache-write")
-            self._writes.append(self._writers.submit(work))
+            self._writes.append(self._writers.submit(guarded))
+
+    # -- indexes of images ----------------------------------------------------------------------------------------
+
+    def read_index(self, tag: str) -> bytes | None:
+        found = self._get(tag, any_age=True)
+        if found is None or found[1].index is None:
+            return None
+        store, entry = found
+        assert entry.index is not None
+        try:
+            return store.read(entry.index, MAX_INDEX)
+        except (GazamiError, OSError):
+            return None
+
+    def write_index(self, tag: str, data: bytes) -> None:
+        if self.wishes.push:
+            blob = self._index_blob(data)
+            entry = Entry(self.now(), text="the files of an image", index=blob[0])
+            self._in_background(lambda store: store.put((tag,), entry, (blob,)))
 
     def __enter__(self) -> Caching:
         return self

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
-from gazami.builder.layers import observed, phase
+from gazami.builder.layers import keeps_bytes, observed, phase
 from gazami.builder.remote import add_remote, is_url
 from gazami.builder.stage import Done, StageState
 from gazami.builder.tools import Tools
@@ -20,6 +21,7 @@ from gazami.plan.steps import ContextSource, CopyStep, FilesFrom, WorkdirStep
 from gazami.rootfs.archive import archive_members, is_archive
 from gazami.rootfs.changes import Changes
 from gazami.rootfs.copy import Attributes, Copier, Excluded, MissingSource
+from gazami.rootfs.index import MAX_MEMBERS, Members
 from gazami.rootfs.modes import parse_chmod
 from gazami.rootfs.owners import Accounts, Owner, parse_owner
 from gazami.rootfs.tree import Node, Tree
@@ -150,16 +152,34 @@ def _packed(changes: Changes, tree: Tree, state: StageState) -> Done:
     """Write the changes as a layer, from wherever the contents lie. The stage's own tree shows them already; a tree apart
     (``--link``) does not, and the stage reads its layer when it needs the index again."""
     tools = state.tools
-    stream = write_members(placed_members(changes, tree, tools))
+    index: Members | None = [] if tools.indexes.remote is not None else None
+    stream = write_members(_listed(placed_members(changes, tree, tools), index))
     with phase(tools.emit, f"pack-{tools.workspace.new_name()}", "writing the layer") as progress:
         layer = pack_layer(observed(tools.cancel.checked(stream), progress), tools.workspace.blobs, tools.packing)
     state.indexed += tree is state.tree
-    return Done(layer, len(changes))
+    return Done(layer, len(changes), members=index)
 
 
-def placed_members(
-    changes: Changes, tree: Tree, tools: Tools
-) -> Iterator[tuple[Entry, FileContent | BytesContent | None]]:
+_Member: TypeAlias = tuple[Entry, FileContent | BytesContent | None]
+
+
+def _listed(members: Iterator[_Member], index: Members | None) -> Iterator[_Member]:
+    """Pass members on, and list them in an index on the way."""
+    for entry, content in members:
+        if index is not None and len(index) <= MAX_MEMBERS:
+            index.append((entry, _bytes_of(content, entry.size) if keeps_bytes(entry) else None))
+        yield entry, content
+
+
+def _bytes_of(content: FileContent | BytesContent | None, size: int) -> bytes | None:
+    if not isinstance(content, FileContent):
+        return content.data if content is not None else None
+    with open(content.path, "rb") as file:
+        file.seek(content.offset)
+        return file.read(size)
+
+
+def placed_members(changes: Changes, tree: Tree, tools: Tools) -> Iterator[_Member]:
     """The members of changes with their contents on this machine; what lies elsewhere is fetched first."""
     members = list(changes.members(tree))
     contents = [(content, entry.size) for entry, content in members if entry.kind is Kind.FILE]

@@ -34,7 +34,9 @@ def open_cache(plan: Plan, tools: Tools, tree_of: TreeOf) -> contextlib.Abstract
     keys = StepKeys(
         plan, tools.images, ContentInputs(tools, tree_of), run_settings(request), request.output.compression
     )
-    return Caching(plan, keys, (store,), request.cache, tools.layers, tools.emit, tools.cancel)
+    caching = Caching(plan, keys, (store,), request.cache, tools.layers, tools.emit, tools.cancel)
+    tools.indexes.remote = caching
+    return caching
 
 
 def open_store(request: BuildRequest, registry: RegistryClient) -> CacheStore | None:

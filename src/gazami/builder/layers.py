@@ -20,9 +20,10 @@ from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
 from gazami.image.digest import hasher_for, hex_of
 from gazami.image.model import Layer, LocalFile
 from gazami.layer.compression import decompressed
-from gazami.layer.entry import BytesContent, Content, FileContent, Kind, LayerContent
+from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
 from gazami.layer.tar_reader import TarReader
 from gazami.registry.client import RegistryClient
+from gazami.rootfs.index import MAX_MEMBERS, Members
 from gazami.rootfs.owners import MAX_ACCOUNTS
 from gazami.rootfs.tree import LayerApplier, Tree
 
@@ -226,15 +227,21 @@ def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None) -> None:
     index_layer(layer.diff_id, chunks, tree)
 
 
-def index_layer(name: str, chunks: Iterator[bytes], tree: Tree) -> None:
-    """Apply a tar stream to an index. Account files keep their bytes, so that owners can be looked up without a fetch."""
+def index_layer(name: str, chunks: Iterator[bytes], tree: Tree, members: Members | None = None) -> None:
+    """Apply a tar stream to an index, and list its members where that is wanted. Account files keep their bytes, so that
+    owners can be looked up without a fetch."""
     applier = LayerApplier(tree, lambda path: LayerContent(name, path))
     reader = TarReader(chunks)
     for entry in reader:
-        if entry.path in _KEPT and entry.kind is Kind.FILE and entry.size <= MAX_ACCOUNTS:
-            applier.add(entry, BytesContent(b"".join(reader.content())))
-        else:
-            applier.add(entry)
+        data = b"".join(reader.content()) if keeps_bytes(entry) else None
+        applier.add(entry, BytesContent(data) if data is not None else None)
+        if members is not None and len(members) <= MAX_MEMBERS:
+            members.append((entry, data))
+
+
+def keeps_bytes(entry: Entry) -> bool:
+    """Whether an index holds the file's bytes: account files of a reasonable size."""
+    return entry.path in _KEPT and entry.kind is Kind.FILE and entry.size <= MAX_ACCOUNTS
 
 
 def teed(chunks: Iterator[bytes], write: Callable[[bytes], None]) -> Iterator[bytes]:

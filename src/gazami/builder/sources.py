@@ -40,8 +40,12 @@ class Sources:
         chain = resolved.config.diff_ids
         known = self.tools.base_trees.get(chain)
         if known is None:
-            known = Tree()
-            for layer in image_layers(image, resolved):
-                self.tools.layers.ingest(layer, known, None)
+            layers = [self.tools.layers.register(layer) for layer in image_layers(image, resolved)]
+            known = self.tools.indexes.load(chain)
+            if known is None:
+                known = Tree()
+                for layer in layers:
+                    self.tools.layers.ingest(layer, known, None)
+                self.tools.indexes.save(chain, known)
             self.tools.base_trees[chain] = known
         return known

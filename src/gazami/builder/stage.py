@@ -20,6 +20,7 @@ from gazami.layer.entry import BytesContent, Kind, LayerContent
 from gazami.layer.pack import layer_writer
 from gazami.plan.created_by import COMMENT
 from gazami.plan.steps import StagePlan
+from gazami.rootfs.index import Members
 from gazami.rootfs.owners import MAX_ACCOUNTS, Accounts, parse_accounts
 from gazami.rootfs.tree import Tree
 from gazami.sandbox.spec import OverlayRoot, PlainRoot, Root
@@ -28,11 +29,12 @@ from gazami.sandbox.spec import OverlayRoot, PlainRoot, Root
 @dataclass(frozen=True, slots=True)
 class Done:
     """What a step made: no layer, or one with so many entries (None where they were not counted) whose files lie in the
-    directory ``upper`` already (empty when they lie nowhere)."""
+    directory ``upper`` already (empty when they lie nowhere). ``members`` is its index, where a cache keeps those."""
 
     layer: Layer | None = None
     files: int | None = None
     upper: str = ""
+    members: Members | None = None
 
 
 @dataclass(slots=True)
@@ -60,22 +62,35 @@ class StageState:
     unpacked: Unpacked | None = None
     made: datetime | None = None
     """When the last layer was made."""
+    base: tuple[Digest, ...] = ()
+    """The layers of the image that the stage is built from, if it is one in a registry or a layout."""
 
     # -- the index ------------------------------------------------------------------------------------------------
 
     def index(self) -> Tree:
         """The index of all layers so far. When a RUN will need the root anyway, both come from one pass over each layer."""
+        self._load_base()
         if self.wants_root and self.indexed < len(self.image.layers):
             self.wants_tree = True
             self._unpack_missing(self._unpacked())
         for layer in self.image.layers[self.indexed :]:
-            self.tools.layers.ingest(layer, self.tree, None)
+            if not self.tools.indexes.apply(layer.diff_id, self.tree):
+                self.tools.layers.ingest(layer, self.tree, None)
             self._indexed_one()
         return self.tree
 
+    def _load_base(self) -> None:
+        """Take the index of the base, if it is kept from an earlier build."""
+        if self.base and not self.indexed and (kept := self.tools.indexes.load(self.base)) is not None:
+            self.tree, self.indexed = kept, len(self.base)
+            if self.base in self.tools.shared_bases:
+                self.tools.base_trees[self.base] = kept.copy()
+
     def _indexed_one(self) -> None:
-        """Count a layer that the tree learnt of; the index of a whole base is kept when another stage will ask for it."""
+        """Count a layer that the tree learnt of; the index of a whole base is kept, for other stages and later builds."""
         self.indexed += 1
+        if self.indexed == len(self.base):
+            self.tools.indexes.save(self.base, self.tree)
         chain = self.image.config.diff_ids[: self.indexed]
         if chain in self.tools.shared_bases:
             self.tools.base_trees[chain] = self.tree.copy()
@@ -118,6 +133,8 @@ class StageState:
 
     def _unpack_missing(self, state: Unpacked) -> None:
         changed = False
+        if self.wants_tree:
+            self._load_base()
         for number in range(state.layers, len(self.image.layers)):
             layer = self.image.layers[number]
             chain = self.image.config.diff_ids[: number + 1]
@@ -186,17 +203,19 @@ class StageState:
             phase(self.tools.emit, f"snapshot-{changed}", what) as progress,
             produced(self.tools.sandbox, function, arguments) as chunks,
         ):
-            return Done(self._pack_and_index(observed(chunks, progress)), upper=changed)
+            indexing = self.wants_tree and self.indexed == len(self.image.layers)
+            members: Members | None = [] if indexing and self.tools.indexes.remote is not None else None
+            layer = self._pack(observed(chunks, progress), members, indexing=indexing)
+            return Done(layer, upper=changed, members=members)
 
-    def _pack_and_index(self, chunks: Iterator[bytes]) -> Layer:
+    def _pack(self, chunks: Iterator[bytes], members: Members | None, *, indexing: bool) -> Layer:
         """Pack a tar stream; the index learns of it from the same bytes when later steps want it."""
         tools = self.tools
-        indexing = self.wants_tree and self.indexed == len(self.image.layers)
         name = tools.workspace.new_name()
         with layer_writer(tools.workspace.blobs, tools.packing) as writer:
             written = teed(chunks, writer.write)
             if indexing:
-                index_layer(name, written, self.tree)
+                index_layer(name, written, self.tree, members)
                 self.indexed += 1
             else:
                 for _ in written:

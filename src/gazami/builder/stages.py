@@ -126,7 +126,7 @@ class Stages:
                 self.exporter.upload_layers(state.image, self.uploads)
             if done is not None and done.layer is not None and self.caching is not None and state.made is not None:
                 pushed = self._uploaded(done.layer, final=final and not single)
-                self.caching.store(stage, position, below, Hit(done.layer, state.made), pushed)
+                self.caching.store(stage, position, below, Hit(done.layer, state.made), done.members, pushed)
         if single and len(state.image.layers) - own > 1:
             _squash_stage(state, own)
         if final:
@@ -145,6 +145,8 @@ class Stages:
             if (hit := self._cached(position, stage, state, missed=missed)) is not None:
                 state.take_config(step.common.config)
                 state.append(hit.layer, step.common.created_by, made=hit.made)
+                if hit.index is not None:
+                    self.tools.indexes.members[hit.layer.diff_id] = hit.index
                 emit(StepFinished(identity, time.monotonic() - started, True, hit.layer.descriptor.size))
                 return None
             done = execute(step, state, self.sources.tree_of)
@@ -184,6 +186,7 @@ class Stages:
                 return StageState(stage, Image(stage.config, (), media_type), self.tools)
             case ImageBase():
                 state = StageState(stage, self._base_image(stage.base, stage), self.tools)
+                state.base = state.image.config.diff_ids
                 known = self.tools.base_trees.get(state.image.config.diff_ids)
                 if known is not None:
                     state.tree, state.indexed = known.copy(), len(state.image.layers)

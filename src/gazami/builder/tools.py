@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gazami.builder.indexes import Indexes
 from gazami.builder.layers import LayerFiles
 from gazami.builder.request import BuildRequest
 from gazami.builder.workspace import Workspace
@@ -48,6 +49,7 @@ class Tools:
     cancel: Cancel
     packing: Packing
     images: dict[ImageBase, Resolved]
+    indexes: Indexes
     context: FolderTree
     context_folder: str
     now: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gazami.cache.entry import CONFIG, EMPTY, Entry, decode_entry, encode_entry
-from gazami.cache.store import Listed, OpenFile
+from gazami.cache.store import Blob, Listed
 from gazami.errors import HostError, RegistryError
 from gazami.image.digest import digest_of
 from gazami.image.manifest import Descriptor, Manifest, parse_manifest
@@ -69,7 +69,7 @@ class DirectoryStore:
     def origin(self, descriptor: Descriptor) -> Origin:
         return LocalFile(str(self._path(descriptor.digest)))
 
-    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[tuple[Descriptor, OpenFile, Origin], ...]) -> None:
+    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[Blob, ...]) -> None:
         try:
             store = BlobStore(self._folder / "blobs")
             for descriptor, open_file, _ in blobs:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from gazami.cache.entry import CONFIG, EMPTY, Entry, decode_entry, encode_entry
-from gazami.cache.store import Listed, OpenFile
+from gazami.cache.store import Blob, Listed
 from gazami.errors import NotFoundError, RegistryError
 from gazami.image.manifest import Descriptor, Manifest
 from gazami.image.model import Origin, Remote
@@ -44,7 +44,7 @@ class RepositoryStore:
     def origin(self, descriptor: Descriptor) -> Origin:
         return Remote(self._repository)
 
-    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[tuple[Descriptor, OpenFile, Origin], ...]) -> None:
+    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[Blob, ...]) -> None:
         for descriptor, open_file, origin in blobs:
             mounts = (origin.reference,) if isinstance(origin, Remote) else ()
             self._client.push_blob(self._repository, descriptor, open_file, mounts)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeAlias
 
 from gazami.cache.entry import Entry
 from gazami.image.manifest import Descriptor
 from gazami.image.model import Origin
 
-OpenFile = Callable[[], BinaryIO]
+OpenFile: TypeAlias = Callable[[], BinaryIO]
+
+Blob: TypeAlias = tuple[Descriptor, OpenFile, Origin]
+"""A blob of an entry: what it is, its bytes, and where else it may lie, so that it need not be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class CacheStore(Protocol):
         """Where a blob of an entry can be had."""
         ...
 
-    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[tuple[Descriptor, OpenFile, Origin], ...]) -> None:
+    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[Blob, ...]) -> None:
         """Store an entry under its tags, its blobs first; each blob says where it may lie already."""
         ...
 

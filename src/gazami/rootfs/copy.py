@@ -136,7 +136,7 @@ class Copier:
         holder = self.tree.get(into)
         if holder is None or holder.children is None:
             raise ContextError(f"cannot extract to /{into}: it is not a directory")
-        inside = Tree(holder)
+        inside = self.tree.rooted_at(holder)
         for entry, content in members:
             if entry.path:
                 self._extract_member(inside, into, entry, content)

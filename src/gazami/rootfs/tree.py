@@ -74,6 +74,10 @@ class Tree:
     def children_of(self, node: Node) -> dict[str, Node]:
         return node.children if node.children is not None else {}
 
+    def rooted_at(self, node: Node) -> Tree:
+        """The files below one of this tree's directories, as a tree of their own that shares its nodes."""
+        return Tree(node)
+
     def copy(self) -> Tree:
         """An independent index of the same files; linked names stay linked."""
         seen: dict[int, Node] = {}
@@ -87,7 +91,7 @@ class Tree:
                 node.content,
             )  # fmt: skip
             if node.children is not None:
-                new.children = {name: clone(child) for name, child in node.children.items()}
+                new.children = {name: clone(child) for name, child in self.children_of(node).items()}
             else:
                 seen[id(node)] = new
             return new
@@ -257,8 +261,9 @@ class LayerApplier:
     def _keep_mine(self, node: Node) -> bool:
         """Drop what lower layers left below a node; whether anything of this layer is left."""
         if node.children is not None:
-            for name, child in list(node.children.items()):
+            children = self._tree.children_of(node)
+            for name, child in list(children.items()):
                 if not self._keep_mine(child):
-                    del node.children[name]
-            return bool(node.children) or id(node) in self._mine
+                    del children[name]
+            return bool(children) or id(node) in self._mine
         return id(node) in self._mine

@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.conformance.flatten import read_layout
 from tests.programs import gazami
 
 pytestmark = [pytest.mark.service, pytest.mark.sandbox]
@@ -252,3 +254,53 @@ def test_an_entry_is_one_small_manifest(build: Builder, busybox: str) -> None:
         raw = answer.read()
     assert len(raw) < 4096
     assert json.loads(raw)["config"]["size"] == 2
+
+
+def pulled(log: str) -> list[str]:
+    return [line for line in log.splitlines() if "] Pulling sha256" in line and "done" not in line]
+
+
+def test_a_changed_copy_on_known_layers_moves_no_layer(build: Builder, busybox: str) -> None:
+    dockerfile = (
+        f"FROM {busybox}\nRUN mkdir /made && echo x > /made/x && ln -s made /link\nCOPY --chown=www-data dir /d\n"
+        "COPY a.txt /link/\n"
+    )
+    build(dockerfile)
+    (build.context / "a.txt").write_text("changed")
+    second = build(dockerfile)
+    assert second.found == (2, 3)
+    assert pulled(second.log) == []
+    assert "isolated by" not in second.log
+    again = build(dockerfile.replace("/link/", "/made/"))
+    assert again.found == (2, 3)
+    flattened = [flattened_image(build.host, build.name, number) for number in (2, 3)]
+    assert flattened[0] == flattened[1], "the link was followed, though only indexes were read"
+    assert "made/a.txt" in flattened[0]
+
+
+def flattened_image(host: str, name: str, number: int) -> dict[str, object]:
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [
+                "skopeo",
+                "copy",
+                "-q",
+                "--src-tls-verify=false",
+                f"docker://{host}/{name}:{number}",
+                f"oci:{folder}/layout:x",
+            ],
+            check=True,
+        )
+        return dict(read_layout(Path(folder) / "layout")[1])
+
+
+def test_the_index_of_a_base_stays_in_the_state(context: Path, host: str, busybox: str, tmp_path: Path) -> None:
+    (context / "Dockerfile").write_text(f"FROM {busybox}\nCOPY . /x/\n")
+    logs = [
+        gazami(
+            "build", str(context), f"--state-dir={tmp_path / 'state'}", "-v=debug", f"-t={host}/indexed:{number}"
+        ).stderr
+        for number in range(2)
+    ]
+    assert [len(pulled(log)) for log in logs] == [1, 0]
+    assert "Build finished" in logs[1]

@@ -15,7 +15,9 @@ from tests.programs import gazami
 pytestmark = [pytest.mark.service]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="unpacking as root is what is tested")
 
-OUTSIDE = "/tmp/gazami-escaped"
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+OUTSIDE = f"/tmp/gazami-escaped{_WORKER}"
+VICTIM = f"gazami-victim{_WORKER}"
 
 ESCAPES = {
     "symlink-then-file": [member("a", tarfile.SYMTYPE, "/tmp"), file("a/gazami-escaped")],
@@ -28,8 +30,8 @@ ESCAPES = {
     "symlinked-directory-entry": [member("a", tarfile.SYMTYPE, "/tmp/gazami-escaped"), directory("a/d"), file("a/d/x")],
     "absolute-name": [file("/tmp/gazami-escaped")],
     "file-over-symlink": [member("a", tarfile.SYMTYPE, OUTSIDE), file("a", b"replaced")],
-    "whiteout-through-symlink": [member("a", tarfile.SYMTYPE, "/tmp"), file("a/.wh.gazami-victim")],
-    "opaque-through-symlink": [member("a", tarfile.SYMTYPE, "/tmp/gazami-victim-dir"), file("a/.wh..wh..opq")],
+    "whiteout-through-symlink": [member("a", tarfile.SYMTYPE, "/tmp"), file(f"a/.wh.{VICTIM}")],
+    "opaque-through-symlink": [member("a", tarfile.SYMTYPE, f"/tmp/{VICTIM}-dir"), file("a/.wh..wh..opq")],
 }
 REFUSED = {
     "dot-dot": [file("../gazami-escaped")],
@@ -45,7 +47,7 @@ REFUSED = {
 
 @pytest.fixture(autouse=True)
 def nothing_escapes() -> None:
-    victim, folder = Path("/tmp/gazami-victim"), Path("/tmp/gazami-victim-dir")
+    victim, folder = Path(f"/tmp/{VICTIM}"), Path(f"/tmp/{VICTIM}-dir")
     victim.write_text("still here")
     folder.mkdir(exist_ok=True)
     (folder / "x").write_text("still here")

@@ -1,0 +1,253 @@
+"""Indexes that are kept between builds, so that copying onto an image that was seen before needs none of its layers.
+
+Two forms, both JSON compressed by zstd. A *layer's* index is its members in order, whiteouts included. An *image's* index
+is the whole tree, directory by directory behind a table of contents: a tree read from it loads a directory when it is
+first asked for, so that a base of 50 000 files costs a copy no more than the few directories on its way.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
+
+from gazami.errors import ArchiveError
+from gazami.image.digest import Digest
+from gazami.layer.compression import compressor, decompressed
+from gazami.layer.entry import BytesContent, Content, Entry, Kind, LayerContent, Xattrs
+from gazami.rootfs.tree import Node, Tree
+
+MAX_INDEX = 256 << 20
+"""Bytes of an index; a larger one is not read."""
+
+MAX_MEMBERS = 200_000
+"""A layer of more members is kept without an index, so that memory stays bounded."""
+
+_VERSION = 1
+_NONE: list[Any] = ["", [0, 0], [], None]
+
+
+# -- a layer's members ------------------------------------------------------------------------------------------------
+
+
+Members: TypeAlias = list[tuple[Entry, bytes | None]]
+"""A layer's members in order, with the bytes of those small files that builds look into (accounts)."""
+
+
+def encode_members(members: Iterable[tuple[Entry, bytes | None]]) -> bytes:
+    """A layer's index."""
+    rows = [_row(entry.path, entry, data) for entry, data in members]
+    return _packed([json.dumps({"v": _VERSION}), json.dumps(rows)])
+
+
+def decode_members(data: bytes) -> Iterator[tuple[Entry, bytes | None]]:
+    """Raises :class:`ArchiveError` for anything but a layer's index."""
+    head, body = _parts(data)
+    if head != {"v": _VERSION}:
+        raise ArchiveError("the index of a layer has an unknown form")
+    try:
+        for row in json.loads(body):
+            name, kind, mode, uid, gid, mtime, size, link, device, xattrs, inline = _padded(row, 7)
+            entry = Entry(
+                name, Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs)
+            )  # fmt: skip
+            yield entry, base64.b64decode(inline) if inline is not None else None
+    except (ValueError, TypeError, KeyError, IndexError) as cause:
+        raise ArchiveError(f"the index of a layer is damaged ({type(cause).__name__})") from cause
+
+
+def _row(name: str, entry: Entry | Node, data: bytes | None) -> list[Any]:
+    """``[name, kind, mode, uid, gid, mtime, size, link?, device?, xattrs?, bytes?]``, without empty values at the end."""
+    row: list[Any] = [name, int(entry.kind), entry.mode, entry.uid, entry.gid, entry.mtime, entry.size]
+    rest = [
+        entry.link,
+        list(entry.device),
+        [[key, base64.b64encode(value).decode()] for key, value in entry.xattrs],
+        None if data is None else base64.b64encode(data).decode(),
+    ]
+    while rest and rest[-1] == _NONE[len(rest) - 1]:
+        rest.pop()
+    return row + rest
+
+
+def _padded(row: list[Any], fixed: int) -> list[Any]:
+    return [*row, *_NONE[len(row) - fixed :]]
+
+
+def _xattrs(rows: list[list[str]]) -> Xattrs:
+    return tuple((key, base64.b64decode(value)) for key, value in rows)
+
+
+# -- an image's tree --------------------------------------------------------------------------------------------------
+
+
+def encode_tree(tree: Tree, layers: tuple[Digest, ...]) -> bytes | None:
+    """An image's index. None when some content is neither small nor in one of the image's layers."""
+    numbers = {layer: number for number, layer in enumerate(layers)}
+    shared: dict[int, int] = {}
+    bodies: list[str] = []
+    table: list[list[Any]] = []
+    start = 0
+    for path, node in tree.walk("", tree.root):
+        if node.children is None:
+            continue
+        rows: list[list[Any]] = []
+        for name, child in tree.children_of(node).items():
+            row = _tree_row(name, f"{path}/{name}" if path else name, child, numbers, shared)
+            if row is None:
+                return None
+            rows.append(row)
+        body = json.dumps(rows)
+        bodies.append(body)
+        table.append([path, start, len(body)])
+        start += len(body)
+    root = _row("", tree.root, None)
+    return _packed([json.dumps({"v": _VERSION, "layers": layers, "root": root, "table": table}), *bodies])
+
+
+def _tree_row(name: str, path: str, node: Node, numbers: dict[Digest, int], shared: dict[int, int]) -> list[Any] | None:
+    """A row with three more values before the others: the node's number (linked names share one), its layer's number
+    (-1 without one) and the path there, where that is another."""
+    content = node.content
+    layer, place, data = -1, None, None
+    if isinstance(content, LayerContent):
+        number = numbers.get(content.layer)  # type: ignore[call-overload]
+        if number is None:
+            return None
+        layer, place = number, None if content.path == path else content.path
+    elif isinstance(content, BytesContent):
+        data = content.data
+    elif node.kind is Kind.FILE and node.size:
+        return None
+    identity = 0 if node.children is not None else shared.setdefault(id(node), len(shared) + 1)
+    return [identity, layer, place, *_row(name, node, data)]
+
+
+class IndexTree(Tree):
+    """A tree read from an image's index. What it loads is its own: it changes as any tree does."""
+
+    def __init__(self, data: bytes) -> None:
+        """Raises :class:`ArchiveError` for anything but an image's index."""
+        head, self._body = _parts(data)
+        try:
+            if head["v"] != _VERSION:
+                raise ValueError("version")
+            self._layers: list[str] = [str(each) for each in head["layers"]]
+            self._table = {str(path): (int(start), int(size)) for path, start, size in head["table"]}
+            root = self._node("", [0, -1, None, *head["root"]])
+        except (ValueError, TypeError, KeyError, IndexError) as cause:
+            raise ArchiveError(f"the index of an image is damaged ({type(cause).__name__})") from cause
+        self._shared: dict[int, Node] = {}
+        self._unread: dict[int, str] = {}
+        self._held: list[dict[str, Node]] = []
+        super().__init__(root)
+        self._defer(root, "")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The diff ids of the image."""
+        return tuple(self._layers)
+
+    def children_of(self, node: Node) -> dict[str, Node]:
+        children = node.children
+        if children is None:
+            return {}
+        path = self._unread.pop(id(children), None)
+        if path is not None:
+            self._load(children, path)
+        return children
+
+    def rooted_at(self, node: Node) -> Tree:
+        view = copy.copy(self)
+        view.root = node
+        return view
+
+    def copy(self) -> Tree:
+        new = copy.copy(self)
+        new._unread, new._held, new._shared = {}, [], {}
+        seen: dict[int, Node] = {}
+        new.root = self._clone(self.root, new, seen)
+        new._shared = {number: seen[id(node)] for number, node in self._shared.items() if id(node) in seen}
+        return new
+
+    def _clone(self, node: Node, new: IndexTree, seen: dict[int, Node]) -> Node:
+        known = seen.get(id(node))
+        if known is not None:
+            return known
+        made = Node(
+            node.kind, node.mode, node.uid, node.gid, node.mtime, node.size, node.link, node.device, node.xattrs,
+            node.content,
+        )  # fmt: skip
+        if node.children is None:
+            seen[id(node)] = made
+            return made
+        path = self._unread.get(id(node.children))
+        if path is not None:
+            new._defer(made, path)
+        else:
+            made.children = {name: self._clone(child, new, seen) for name, child in node.children.items()}
+        return made
+
+    def _defer(self, node: Node, path: str) -> None:
+        assert node.children is not None
+        self._unread[id(node.children)] = path
+        self._held.append(node.children)  # an id may not be given to another directory while it is in use here
+
+    def _load(self, children: dict[str, Node], path: str) -> None:
+        try:
+            start, size = self._table[path]
+            for row in json.loads(self._body[start : start + size]):
+                identity, name = row[0], row[3]
+                below = f"{path}/{name}" if path else name
+                node = self._shared.get(identity) if identity else None
+                if node is None:
+                    node = self._node(below, row)
+                    if identity:
+                        self._shared[identity] = node
+                    if node.children is not None:
+                        self._defer(node, below)
+                children[name] = node
+        except (ValueError, TypeError, KeyError, IndexError) as cause:
+            raise ArchiveError(f"the index of an image is damaged ({type(cause).__name__})") from cause
+
+    def _node(self, path: str, row: list[Any]) -> Node:
+        _, layer, place, _, kind, mode, uid, gid, mtime, size, link, device, xattrs, inline = _padded(row, 10)
+        content: Content | None = None
+        if inline is not None:
+            content = BytesContent(base64.b64decode(inline))
+        elif layer >= 0:
+            content = LayerContent(self._layers[layer], place or path)
+        return Node(
+            Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs), content
+        )  # fmt: skip
+
+
+# -- bytes ------------------------------------------------------------------------------------------------------------
+
+
+def _packed(parts: list[str]) -> bytes:
+    """The first part on a line of its own, the others after it. JSON's escapes keep all of it ASCII."""
+    pack = compressor("zstd", 3)
+    out = [pack.compress(parts[0].encode() + b"\n")]
+    out += [pack.compress(part.encode()) for part in parts[1:]]
+    return b"".join([*out, pack.flush()])
+
+
+def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
+    pieces: list[bytes] = []
+    total = 0
+    for piece in decompressed([data]):
+        total += len(piece)
+        if total > MAX_INDEX:
+            raise ArchiveError(f"an index is larger than {MAX_INDEX} bytes")
+        pieces.append(piece)
+    head, _, body = b"".join(pieces).partition(b"\n")
+    try:
+        document = json.loads(head)
+        if not isinstance(document, dict):
+            raise TypeError
+    except (ValueError, TypeError) as cause:
+        raise ArchiveError("an index is damaged") from cause
+    return document, body
