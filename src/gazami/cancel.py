@@ -11,16 +11,27 @@ from gazami.errors import Cancelled
 class Cancel:
     """``set`` may be called from any thread or signal handler; ``check`` raises :class:`Cancelled` once it was."""
 
-    __slots__ = ("_event", "_reason")
+    __slots__ = ("_event", "_parts", "_reason")
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._reason = "cancelled"
+        self._parts: tuple[Cancel, ...] = ()
 
     def set(self, reason: str = "cancelled") -> None:
         if not self._event.is_set():
             self._reason = reason
             self._event.set()
+            for part in self._parts:
+                part.set(reason)
+
+    def part(self) -> Cancel:
+        """A switch for a part of the work: it is set when this one is, and may be set alone."""
+        part = Cancel()
+        self._parts = (*self._parts, part)
+        if self._event.is_set():
+            part.set(self._reason)
+        return part
 
     @property
     def is_set(self) -> bool:

@@ -82,17 +82,18 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
         if request.dryrun:
             return BuildResult(plan_text=render_plan(plan))
         folder = FolderTree(str(context.folder), hide(ignore, ()))
-        layers = LayerFiles(workspace, registry, emit, cancel, keep_blobs=_keeps_blobs(request))
+        stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
+        layers = LayerFiles(workspace, registry, emit, stop, keep_blobs=_keeps_blobs(request))
         packing = _packing(request, plan, images)
         indexes = Indexes(Path(request.sandbox.state_dir) / "indexes")
         tools = Tools(
-            request, workspace, registry, layers, emit, cancel, packing, images, indexes, folder, str(context.folder)
+            request, workspace, registry, layers, emit, stop, packing, images, indexes, folder, str(context.folder)
         )
         tools.shared_bases = shared_bases(plan, images)
         tools.epoch = source_date_epoch(inputs.build_args)
         try:
             sources = Sources(tools)
-            with Uploads(registry) as uploads, open_cache(plan, tools, sources.tree_of) as caching:
+            with Uploads(registry) as uploads, open_cache(plan, tools, sources.tree_of, cancel) as caching:
                 exporter = Exporter(request.output, registry, layers, emit)
                 if request.output.push and request.output.check_push:
                     exporter.check_permissions()

@@ -14,6 +14,7 @@ from gazami.builder.tools import Tools
 from gazami.cache.directory import DirectoryStore
 from gazami.cache.repository import RepositoryStore
 from gazami.cache.store import CacheStore
+from gazami.cancel import Cancel
 from gazami.events import Message
 from gazami.image.reference import Reference, parse_reference
 from gazami.plan.steps import Plan
@@ -22,7 +23,9 @@ from gazami.registry.client import RegistryClient
 _DIRECTORY = "oci:"
 
 
-def open_cache(plan: Plan, tools: Tools, tree_of: TreeOf) -> contextlib.AbstractContextManager[Caching | None]:
+def open_cache(
+    plan: Plan, tools: Tools, tree_of: TreeOf, cancel: Cancel
+) -> contextlib.AbstractContextManager[Caching | None]:
     """The cache of a build, or None. Raises :class:`UsageError` for a repository that is no name."""
     request = tools.request
     if not request.cache.enabled:
@@ -34,7 +37,7 @@ def open_cache(plan: Plan, tools: Tools, tree_of: TreeOf) -> contextlib.Abstract
     keys = StepKeys(
         plan, tools.images, ContentInputs(tools, tree_of), run_settings(request), request.output.compression
     )
-    caching = Caching(plan, keys, (store,), request.cache, tools.layers, tools.emit, tools.cancel)
+    caching = Caching(plan, keys, (store,), request.cache, tools.layers, tools.emit, cancel)
     tools.indexes.remote = caching
     return caching
 

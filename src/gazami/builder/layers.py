@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import queue
 import stat
 import threading
 import time
@@ -30,8 +31,50 @@ from gazami.rootfs.tree import LayerApplier, Tree
 if TYPE_CHECKING:
     from gazami.sandbox.client import Sandbox
 
+AHEAD = 8
+"""Chunks of at most 1 MiB."""
+
 _CHUNK = 1 << 20
 _KEPT = frozenset({"etc/passwd", "etc/group"})
+
+
+class Ahead:
+    """Runs an iterator in a thread, at most :data:`AHEAD` chunks before whoever reads it, so that fetching, inflating and
+    hashing go on beside the reader's own work."""
+
+    def __init__(self, source: Iterator[bytes]) -> None:
+        self._source = source
+        self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(AHEAD)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ahead", daemon=True)
+        self._thread.start()
+
+    def chunks(self) -> Iterator[bytes]:
+        try:
+            while (item := self._queue.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        while self._thread.is_alive():  # it may wait for room in the queue
+            with contextlib.suppress(queue.Empty):
+                self._queue.get(timeout=0.02)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with contextlib.closing(self._source) as source:  # type: ignore[type-var]
+                for chunk in source:
+                    if self._stopped.is_set():
+                        return
+                    self._queue.put(chunk)
+            self._queue.put(None)
+        except BaseException as error:
+            self._queue.put(error)
 
 
 @dataclass(slots=True)
@@ -46,6 +89,7 @@ class LayerFiles:
     layers: dict[str, Layer] = field(default_factory=dict)
     directories: dict[str, str] = field(default_factory=dict)
     keep_blobs: bool = False
+    _started: dict[str, Ahead] = field(default_factory=dict)
 
     def register(self, layer: Layer) -> Layer:
         self.layers.setdefault(layer.diff_id, layer)
@@ -84,8 +128,26 @@ class LayerFiles:
                 self.workspace.blobs.commit(part, layer.descriptor.digest)
         return path
 
+    def prefetch(self, layers: Iterable[Layer]) -> None:
+        """Begin to fetch and decompress layers whose tars will be asked for soon, as far as a few chunks of each."""
+        for layer in layers:
+            if layer.diff_id not in self._started:
+                self._started[layer.diff_id] = Ahead(self._tar_chunks(layer))
+
     def tar_chunks(self, layer: Layer) -> Iterator[bytes]:
-        """The layer's tar. Raises :class:`IntegrityError` when it does not have the diff id that the config promises."""
+        """The layer's tar, read and decompressed in a thread of its own.
+
+        Raises :class:`IntegrityError` when it does not have the diff id that the config promises.
+        """
+        ahead = self._started.pop(layer.diff_id, None) or Ahead(self._tar_chunks(layer))
+        return ahead.chunks()
+
+    def close(self) -> None:
+        """Stop what was begun and not asked for."""
+        while self._started:
+            self._started.popitem()[1].stop()
+
+    def _tar_chunks(self, layer: Layer) -> Iterator[bytes]:
         digest = hasher_for(layer.diff_id)
         for chunk in decompressed(self.blob_chunks(layer)):
             self.cancel.check()

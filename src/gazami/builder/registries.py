@@ -10,7 +10,7 @@ from gazami.events import Emit
 from gazami.registry.client import RegistryClient
 from gazami.registry.credentials import CredentialSource, Keychain, parse_docker_config
 from gazami.registry.options import RegistryOptions
-from gazami.registry.providers.choose import providers
+from gazami.registry.providers.choose import Providers
 from gazami.registry.transport import Transport
 
 
@@ -21,7 +21,7 @@ def open_registry(wishes: RegistryWishes, emit: Emit, cancel: Cancel) -> Registr
     sources: list[CredentialSource] = []
     if wishes.docker_config is not None:
         sources.append(parse_docker_config(wishes.docker_config, wishes.docker_config_place or "config.json"))
-    sources += providers(wishes.credential_helpers, dict(wishes.environment), transport)
+    sources.append(Providers(wishes.credential_helpers, dict(wishes.environment), transport))
     return RegistryClient(options, Keychain(sources), emit, cancel, transport=transport)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from gazami.builder.named import image_layers, named_context
-from gazami.builder.stage import StageState
+from gazami.builder.stage import PARALLEL, StageState
 from gazami.builder.tools import Tools
 from gazami.plan.steps import ContextSource, FilesFrom, ImageBase, ImageSource, NamedSource, StageSource
 from gazami.rootfs.tree import Tree
@@ -19,11 +19,10 @@ class Sources:
 
     tools: Tools
     stages: dict[int, StageState] = field(default_factory=dict)
-    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def tree_of(self, files: FilesFrom) -> Tree:
         """Raises :class:`GazamiError` kinds when the files cannot be had."""
-        with self._lock:
+        with self.lock(files):
             match files:
                 case ContextSource():
                     return self.tools.context
@@ -35,6 +34,10 @@ class Sources:
                     return named_context(name, self.tools)
             assert_never(files)
 
+    def lock(self, files: FilesFrom) -> threading.RLock:
+        """Held by whoever makes the index of a source, or copies it."""
+        return self.tools.locks.of("source", files)
+
     def _image_tree(self, image: ImageBase) -> Tree:
         resolved = self.tools.images[image]
         chain = resolved.config.diff_ids
@@ -44,7 +47,8 @@ class Sources:
             known = self.tools.indexes.load(chain)
             if known is None:
                 known = Tree()
-                for layer in layers:
+                for number, layer in enumerate(layers):
+                    self.tools.layers.prefetch(layers[number : number + PARALLEL])
                     self.tools.layers.ingest(layer, known, None)
                 self.tools.indexes.save(chain, known)
             self.tools.base_trees[chain] = known

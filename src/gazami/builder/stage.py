@@ -25,6 +25,9 @@ from gazami.rootfs.owners import MAX_ACCOUNTS, Accounts, parse_accounts
 from gazami.rootfs.tree import Tree
 from gazami.sandbox.spec import OverlayRoot, PlainRoot, Root
 
+PARALLEL = 3
+"""Layers that are fetched and decompressed at the same time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -69,22 +72,36 @@ class StageState:
 
     def index(self) -> Tree:
         """The index of all layers so far. When a RUN will need the root anyway, both come from one pass over each layer."""
+        with self.tools.locks.of("index", self.base if self.base in self.tools.shared_bases else id(self)):
+            return self._index()
+
+    def _index(self) -> Tree:
         self._load_base()
         if self.wants_root and self.indexed < len(self.image.layers):
             self.wants_tree = True
             self._unpack_missing(self._unpacked())
-        for layer in self.image.layers[self.indexed :]:
+        missing = self.image.layers[self.indexed :]
+        for number, layer in enumerate(missing):
             if not self.tools.indexes.apply(layer.diff_id, self.tree):
+                self.tools.layers.prefetch(self._unknown(missing[number : number + PARALLEL]))
                 self.tools.layers.ingest(layer, self.tree, None)
             self._indexed_one()
         return self.tree
 
+    def _unknown(self, layers: tuple[Layer, ...]) -> list[Layer]:
+        return [layer for layer in layers if layer.diff_id not in self.tools.indexes.members]
+
     def _load_base(self) -> None:
-        """Take the index of the base, if it is kept from an earlier build."""
-        if self.base and not self.indexed and (kept := self.tools.indexes.load(self.base)) is not None:
-            self.tree, self.indexed = kept, len(self.base)
-            if self.base in self.tools.shared_bases:
-                self.tools.base_trees[self.base] = kept.copy()
+        """Take the index of the base, if another stage or an earlier build made it."""
+        if not self.base or self.indexed:
+            return
+        known = self.tools.base_trees.get(self.base)
+        kept = known.copy() if known is not None else self.tools.indexes.load(self.base)
+        if kept is None:
+            return
+        self.tree, self.indexed = kept, len(self.base)
+        if known is None and self.base in self.tools.shared_bases:
+            self.tools.base_trees[self.base] = kept.copy()
 
     def _indexed_one(self) -> None:
         """Count a layer that the tree learnt of; the index of a whole base is kept, for other stages and later builds."""
@@ -136,19 +153,34 @@ class StageState:
         if self.wants_tree:
             self._load_base()
         for number in range(state.layers, len(self.image.layers)):
-            layer = self.image.layers[number]
             chain = self.image.config.diff_ids[: number + 1]
-            known = self.tools.chains.get(chain) if not state.plain else None
-            if known is None:
-                known = state.plain or self._new_directory("layer")
-                tree = self.tree if self.wants_tree and self.indexed == number else None
-                self.tools.layers.ingest(layer, tree, self._unpacker(known, state))
-                if tree is not None:
-                    self._indexed_one()
-                changed = True
-            self._remember(state, chain, known)
+            with self.tools.locks.of("unpack", chain if not state.plain else id(self)):
+                known = self.tools.chains.get(chain) if not state.plain else None
+                if known is None:
+                    known = self._unpack(number, state)
+                    changed = True
+                self._remember(state, chain, known)
         if state.plain and (changed or not Path(state.index).exists()):
             self._scan_index(state)
+
+    def _unpack(self, number: int, state: Unpacked) -> str:
+        """Unpack one layer, and index it on the way if that is wanted; its directory."""
+        directory = state.plain or self._new_directory("layer")
+        tree = self.tree if self.wants_tree and self.indexed == number else None
+        self.tools.layers.prefetch(self._to_unpack(state, number))
+        self.tools.layers.ingest(self.image.layers[number], tree, self._unpacker(directory, state))
+        if tree is not None:
+            self._indexed_one()
+        return directory
+
+    def _to_unpack(self, state: Unpacked, number: int) -> list[Layer]:
+        """A layer that is to be unpacked now and the ones that are next, up to one that is unpacked already."""
+        layers: list[Layer] = []
+        for position in range(number, min(number + PARALLEL, len(self.image.layers))):
+            if not state.plain and self.image.config.diff_ids[: position + 1] in self.tools.chains:
+                break
+            layers.append(self.image.layers[position])
+        return layers
 
     def _remember(self, state: Unpacked, chain: tuple[Digest, ...], directory: str) -> None:
         state.layers = len(chain)

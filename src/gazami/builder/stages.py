@@ -10,6 +10,7 @@ from gazami.builder.caching import Caching, Hit
 from gazami.builder.execute import execute
 from gazami.builder.export import Exporter
 from gazami.builder.named import image_layers
+from gazami.builder.schedule import in_order_of_need
 from gazami.builder.sources import Sources
 from gazami.builder.squash import squash
 from gazami.builder.stage import Done, StageState
@@ -66,10 +67,20 @@ class Stages:
             self.caching.look_up()
         self._need(self.plan.target)
         chain = self._final_chain()
-        for stage in self.plan.stages:
-            if stage.index in self._work:
-                self.sources.stages[stage.index] = self._stage(stage, final=stage.index in chain)
+        stages = [stage for stage in self.plan.stages if stage.index in self._work]
+
+        def build_one(stage: StagePlan) -> None:
+            self.sources.stages[stage.index] = self._stage(stage, final=stage.index in chain)
+
+        in_order_of_need(stages, self._inputs, build_one, self.tools.cancel)
         return self.sources.stages[self.plan.target].image
+
+    def _inputs(self, stage: StagePlan) -> set[int]:
+        """The stages that have to be there before a stage can begin."""
+        found = {stage.base.index} if isinstance(stage.base, StageBase) else set()
+        for position in self._work[stage.index]:
+            found |= {each.index for each in sources_of_step(stage.steps[position]) if isinstance(each, StageSource)}
+        return found
 
     def _need(self, index: int) -> None:
         """A needed stage needs its base, and the stages that its missed steps copy from."""
@@ -196,8 +207,9 @@ class Stages:
                 image = replace(parent.image, media_type=media_type)
                 state = StageState(stage, image, self.tools)
                 state.take_config(stage.config)
-                if parent.indexed == len(parent.image.layers):
-                    state.tree, state.indexed = parent.tree.copy(), parent.indexed
+                with self.sources.lock(StageSource(index)):
+                    if parent.indexed == len(parent.image.layers):
+                        state.tree, state.indexed = parent.tree.copy(), parent.indexed
                 return state
 
     def _base_image(self, base: ImageBase, stage: StagePlan) -> Image:

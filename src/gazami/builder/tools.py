@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,18 @@ _PRELOAD = ("gazami.rootfs.unpack", "gazami.rootfs.snapshot")
 
 
 @dataclass(slots=True)
+class Locks:
+    """Locks by name, for work that several stages may ask for at the same time and one should do."""
+
+    _all: dict[tuple[Hashable, ...], threading.RLock] = field(default_factory=dict)
+    _own: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, *name: Hashable) -> threading.RLock:
+        with self._own:
+            return self._all.setdefault(name, threading.RLock())
+
+
+@dataclass(slots=True)
 class Tools:
     """``images`` are the resolved bases. ``context`` is the folder of the main context with what hides in it.
 
@@ -63,24 +76,29 @@ class Tools:
     downloads: Flights[tuple[str, str], Downloaded] = field(default_factory=Flights)
     """Files that ADD fetched, by URL and checksum."""
     repositories: Flights[GitSource, Path] = field(default_factory=Flights)
+    locks: Locks = field(default_factory=Locks)
     _sandbox: Sandbox | None = field(default=None)
 
     @property
     def sandbox(self) -> Sandbox:
         """The sandbox of RUN steps, chosen and started when the first step needs it."""
-        if self._sandbox is None:
-            from gazami.sandbox.client import Sandbox
-            from gazami.sandbox.select import choose
+        with self.locks.of("sandbox"):
+            if self._sandbox is None:
+                self._sandbox = self._start_sandbox()
+            return self._sandbox
 
-            wishes = self.request.sandbox
-            files = Path(self.workspace.files)
-            choice = choose(wishes.isolation, files, force=wishes.force, in_container=wishes.in_container)
-            self.emit(SandboxChosen(choice.mode, choice.reason))
-            if not choice.overlay:
-                self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))
-            self._sandbox = Sandbox.start(choice, files, self.cancel, preload=_PRELOAD)
-            self.workspace.remover = self._remove
-        return self._sandbox
+    def _start_sandbox(self) -> Sandbox:
+        from gazami.sandbox.client import Sandbox
+        from gazami.sandbox.select import choose
+
+        wishes = self.request.sandbox
+        files = Path(self.workspace.files)
+        choice = choose(wishes.isolation, files, force=wishes.force, in_container=wishes.in_container)
+        self.emit(SandboxChosen(choice.mode, choice.reason))
+        if not choice.overlay:
+            self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))
+        self.workspace.remover = self._remove
+        return Sandbox.start(choice, files, self.cancel, preload=_PRELOAD)
 
     @property
     def context_is_as_seen(self) -> bool:
@@ -93,6 +111,7 @@ class Tools:
         return self._sandbox is not None and self._sandbox.choice.mode in ("namespaces", "chroot")
 
     def close(self) -> None:
+        self.layers.close()
         if self._sandbox is not None:
             self._remove([self.workspace.files])
             self.workspace.remover = None

@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -29,8 +31,9 @@ class Workspace:
     def __init__(self, state_dir: str) -> None:
         self._state = Path(state_dir)
         self.remover: Callable[[list[str]], None] | None = None
-        self._spool: Spool | None = None
-        self._counter = 0
+        self._local = threading.local()
+        self._spools: list[Spool] = []
+        self._counter = itertools.count(1)
 
     def __enter__(self) -> Workspace:
         try:
@@ -49,8 +52,8 @@ class Workspace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._spool is not None:
-            self._spool.close()
+        for spool in self._spools:
+            spool.close()
         files = self.root / "files"
         if self.remover is not None and files.exists():
             with contextlib.suppress(Exception):
@@ -59,10 +62,12 @@ class Workspace:
         os.close(self._lock)
 
     def spool(self) -> Spool:
-        """The build's one spool, made when it is first needed."""
-        if self._spool is None:
-            self._spool = Spool(self.root)
-        return self._spool
+        """The calling thread's spool, made when it is first needed."""
+        spool: Spool | None = getattr(self._local, "spool", None)
+        if spool is None:
+            spool = self._local.spool = Spool(self.root)
+            self._spools.append(spool)
+        return spool
 
     def new_path(self, what: str) -> str:
         """A path for a directory of a stage's files; the namespace's root makes it."""
@@ -70,8 +75,7 @@ class Workspace:
 
     def new_name(self) -> str:
         """A name that nothing else in this build has."""
-        self._counter += 1
-        return str(self._counter)
+        return str(next(self._counter))
 
     @property
     def files(self) -> str:

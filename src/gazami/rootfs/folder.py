@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Callable
 
 from gazami.errors import ContextError
@@ -45,6 +46,7 @@ class FolderTree(Tree):
         self._unread: dict[int, tuple[str, str, tuple[bool, ...] | None]] = {id(self.root): (folder, "", None)}
         self._links: dict[tuple[int, int], Node] = {}
         self._held: list[Node] = [self.root]
+        self._lock = threading.RLock()
 
     @property
     def hides(self) -> bool:
@@ -52,9 +54,12 @@ class FolderTree(Tree):
         return self._filter.check is not None
 
     def children_of(self, node: Node) -> dict[str, Node]:
-        pending = self._unread.pop(id(node), None)
-        if pending is not None:
-            self._load(node, *pending)
+        if id(node) in self._unread:
+            with self._lock:
+                pending = self._unread.get(id(node))
+                if pending is not None:
+                    self._load(node, *pending)
+                    del self._unread[id(node)]  # not before: other threads read without the lock
         return node.children if node.children is not None else {}
 
     def _load(self, node: Node, folder: str, path: str, state: tuple[bool, ...] | None) -> None:

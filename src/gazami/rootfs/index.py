@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -142,6 +143,7 @@ class IndexTree(Tree):
         self._shared: dict[int, Node] = {}
         self._unread: dict[int, str] = {}
         self._held: list[dict[str, Node]] = []
+        self._lock = threading.RLock()
         super().__init__(root)
         self._defer(root, "")
 
@@ -154,9 +156,12 @@ class IndexTree(Tree):
         children = node.children
         if children is None:
             return {}
-        path = self._unread.pop(id(children), None)
-        if path is not None:
-            self._load(children, path)
+        if id(children) in self._unread:
+            with self._lock:
+                path = self._unread.get(id(children))
+                if path is not None:
+                    self._load(children, path)
+                    del self._unread[id(children)]  # not before: other threads read without the lock
         return children
 
     def rooted_at(self, node: Node) -> Tree:
@@ -166,10 +171,11 @@ class IndexTree(Tree):
 
     def copy(self) -> Tree:
         new = copy.copy(self)
-        new._unread, new._held, new._shared = {}, [], {}
+        new._unread, new._held, new._shared, new._lock = {}, [], {}, threading.RLock()
         seen: dict[int, Node] = {}
-        new.root = self._clone(self.root, new, seen)
-        new._shared = {number: seen[id(node)] for number, node in self._shared.items() if id(node) in seen}
+        with self._lock:
+            new.root = self._clone(self.root, new, seen)
+            new._shared = {number: seen[id(node)] for number, node in self._shared.items() if id(node) in seen}
         return new
 
     def _clone(self, node: Node, new: IndexTree, seen: dict[int, Node]) -> Node:
