@@ -178,7 +178,7 @@ class PhaseFinished:
 class Exported:
     """An output of the build exists: a pushed reference, an archive, a layout, a digest file."""
 
-    kind: Literal["image", "docker-archive", "oci-layout", "file"]
+    kind: Literal["image", "docker-archive", "oci-layout", "files", "file"]
     where: str
     digest: str
 

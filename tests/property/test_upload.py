@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,3 +86,124 @@ def test_a_registry_that_keeps_track_gets_each_byte_once(size: int, cuts: list[i
         upload = advance(upload, answer)
     assert upload.action == Done("moved")
     assert stored == list(range(size))
+
+
+MISHAPS = (
+    "lost",
+    "unanswered",
+    "503",
+    "429",
+    "416",
+    "400",
+    "404",
+    "413",
+    "half",
+    "no location",
+    "wrong range",
+    "forgets",
+)
+
+
+@dataclass(slots=True)
+class Registry:
+    """A registry that stores what reaches it and commits only bytes that are right, with mishaps on the way."""
+
+    size: int
+    mishaps: list[str]
+    mounts: bool
+    session: int = 0
+    """The number of the session that is open, and the bytes that it has."""
+    received: int = 0
+    stored: bool = False
+    requests: int = 0
+    sent: int = 0
+    kinds: list[type] = field(default_factory=list)
+
+    def answer(self, action: object) -> Answer:
+        self.requests += 1
+        self.kinds.append(type(action))
+        mishap = self.mishaps.pop() if self.mishaps else ""
+        if mishap == "lost":
+            return Answer(LOST)
+        if mishap in ("503", "429", "416", "400", "404", "413") and not isinstance(action, Head):
+            return Answer(int(mishap))
+        if mishap == "forgets":
+            self.session, self.received = self.session + 1, 0
+        if mishap == "half" and isinstance(action, Send):
+            self.received = action.offset + action.length // 2
+            self.sent += action.length // 2
+            return Answer(LOST)
+        told = self._told(action)
+        if mishap == "unanswered":
+            return Answer(LOST)
+        if mishap == "no location":
+            return Answer(told.status, None, told.received)
+        if mishap == "wrong range":
+            return Answer(told.status, told.location, (told.received or 0) * 2 + 1)
+        return told
+
+    def _told(self, action: object) -> Answer:
+        match action:
+            case Head():
+                return Answer(200 if self.stored else 404)
+            case Mount():
+                self.stored = self.stored or self.mounts
+                return Answer(201) if self.mounts else self._open()
+            case Start():
+                return self._open()
+            case Send(location, offset, length):
+                if location != self._here() or offset != self.received:
+                    return Answer(416 if location == self._here() else 404)
+                self.received += length
+                self.sent += length
+                return Answer(202, self._here(), self.received)
+            case Ask(location):
+                return Answer(204, self._here(), self.received) if location == self._here() else Answer(404)
+            case Commit(location):
+                if location != self._here():
+                    return Answer(404)
+                self.stored = self.stored or self.received == self.size
+                return Answer(201) if self.received == self.size else Answer(400)
+            case _:
+                raise AssertionError(action)
+
+    def _open(self) -> Answer:
+        self.session, self.received = self.session + 1, 0
+        return Answer(202, self._here())
+
+    def _here(self) -> str:
+        return f"http://r/{self.session}"
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    size=st.integers(0, 100) | st.integers(1 << 21, 1 << 23),
+    attempts=st.integers(2, 5),
+    mounts=st.sampled_from([(), ("a",), ("a", "b")]),
+    can_mount=st.booleans(),
+    mishaps=st.lists(st.sampled_from(MISHAPS) | st.just(""), max_size=25),
+)
+def test_no_success_is_claimed_for_bytes_that_are_not_stored(
+    size: int, attempts: int, mounts: tuple[str, ...], can_mount: bool, mishaps: list[str]
+) -> None:
+    registry = Registry(size, list(mishaps), can_mount)
+    upload = begin(size, mounts, attempts)
+    while not isinstance(upload.action, (Done, GaveUp)):
+        assert registry.requests < 400, registry.kinds[-20:]
+        upload = advance(upload, registry.answer(upload.action))
+    if isinstance(upload.action, Done):
+        assert registry.stored
+    elif not mishaps:
+        raise AssertionError("gave up without a reason")
+
+
+@given(size=st.integers(0, 1 << 23), attempts=st.integers(2, 5), mounts=st.sampled_from([(), ("a",), ("a", "b")]))
+def test_a_registry_without_mishaps_gets_each_byte_once_and_few_requests(
+    size: int, attempts: int, mounts: tuple[str, ...]
+) -> None:
+    registry = Registry(size, [], False)
+    upload = begin(size, mounts, attempts)
+    while not isinstance(upload.action, (Done, GaveUp)):
+        upload = advance(upload, registry.answer(upload.action))
+    assert upload.action == Done("moved") and registry.stored and registry.sent == size
+    assert registry.requests <= 4 + len(mounts)

@@ -22,6 +22,7 @@ from gazami.builder.sources import Sources
 from gazami.builder.stages import Stages, shared_bases
 from gazami.builder.tools import Tools, hide
 from gazami.builder.workspace import Workspace
+from gazami.cache.inline import inline_note
 from gazami.cancel import Cancel
 from gazami.context.ignore import Ignore
 from gazami.context.schemes import fetch_context
@@ -98,7 +99,10 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
                 if request.output.push and request.output.check_push:
                     exporter.check_permissions()
                 image = Stages(plan, tools, exporter, uploads, sources, caching).build()
-                finished = finish(image, request.output, tools.timestamp(tools.now()))
+                notes = request.output.annotations
+                if caching is not None and request.cache.inline:
+                    notes = (*notes, inline_note(caching.keys_of(image.config.diff_ids)))
+                finished = finish(image, notes, tools.timestamp(tools.now()))
                 exporter.export(finished, uploads)
         finally:
             tools.close()
@@ -195,4 +199,4 @@ def _manifest_type(plan: Plan, stage: StagePlan, images: dict[ImageBase, Resolve
 
 def _keeps_blobs(request: BuildRequest) -> bool:
     """Whether a base's blobs are needed whole, beyond the one pass: for an archive or a layout."""
-    return bool(request.output.tar_path or request.output.oci_layout_path)
+    return bool(request.output.tar_paths or request.output.oci_layout_paths or request.output.exports)

@@ -26,7 +26,7 @@ from gazami.events import CacheChecked, Emit, Message
 from gazami.image.digest import Digest, digest_of
 from gazami.image.manifest import Descriptor
 from gazami.image.model import Layer, LocalFile, Origin
-from gazami.plan.steps import Plan, StagePlan
+from gazami.plan.steps import MetadataStep, Plan, StagePlan
 from gazami.rootfs.index import MAX_INDEX, MAX_MEMBERS, Members, encode_members
 
 THREADS = 8
@@ -61,6 +61,8 @@ class Caching:
     cancel: Cancel
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     hits: dict[Place, Hit] = field(default_factory=dict)
+    made: dict[Place, Digest] = field(default_factory=dict)
+    """The diff ids of the layers that steps have, found or made."""
     _silent: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _writers: ThreadPoolExecutor | None = None
@@ -105,6 +107,16 @@ class Caching:
             return ()
         now = record(self.keys.definition(stage, position))
         return tuple(name for name, _, _ in differences(found[1].inputs, now))
+
+    def keys_of(self, diff_ids: tuple[Digest, ...]) -> dict[str, int]:
+        """Keys of the target's own layers, with their positions in an image: what an inline cache says."""
+        stage = self.plan.stage(self.plan.target)
+        found: dict[str, int] = {}
+        for position, step in enumerate(stage.steps):
+            made = self.made.get((stage.index, position))
+            if made in diff_ids and not isinstance(step, MetadataStep):
+                found[key_of(self.keys.definition(stage, position))] = diff_ids.index(made)
+        return found
 
     def _cacheable(self, stage: StagePlan, position: int) -> object:
         return cacheable(stage, position, runs=self.wishes.run_layers, copies=self.wishes.copy_layers)

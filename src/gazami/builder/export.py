@@ -5,13 +5,13 @@ Files that say "this digest was pushed" are written after the pushes, so a faile
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gazami.builder.digest_files import digest_files, write_text
+from gazami.builder.file_export import export_files
 from gazami.builder.layers import LayerFiles, open_layer
-from gazami.builder.request import OutputWishes
-from gazami.errors import HostError
+from gazami.builder.request import OutputWishes, Pairs
 from gazami.events import Emit, Exported
 from gazami.image.config import History, encode_config
 from gazami.image.digest import digest_of
@@ -36,6 +36,7 @@ from gazami.layer.docker_archive import write_docker_archive
 from gazami.layer.oci_layout import write_oci_layout
 from gazami.registry.client import RegistryClient
 from gazami.registry.transfer import Uploads
+from gazami.registry.wire import redact
 
 _UNNAMED = "unset-repo/unset-image-name"
 _TO_OCI = {DOCKER_LAYER_GZIP: OCI_LAYER_GZIP, DOCKER_LAYER: OCI_LAYER, DOCKER_LAYER_ZSTD: OCI_LAYER_ZSTD}
@@ -51,7 +52,7 @@ class Finished:
     manifest: Manifest
 
 
-def finish(image: Image, output: OutputWishes, now: str) -> Finished:
+def finish(image: Image, annotations: Pairs, now: str) -> Finished:
     """Encode config and manifest; ``now`` is the time of an image without any layer. Pure."""
     history = _timed(image.config.history, now)
     image = replace(
@@ -70,7 +71,7 @@ def finish(image: Image, output: OutputWishes, now: str) -> Finished:
     )
     config = encode_config(image.config)
     descriptor = Descriptor(OCI_CONFIG if oci else DOCKER_CONFIG, digest_of(config), len(config))
-    manifest = encode_manifest(OCI_MANIFEST if oci else DOCKER_MANIFEST, descriptor, layers, output.annotations)
+    manifest = encode_manifest(OCI_MANIFEST if oci else DOCKER_MANIFEST, descriptor, layers, annotations)
     return Finished(image, config, manifest)
 
 
@@ -114,7 +115,9 @@ class Exporter:
         if self.output.push:
             for reference in self.references:
                 self.push(finished, reference, uploads)
-        self._digest_files(finished)
+        for place, text in digest_files(self.output, self.references, finished.config, finished.manifest.digest):
+            write_text(place, text, self.registry.transport)
+            self.emit(Exported("file", redact(place), finished.manifest.digest))
 
     def check_permissions(self) -> None:
         """Ask each destination's repository whether it would take a push, before any work is done."""
@@ -174,40 +177,23 @@ class Exporter:
 
     def archives(self, finished: Finished) -> None:
         digest = finished.manifest.digest
-        if self.output.tar_path:
+        for place in self.output.tar_paths:
             names = tuple(_tagged(text) for text in self.output.destinations) or (f"docker.io/{_UNNAMED}:latest",)
-            blobs = tuple(self.layers.local_blob(layer) for layer in finished.image.layers)
-            write_docker_archive(Path(self.output.tar_path), finished.config, finished.manifest, blobs, names)
-            self.emit(Exported("docker-archive", self.output.tar_path, digest))
-        if self.output.oci_layout_path:
-            blobs = tuple(self.layers.local_blob(layer) for layer in finished.image.layers)
-            write_oci_layout(Path(self.output.oci_layout_path), finished.config, finished.manifest, blobs)
-            self.emit(Exported("oci-layout", self.output.oci_layout_path, digest))
+            write_docker_archive(Path(place), finished.config, finished.manifest, self._blobs(finished), names)
+            self.emit(Exported("docker-archive", place, digest))
+        for place in self.output.oci_layout_paths:
+            write_oci_layout(Path(place), finished.config, finished.manifest, self._blobs(finished))
+            self.emit(Exported("oci-layout", place, digest))
+        for export in self.output.exports:
+            export_files(export, finished.image.layers, self.layers, lambda folder: self._layout(finished, folder))
+            self.emit(Exported("files" if export.kind != "oci" else "oci-layout", export.dest, digest))
 
-    def _digest_files(self, finished: Finished) -> None:
-        digest = finished.manifest.digest
-        names = "".join(f"{each.context}@{digest}\n" for each in self.references)
-        tagged = "".join(f"{each.context}:{each.tag}@{digest}\n" for each in self.references)
-        wanted = (
-            (self.output.digest_file, digest),
-            (self.output.image_name_with_digest_file, names),
-            (self.output.image_name_tag_with_digest_file, tagged),
-        )
-        for place, text in wanted:
-            if place:
-                _write_file(Path(place), text)
-                self.emit(Exported("file", place, digest))
+    def _layout(self, finished: Finished, folder: Path) -> None:
+        write_oci_layout(folder, finished.config, finished.manifest, self._blobs(finished))
+
+    def _blobs(self, finished: Finished) -> tuple[Path, ...]:
+        return tuple(self.layers.local_blob(layer) for layer in finished.image.layers)
 
 
 def _tagged(text: str) -> str:
     return text if ":" in text.rpartition("/")[2] else f"{text}:latest"
-
-
-def _write_file(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        with os.fdopen(fd, "w") as file:
-            file.write(text)
-    except OSError as cause:
-        raise HostError(f"{path} cannot be written: {cause.strerror}") from cause

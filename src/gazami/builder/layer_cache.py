@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from gazami.builder.caching import Caching
@@ -12,11 +13,12 @@ from gazami.builder.keys import StepKeys, run_settings
 from gazami.builder.request import BuildRequest
 from gazami.builder.tools import Tools
 from gazami.cache.directory import DirectoryStore
+from gazami.cache.inline import InlineStore
 from gazami.cache.repository import RepositoryStore
 from gazami.cache.store import CacheStore
 from gazami.cancel import Cancel
 from gazami.events import Message
-from gazami.image.reference import Reference, parse_reference
+from gazami.image.reference import parse_reference
 from gazami.plan.steps import Plan
 from gazami.registry.client import RegistryClient
 
@@ -30,31 +32,42 @@ def open_cache(
     request = tools.request
     if not request.cache.enabled:
         return contextlib.nullcontext()
-    store = open_store(request, tools.registry)
-    if store is None:
+    stores = tuple(open_stores(request, tools.registry))
+    if not stores:
         tools.emit(Message("warning", "--cache: there is no place for it, give --cache-repo or a --destination"))
         return contextlib.nullcontext()
     keys = StepKeys(
         plan, tools.images, ContentInputs(tools, tree_of), run_settings(request), request.output.compression
     )
-    caching = Caching(plan, keys, (store,), request.cache, tools.layers, tools.emit, cancel)
+    caching = Caching(plan, keys, stores, request.cache, tools.layers, tools.emit, cancel)
     tools.indexes.remote = caching
     return caching
 
 
-def open_store(request: BuildRequest, registry: RegistryClient) -> CacheStore | None:
-    name = request.cache.repository
-    if name.startswith(_DIRECTORY):
-        return DirectoryStore(Path(name.removeprefix(_DIRECTORY)))
-    reference = cache_repository(request)
-    return RepositoryStore(registry, reference) if reference is not None else None
+def open_stores(request: BuildRequest, registry: RegistryClient) -> Iterator[CacheStore]:
+    """The place that is written to first, if there is one, then those that are only read."""
+    if (main := _main_place(request)) is not None:
+        yield from _stores(main, registry, own=True)
+    for place in request.cache.sources:
+        if place != main:
+            yield from _stores(place, registry, own=False)
 
 
-def cache_repository(request: BuildRequest) -> Reference | None:
-    """``--cache-repo``, else the first destination's repository with ``/cache`` below it, as kaniko's default is."""
-    if name := request.cache.repository:
-        return None if name.startswith(_DIRECTORY) else parse_reference(name)
-    if not request.output.destinations:
+def _stores(place: str, registry: RegistryClient, *, own: bool) -> Iterator[CacheStore]:
+    if place.startswith(_DIRECTORY):
+        yield DirectoryStore(Path(place.removeprefix(_DIRECTORY)))
+        return
+    reference = parse_reference(place)
+    yield RepositoryStore(registry.for_cache(), reference)
+    if not own:
+        yield InlineStore(registry, reference)
+
+
+def _main_place(request: BuildRequest) -> str | None:
+    """``--cache-repo`` and ``--cache-to``, else the first destination's repository with ``/cache`` below it, as kaniko's
+    default is; None where the cache is only read from elsewhere."""
+    if request.cache.repository:
+        return request.cache.repository
+    if not request.output.destinations or (request.cache.sources and not request.cache.push):
         return None
-    first = parse_reference(request.output.destinations[0])
-    return Reference(first.registry, f"{first.repository}/cache", "latest")
+    return f"{parse_reference(request.output.destinations[0]).context}/cache"

@@ -94,17 +94,31 @@ class RegistryWishes:
 
 
 @dataclass(frozen=True, slots=True)
+class FileExport:
+    """The image as something else than an image in a registry: its files in a directory (``local``) or a tar (``tar``), or
+    the archive of an OCI layout. ``dest`` ``-`` is standard output."""
+
+    kind: Literal["local", "tar", "oci"]
+    dest: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputWishes:
-    """``destinations`` are texts as typed. ``compression_level`` None is the default of the compressor."""
+    """``destinations`` are texts as typed. ``compression_level`` None is the default of the compressor. The digest files
+    may be http and https URLs. ``builder_output`` is a directory that gets a file ``images`` after a push."""
 
     destinations: tuple[str, ...] = ()
     push: bool = True
     check_push: bool = True
-    tar_path: str = ""
-    oci_layout_path: str = ""
+    tar_paths: tuple[str, ...] = ()
+    oci_layout_paths: tuple[str, ...] = ()
     digest_file: str = ""
     image_name_with_digest_file: str = ""
     image_name_tag_with_digest_file: str = ""
+    image_id_file: str = ""
+    metadata_file: str = ""
+    builder_output: str = ""
+    exports: tuple[FileExport, ...] = ()
     image_format: Literal["docker", "oci"] | None = None
     compression: Literal["gzip", "zstd"] = "gzip"
     compression_level: int | None = None
@@ -113,8 +127,13 @@ class OutputWishes:
 
 @dataclass(frozen=True, slots=True)
 class CacheWishes:
+    """``repository`` is written and read, ``sources`` are only read: repositories, images with an inline cache, or
+    ``oci:DIR``. ``inline``: the image's manifest gets the keys of its layers."""
+
     enabled: bool = False
     repository: str = ""
+    sources: tuple[str, ...] = ()
+    inline: bool = False
     push: bool = True
     copy_layers: bool = False
     run_layers: bool = True

@@ -133,6 +133,8 @@ class Stages:
             if missed and not explained and not isinstance(step, MetadataStep):
                 explained = self._explain(stage, position)
             done = self._step(position, stage, state, missed=missed)
+            if self.caching is not None and len(state.image.config.diff_ids) > len(below):
+                self.caching.made[stage.index, position] = state.image.config.diff_ids[-1]
             if final and not single:
                 self.exporter.upload_layers(state.image, self.uploads)
             if done is not None and done.layer is not None and self.caching is not None and state.made is not None:

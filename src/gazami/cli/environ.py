@@ -1,7 +1,8 @@
 """What the process finds around it, read once and handed on as a value: the only I/O of the command line.
 
-Credentials are looked for where docker, podman and kaniko look: ``DOCKER_CONFIG``, ``~/.docker``, ``REGISTRY_AUTH_FILE``
-and the ``containers/auth.json`` files. ``DOCKER_AUTH_CONFIG`` holds JSON of its own, which wins over the file host by host.
+Credentials are looked for where docker, podman and kaniko look: ``DOCKER_CONFIG``, ``~/.docker``, ``/kaniko/.docker``,
+``REGISTRY_AUTH_FILE`` and the ``containers/auth.json`` files. ``DOCKER_AUTH_CONFIG`` holds JSON of its own, which wins
+over the file host by host.
 """
 
 from __future__ import annotations
@@ -9,24 +10,27 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gazami.cli.container import container_runtime
 from gazami.errors import HostError, UsageError
 
+_KANIKO_CONFIG = "/kaniko/.docker/config.json"
+"""Where users of kaniko's image mount their credentials."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """``home`` is empty where there is none that can be written to; ``machine`` is uname's word for the processor."""
 
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     cwd: str
     machine: str
     uid: int
     home: str = ""
-    docker_config: str | None = None
+    docker_config: str | None = field(default=None, repr=False)
     docker_config_place: str | None = None
     in_container: bool = False
     warnings: tuple[str, ...] = ()
@@ -78,6 +82,7 @@ def config_places(environ: Mapping[str, str]) -> list[str]:
     return [
         *([f"{environ['DOCKER_CONFIG']}/config.json"] if environ.get("DOCKER_CONFIG") else []),
         *([f"{home}/.docker/config.json"] if home else []),
+        _KANIKO_CONFIG,
         *([environ["REGISTRY_AUTH_FILE"]] if environ.get("REGISTRY_AUTH_FILE") else []),
         *([f"{runtime}/containers/auth.json"] if runtime else []),
         *([f"{settings}/containers/auth.json"] if settings else []),

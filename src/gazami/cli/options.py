@@ -53,12 +53,19 @@ _OUTPUT = (
     Option("tar-path", Kind.STRING, Group.OUTPUT, "Write the image as an archive for docker load.", metavar="FILE",
            aliases=("tarPath",)),
     Option("oci-layout-path", Kind.STRING, Group.OUTPUT, "Write the image as an OCI layout directory.", metavar="DIR"),
-    Option("digest-file", Kind.STRING, Group.OUTPUT, "Write the digest of the manifest (sha256:…) to this file.",
-           metavar="FILE"),
+    Option("output", Kind.MULTI, Group.OUTPUT, "As docker buildx has it: type=local,dest=DIR and type=tar,dest=FILE write the "
+           "image's files, type=oci and type=docker archives of the image; type=registry,name=REF pushes. A bare DIR is local, "
+           "- is a tar on standard output.", metavar="type=TYPE,dest=PLACE", shorthands="o", kaniko=False),
+    Option("digest-file", Kind.STRING, Group.OUTPUT, "Write the digest of the manifest (sha256:…) to this file, or PUT it to "
+           "this URL, once everything is pushed.", metavar="FILE|URL"),
     Option("image-name-with-digest-file", Kind.STRING, Group.OUTPUT, "Write one line NAME@DIGEST for each destination.",
-           metavar="FILE"),
+           metavar="FILE|URL"),
     Option("image-name-tag-with-digest-file", Kind.STRING, Group.OUTPUT, "Write one line NAME:TAG@DIGEST for each "
-           "destination.", metavar="FILE"),
+           "destination.", metavar="FILE|URL"),
+    Option("iidfile", Kind.STRING, Group.OUTPUT, "Write the image's ID (the digest of its config) to this file.",
+           metavar="FILE", kaniko=False),
+    Option("metadata-file", Kind.STRING, Group.OUTPUT, "Write digests and names as JSON, with buildx's keys.", metavar="FILE",
+           kaniko=False),
     Option("image-format", Kind.CHOICE, Group.OUTPUT, "Media types of the manifest; default: those of the base image, "
            "and OCI's for FROM scratch.",
            choices=("docker", "oci")),
@@ -104,6 +111,11 @@ _CACHE = (
     Option("cache", Kind.BOOL, Group.CACHE, "Reuse the layers of earlier builds.", default="false"),
     Option("cache-repo", Kind.STRING, Group.CACHE, "Repository of cached layers, or oci:DIR; default: DESTINATION/cache.",
            metavar="NAME|oci:DIR"),
+    Option("cache-from", Kind.MULTI, Group.CACHE, "As docker buildx has it: read this cache too. type=registry,ref=REF (also an "
+           "image built with --cache-to type=inline), type=local,src=DIR.", metavar="REF|type=…", kaniko=False),
+    Option("cache-to", Kind.MULTI, Group.CACHE, "As docker buildx has it: write this cache. type=registry,ref=REF, "
+           "type=local,dest=DIR, type=inline (the keys go into the image).", metavar="type=…", kaniko=False),
+    Option("no-cache", Kind.BOOL, Group.CACHE, "Reuse nothing, whatever else is said.", default="false", kaniko=False),
     Option("cache-dir", Kind.STRING, Group.CACHE, "Directory of base images that the warmer filled.", default="/cache",
            metavar="DIR", effect=Effect.LATER, note="base images are always pulled"),
     Option("cache-ttl", Kind.DURATION, Group.CACHE, "Cached layers older than this are not used.", default="336h",
@@ -186,11 +198,5 @@ BUILD = Table((*_BUILD, *_OUTPUT, *_REGISTRY, *_CACHE, *_SNAPSHOT, *_SANDBOX, *_
 ELSEWHERE = {
     "push": "the image is pushed unless --no-push is given",
     "load": "write an archive with --tar-path and give it to docker load",
-    "output": "use --tar-path, --oci-layout-path or --destination",
-    "iidfile": "use --digest-file",
-    "metadata-file": "use --digest-file or --image-name-with-digest-file",
-    "no-cache": "layers are reused only with --cache",
-    "cache-from": "use --cache and --cache-repo",
-    "cache-to": "use --cache and --cache-repo",
 }
 """Flags of other builders, and what to write here."""

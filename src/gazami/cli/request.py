@@ -8,10 +8,12 @@ from typing import Any, Literal, cast
 
 from gazami import __version__
 from gazami.builder import request as wishes
+from gazami.cli import registries
 from gazami.cli.argv import Parsed, changed
 from gazami.cli.environ import Surroundings
 from gazami.cli.option import Effect
 from gazami.cli.options import BUILD
+from gazami.cli.outputs import read_cache_from, read_cache_to, read_outputs
 from gazami.cli.values import Pairs, SecretSpec
 from gazami.errors import UsageError
 from gazami.events import Level, Message
@@ -40,7 +42,7 @@ def build_request(parsed: Parsed, around: Surroundings) -> Wanted:
     context = _context(parsed)
     plan, unset = _plan(parsed, around)
     secrets = tuple(_secret(spec, around.environ) for spec in parsed.secrets("secret"))
-    output = _output(parsed)
+    output = _output(parsed, around)
     cache = _cache(parsed, push_image=output.push)
     request = wishes.BuildRequest(
         context=context,
@@ -142,33 +144,36 @@ def _secret(spec: SecretSpec, environ: Mapping[str, str]) -> tuple[str, str, str
     return spec.id, "env", environ[variable]
 
 
-def _output(parsed: Parsed) -> wishes.OutputWishes:
-    destinations, push = parsed.texts("destination"), not parsed.flag("no-push")
+def _output(parsed: Parsed, around: Surroundings) -> wishes.OutputWishes:
+    outputs = read_outputs(parsed.texts("output"))
+    destinations = (*parsed.texts("destination"), *outputs.destinations)
+    push = not parsed.flag("no-push") and bool(destinations or not outputs)
     if push and not destinations:
         hint = "for example: gazami build . --tag registry.example.com/app:1.0"
         raise UsageError("you must provide --destination, or use --no-push", hint=hint)
     for destination in destinations:
         if parse_reference(destination).digest:
             raise UsageError(f"--destination {destination}: an image is pushed by tag, not by digest")
-    tar, image_format = parsed.text("tar-path"), parsed.text("image-format")
-    compression = parsed.text("compression")
-    _check_formats(image_format, compression, tar)
+    tars = (*_given(parsed.text("tar-path")), *outputs.archives)
+    image_format, compression = parsed.text("image-format"), parsed.text("compression")
+    _check_formats(image_format, compression, tars)
     for name in ("image-name-with-digest-file", "image-name-tag-with-digest-file"):
         if parsed.text(name) and not destinations:
             raise UsageError(f"you must provide --destination if setting --{name}")
     level = parsed.number("compression-level")
-    for flag in ("digest-file", "image-name-with-digest-file", "image-name-tag-with-digest-file"):
-        if parsed.text(flag).startswith(("http://", "https://")):
-            raise UsageError(f"--{flag} cannot be a URL yet", hint="write a file, and send it in a later command")
     return wishes.OutputWishes(
         destinations=destinations,
         push=push,
         check_push=not parsed.flag("skip-push-permission-check"),
-        tar_path=tar,
-        oci_layout_path=parsed.text("oci-layout-path"),
+        tar_paths=tars,
+        oci_layout_paths=(*_given(parsed.text("oci-layout-path")), *outputs.layouts),
+        exports=outputs.exports,
         digest_file=parsed.text("digest-file"),
         image_name_with_digest_file=parsed.text("image-name-with-digest-file"),
         image_name_tag_with_digest_file=parsed.text("image-name-tag-with-digest-file"),
+        image_id_file=parsed.text("iidfile"),
+        metadata_file=parsed.text("metadata-file"),
+        builder_output=around.environ.get("BUILDER_OUTPUT", ""),
         image_format=cast('Literal["docker", "oci"] | None', image_format or None),
         compression=cast('Literal["gzip", "zstd"]', compression or "gzip"),
         compression_level=level if level > 0 else None,
@@ -176,26 +181,39 @@ def _output(parsed: Parsed) -> wishes.OutputWishes:
     )
 
 
-def _check_formats(image_format: str, compression: str, tar_path: str) -> None:
+def _given(text: str) -> tuple[str, ...]:
+    return (text,) if text else ()
+
+
+def _check_formats(image_format: str, compression: str, tar_paths: tuple[str, ...]) -> None:
     if compression == "zstd" and image_format == "docker":
         hint = "use --image-format=oci, or --compression=gzip"
         raise UsageError("--compression=zstd cannot be used with --image-format=docker", hint=hint)
-    if tar_path and (image_format == "oci" or compression == "zstd"):
+    if tar_paths and (image_format == "oci" or compression == "zstd"):
         other = "--image-format=oci" if image_format == "oci" else "--compression=zstd"
         hint = "the archive is for docker load; --oci-layout-path writes an OCI image"
         raise UsageError(f"--tar-path cannot be used with {other}", hint=hint)
 
 
 def _cache(parsed: Parsed, *, push_image: bool) -> wishes.CacheWishes:
-    enabled, repository = parsed.flag("cache"), parsed.text("cache-repo")
+    sources, target = read_cache_from(parsed.texts("cache-from")), read_cache_to(parsed.texts("cache-to"))
+    enabled = (parsed.flag("cache") or bool(sources) or target is not None) and not parsed.flag("no-cache")
+    repository = parsed.text("cache-repo")
     push = not parsed.flag("no-push-cache")
-    if enabled and not push_image and not repository and push:
+    everything = target is not None or bool(sources)
+    if target is not None:
+        repository = repository or target.place
+    elif sources and not parsed.flag("cache"):
+        push = False
+    if enabled and not push_image and not repository and push and not everything:
         raise UsageError("if using cache with --no-push, specify cache repo with --cache-repo")
     return wishes.CacheWishes(
         enabled=enabled,
         repository=repository,
-        push=push,
-        copy_layers=parsed.flag("cache-copy-layers"),
+        sources=sources,
+        inline=target is not None and target.inline,
+        push=push and not (target is not None and target.inline and not repository),
+        copy_layers=parsed.flag("cache-copy-layers") or everything,
         run_layers=parsed.flag("cache-run-layers"),
         ttl=parsed.seconds("cache-ttl") or 0.0,
         directory=parsed.text("cache-dir"),
@@ -214,7 +232,14 @@ def _registry(parsed: Parsed, around: Surroundings) -> wishes.RegistryWishes:
         certificates=parsed.pairs("registry-certificate"),
         client_certificates=tuple(_client_certificate(*pair) for pair in parsed.pairs("registry-client-cert")),
         push_retry=max(0, parsed.number("push-retry")),
+        push_ignore_immutable_tag_errors=parsed.flag("push-ignore-immutable-tag-errors"),
         image_download_retry=max(0, parsed.number("image-download-retry")),
+        image_fs_extract_retry=max(0, parsed.number("image-fs-extract-retry")),
+        certificate_directories=registries.certificate_directories(around.environ),
+        mirrors=registries.mirrors(parsed),
+        skip_default_registry_fallback=parsed.flag("skip-default-registry-fallback"),
+        credential_helpers=registries.credential_helpers(parsed),
+        environment=registries.credential_variables(around.environ),
         docker_config=around.docker_config,
         docker_config_place=around.docker_config_place,
         proxies=proxies(around.environ),
@@ -341,6 +366,7 @@ def _absolute(path: str, cwd: str) -> str:
 def _messages(parsed: Parsed, around: Surroundings) -> list[Message]:
     """Deprecated spellings, flags that were set and do nothing, and variables of kaniko that do nothing."""
     said: list[tuple[Level, str]] = [("warning", text) for text in (*parsed.notices, *around.warnings)]
+    said += [("warning", text) for text in registries.unknown_helpers(parsed)]
     if left_out := parsed.texts("target")[1:]:
         said.append(("warning", f"--target: only the first stage is built, {', '.join(left_out)} left out"))
     for option in changed(parsed, BUILD):

@@ -43,9 +43,10 @@ def run_build(words: list[str], environ: Mapping[str, str], build: Build | None)
     except GazamiError as error:
         return _usage(error)
     settings = log_settings(parsed, environ, terminal=sys.stderr.isatty())
+    takes_stdout = any(export.dest == "-" for export in wanted.request.output.exports)
     reporter = open_reporter(
         settings,
-        Streams(_bytes(sys.stdout), _bytes(sys.stderr)),
+        Streams(_bytes(sys.stderr if takes_stdout else sys.stdout), _bytes(sys.stderr)),
         progress=cast('Literal["auto", "plain", "tty"]', parsed.text("progress")),
         terminal=sys.stderr.isatty() and environ.get("TERM", "dumb") != "dumb" and not environ.get("CI"),
     )

@@ -17,3 +17,8 @@ def deleted_name(name: str) -> str | None:
 def is_aufs_metadata(name: str) -> bool:
     """``.wh..wh.plnk`` and the like: left over by AUFS, ignored by everybody."""
     return name.startswith(_RESERVED) and name != OPAQUE
+
+
+def is_whiteout(path: str) -> bool:
+    """Whether a member's path deletes something, or is AUFS's metadata."""
+    return path.rpartition("/")[2].startswith(PREFIX)

@@ -12,7 +12,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from gazami.errors import AuthenticationError, RegistryError
@@ -31,7 +31,7 @@ _MAX_TOKEN = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    header: str
+    header: str = field(repr=False)
     expires: float
 
 
@@ -61,9 +61,10 @@ class Authorizer:
     def lookup(self, repository: str) -> Lookup:
         """Raises :class:`HostError` when a credential program fails."""
         with self._lock:
-            if repository not in self._lookups:
-                self._lookups[repository] = self._keychain.lookup(self._registry, repository)
-            return self._lookups[repository]
+            found = self._lookups.get(repository)
+            if found is None or (found.until is not None and found.until <= self._clock()):
+                found = self._lookups[repository] = self._keychain.lookup(self._registry, repository)
+            return found
 
     def header(self, repository: str, scopes: tuple[str, ...], *, secure: bool) -> str | None:
         """The header as far as the registry's wishes are known. Raises :class:`AuthenticationError`."""
@@ -131,11 +132,7 @@ class Authorizer:
     def _fetch(self, realm: str, service: str, scopes: tuple[str, ...], repository: str) -> _Token:
         lookup = self.lookup(repository)
         credential = lookup.credential
-        if credential and credential.identity_token:
-            request = _oauth2_request(realm, service, scopes, credential.identity_token)
-        else:
-            request = _token_request(realm, service, scopes, credential)
-        with self._transport.persist(lambda: self._exchange(request)) as response:
+        with self._ask(realm, service, scopes, credential) as response:
             if response.status == 200:
                 return self._read(response)
             raise error_of(
@@ -150,6 +147,18 @@ class Authorizer:
                     authenticated=credential is not None,
                 )
             )
+
+    def _ask(self, realm: str, service: str, scopes: tuple[str, ...], credential: Credential | None) -> Response:
+        """An identity token goes by POST; servers that have no such operation are asked by GET with it as password."""
+        if credential and credential.identity_token:
+            posted = _oauth2_request(realm, service, scopes, credential.identity_token)
+            response = self._transport.persist(lambda: self._exchange(posted))
+            if response.status not in (404, 405):
+                return response
+            response.close()
+            credential = Credential(credential.username or "<token>", credential.password or credential.identity_token)
+        request = _token_request(realm, service, scopes, credential)
+        return self._transport.persist(lambda: self._exchange(request))
 
     def _exchange(self, request: Request) -> Response:
         """One attempt, following redirects; credentials stay with the host that they were meant for."""

@@ -6,7 +6,7 @@ connections, tokens and manifests are kept, and nothing is asked twice.
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import TracebackType
@@ -14,45 +14,65 @@ from typing import BinaryIO
 from urllib.parse import urljoin
 
 from gazami.cancel import Cancel
-from gazami.errors import IntegrityError, RegistryError, UsageError
-from gazami.events import Emit
+from gazami.errors import IntegrityError, NotFoundError, RegistryError
+from gazami.events import Emit, Message
 from gazami.image.config import parse_config
-from gazami.image.digest import Digest, digest_of, parse_digest
-from gazami.image.manifest import ACCEPT, INDEX_TYPES, MANIFEST_TYPES, MAX_MANIFEST, Descriptor, Index, Manifest
-from gazami.image.manifest import parse_manifest as read_manifest
+from gazami.image.digest import Digest, digest_of
+from gazami.image.manifest import MAX_MANIFEST, Descriptor, Index, Manifest
 from gazami.image.platform import Platform
 from gazami.image.reference import Reference
 from gazami.registry.auth import Authorizer
 from gazami.registry.credentials import Keychain
 from gazami.registry.flights import Flights
+from gazami.registry.manifests import NO_HEAD, call_of, get_manifest, head_manifest, tags_of
 from gazami.registry.options import Direction, RegistryOptions
+from gazami.registry.origins import Origins
 from gazami.registry.progress import Progress
 from gazami.registry.pull import download
 from gazami.registry.push import Bytes, Push, from_file, from_start
-from gazami.registry.resolved import Resolved, check_is_image, check_layers, choose, verify_manifest
+from gazami.registry.resolved import Resolved, check_is_image, check_layers, choose
 from gazami.registry.routing import route, trust
 from gazami.registry.session import Call, Session
 from gazami.registry.transport import Transport
 from gazami.registry.upload import How
-from gazami.registry.wire import next_link, parse_length
+from gazami.registry.wire import next_link
 
 MAX_CONFIG = 8 * 1024 * 1024
 """Bytes; a larger image config is refused."""
 
 _NESTING = 4
+_PUSHING = "error pushing image"
+_CHECKING = "error checking push permissions"
+_UNKNOWN = "BLOB_UNKNOWN"
+"""Part of the codes MANIFEST_BLOB_UNKNOWN and BLOB_UNKNOWN (distribution spec, error codes)."""
+
+_IMMUTABLE = (
+    "The repository has enabled tag immutability",  # Google Artifact Registry
+    "cannot be overwritten because the tag is immutable",  # Amazon ECR
+)
 _PAGE = 1000
 
 
 class RegistryClient:
     """A context manager; closing it closes the connections."""
 
-    def __init__(self, options: RegistryOptions, keychain: Keychain, emit: Emit, cancel: Cancel) -> None:
+    def __init__(
+        self,
+        options: RegistryOptions,
+        keychain: Keychain,
+        emit: Emit,
+        cancel: Cancel,
+        *,
+        transport: Transport | None = None,
+    ) -> None:
+        """``transport`` is one to share with those who look for credentials; it is closed with the client."""
         self._options = options
         self._keychain = keychain
         self._emit = emit
         self._cancel = cancel
-        self._transport = Transport(options, emit, cancel)
-        self._sessions: Flights[tuple[str, Direction], Session] = Flights()
+        self._transport = transport or Transport(options, emit, cancel)
+        self._origins = Origins(options, self._pull_session, emit)
+        self._sessions: Flights[tuple[str, Direction, str | None, int], Session] = Flights()
         self._manifests: Flights[Reference, Manifest | Index] = Flights()
         self._resolved: Flights[tuple[Reference, Platform], Resolved] = Flights()
 
@@ -71,21 +91,13 @@ class RegistryClient:
 
     def head_manifest(self, reference: Reference) -> Descriptor | None:
         """Type, digest and size of what the reference names at this moment, or None when there is nothing."""
-        call = self._manifest_call("HEAD", reference)
-        session = self._session(reference, "pull")
-        with session.send(call) as response:
-            if response.status == 404:
-                return None
-            if response.status != 200:
-                raise session.refusal(response, f"look for {reference}", call)
-            digest, size = response.header("Docker-Content-Digest"), parse_length(response.header("Content-Length"))
-            media_type = (response.header("Content-Type") or "").partition(";")[0].strip()
-        if digest and size is not None and media_type in MANIFEST_TYPES + INDEX_TYPES:
-            try:
-                return Descriptor(media_type, parse_digest(digest), size)
-            except UsageError:
-                pass
-        manifest = self._get_manifest(reference)
+        try:
+            found = self._origins.first(reference, lambda origin: head_manifest(origin, reference))
+            if found is not None:
+                return found
+            manifest = self._get_manifest(reference)
+        except NotFoundError:
+            return None
         return Descriptor(manifest.media_type, manifest.digest, len(manifest.raw))
 
     def resolve(self, reference: Reference, platform: Platform) -> Resolved:
@@ -101,9 +113,8 @@ class RegistryClient:
 
         The last chunk is followed by the check of the digest: the bytes are good once the iteration has ended.
         """
-        session = self._session(reference, "pull")
         with Progress(self._emit, "pull", reference, descriptor) as progress:
-            yield from download(session, reference.repository, descriptor, progress.reached)
+            yield from self._download(reference, descriptor, progress.reached)
             progress.finish("moved")
 
     def read_blob(self, reference: Reference, descriptor: Descriptor, limit: int = MAX_CONFIG) -> bytes:
@@ -112,14 +123,18 @@ class RegistryClient:
             raise RegistryError(
                 f"blob {descriptor.digest} of {reference.context} has {descriptor.size} bytes, over the limit of {limit}"
             )
-        session = self._session(reference, "pull")
-        return b"".join(download(session, reference.repository, descriptor, lambda _: None))
+        return b"".join(self._download(reference, descriptor, lambda _: None))
 
     def head_blob(self, reference: Reference, digest: Digest, direction: Direction = "pull") -> bool:
-        """Whether the repository has the blob."""
-        call = _call("HEAD", f"blobs/{digest}", reference, direction)
+        """Whether the repository has the blob; mirrors are not asked."""
+        call = call_of("HEAD", f"blobs/{digest}", reference, direction)
         session = self._session(reference, direction)
         with session.send(call) as response:
+            if response.status in (200, 404):
+                return response.status == 200
+            if response.status not in NO_HEAD:
+                raise session.refusal(response, f"look for blob {digest} in {reference.context}", call)
+        with session.send(replace(call, method="GET")) as response:
             if response.status in (200, 404):
                 return response.status == 200
             raise session.refusal(response, f"look for blob {digest} in {reference.context}", call)
@@ -130,13 +145,13 @@ class RegistryClient:
         target: str | None = f"/v2/{reference.repository}/tags/list?n={_PAGE}"
         found: dict[str, None] = {}
         while target is not None:
-            call = replace(_call("GET", "", reference, "pull"), target=target)
-            with session.send(call) as response:
+            call = replace(call_of("GET", "", reference, "pull"), target=target)
+            with session.fetch(call, MAX_MANIFEST) as response:
                 if response.status == 404:
                     break
                 if response.status != 200:
                     raise session.refusal(response, f"list the tags of {reference.context}", call)
-                page = _tags(response.read(MAX_MANIFEST))
+                page = tags_of(response.body)
                 link = next_link(response.header("Link"))
                 target = urljoin(response.url, link) if link and not found.keys() >= set(page) else None
             found.update(dict.fromkeys(page))
@@ -174,27 +189,62 @@ class RegistryClient:
         digest = digest_of(raw)
         target = f"/v2/{reference.repository}/manifests/{reference.tag or digest}"
         headers = (("Content-Type", media_type),)
-        call = replace(_call("PUT", "", reference, "push"), target=target, headers=headers, body=raw)
-        session = self._session(reference, "push")
-        with session.send(call) as response:
-            if response.status not in (200, 201, 202, 204):
-                raise session.refusal(response, f"push the manifest of {reference}", call)
-            stored = response.header("Docker-Content-Digest")
+        call = replace(call_of("PUT", "", reference, "push"), target=target, headers=headers, body=raw)
         self._manifests.forget(reference)
+        try:
+            with _named(_PUSHING):
+                self._put_manifest(reference, call, digest)
+        except RegistryError as error:
+            if not (self._options.ignore_immutable_tags and any(text in error.message for text in _IMMUTABLE)):
+                raise
+            text = f"{reference} was not pushed: the tag is there already and cannot be changed, which is to be ignored"
+            self._emit(Message("warning", text))
+        return digest
+
+    def _put_manifest(self, reference: Reference, call: Call, digest: Digest) -> None:
+        """A registry may need a moment until it knows the blobs that it has just taken."""
+        session = self._session(reference, "push")
+        failures = 0
+        while True:
+            with session.send(call) as response:
+                if response.status in (200, 201, 202, 204):
+                    stored = response.header("Docker-Content-Digest")
+                    break
+                error = session.refusal(response, f"push the manifest of {reference}", call)
+            failures += 1
+            pause = self._transport.pause(failures) if _UNKNOWN in error.message else None
+            if pause is None:
+                raise error
+            self._emit(Message("info", f"{error.message}; trying again in {pause:.1f} s"))
+            self._transport.wait(pause)
         if stored and stored.startswith("sha256:") and stored != digest:
             raise IntegrityError(f"{reference} was pushed with the digest {digest}, the registry stored {stored}")
-        return digest
+
+    def delete_manifest(self, reference: Reference) -> None:
+        """Delete what a tag names. Raises :class:`RegistryError` where the registry does not allow deletions."""
+        found = self.head_manifest(reference)
+        if found is None:
+            return
+        call = replace(
+            call_of("DELETE", f"manifests/{found.digest}", reference, "push"),
+            scopes=(f"repository:{reference.repository}:delete,pull",),
+        )
+        session = self._session(reference, "push")
+        with session.send(call) as response:
+            if response.status not in (200, 202, 204, 404):
+                raise session.refusal(response, f"delete {reference}", call)
+        self._manifests.forget(reference)
 
     def check_push(self, reference: Reference) -> None:
         """Open an upload and cancel it. Raises :class:`AuthenticationError` when the registry does not allow a push."""
         session = self._session(reference, "push")
-        call = _call("POST", "blobs/uploads/", reference, "push")
-        with session.send(call) as response:
+        call = call_of("POST", "blobs/uploads/", reference, "push")
+        with _named(_CHECKING), session.send(call) as response:
             if response.status not in (200, 201, 202):
                 raise session.refusal(response, f"push to {reference.context}", call)
             location = session.location(response)
         if location:
-            with session.attempt(replace(call, method="DELETE", target=location)):
+            with contextlib.suppress(RegistryError), session.attempt(replace(call, method="DELETE", target=location)):
                 pass
 
     def close(self) -> None:
@@ -208,36 +258,47 @@ class RegistryClient:
     ) -> None:
         self.close()
 
+    def for_cache(self) -> RegistryClient:
+        """A client for the layer cache, which no mirror stands in for and which follows the wishes about pushes
+        (``--insecure``) when it is read too, as in kaniko. It shares the connections."""
+        options = replace(
+            self._options, mirrors=(), insecure_pull=self._options.insecure_pull or self._options.insecure
+        )
+        return RegistryClient(options, self._keychain, self._emit, self._cancel, transport=self._transport)
+
     def _session(self, reference: Reference, direction: Direction) -> Session:
         return self._sessions.get(
-            (reference.registry, direction), lambda: self._open_session(reference.registry, direction)
+            (reference.registry, direction, None, self._options.retry.attempts),
+            lambda: self._open_session(reference.registry, direction, None, self._options.retry.attempts),
         )
 
-    def _open_session(self, registry: str, direction: Direction) -> Session:
+    def _pull_session(self, registry: str, scheme: str | None, attempts: int) -> Session:
+        return self._sessions.get(
+            (registry, "pull", scheme, attempts), lambda: self._open_session(registry, "pull", scheme, attempts)
+        )
+
+    def _open_session(self, registry: str, direction: Direction, scheme: str | None, attempts: int) -> Session:
         trusted = trust(registry, self._options, direction)
-        return Session(
-            registry,
-            route(registry, self._options, direction),
-            trusted,
-            self._transport,
-            Authorizer(registry, self._keychain, self._transport, trusted),
-            self._options.retry.attempts,
-        )
+        way = route(registry, self._options, direction)
+        if scheme is not None:
+            way = replace(way, schemes=("http",) if scheme == "http" else ("https",))
+        authorizer = Authorizer(registry, self._keychain, self._transport, trusted)
+        return Session(registry, way, trusted, self._transport, authorizer, attempts)
 
-    def _manifest_call(self, method: str, reference: Reference) -> Call:
-        call = _call(method, f"manifests/{reference.identifier}", reference, "pull")
-        return replace(call, headers=(("Accept", ACCEPT),))
+    def _download(
+        self, reference: Reference, descriptor: Descriptor, reached: Callable[[int], None]
+    ) -> Iterator[bytes]:
+        candidates = self._origins.of(reference)
+        by_origin = {id(each.origin): each for each in candidates}
+        return download(
+            [each.origin for each in candidates],
+            descriptor,
+            reached,
+            lambda origin, error: self._origins.failed(reference, by_origin[id(origin)], error),
+        )
 
     def _get_manifest(self, reference: Reference) -> Manifest | Index:
-        session = self._session(reference, "pull")
-        call = self._manifest_call("GET", reference)
-        with session.send(call) as response:
-            if response.status != 200:
-                raise session.refusal(response, f"pull {reference}", call)
-            raw = response.read(MAX_MANIFEST)
-            announced, media_type = response.header("Docker-Content-Digest"), response.header("Content-Type")
-        verify_manifest(reference, raw, announced)
-        return read_manifest(raw, media_type)
+        return self._origins.first(reference, lambda origin: get_manifest(origin, reference))
 
     def _resolve(self, reference: Reference, platform: Platform) -> Resolved:
         found = self.get_manifest(reference)
@@ -274,7 +335,7 @@ class RegistryClient:
             for each in mount_from
             if each.registry == reference.registry and each.repository != reference.repository
         )
-        with Progress(self._emit, "push", reference, descriptor) as progress:
+        with _named(_PUSHING), Progress(self._emit, "push", reference, descriptor) as progress:
             push = Push(
                 self._session(reference, "push"),
                 reference.repository,
@@ -289,14 +350,12 @@ class RegistryClient:
         return how
 
 
-def _call(method: str, path: str, reference: Reference, direction: Direction) -> Call:
-    actions = "pull" if direction == "pull" else "pull,push"
-    scopes = (f"repository:{reference.repository}:{actions}",)
-    return Call(method, f"/v2/{reference.repository}/{path}", reference.repository, scopes)
-
-
-def _tags(raw: bytes) -> tuple[str, ...]:
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Begin the message of a registry's error with ``what``, the words that kaniko's users look for in their logs."""
     try:
-        return tuple(str(tag) for tag in json.loads(raw).get("tags") or ())
-    except (ValueError, AttributeError, TypeError):
-        raise RegistryError("the registry's list of tags is malformed") from None
+        yield
+    except RegistryError as error:
+        if not error.message.startswith(what):
+            error.message = f"{what}: {error.message}"
+        raise

@@ -11,6 +11,11 @@ from gazami.errors import HostError
 TIMEOUT = 60.0
 """Seconds that a program may take; some of them ask a cloud's metadata service."""
 
+BUILT_IN = frozenset(
+    f"docker-credential-{name}" for name in ("ecr-login", "gcr", "gcloud", "acr-env", "acr-linux", "acr", "env")
+)
+"""Programs of the clouds, which kaniko's image brings; ``registry.providers`` has what they do."""
+
 _NOT_FOUND = "credentials not found"
 
 
@@ -21,11 +26,14 @@ class CredentialProgram:
         self.name = f"docker-credential-{name}"
         self._lock = threading.Lock()
         self._answers: dict[str, tuple[str, str] | None] = {}
+        self.replaced = False
+        """The program is not installed, and is one whose work gazami does itself."""
 
     def get(self, server: str) -> tuple[str, str] | None:
         """``(user name, secret)``, or None when the program has nothing for ``server``.
 
-        Raises :class:`HostError` when it is not installed, fails, or answers with something else.
+        Raises :class:`HostError` when it is not installed (and not ``replaced``), fails, or answers with something
+        else.
         """
         with self._lock:
             if server not in self._answers:
@@ -38,6 +46,9 @@ class CredentialProgram:
                 [self.name, "get"], input=server.encode(), capture_output=True, timeout=TIMEOUT, check=False
             )
         except FileNotFoundError:
+            if self.name in BUILT_IN:
+                self.replaced = True
+                return None
             raise HostError(
                 f"{self.name} is needed for {server} but is not installed",
                 hint="install it in a directory of PATH, or remove it from credHelpers and credsStore of the docker config",

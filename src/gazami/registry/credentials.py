@@ -41,10 +41,14 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """``asked`` says in words for people which sources were asked and what each had."""
+    """``asked`` says in words for people which sources were asked and what each had.
+
+    ``until`` is the time on the monotonic clock, in seconds, from when on to look again; None is never.
+    """
 
     credential: Credential | None = None
     asked: tuple[str, ...] = ()
+    until: float | None = None
 
 
 class CredentialSource(Protocol):
@@ -58,14 +62,26 @@ class Keychain:
         self._sources = tuple(sources)
 
     def lookup(self, registry: str, repository: str) -> Lookup:
-        """Raises :class:`HostError` when a credential program that the registry needs is missing or fails."""
+        """Raises :class:`HostError` when a credential program that the registry needs is missing or fails, and no later
+        source has what it was to give."""
         asked: list[str] = []
+        ends: list[float] = []
+        broken: HostError | None = None
         for source in self._sources:
-            found = source.lookup(registry, repository)
+            try:
+                found = source.lookup(registry, repository)
+            except HostError as error:
+                broken = broken or error
+                asked.append(error.message)
+                continue
             asked.extend(found.asked)
+            if found.until is not None:
+                ends.append(found.until)
             if found.credential:
-                return Lookup(found.credential, tuple(asked))
-        return Lookup(None, tuple(asked))
+                return Lookup(found.credential, tuple(asked), found.until)
+        if broken is not None:
+            raise broken
+        return Lookup(None, tuple(asked), min(ends, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +124,8 @@ class DockerConfig:
                     broken, answer = error, None
                     asked.append(f"{program.name} for {name}: failed")
                 else:
-                    asked.append(f"{program.name} for {name}: {'used' if answer else 'has none'}")
+                    none = "is not installed, gazami's own is asked" if program.replaced else "has none"
+                    asked.append(f"{program.name} for {name}: {'used' if answer else none}")
                 if answer:
                     return Lookup(_from_program(*answer), tuple(asked))
             if entry := self._auths.get(name):

@@ -15,8 +15,9 @@ Pairs = tuple[tuple[str, str], ...]
 class RegistryOptions:
     """Registries are named as in references, port included. Paths are of PEM files.
 
-    ``insecure`` and ``skip_tls_verify`` are for every registry that is pushed to, their ``_pull`` twins for every one
-    pulled from; the ``_registries`` name single ones. Timeouts are seconds.
+    ``insecure`` is for every registry that is pushed to, ``insecure_pull`` for every one pulled from;
+    ``skip_tls_verify`` is for all, as in kaniko, and ``skip_tls_verify_pull`` for those pulled from. The
+    ``_registries`` name single ones. Timeouts are seconds.
     """
 
     insecure: bool = False
@@ -29,7 +30,15 @@ class RegistryOptions:
     """``(registry, path of CA certificates)``, trusted in addition to the system's."""
     client_certificates: tuple[tuple[str, str, str], ...] = ()
     """``(registry, certificate path, key path)``."""
-    proxies: Pairs = ()
+    certificate_directories: tuple[str, ...] = ()
+    """Directories of which every PEM file is trusted, for all registries (``SSL_CERT_DIR`` as Go reads it)."""
+    mirrors: Pairs = ()
+    """``(registry, [scheme://]host[:port][/prefix])`` in the order to try: where images of a registry are pulled from."""
+    fallback: bool = True
+    """Whether an image that no mirror has is pulled from the registry that its name says."""
+    ignore_immutable_tags: bool = False
+    """A push to a tag that exists and cannot be changed is good."""
+    proxies: Pairs = field(default=(), repr=False)
     """``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY`` with their values."""
     user_agent: str = "gazami"
     retry: RetryPolicy = field(default_factory=RetryPolicy)

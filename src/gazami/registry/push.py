@@ -8,7 +8,7 @@ from typing import BinaryIO, assert_never
 from gazami.errors import AuthenticationError, HostError, RegistryError
 from gazami.image.manifest import Descriptor
 from gazami.registry.session import Call, Session
-from gazami.registry.transport import Body, ConnectionFault, Response
+from gazami.registry.transport import FINAL, Body, ConnectionFault, Response
 from gazami.registry.upload import (
     LOST,
     Action,
@@ -25,7 +25,7 @@ from gazami.registry.upload import (
     advance,
     begin,
 )
-from gazami.registry.wire import parse_range_end, with_query
+from gazami.registry.wire import parse_length, parse_range_end, with_query
 
 Bytes = Callable[[int], Iterator[bytes]]
 """A blob's bytes from an offset on."""
@@ -126,6 +126,8 @@ class Push:
         except ConnectionFault as fault:
             self._problem = fault
             self._lost += 1
+            if fault.kind in FINAL:
+                raise self._failure() from fault.__cause__
             return Answer(LOST)
         except AuthenticationError as error:
             if not isinstance(action, Mount):
@@ -139,6 +141,7 @@ class Push:
             self._session.location(response),
             parse_range_end(response.header("Range")),
             self._session.transport.retry_after(response),
+            parse_length(response.header("OCI-Chunk-Min-Length")),
         )
         if not answer.good:
             self._problem = self._session.refusal(response, _describe(action, self._descriptor, self._repository), call)

@@ -8,6 +8,8 @@ from gazami.errors import AuthenticationError, NotFoundError, RegistryError, Tra
 from gazami.registry.retry import RETRYABLE
 from gazami.registry.wire import Complaint
 
+_CLOUDS = ("Amazon ECR:", "Google:", "Azure:")
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -53,9 +55,11 @@ def _authentication_error(refusal: Refusal, message: str) -> AuthenticationError
     if refusal.asked:
         message += "; credentials: " + "; ".join(refusal.asked)
     else:
-        message += "; no credentials: there is no docker config"
+        message += "; no credentials: there is no docker config, and no variable or cloud is for this registry"
     if refusal.authenticated:
         hint = f"the credentials for {refusal.registry} do not allow this: check user, password and permissions"
+    elif any(each.startswith(_CLOUDS) for each in refusal.asked):
+        hint = f"mend what the cloud's source says, or give credentials for {refusal.registry} in a docker config.json"
     else:
         hint = f"give credentials for {refusal.registry} in a docker config.json (docker login {refusal.registry})"
     return AuthenticationError(message, url=refusal.url, status=refusal.status, hint=hint)

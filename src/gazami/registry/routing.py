@@ -51,7 +51,7 @@ def route(registry: str, options: RegistryOptions, direction: Direction) -> Rout
 
 def trust(registry: str, options: RegistryOptions, direction: Direction) -> Trust:
     """The TLS wishes for ``registry``; not verifying wins over certificates."""
-    everywhere = options.skip_tls_verify if direction == "push" else options.skip_tls_verify_pull
+    everywhere = options.skip_tls_verify or (direction == "pull" and options.skip_tls_verify_pull)
     client = next(((cert, key) for name, cert, key in options.client_certificates if name == registry), None)
     if everywhere or registry in options.skip_tls_verify_registries:
         return Trust(verify=False, client=client)

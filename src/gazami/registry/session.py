@@ -56,7 +56,7 @@ class Session:
         self._route = route
         self._trust = trust
         self._authorizer = authorizer
-        self._attempts = attempts
+        self.attempts = attempts
         self._lock = threading.Lock()
         self._scheme: str | None = route.schemes[0] if len(route.schemes) == 1 else None
 
@@ -65,7 +65,25 @@ class Session:
 
         Raises :class:`TransportError`, and :class:`AuthenticationError` when the token server refuses.
         """
-        return self.transport.persist(lambda: self.attempt(call))
+        return self.transport.persist(lambda: self.attempt(call), self.attempts)
+
+    def fetch(self, call: Call, limit: int) -> Response:
+        """As :meth:`send`, with a 200 answer's body already there as ``body``: a cut in it is one more failed attempt.
+
+        Raises :class:`RegistryError` when it is larger than ``limit`` bytes.
+        """
+
+        def attempt() -> Response:
+            response = self.attempt(call)
+            if response.status == 200:
+                try:
+                    response.body = response.read(limit)
+                except BaseException:
+                    response.close()
+                    raise
+            return response
+
+        return self.transport.persist(attempt, self.attempts)
 
     def attempt(self, call: Call) -> Response:
         """As :meth:`send` with one attempt. Raises :class:`ConnectionFault` when no answer came."""
@@ -112,7 +130,7 @@ class Session:
                 call.scopes,
                 lookup.asked,
                 authenticated=lookup.credential is not None,
-                attempts=self._attempts if response.status in RETRYABLE else 1,
+                attempts=self.attempts if response.status in RETRYABLE else 1,
             )
         )
 
@@ -159,7 +177,7 @@ class Session:
                 if fault.kind == "certificate" and has_port:
                     break
                 continue
-            if first is not None and has_port and response.status == 400:
+            if first is not None and has_port and response.status == 400 and not first.is_plain:
                 response.close()
                 break
             self._scheme = scheme

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import ssl
 
 from gazami.errors import UsageError
 from gazami.registry.routing import Trust
 
 
-def tls_context(trust: Trust) -> ssl.SSLContext:
-    """Raises :class:`UsageError` naming the certificate file that is missing or not a PEM file."""
+def tls_context(trust: Trust, directories: tuple[str, ...] = ()) -> ssl.SSLContext:
+    """``directories`` hold further certificates of authorities.
+
+    Raises :class:`UsageError` naming the certificate file that is missing or not a PEM file.
+    """
     context = ssl.create_default_context()
+    for directory in directories if trust.verify else ():
+        _load_directory(context, directory)
     if not trust.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -28,6 +35,17 @@ def tls_context(trust: Trust) -> ssl.SSLContext:
                 f"the client certificate {certificate} with key {key} cannot be used: {_reason(cause)}"
             ) from None
     return context
+
+
+def _load_directory(context: ssl.SSLContext, directory: str) -> None:
+    """Trust every PEM file there, as Go's programs do; OpenSSL alone finds only files named by a hash (c_rehash)."""
+    try:
+        names = sorted(entry.path for entry in os.scandir(directory) if entry.is_file())
+    except OSError:
+        return
+    for name in names:
+        with contextlib.suppress(OSError, ssl.SSLError):
+            context.load_verify_locations(cafile=name)
 
 
 def _reason(cause: OSError) -> str:

@@ -8,11 +8,12 @@ urllib3 is imported with the first request, since it costs a large part of the p
 from __future__ import annotations
 
 import random
+import re
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -34,8 +35,12 @@ CHUNK = 1024 * 1024
 """Bytes read or written at once."""
 
 _DRAINED = 64 * 1024
+FINAL = ("certificate", "refused")
+"""Kinds of faults that another attempt meets again."""
 
-FaultKind = Literal["connect", "tls", "certificate", "cut", "timeout"]
+
+FaultKind = Literal["connect", "refused", "tls", "certificate", "cut", "timeout"]
+"""``refused`` is a proxy that will not have us; like ``certificate``, trying again does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,18 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``timeout`` in seconds overrides the longest silence."""
+    """``timeout`` and ``connect_timeout`` in seconds override the options'; ``direct`` goes around any proxy.
+
+    The repr has neither headers nor body, which may hold secrets.
+    """
 
     method: str
     url: str
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | Body | None = None
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes | Body | None = field(default=None, repr=False)
     timeout: float | None = None
+    connect_timeout: float | None = None
+    direct: bool = False
 
 
 class ConnectionFault(TransportError):
@@ -67,6 +77,11 @@ class ConnectionFault(TransportError):
         self.cause = cause
         self.host = host
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether TLS failed since the other side does not speak it at all."""
+        return self.kind == "tls" and _is_plain(self.cause)
+
     def after(self, attempts: int, what: str = "") -> TransportError:
         """The error to show once there will be no further attempt; ``what`` could not be done."""
         tried = f" after {attempts} attempts" if attempts > 1 else ""
@@ -77,11 +92,12 @@ class ConnectionFault(TransportError):
 class Response:
     """An answer whose body is still on the wire. A context manager; closing it gives the connection back."""
 
-    __slots__ = ("_raw", "status", "url")
+    __slots__ = ("_raw", "body", "status", "url")
 
     def __init__(self, raw: BaseHTTPResponse, url: str) -> None:
         self._raw = raw
         self.status = raw.status
+        self.body = b""
         self.url = url
 
     def header(self, name: str) -> str | None:
@@ -161,7 +177,8 @@ class Transport:
         from urllib3 import Timeout
 
         self.cancel.check()
-        pool = self._pool(trust, choose_proxy(request.url, self._options.proxies))
+        proxy = None if request.direct else choose_proxy(request.url, self._options.proxies)
+        pool = self._pool(trust, proxy)
         headers = {"User-Agent": self._options.user_agent, **dict(request.headers)}
         body: bytes | Iterator[bytes] | None
         if isinstance(request.body, Body):
@@ -171,7 +188,10 @@ class Transport:
             body = request.body
             if request.method in ("POST", "PUT", "PATCH"):
                 headers["Content-Length"] = str(len(body or b""))
-        timeout = Timeout(connect=self._options.connect_timeout, read=request.timeout or self._options.read_timeout)
+        timeout = Timeout(
+            connect=request.connect_timeout or self._options.connect_timeout,
+            read=request.timeout or self._options.read_timeout,
+        )
         with _translated(request.url):
             raw = pool.request(
                 request.method,
@@ -186,8 +206,9 @@ class Transport:
             )
         return Response(raw, request.url)
 
-    def persist(self, attempt: Callable[[], Response]) -> Response:
-        """Repeat ``attempt`` while it meets faults and statuses that may pass.
+    def persist(self, attempt: Callable[[], Response], attempts: int | None = None) -> Response:
+        """Repeat ``attempt`` while it meets faults and statuses that may pass, at most ``attempts`` times in all where
+        that is less than the policy allows.
 
         Returns the last answer, also when its status is still one of those. Raises :class:`TransportError`.
         """
@@ -199,7 +220,7 @@ class Transport:
                 response = attempt()
             except ConnectionFault as fault:
                 failures += 1
-                pause = self.pause(failures) if fault.kind != "certificate" else None
+                pause = self.pause(failures) if fault.kind not in FINAL and failures != attempts else None
                 if pause is None:
                     raise fault.after(failures) from fault.__cause__
                 reason = str(fault)
@@ -208,7 +229,7 @@ class Transport:
                     return response
                 failures += 1
                 retry_after = self.retry_after(response)
-                pause = self.pause(failures, retry_after)
+                pause = self.pause(failures, retry_after) if failures != attempts else None
                 if pause is None:
                     return response
                 response.close()
@@ -237,14 +258,14 @@ class Transport:
         with self._lock:
             pool = self._pools.get((trust, proxy))
             if pool is None:
-                pool = self._pools[trust, proxy] = _make_pool(trust, proxy)
+                pool = self._pools[trust, proxy] = _make_pool(trust, proxy, self._options.certificate_directories)
             return pool
 
 
-def _make_pool(trust: Trust, proxy: str | None) -> PoolManager:
+def _make_pool(trust: Trust, proxy: str | None, directories: tuple[str, ...]) -> PoolManager:
     import urllib3
 
-    context = tls_context(trust)
+    context = tls_context(trust, directories)
     if not trust.verify:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if proxy is None:
@@ -253,7 +274,10 @@ def _make_pool(trust: Trust, proxy: str | None) -> PoolManager:
     userinfo, _, host = parts.netloc.rpartition("@")
     headers = urllib3.make_headers(proxy_basic_auth=unquote(userinfo)) if userinfo else None
     bare = urlunsplit((parts.scheme, host, "", "", ""))
-    return urllib3.ProxyManager(bare, num_pools=16, maxsize=16, ssl_context=context, proxy_headers=headers)
+    own = tls_context(Trust(), directories) if parts.scheme == "https" else None
+    return urllib3.ProxyManager(
+        bare, num_pools=16, maxsize=16, ssl_context=context, proxy_headers=headers, proxy_ssl_context=own
+    )
 
 
 class _translated:
@@ -280,12 +304,16 @@ def _diagnose(error: BaseException) -> tuple[FaultKind, str]:
     chain = list(_causes(error))
     for each in chain:
         if isinstance(each, ssl.SSLCertVerificationError):
+            if isinstance(error, exceptions.ProxyError):
+                return "refused", f"the proxy's certificate is not trusted: {each.verify_message or each.reason}"
             return "certificate", f"its certificate is not trusted: {each.verify_message or each.reason}"
     for each in chain:
         if isinstance(each, (ssl.SSLError, exceptions.SSLError)):
             return "tls", f"TLS failed: {getattr(each, 'reason', None) or each}"
     if isinstance(error, exceptions.ProxyError):
-        return "connect", f"the proxy cannot be used: {chain[-1]}"
+        said = str(chain[-1])
+        kind: FaultKind = "refused" if re.search(r"failed: 4\d\d", said) else "connect"
+        return kind, f"the proxy cannot be used: {said}"
     if isinstance(error, exceptions.NameResolutionError):
         return "connect", "its name cannot be resolved"
     if isinstance(error, exceptions.NewConnectionError):
@@ -309,11 +337,25 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         current = inner or current.__cause__ or current.__context__
 
 
+def _is_plain(cause: str) -> bool:
+    return "WRONG_VERSION" in cause or "RECORD_LAYER" in cause or "wrong version" in cause
+
+
 def _hint(kind: FaultKind, cause: str, host: str) -> str | None:
+    if kind == "certificate" and "expired" in cause:
+        return f"its certificate has to be renewed, or this machine's clock is wrong; --skip-tls-verify-registry {host}"
+    if kind == "certificate" and "ismatch" in cause:
+        return f"the certificate is for another name: use that one, or --skip-tls-verify-registry {host}"
     if kind == "certificate":
         return f"trust its authority with --registry-certificate {host}=<file>, or --skip-tls-verify-registry {host}"
-    if kind == "tls" and ("WRONG_VERSION" in cause or "RECORD_LAYER" in cause or "wrong version" in cause):
+    if kind == "tls" and _is_plain(cause):
         return f"it seems to speak plain HTTP: --insecure-registry {host} allows that"
+    if kind == "tls" and "ALERT" in cause and ("CERTIFICATE" in cause or "UNKNOWN_CA" in cause or "HANDSHAKE" in cause):
+        return f"it wants a client certificate that it knows: --registry-client-cert {host}=<certificate>,<key>"
+    if kind == "refused" and "certificate" in cause:
+        return "trust its authority with SSL_CERT_FILE or SSL_CERT_DIR"
+    if kind == "refused":
+        return "check the user, the password and what the proxy allows: HTTPS_PROXY, or NO_PROXY to go around it"
     if kind == "connect" and "resolved" in cause:
         return "check the spelling of the registry's name and the network's DNS"
     return None

@@ -80,12 +80,14 @@ Action: TypeAlias = Head | Mount | Start | Send | Commit | Ask | Done | GaveUp
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``location`` is absolute. ``received`` is the number of bytes that the Range header speaks of."""
+    """``location`` is absolute. ``received`` is the number of bytes that the Range header speaks of, ``smallest`` the
+    least that a chunk before the last may have (OCI-Chunk-Min-Length)."""
 
     status: int
     location: str | None = None
     received: int | None = None
     retry_after: float | None = None
+    smallest: int | None = None
 
     @property
     def good(self) -> bool:
@@ -111,6 +113,7 @@ class Upload:
     offset: int = 0
     best: int = 0
     chunk: int | None = None
+    smallest: int = 0
     failures: int = 0
     restarts: int = 0
     committing: bool = False
@@ -123,7 +126,7 @@ def begin(size: int, mounts: tuple[str, ...] = (), attempts: int = 5) -> Upload:
 
 
 def advance(upload: Upload, answer: Answer) -> Upload:
-    upload = replace(upload, pause=0, retry_after=answer.retry_after)
+    upload = replace(upload, pause=0, retry_after=answer.retry_after, smallest=answer.smallest or upload.smallest)
     match upload.action:
         case Head():
             return _after_head(upload, answer)
@@ -167,8 +170,9 @@ def _after_send(upload: Upload, sent: Send, answer: Answer) -> Upload:
     if answer.transient or answer.status == 416:
         return _failed(upload, answer, Ask(upload.location))
     if answer.status == 413:
-        chunk = min(LARGEST_CHUNK, sent.length // 2)
-        return replace(upload, action=GaveUp()) if chunk < SMALLEST_CHUNK else _restart(replace(upload, chunk=chunk))
+        chunk = max(min(LARGEST_CHUNK, sent.length // 2), upload.smallest)
+        useless = chunk < SMALLEST_CHUNK or chunk >= sent.length
+        return replace(upload, action=GaveUp()) if useless else _restart(replace(upload, chunk=chunk))
     if answer.status in (400, 404, 410):
         return _restart(upload)
     return replace(upload, action=GaveUp())

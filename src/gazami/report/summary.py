@@ -67,7 +67,10 @@ def _steps(record: Record) -> list[str]:
 
 
 def _exports(record: Record) -> list[str]:
-    verbs = {"image": "pushed", "docker-archive": "docker archive", "oci-layout": "OCI layout", "file": "wrote"}
+    verbs = {
+        "image": "pushed", "docker-archive": "docker archive", "oci-layout": "OCI layout", "files": "files in",
+        "file": "wrote",
+    }  # fmt: skip
     return [
         f"{verbs[item.kind]} {item.where}"
         + (f"  {item.digest}" if item.digest and item.digest not in item.where else "")

@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,8 +66,45 @@ class DropAnswerHeaders:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """Answer as the registry does, so many seconds later."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WrongLength:
+    """Send the registry's body with so many bytes more or less than it has, under a Content-Length that fits."""
+
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorruptUpload:
+    """Change one byte of the request's body, in its middle."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedirectTo:
+    """307 to the same path on another host."""
+
+    host: str
+
+
 Kind: TypeAlias = (
-    Canned | CutAnswer | CutUpload | KnowsUpload | SwallowAnswer | Corrupt | DropRequestHeader | DropAnswerHeaders
+    Canned
+    | CutAnswer
+    | CutUpload
+    | KnowsUpload
+    | SwallowAnswer
+    | Corrupt
+    | DropRequestHeader
+    | DropAnswerHeaders
+    | Slow
+    | WrongLength
+    | RedirectTo
+    | CorruptUpload
 )
 
 
@@ -158,6 +196,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         if isinstance(kind, Canned):
             return self._canned(kind)
+        if isinstance(kind, RedirectTo):
+            return self._canned(Canned(307, (("Location", f"http://{kind.host}{self.path}"),)))
+        if isinstance(kind, Slow):
+            time.sleep(kind.seconds)
+        if isinstance(kind, CorruptUpload):
+            middle = len(body) // 2
+            body = body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
         drop = kind.name.lower() if isinstance(kind, DropRequestHeader) else ""
         status, headers, data = self._forward(body, {drop: None})
         if isinstance(kind, SwallowAnswer):
@@ -166,6 +211,9 @@ class _Handler(BaseHTTPRequestHandler):
             headers = [(name, value) for name, value in headers if name.lower() not in kind.names]
         if isinstance(kind, Corrupt):
             data = data + kind.extra if kind.extra else bytes([data[0] ^ 1]) + data[1:]
+        if isinstance(kind, WrongLength):
+            data = data + b" " * kind.more if kind.more > 0 else data[: kind.more]
+            headers = [pair for pair in headers if pair[0].lower() != "content-length"]
         return self._relay(status, headers, data, kind)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve

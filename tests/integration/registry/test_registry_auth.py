@@ -23,7 +23,7 @@ from gazami.errors import AuthenticationError, TransportError, UsageError
 from gazami.events import discard
 from gazami.image.reference import Reference
 from gazami.registry.auth import Authorizer
-from gazami.registry.credentials import Keychain, parse_docker_config
+from gazami.registry.credentials import Credential, Keychain, Lookup, parse_docker_config
 from gazami.registry.options import RegistryOptions
 from gazami.registry.retry import RetryPolicy
 from gazami.registry.routing import Route, Trust
@@ -125,6 +125,45 @@ def test_an_expired_token_is_replaced(tmp_path: Path) -> None:
         assert len(tokens.asked) >= 2
 
 
+@pytest.mark.parametrize("status", [404, 405])
+def test_an_identity_token_where_there_is_no_post(status: int) -> None:
+    """Old token servers know GET alone: they are given the identity token as a password."""
+    with faulty() as realm, faulty() as registry:
+        realm.add("POST", "/token", Canned(status))
+        realm.add("GET", "/token", Canned(200, body=b'{"access_token": "one"}'))
+        challenge = ("WWW-Authenticate", f'Bearer realm="http://{realm.host}/token",service="s"')
+        registry.add("PUT", "/manifests/", Canned(401, (challenge,)))
+        registry.add("PUT", "/manifests/", Canned(201))
+        with client(keychain=keychain(registry.host, identitytoken="id")) as ours:
+            ours.push_manifest(Reference(registry.host, "a", "x"), b"{}", "text/plain")
+        assert registry.seen[-1].headers["Authorization"] == "Bearer one"
+        assert realm.seen[-1].headers["Authorization"] == "Basic " + base64.b64encode(b"<token>:id").decode()
+
+
+def test_credentials_that_end_are_looked_up_again() -> None:
+    class Cloud:
+        def __init__(self) -> None:
+            self.times = 0
+
+        def lookup(self, registry: str, repository: str) -> Lookup:
+            self.times += 1
+            return Lookup(Credential("AWS", str(self.times)), ("cloud: used",), until=100.0 * self.times)
+
+    now, cloud = [0.0], Cloud()
+    transport = Transport(HASTY, discard, Cancel())
+    authorizer = Authorizer("r.test", Keychain((cloud,)), transport, Trust(), clock=lambda: now[0])
+
+    def password() -> str:
+        found = authorizer.lookup("a").credential
+        assert found is not None
+        return found.password
+
+    assert (password(), password()) == ("1", "1")
+    now[0] = 100.0
+    assert (password(), password(), cloud.times) == ("2", "2", 2)
+    transport.close()
+
+
 def test_a_token_is_asked_for_again_with_more_scopes_or_after_it_was_revoked() -> None:
     with faulty() as realm, faulty() as registry:
         for token in (b"one", b"two", b"three"):
@@ -190,6 +229,27 @@ def test_tls_with_an_authority_of_its_own(tmp_path: Path, files: dict[str, Path]
         assert "attempts" not in str(caught.value) and "--registry-certificate" in str(caught.value.hint)
 
 
+def test_a_push_is_not_tried_again_where_the_certificate_is_not_trusted(tmp_path: Path, files: dict[str, Path]) -> None:
+    descriptor, data = blob(1000)
+    with docker_registry(tmp_path, tls=Tls(files["server"], files["server-key"])) as registry, client() as ours:
+        with pytest.raises(TransportError) as caught:
+            ours.push_blob(Reference(registry.host, "a", "x"), descriptor, opener(data))
+        assert "certificate is not trusted" in str(caught.value) and "attempts" not in str(caught.value)
+        assert str(caught.value).startswith("error pushing image: ")
+
+
+def test_a_certificate_for_another_name(tmp_path: Path, files: dict[str, Path], authority: trustme.CA) -> None:
+    issued = authority.issue_cert("registry.example.test")
+    certificate, key = tmp_path / "other.pem", tmp_path / "other-key.pem"
+    certificate.write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
+    issued.private_key_pem.write_to_path(str(key))
+    with docker_registry(tmp_path, tls=Tls(certificate, key)) as registry:
+        trusting = replace(HASTY, certificates=((registry.host, str(files["ca"])),))
+        with client(trusting) as ours, pytest.raises(TransportError, match="certificate is not trusted") as caught:
+            ours.get_manifest(Reference(registry.host, "a", "x"))
+        assert "another name" in str(caught.value.hint)
+
+
 def test_a_client_certificate(tmp_path: Path, files: dict[str, Path]) -> None:
     with docker_registry(tmp_path, tls=Tls(files["server"], files["server-key"], files["ca"])) as registry:
         reference = Reference(registry.host, "team/app", "one")
@@ -197,8 +257,9 @@ def test_a_client_certificate(tmp_path: Path, files: dict[str, Path]) -> None:
         ours_too = replace(trusting, client_certificates=((registry.host, str(files["us"]), str(files["us-key"])),))
         with client(ours_too) as ours:
             push_image(ours, reference, small_image())
-        with client(trusting) as ours, pytest.raises(TransportError):
+        with client(trusting) as ours, pytest.raises(TransportError) as caught:
             ours.get_manifest(reference)
+        assert "--registry-client-cert" in str(caught.value.hint)
 
 
 def test_a_certificate_file_that_is_none(tmp_path: Path) -> None:

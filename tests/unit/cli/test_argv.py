@@ -76,7 +76,7 @@ def test_help_ends_the_walk() -> None:
     [
         (("--cahce",), "unknown flag: --cahce", "--cache"),
         (("--snapshot",), "unknown flag", "--snapshot-mode"),
-        (("--iidfile=x",), "unknown flag", "--digest-file"),
+        (("--sbom=x",), "unknown flag", None),
         (("-x",), "unknown shorthand", None),
         (("--dockerfile",), "needs an argument: --dockerfile", "PATH"),
         (("-f",), "needs an argument: -f", None),

@@ -33,6 +33,18 @@ def user(source: DockerConfig, registry: str, repository: str = "a/b") -> str | 
     return found.username if found else None
 
 
+def test_a_program_that_is_missing_stops_nothing_that_others_can_do() -> None:
+    """The clouds' programs are replaced; another one is missed only where nothing else has a credential."""
+    other = GivenCredentials("elsewhere", (("reg.test", Credential("ada", "pw")),))
+    broken = config(credsStore="there-is-none")
+    assert Keychain([broken, other]).lookup("reg.test", "a").credential == Credential("ada", "pw")
+    with pytest.raises(HostError, match="docker-credential-there-is-none is needed"):
+        Keychain([broken, other]).lookup("other.test", "a")
+    replaced = Keychain([config(credsStore="ecr-login"), other])
+    assert replaced.lookup("other.test", "a").credential is None
+    assert "not installed" in replaced.lookup("other.test", "a").asked[0]
+
+
 @pytest.mark.parametrize(
     ("key", "registry"),
     [

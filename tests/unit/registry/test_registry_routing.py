@@ -50,7 +50,9 @@ def test_trust() -> None:
     assert trust("a.test", options, "pull") == Trust(authorities=("1.pem", "3.pem"), client=("c.pem", "k.pem"))
     assert trust("lax.test", options, "pull") == Trust(verify=False)
     assert trust("c.test", RegistryOptions(skip_tls_verify=True), "push") == Trust(verify=False)
-    assert trust("c.test", RegistryOptions(skip_tls_verify=True), "pull") == Trust()
+    assert trust("c.test", RegistryOptions(skip_tls_verify=True), "pull") == Trust(verify=False)
+    assert trust("c.test", RegistryOptions(skip_tls_verify_pull=True), "pull") == Trust(verify=False)
+    assert trust("c.test", RegistryOptions(skip_tls_verify_pull=True), "push") == Trust()
 
 
 @pytest.mark.parametrize(

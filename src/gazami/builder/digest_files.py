@@ -1,0 +1,66 @@
+"""The small files that tell what was built: to a path, or to a URL by PUT, as kaniko writes them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from gazami.builder.request import OutputWishes
+from gazami.errors import HostError, RegistryError
+from gazami.image.digest import Digest, digest_of
+from gazami.image.reference import Reference
+from gazami.registry.routing import Trust
+from gazami.registry.transport import Request, Transport
+from gazami.registry.wire import redact
+
+
+def digest_files(
+    output: OutputWishes, references: tuple[Reference, ...], config: bytes, digest: Digest
+) -> Iterator[tuple[str, str]]:
+    """``(place, text)`` of each file that was asked for."""
+    names = "".join(f"{each.context}@{digest}\n" for each in references)
+    tagged = "".join(f"{each.context}:{each.tag}@{digest}\n" for each in references)
+    metadata = {
+        "containerimage.config.digest": digest_of(config),
+        "containerimage.digest": digest,
+        "image.name": ",".join(f"{each.context}:{each.tag}" for each in references),
+    }
+    images = "".join(json.dumps({"name": f"{each.context}:{each.tag}", "digest": digest}) + "\n" for each in references)
+    wanted = (
+        (output.digest_file, digest),
+        (output.image_name_with_digest_file, names),
+        (output.image_name_tag_with_digest_file, tagged),
+        (output.image_id_file, digest_of(config)),
+        (output.metadata_file, json.dumps({key: value for key, value in metadata.items() if value}, indent=2) + "\n"),
+        (f"{output.builder_output.rstrip('/')}/images" if output.builder_output and output.push else "", images),
+    )
+    return (pair for pair in wanted if pair[0])
+
+
+def write_text(place: str, text: str, transport: Transport) -> None:
+    """Raises :class:`HostError` for a path, :class:`RegistryError` for a URL that does not take it."""
+    if place.startswith(("http://", "https://")):
+        _put(place, text, transport)
+        return
+    path = Path(place)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+    except OSError as cause:
+        raise HostError(f"{path} cannot be written: {cause.strerror}") from cause
+
+
+def _put(url: str, text: str, transport: Transport) -> None:
+    request = Request("PUT", url, (("Content-Type", "text/plain"),), text.encode())
+    with transport.persist(lambda: transport.exchange(request, Trust())) as response:
+        if response.status >= 400:
+            raise RegistryError(
+                f"{redact(url)} did not take the digest: status {response.status}",
+                url=redact(url),
+                status=response.status,
+                hint="the image is pushed; only this file is missing",
+            )

@@ -1,0 +1,83 @@
+"""A cache inside of an image: an annotation of its manifest says which keys its layers have (``--cache-to type=inline``)."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from gazami.cache.entry import Entry
+from gazami.cache.store import Blob, Listed
+from gazami.errors import NotFoundError, RegistryError
+from gazami.image.config import parse_config
+from gazami.image.manifest import Descriptor, Manifest
+from gazami.image.model import Origin, Remote
+from gazami.image.reference import Reference
+from gazami.registry.client import RegistryClient
+
+NOTE = "dev.gazami.cache.inline"
+
+
+def inline_note(keys: dict[str, int]) -> tuple[str, str]:
+    """The annotation for keys and the positions of their layers."""
+    return NOTE, json.dumps(keys, separators=(",", ":"), sort_keys=True)
+
+
+class InlineStore:
+    """Read only: the layers of one image, of one platform."""
+
+    def __init__(self, client: RegistryClient, image: Reference) -> None:
+        self._client = client
+        self._image = image
+        self._lock = threading.Lock()
+        self._entries: dict[str, Entry] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"image {self._image}"
+
+    def get(self, tag: str) -> Entry | None:
+        with self._lock:
+            if self._entries is None:
+                self._entries = self._read()
+            return self._entries.get(tag)
+
+    def origin(self, descriptor: Descriptor) -> Origin:
+        return Remote(self._image)
+
+    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[Blob, ...]) -> None:
+        raise RegistryError(f"{self.name} cannot be written as a cache")
+
+    def read(self, descriptor: Descriptor, limit: int) -> bytes:
+        return self._client.read_blob(self._image, descriptor, limit)
+
+    def entries(self) -> Iterator[Listed]:
+        return iter(())
+
+    def remove(self, tag: str) -> None:
+        raise RegistryError(f"{self.name} is read only")
+
+    def _read(self) -> dict[str, Entry]:
+        try:
+            manifest = self._client.get_manifest(self._image)
+        except NotFoundError:
+            return {}
+        note = dict(manifest.annotations).get(NOTE) if isinstance(manifest, Manifest) else None
+        if note is None or not isinstance(manifest, Manifest):
+            return {}
+        config = parse_config(self._client.read_blob(self._image, manifest.config))
+        times = [entry.created for entry in config.history if not entry.empty_layer]
+        try:
+            keys: dict[str, Any] = json.loads(note)
+            return {
+                key: Entry(_time(times[number]), manifest.layers[number], config.diff_ids[number])
+                for key, number in keys.items()
+            }
+        except (ValueError, TypeError, AttributeError, IndexError) as cause:
+            raise RegistryError(f"the inline cache of {self._image} is malformed") from cause
+
+
+def _time(text: str | None) -> datetime:
+    return datetime.fromisoformat((text or "").replace("Z", "+00:00")).astimezone(UTC)

@@ -1,0 +1,136 @@
+"""``--output`` as buildx users write it: ``type=TYPE[,dest=PLACE][,name=REF]``, a directory, or ``-``."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+
+from gazami.builder.request import FileExport
+from gazami.errors import UsageError
+
+_TYPES = {
+    "local": frozenset({"dest"}),
+    "tar": frozenset({"dest"}),
+    "oci": frozenset({"dest", "tar"}),
+    "docker": frozenset({"dest"}),
+    "image": frozenset({"name", "push"}),
+    "registry": frozenset({"name"}),
+}
+_HINT = (
+    "type=local,dest=DIR; type=tar,dest=FILE or -; type=oci,dest=FILE; type=docker,dest=FILE; type=registry,name=REF"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """``destinations`` are names to push to, ``layouts`` directories, ``archives`` files for docker load."""
+
+    destinations: tuple[str, ...] = ()
+    layouts: tuple[str, ...] = ()
+    archives: tuple[str, ...] = ()
+    exports: tuple[FileExport, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.destinations or self.layouts or self.archives or self.exports)
+
+
+def read_outputs(words: tuple[str, ...]) -> Outputs:
+    """Raises :class:`UsageError` for a type, a key or a combination that there is not."""
+    found = [_read(word) for word in words]
+    if sum(export.dest == "-" for each in found for export in each.exports) > 1:
+        raise UsageError("only one --output can go to standard output")
+    return Outputs(
+        tuple(name for each in found for name in each.destinations),
+        tuple(name for each in found for name in each.layouts),
+        tuple(name for each in found for name in each.archives),
+        tuple(export for each in found for export in each.exports),
+    )
+
+
+def _read(word: str) -> Outputs:
+    if word == "-":
+        return Outputs(exports=(FileExport("tar", "-"),))
+    fields = _fields(word)
+    if not fields:
+        return Outputs(exports=(FileExport("local", word),))
+    kind = fields.pop("type", "")
+    if kind not in _TYPES:
+        raise UsageError(f"--output {word}: there is no type {kind!r}", hint=_HINT)
+    unknown = [key for key in fields if key not in _TYPES[kind]]
+    if unknown:
+        raise UsageError(f"--output {word}: type={kind} has no key {unknown[0]!r}", hint=_HINT)
+    if kind in ("image", "registry"):
+        return _image(word, fields, push=kind == "registry" or fields.get("push") in ("true", "1"))
+    dest = fields.get("dest", "-" if kind in ("tar", "oci") else "")
+    if not dest or (dest == "-" and kind in ("local", "docker")):
+        raise UsageError(f"--output {word}: where to? dest= is missing", hint=_HINT)
+    match kind:
+        case "local":
+            return Outputs(exports=(FileExport("local", dest),))
+        case "tar":
+            return Outputs(exports=(FileExport("tar", dest),))
+        case "docker":
+            return Outputs(archives=(dest,))
+        case _ if fields.get("tar") in ("false", "0"):
+            return Outputs(layouts=(dest,))
+        case _:
+            return Outputs(exports=(FileExport("oci", dest),))
+
+
+def _image(word: str, fields: dict[str, str], *, push: bool) -> Outputs:
+    names = tuple(name for name in fields.get("name", "").split(",") if name)
+    if not names:
+        raise UsageError(f"--output {word}: what is its name? name= is missing", hint=_HINT)
+    if not push:
+        raise UsageError(
+            f"--output {word}: gazami keeps no images on this machine",
+            hint="push it with type=registry, or write it to a file with type=docker",
+        )
+    return Outputs(destinations=names)
+
+
+def _fields(word: str) -> dict[str, str]:
+    """The pairs of a value, none for a bare directory."""
+    pairs = [field.partition("=") for field in next(csv.reader([word]))]
+    if len(pairs) == 1 and not pairs[0][1]:
+        return {}
+    return {key.strip().lower(): value for key, _, value in pairs}
+
+
+# -- caches -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CacheTarget:
+    """``place`` is a repository or ``oci:DIR``."""
+
+    place: str = ""
+    inline: bool = False
+
+
+def read_cache_from(words: tuple[str, ...]) -> tuple[str, ...]:
+    """``type=registry,ref=REF``, ``type=local,src=DIR`` or a bare reference → places. Raises :class:`UsageError`."""
+    return tuple(_cache_place("--cache-from", word, "src") for word in words)
+
+
+def read_cache_to(words: tuple[str, ...]) -> CacheTarget | None:
+    """Raises :class:`UsageError`, also for more than one place to write to."""
+    inline = [word for word in words if word == "inline" or _fields(word).get("type") == "inline"]
+    places = [_cache_place("--cache-to", word, "dest") for word in words if word not in inline]
+    if len(places) > 1:
+        raise UsageError("--cache-to: one place can be written to", hint="copy it afterwards, or build twice")
+    return CacheTarget("".join(places), bool(inline)) if words else None
+
+
+def _cache_place(flag: str, word: str, key: str) -> str:
+    fields = _fields(word)
+    if not fields:
+        return word
+    kind = fields.get("type", "registry")
+    if kind == "registry" and fields.get("ref"):
+        return fields["ref"]
+    if kind == "local" and fields.get(key):
+        return f"oci:{fields[key]}"
+    raise UsageError(
+        f"{flag} {word}: there is no such cache", hint=f"type=registry,ref=REF; type=local,{key}=DIR; type=inline"
+    )

@@ -1,0 +1,70 @@
+"""Asking one place about manifests: what a reference names there, and which tags there are."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import replace
+
+from gazami.errors import RegistryError, UsageError
+from gazami.image.digest import parse_digest
+from gazami.image.manifest import ACCEPT, INDEX_TYPES, MANIFEST_TYPES, MAX_MANIFEST, Descriptor, Index, Manifest
+from gazami.image.manifest import parse_manifest as read_manifest
+from gazami.image.reference import Reference
+from gazami.registry.options import Direction
+from gazami.registry.pull import Origin
+from gazami.registry.resolved import verify_manifest
+from gazami.registry.session import Call
+from gazami.registry.wire import parse_length
+
+NO_HEAD = (400, 405, 501)
+"""Statuses of registries that do not know HEAD there."""
+
+
+def head_manifest(origin: Origin, reference: Reference) -> Descriptor | None:
+    """Type, digest and size; None where the answer does not say enough. Raises :class:`NotFoundError`."""
+    call = _manifest_call("HEAD", origin, reference)
+    with origin.session.send(call) as response:
+        if response.status in NO_HEAD:
+            return None
+        if response.status != 200:
+            raise origin.session.refusal(response, f"look for {reference}", call)
+        digest, size = response.header("Docker-Content-Digest"), parse_length(response.header("Content-Length"))
+        media_type = (response.header("Content-Type") or "").partition(";")[0].strip()
+    if digest and size is not None and media_type in MANIFEST_TYPES + INDEX_TYPES:
+        with contextlib.suppress(UsageError):
+            return Descriptor(media_type, parse_digest(digest), size)
+    return None
+
+
+def get_manifest(origin: Origin, reference: Reference) -> Manifest | Index:
+    """What ``origin`` has under the reference's tag or digest, checked. Raises as ``RegistryClient.get_manifest``."""
+    call = _manifest_call("GET", origin, reference)
+    with origin.session.fetch(call, MAX_MANIFEST) as response:
+        if response.status != 200:
+            raise origin.session.refusal(response, f"pull {reference}", call)
+        raw = response.body
+        announced, media_type = response.header("Docker-Content-Digest"), response.header("Content-Type")
+    verify_manifest(reference, raw, announced)
+    return read_manifest(raw, media_type)
+
+
+def _manifest_call(method: str, origin: Origin, reference: Reference) -> Call:
+    there = replace(reference, registry=origin.session.registry, repository=origin.repository)
+    call = call_of(method, f"manifests/{reference.identifier}", there, "pull")
+    return replace(call, headers=(("Accept", ACCEPT),))
+
+
+def call_of(method: str, path: str, reference: Reference, direction: Direction) -> Call:
+    """A request below the reference's repository, with the scope that it needs."""
+    actions = "pull" if direction == "pull" else "pull,push"
+    scopes = (f"repository:{reference.repository}:{actions}",)
+    return Call(method, f"/v2/{reference.repository}/{path}", reference.repository, scopes)
+
+
+def tags_of(raw: bytes) -> tuple[str, ...]:
+    """The tags of one page of a list. Raises :class:`RegistryError`."""
+    try:
+        return tuple(str(tag) for tag in json.loads(raw).get("tags") or ())
+    except (ValueError, AttributeError, TypeError):
+        raise RegistryError("the registry's list of tags is malformed") from None

@@ -1,0 +1,212 @@
+"""Where an image can go besides a registry: directories, tars, archives, digest files at URLs, buildx's files."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tests.programs import gazami
+
+pytestmark = [pytest.mark.service, pytest.mark.sandbox]
+
+# the second layer replaces a file that the first one has two names for, deletes one, and makes a directory anew
+LAYERS = (
+    "FROM {busybox}\nRUN mkdir -p /d/gone && echo one > /d/a && ln /d/a /d/b && ln /d/a /d/c && ln -s a /d/link "
+    "&& echo x > /d/gone/x\n"
+    "RUN rm -r /d/gone && rm /d/a && echo two > /d/a && chown 33:33 /d/a && mkdir /d/gone && chmod 4755 /d/b\n"
+)
+
+
+def build(context: Path, dockerfile: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    (context / "Dockerfile").write_text(dockerfile)
+    return gazami("build", str(context), f"--state-dir={context.parent / 'state'}", *arguments)
+
+
+def names(archive: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
+    return {member.name.rstrip("/"): member for member in archive.getmembers()}
+
+
+def test_a_directory_gets_the_files(context: Path, busybox: str, tmp_path: Path) -> None:
+    done = build(context, LAYERS.format(busybox=busybox), "-o", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    assert (out / "d/a").read_text() == "two\n"
+    assert (out / "d/b").read_text() == (out / "d/c").read_text() == "one\n", (
+        "their other name was replaced, they were not"
+    )
+    assert os.readlink(out / "d/link") == "a"
+    assert list((out / "d/gone").iterdir()) == []
+    assert (out / "d/a").stat().st_uid == os.geteuid()
+    assert (out / "bin/busybox").stat().st_size > 500_000
+    assert "pushed" not in done.stderr
+
+
+def test_a_directory_is_never_left_through_a_symlink(context: Path, busybox: str, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out/d").symlink_to(tmp_path / "elsewhere")
+    build(
+        context,
+        f"FROM scratch\nCOPY --from={busybox} /bin/busybox /d/busybox\n",
+        "-o",
+        f"type=local,dest={tmp_path / 'out'}",
+    )
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_tar_on_standard_output_is_only_that(context: Path, busybox: str) -> None:
+    (context / "Dockerfile").write_text(LAYERS.format(busybox=busybox) + "RUN echo noise\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "gazami", "build", str(context), f"--state-dir={context.parent / 'state'}", "-o", "-"],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        found = names(archive)
+    assert found["d/a"].uid == 33
+    assert found["d/b"].mode == 0o4755
+    assert not any(".wh." in name for name in found)
+    assert b"noise" in done.stderr
+
+
+def test_a_tar_whose_reader_goes_away_is_an_error(context: Path, busybox: str) -> None:
+    (context / "Dockerfile").write_text(f"FROM {busybox}\nRUN head -c 5000000 /dev/zero > /z\n")
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m gazami build {context} --state-dir={context.parent}/state -o - | head -c 10"],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert b"stopped reading" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_archives_of_the_image(context: Path, busybox: str, tmp_path: Path) -> None:
+    oci, docker, layout = tmp_path / "i.oci.tar", tmp_path / "i.docker.tar", tmp_path / "layout"
+    done = build(
+        context, f"FROM {busybox}\nRUN echo > /x\n", "-o", f"type=oci,dest={oci}", "-o", f"type=docker,dest={docker}",
+        "--output", f"type=oci,tar=false,dest={layout}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    digests = {
+        subprocess.run(["skopeo", "inspect", "--format", "{{.Digest}}", place], check=True, capture_output=True).stdout
+        for place in (f"oci-archive:{oci}", f"oci:{layout}")
+    }
+    assert len(digests) == 1
+    subprocess.run(["skopeo", "inspect", f"docker-archive:{docker}"], check=True, capture_output=True)
+
+
+def test_buildx_files(context: Path, busybox: str, host: str, tmp_path: Path) -> None:
+    done = build(
+        context, f"FROM {busybox}\nLABEL a=b\n", "-o", f"type=registry,name={host}/buildx/a:1", f"--iidfile={tmp_path / 'id'}",
+        f"--metadata-file={tmp_path / 'meta'}", f"--digest-file={tmp_path / 'digest'}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    meta = json.loads((tmp_path / "meta").read_text())
+    assert meta["containerimage.digest"] == (tmp_path / "digest").read_text()
+    assert meta["containerimage.config.digest"] == (tmp_path / "id").read_text()
+    assert meta["image.name"] == f"{host}/buildx/a:1"
+
+
+def test_builder_output(context: Path, busybox: str, host: str, tmp_path: Path) -> None:
+    (context / "Dockerfile").write_text(f"FROM {busybox}\n")
+    done = gazami(
+        "build", str(context), f"--state-dir={tmp_path / 'state'}", f"-d={host}/bo/a:1", f"-d={host}/bo/b:2",
+        env={"BUILDER_OUTPUT": str(tmp_path / "bo")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "bo/images").read_text().splitlines()]
+    assert [line["name"] for line in lines] == [f"{host}/bo/a:1", f"{host}/bo/b:2"]
+    assert lines[0]["digest"].startswith("sha256:")
+
+
+@pytest.fixture
+def web() -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
+    """A server that keeps what is PUT, and refuses /no."""
+    stored: dict[str, tuple[str, str]] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            stored[self.path] = (self.headers["Content-Type"], body)
+            self.send_response(403 if self.path.startswith("/no") else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", stored
+    server.shutdown()
+    server.server_close()
+
+
+def test_digest_files_at_urls(
+    context: Path, busybox: str, host: str, web: tuple[str, dict[str, tuple[str, str]]]
+) -> None:
+    url, stored = web
+    done = build(
+        context, f"FROM {busybox}\n", f"-t={host}/put/a:1", f"--digest-file={url}/digest?signature=SECRET",
+        f"--image-name-with-digest-file={url}/name",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    kind, digest = stored["/digest?signature=SECRET"]
+    assert kind == "text/plain"
+    assert stored["/name"][1] == f"{host}/put/a@{digest}\n"
+    assert "SECRET" not in done.stderr
+    refused = build(context, f"FROM {busybox}\n", f"-t={host}/put/a:1", f"--digest-file={url}/no")
+    assert refused.returncode == 1
+    assert "403" in refused.stderr
+
+
+def test_a_failed_push_writes_no_file_that_claims_success(context: Path, busybox: str, tmp_path: Path) -> None:
+    done = build(
+        context, f"FROM {busybox}\n", "-t=127.0.0.1:1/nowhere", "--skip-push-permission-check", f"--digest-file={tmp_path / 'd'}",
+        f"--metadata-file={tmp_path / 'm'}",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert not (tmp_path / "d").exists()
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("type=magic", "no type 'magic'"),
+        ("type=local", "dest= is missing"),
+        ("type=docker,dest=-", "dest= is missing"),
+        ("type=tar,dst=x", "no key 'dst'"),
+        ("type=image,name=x", "keeps no images"),
+        ("type=registry", "name= is missing"),
+    ],
+)
+def test_outputs_that_there_are_not(context: Path, word: str, said: str) -> None:
+    done = build(context, "FROM scratch\nLABEL a=b\n", "-o", word)
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_an_inline_cache(context: Path, busybox: str, host: str) -> None:
+    dockerfile = f"FROM {busybox}\nRUN echo slow > /x\nCOPY Dockerfile /d\nRUN echo > /y\n"
+    first = build(context, dockerfile, f"-t={host}/inline/a:1", "--cache-to", "type=inline")
+    assert first.returncode == 0, first.stderr
+    second = build(context, dockerfile, f"-t={host}/inline/a:2", "--cache-from", f"type=registry,ref={host}/inline/a:1")
+    assert "3 of 3 steps found" in second.stderr
+    assert "isolated by" not in second.stderr
+
+
+def test_buildx_caches_on_disk_and_in_a_registry(context: Path, busybox: str, host: str, tmp_path: Path) -> None:
+    dockerfile = f"FROM {busybox}\nRUN echo slow > /x\n"
+    for kind in (f"type=local,dest={tmp_path / 'c'}", f"type=registry,ref={host}/bx/cache:b"):
+        source = kind.replace("dest=", "src=")
+        build(context, dockerfile, "--no-push", "--cache-to", kind)
+        assert "1 of 1 step found" in build(context, dockerfile, "--no-push", "--cache-from", source).stderr
+        assert "steps found" not in build(context, dockerfile, "--no-push", "--cache-from", source, "--no-cache").stderr

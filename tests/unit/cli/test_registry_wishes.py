@@ -1,0 +1,85 @@
+"""Flags and variables about registries → the request."""
+
+from __future__ import annotations
+
+import pytest
+
+from gazami.builder.registries import open_registry
+from gazami.builder.request import RegistryWishes
+from gazami.cancel import Cancel
+from gazami.cli.argv import parse, with_environment
+from gazami.cli.environ import Surroundings
+from gazami.cli.options import BUILD
+from gazami.cli.registries import PROVIDERS, certificate_directories, credential_variables
+from gazami.cli.request import Wanted, build_request
+from gazami.errors import UsageError
+from gazami.events import discard
+
+
+def wanted(*argv: str, **environ: str) -> Wanted:
+    parsed = with_environment(parse(["--no-push", *argv], BUILD), BUILD, environ)
+    return build_request(parsed, Surroundings(environ, cwd="/src", machine="x86_64", uid=7))
+
+
+def wishes(*argv: str, **environ: str) -> RegistryWishes:
+    return wanted(*argv, **environ).request.registry
+
+
+def test_mirrors_keep_their_order() -> None:
+    made = wishes(
+        "--registry-mirror=a.test", "--registry-map=docker.io=b.test;r.test=c.test/p", "--registry-mirror=http://d.test",
+        "--skip-default-registry-fallback", KANIKO_REGISTRY_MAP="r.test=e.test", KANIKO_REGISTRY_MIRROR="f.test",
+    )  # fmt: skip
+    assert made.mirrors == (
+        ("docker.io", "b.test"), ("r.test", "c.test/p"), ("r.test", "e.test"),
+        ("index.docker.io", "a.test"), ("index.docker.io", "http://d.test"), ("index.docker.io", "f.test"),
+    )  # fmt: skip
+    assert made.skip_default_registry_fallback and wishes().mirrors == ()
+
+
+@pytest.mark.parametrize("flag", ["--registry-mirror=ftp://x", "--registry-map=a=UPPER/CASE", "--registry-map=a="])
+def test_mirrors_that_are_none(flag: str) -> None:
+    with pytest.raises(UsageError, match=flag.partition("=")[0]):
+        wishes(flag)
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        ((), PROVIDERS),
+        (("--credential-helpers=",), ()),
+        (("--credential-helpers=gitlab", "--credential-helpers=env"), ("env", "gitlab")),
+        (("--credential-helpers=ecr,acr",), ("ecr", "acr")),
+        (("--credential-helpers=", "--credential-helpers=google"), ("google",)),
+        (("--credential-helpers=magic",), ()),
+    ],
+)
+def test_credential_helpers(flags: tuple[str, ...], names: tuple[str, ...]) -> None:
+    assert wishes(*flags).credential_helpers == names
+    warned = [each.text for each in wanted(*flags).messages if "credential-helpers" in each.text]
+    assert bool(warned) == ("--credential-helpers=magic" in flags)
+
+
+def test_only_variables_of_credentials_go_on_and_do_not_show() -> None:
+    environ = {
+        "AWS_SECRET_ACCESS_KEY": "hunter2", "CI_REGISTRY_PASSWORD": "hunter2", "KANIKO_X_PASSWORD": "hunter2",
+        "HOME": "/h", "PATH": "/bin", "KANIKO_DIR": "/k", "GITHUB_TOKEN": "hunter2",
+    }  # fmt: skip
+    assert {name for name, _ in credential_variables(environ)} == {
+        "AWS_SECRET_ACCESS_KEY", "CI_REGISTRY_PASSWORD", "KANIKO_X_PASSWORD", "HOME",
+    }  # fmt: skip
+    around = Surroundings(environ, "/", "x86_64", 0, docker_config='{"auths": {"r": {"auth": "hunter2"}}}')
+    made = build_request(parse(["--no-push"], BUILD), around)
+    assert "hunter2" not in repr(made) + repr(around)
+
+
+def test_retries_and_directories() -> None:
+    made = wishes(
+        "--image-fs-extract-retry=9", "--push-retry=2", "--push-ignore-immutable-tag-errors", SSL_CERT_DIR="/a:/b"
+    )
+    assert (made.image_fs_extract_retry, made.push_retry) == (9, 2) and made.push_ignore_immutable_tag_errors
+    assert made.certificate_directories == ("/a", "/b")
+    assert certificate_directories({}) == ("/kaniko/ssl/certs",)
+    with open_registry(made, discard, Cancel()) as registry:
+        options = registry._options
+    assert options.retry.attempts == 10 and options.ignore_immutable_tags and options.fallback
