@@ -141,4 +141,4 @@ def test_keys_do_not_change_by_accident() -> None:
     assert key(COPY)[:16] == KNOWN[1]
 
 
-KNOWN = ("011ffa3098a61f81", "49805e549ef17704")
+KNOWN = ("e9cbb2ba41c8500c", "1daab3ab0e5aecee")

@@ -99,14 +99,25 @@ class Caching:
         return hit
 
     def explain(self, stage: StagePlan, position: int) -> tuple[str, ...]:
-        """The inputs of a missed step that differ from those of the newest entry of its place; none where there is none."""
+        """The names of the inputs of a missed step that differ from those of the newest entry of its place."""
+        return tuple(name for name, _, _ in self._differences(stage, position))
+
+    def explain_fully(self, stage: StagePlan, position: int) -> list[str]:
+        """The same with the values, a line each; says so where there is no entry to compare with."""
+        found = self._differences(stage, position)
+        lines = [f"{name}: {_shown(old)} → {_shown(new)}" for name, old, new in found]
+        return lines or ["nothing like it was ever stored from this place of the Dockerfile"]
+
+    def _differences(self, stage: StagePlan, position: int) -> tuple[tuple[str, str | None, str | None], ...]:
         if self._cacheable(stage, position) is None:
             return ()
         found = self._get(near_tag(stage, position), any_age=True)
         if found is None or not found[1].inputs:
             return ()
-        now = record(self.keys.definition(stage, position))
-        return tuple(name for name, _, _ in differences(found[1].inputs, now))
+        return differences(found[1].inputs, record(self.keys.definition(stage, position)))
+
+    def is_cacheable(self, stage: StagePlan, position: int) -> bool:
+        return self._cacheable(stage, position) is not None
 
     def keys_of(self, diff_ids: tuple[Digest, ...]) -> dict[str, int]:
         """Keys of the target's own layers, with their positions in an image: what an inline cache says."""
@@ -257,3 +268,9 @@ class Caching:
         if any(not each.done() for each in self._writes) and not self.cancel.is_set:
             self.emit(Message("info", f"storing layers in the cache {self.stores[0].name}"))
         self._writers.shutdown(wait=True, cancel_futures=self.cancel.is_set)
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "(none)"
+    return value if len(value) <= 100 else f"{value[:60]}… ({len(value)} characters)"

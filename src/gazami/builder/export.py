@@ -156,7 +156,8 @@ class Exporter:
 
     def _submit(self, image: Image, reference: Reference, uploads: Uploads, mount_from: tuple[Reference, ...]) -> None:
         for layer in image.layers:
-            stored = self.layers.workspace.blobs.path(layer.descriptor.digest)
+            digest = layer.descriptor.digest
+            stored = self.layers.local.get(digest) or self.layers.workspace.blobs.path(digest)
             match layer.origin:
                 case LocalFile():
                     uploads.submit(reference, layer.descriptor, open_layer(self.layers, layer), mount_from)

@@ -89,16 +89,14 @@ class StepKeys:
     def _by_definition(self, files: FilesFrom) -> tuple[str, str] | None:
         match files:
             case StageSource(index):
-                name, value = self._result(self.plan.stage(index))
-                return f"copied {name}", value
+                return "the stage it takes files from", self._result(self.plan.stage(index))[1]
             case _:
                 return self._by_content(files)
 
     def _by_content(self, files: FilesFrom) -> tuple[str, str] | None:
         match files:
             case ImageSource(image):
-                name, value = files_of(self.images[image].config.diff_ids)
-                return f"copied {name}", value
+                return "the image it takes files from", files_of(self.images[image].config.diff_ids)[1]
             case _:
                 return None
 

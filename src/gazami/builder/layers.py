@@ -18,7 +18,7 @@ from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
 from gazami.errors import ArchiveError, IntegrityError
 from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
-from gazami.image.digest import hasher_for, hex_of
+from gazami.image.digest import Digest, hasher_for, hex_of
 from gazami.image.model import Layer, LocalFile
 from gazami.layer.compression import decompressed
 from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
@@ -89,6 +89,8 @@ class LayerFiles:
     layers: dict[str, Layer] = field(default_factory=dict)
     directories: dict[str, str] = field(default_factory=dict)
     keep_blobs: bool = False
+    local: dict[Digest, Path] = field(default_factory=dict)
+    """Files of blobs that were on this machine before the build (``--cache-dir``)."""
     _started: dict[str, Ahead] = field(default_factory=dict)
 
     def register(self, layer: Layer) -> Layer:
@@ -103,6 +105,9 @@ class LayerFiles:
             yield from _verified_file(Path(layer.origin.path), layer)
             return
         digest = layer.descriptor.digest
+        if digest in self.local:
+            yield from _verified_file(self.local[digest], layer)
+            return
         if self.workspace.blobs.has(digest):
             yield from _verified_file(self.workspace.blobs.path(digest), layer)
             return
@@ -120,6 +125,8 @@ class LayerFiles:
         """The blob as a local file, fetched if need be."""
         if isinstance(layer.origin, LocalFile):
             return Path(layer.origin.path)
+        if layer.descriptor.digest in self.local:
+            return self.local[layer.descriptor.digest]
         path = self.workspace.blobs.path(layer.descriptor.digest)
         if not path.exists():
             with self.workspace.blobs.create() as (file, part):

@@ -71,12 +71,12 @@ def _framed(text: str) -> bytes:
 
 def files_of(diff_ids: Iterable[Digest]) -> tuple[str, str]:
     """The input that names files by the layers they are in; the empty list is ``scratch``."""
-    return "files", _digest([*diff_ids])
+    return "the layers below", _digest([*diff_ids])
 
 
 def after(key: Key) -> tuple[str, str]:
     """The input that names files as what a step left."""
-    return "after step", key
+    return "the steps before", key
 
 
 # -- steps ------------------------------------------------------------------------------------------------------------

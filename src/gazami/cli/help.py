@@ -14,6 +14,12 @@ Usage:
 
 Commands:
   build     build an image and push it
+  push      push an OCI layout, or an archive of docker save, to registries
+  pull      fetch an image into an OCI layout or an archive
+  inspect   say what an image is without fetching its layers
+  login     store a user and a password for a registry
+  warm      fill a directory of base images for --cache-dir
+  cache     list, prune or explain the layer cache
   lint      check a Dockerfile: gazami lint --help
   doctor    say which isolation of RUN steps works here, and why others do not
   version   print the version
@@ -24,7 +30,7 @@ Examples:
   gazami build . --no-push --oci-layout-path out/
   gazami build . --no-push --dryrun
 
-Every flag of kaniko's executor is accepted. Run 'gazami build --help' for all flags.
+Every flag of kaniko's executor is accepted. Run 'gazami build --help' for all flags, 'gazami COMMAND --help' for others.
 """
 
 _BUILD = """\
@@ -71,6 +77,11 @@ def build_help(table: Table, width: int) -> str:
         rows = [_row(option, width) for option in table if option.group is group and not option.hidden]
         parts.append(f"{group.value} flags:\n" + "\n".join(rows) + "\n")
     return "\n".join([*parts, _END])
+
+
+def flag_rows(table: Table, width: int) -> str:
+    """The flags of a smaller command, in their order."""
+    return "\n".join(_row(option, width) for option in table if not option.hidden)
 
 
 def _row(option: Option, width: int) -> str:

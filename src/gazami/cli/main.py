@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from gazami.builder.build import BuildResult
     from gazami.builder.request import BuildRequest
     from gazami.cancel import Cancel
+    from gazami.cli.command import Command
     from gazami.events import Emit
 
     Build = Callable[[BuildRequest, Emit, Cancel], BuildResult]
 
-_COMMANDS = ("build", "lint", "doctor", "version", "help")
+_COMMANDS = ("build", "push", "pull", "inspect", "login", "warm", "cache", "lint", "doctor", "version", "help")
+_TABLES = frozenset({"push", "pull", "inspect", "login", "warm", "cache"})
+"""Commands that are a module here with a ``COMMAND``."""
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -54,6 +57,15 @@ def run(argv: list[str], environ: Mapping[str, str], build: Build | None = None)
             from gazami.cli.run import run_build
 
             return run_build(words, environ, build)
+        case ["cache", *words]:
+            from gazami.cli.cache import command_for
+            from gazami.cli.command import run_command
+
+            return run_command(*command_for(words), environ)
+        case [name, *words] if name in _TABLES:
+            from gazami.cli.command import run_command
+
+            return run_command(_command(name), words, environ)
         case ["lint", *words]:
             from gazami.cli.lint import run_lint
 
@@ -65,6 +77,13 @@ def run(argv: list[str], environ: Mapping[str, str], build: Build | None = None)
         case ["version", *_]:
             return _wrong_usage("version takes no arguments", None)
     return _unknown(argv[0])
+
+
+def _command(name: str) -> Command:
+    import importlib
+
+    found: Command = importlib.import_module(f"gazami.cli.{name}").COMMAND
+    return found
 
 
 def _help(command: str) -> int:
@@ -84,6 +103,10 @@ def _help(command: str) -> int:
         from gazami.cli.doctor import HELP
 
         text = HELP
+    elif command in _TABLES:
+        from gazami.cli.command import help_of
+
+        text = help_of(_command(command))
     elif command in ("", "help", "version"):
         text = texts.TOP
     else:

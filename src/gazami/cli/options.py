@@ -117,7 +117,7 @@ _CACHE = (
            "type=local,dest=DIR, type=inline (the keys go into the image).", metavar="type=…", kaniko=False),
     Option("no-cache", Kind.BOOL, Group.CACHE, "Reuse nothing, whatever else is said.", default="false", kaniko=False),
     Option("cache-dir", Kind.STRING, Group.CACHE, "Directory of base images that the warmer filled.", default="/cache",
-           metavar="DIR", effect=Effect.LATER, note="base images are always pulled"),
+           metavar="DIR"),
     Option("cache-ttl", Kind.DURATION, Group.CACHE, "Cached layers older than this are not used.", default="336h",
            metavar="DURATION"),
     Option("cache-copy-layers", Kind.BOOL, Group.CACHE, "Cache the layers of COPY and ADD too.", default="false"),

@@ -49,7 +49,7 @@ def build_request(parsed: Parsed, around: Surroundings) -> Wanted:
         plan=plan,
         sandbox=_sandbox(parsed, around, secrets),
         output=output,
-        registry=_registry(parsed, around),
+        registry=registry_wishes(parsed, around),
         snapshot=wishes.SnapshotWishes(
             mode=cast('Literal["full", "redo", "time"]', parsed.text("snapshot-mode")),
             single=parsed.flag("single-snapshot"),
@@ -220,7 +220,7 @@ def _cache(parsed: Parsed, *, push_image: bool) -> wishes.CacheWishes:
     )
 
 
-def _registry(parsed: Parsed, around: Surroundings) -> wishes.RegistryWishes:
+def registry_wishes(parsed: Parsed, around: Surroundings) -> wishes.RegistryWishes:
     client = around.environ.get("UPSTREAM_CLIENT_TYPE")
     return wishes.RegistryWishes(
         insecure=parsed.flag("insecure"),

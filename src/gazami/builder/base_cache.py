@@ -1,0 +1,119 @@
+"""Base images in a directory (``--cache-dir``), an OCI layout each, named by the digest of its manifest, as kaniko's warmer
+fills it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gazami.builder.named import resolve_layout
+from gazami.cancel import Cancel
+from gazami.errors import GazamiError, HostError
+from gazami.image.digest import Digest, hex_of
+from gazami.image.platform import Platform
+from gazami.image.reference import Reference
+from gazami.layer.blobs import BlobStore
+from gazami.layer.oci_layout import write_oci_layout
+from gazami.plan.steps import ImageBase
+from gazami.registry.client import RegistryClient
+from gazami.registry.resolved import Resolved
+
+
+@dataclass(frozen=True, slots=True)
+class BaseCache:
+    """``ttl`` is in seconds; images warmed longer ago are not used. 0 is no limit."""
+
+    folder: Path
+    ttl: float = 0.0
+
+    def image(self, reference: Reference, platform: Platform) -> Resolved | None:
+        """The image that a digest reference names, without any request, if it is here."""
+        if reference.digest is None or not self._has(reference.digest):
+            return None
+        try:
+            found = resolve_layout(
+                ImageBase(f"oci-layout://{self._place(reference.digest)}@{reference.digest}", platform)
+            )
+        except GazamiError:
+            return None
+        return replace(found, reference=reference) if found.digest == reference.digest else None
+
+    def blobs(self, image: Resolved) -> dict[Digest, Path]:
+        """The files of an image's layers, all of them or none."""
+        if not self._has(image.digest):
+            return {}
+        folder = self._place(image.digest) / "blobs/sha256"
+        found = {layer.digest: folder / hex_of(layer.digest) for layer in image.manifest.layers}
+        return found if all(path.exists() for path in found.values()) else {}
+
+    def _has(self, digest: Digest) -> bool:
+        try:
+            age = time.time() - (self._place(digest) / "index.json").stat().st_mtime
+        except OSError:
+            return False
+        return self.ttl <= 0 or age < self.ttl
+
+    def _place(self, digest: Digest) -> Path:
+        return self.folder / digest
+
+    def store(self, image: Resolved, client: RegistryClient, cancel: Cancel, *, force: bool = False) -> bool:
+        """Fetch an image's layers into the directory; False when it is there already. Warmers at the same time wait for
+        each other. Raises :class:`HostError` and what the registry says; nothing half-fetched stays."""
+        place = self._place(image.digest)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+            with self._lock(image.digest, cancel):
+                if self._has(image.digest) and not force:
+                    return False
+                part = Path(tempfile.mkdtemp(prefix=".warming-", dir=self.folder))
+                try:
+                    self._fetch(image, part, client, cancel)
+                    part.chmod(0o755)
+                    if place.exists():
+                        shutil.rmtree(place)
+                    part.rename(place)
+                finally:
+                    shutil.rmtree(part, ignore_errors=True)
+        except OSError as cause:
+            raise HostError(f"the cache directory {self.folder} cannot be used: {cause.strerror}") from cause
+        return True
+
+    def _fetch(self, image: Resolved, folder: Path, client: RegistryClient, cancel: Cancel) -> None:
+        store = BlobStore(folder / "blobs")
+        for layer in image.manifest.layers:
+            if layer.urls or store.has(layer.digest):
+                continue
+            with store.create() as (file, part):
+                for chunk in cancel.checked(client.open_blob(image.reference, layer)):
+                    file.write(chunk)
+                store.commit(part, layer.digest)
+        blobs = tuple(store.path(layer.digest) for layer in image.manifest.layers)
+        write_oci_layout(folder, image.config_raw, image.manifest, blobs)
+        index = json.loads((folder / "index.json").read_bytes())
+        index["manifests"][0]["annotations"] = {"org.opencontainers.image.ref.name": str(image.reference)}
+        (folder / "index.json").write_text(json.dumps(index, indent=2))
+
+    @contextlib.contextmanager
+    def _lock(self, digest: Digest, cancel: Cancel) -> Iterator[None]:
+        folder = self.folder / ".warmer-locks"
+        folder.mkdir(exist_ok=True)
+        fd = os.open(folder / f"{digest}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    cancel.wait(0.1)
+                    cancel.check()
+            yield
+        finally:
+            os.close(fd)

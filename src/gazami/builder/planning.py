@@ -1,0 +1,94 @@
+"""From a Dockerfile's outline to a plan: images are resolved until everything is known, then the checks are made."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gazami.builder.base_cache import BaseCache
+from gazami.builder.named import is_layout, resolve_layout
+from gazami.context.ignore import Ignore
+from gazami.dockerfile.check_options import check_options
+from gazami.dockerfile.instructions import Dockerfile
+from gazami.errors import GazamiError, Source
+from gazami.events import BaseResolved, Emit, PlanReady, Warned
+from gazami.image.digest import Digest
+from gazami.image.reference import parse_reference
+from gazami.plan.compile import Missing, ResolvedImage, compile_plan
+from gazami.plan.lint import findings_as_events, lint, violation
+from gazami.plan.outline import Inputs, Outline
+from gazami.plan.steps import ImageBase, Plan
+from gazami.registry.client import RegistryClient
+from gazami.registry.resolved import Resolved
+
+_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class Images:
+    """The images that a build is made from, resolved once each. ``blobs`` are the layers of which a file is at hand."""
+
+    registry: RegistryClient
+    emit: Emit
+    cache: BaseCache | None = None
+    found: dict[ImageBase, Resolved] = field(default_factory=dict)
+    blobs: dict[Digest, Path] = field(default_factory=dict)
+
+    def resolve(self, wanted: tuple[ImageBase, ...], outlined: Outline) -> None:
+        """Ask for manifests and configs, all at the same time. Raises the first error, with its FROM's place."""
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="resolve") as pool:
+            for base, image in zip(wanted, pool.map(lambda base: self._resolve(base, outlined), wanted), strict=True):
+                self.found[base] = image
+                self.emit(BaseResolved(base.reference, image.digest))
+
+    @property
+    def known(self) -> dict[ImageBase, ResolvedImage]:
+        return {base: ResolvedImage(image.digest, image.config) for base, image in self.found.items()}
+
+    def _resolve(self, base: ImageBase, outlined: Outline) -> Resolved:
+        try:
+            if is_layout(base.reference):
+                return resolve_layout(base)
+            reference = parse_reference(base.reference)
+            image = self.cache.image(reference, base.platform) if self.cache is not None else None
+            image = image or self.registry.resolve(reference, base.platform)
+        except GazamiError as error:
+            spans = [stage.from_.place.span for stage in outlined.stages if stage.base == base]
+            raise error.at(spans[0] if spans else None, outlined.source if spans else None) from error.__cause__
+        if self.cache is not None:
+            self.blobs |= self.cache.blobs(image)
+        return image
+
+
+def make_plan(outlined: Outline, inputs: Inputs, images: Images) -> Plan:
+    """Resolve images until the plan can be made."""
+    while True:
+        result = compile_plan(outlined, inputs, images.known)
+        match result:
+            case Missing(wanted):
+                images.resolve(tuple(wanted), outlined)
+            case Plan():
+                for warning in result.warnings:
+                    images.emit(Warned(warning.text, warning.rule, warning.span))
+                images.emit(
+                    PlanReady(
+                        tuple(
+                            (stage.index, stage.name, tuple(step.common.text for step in stage.steps))
+                            for stage in result.stages
+                        )
+                    )
+                )
+                return result
+
+
+def check_plan(
+    dockerfile: Dockerfile, source: Source, inputs: Inputs, ignore: Ignore, images: Images, plan: Plan
+) -> None:
+    """Tell the findings of the build checks. Raises :class:`DockerfileError` for them where the Dockerfile says so."""
+    stages = frozenset(stage.index for stage in plan.stages)
+    findings = lint(dockerfile, source, inputs, ignore, images.known, stages)
+    for event in findings_as_events(findings):
+        images.emit(event)
+    if check_options(dockerfile, source, inputs.build_args).error and (error := violation(findings)):
+        raise error
