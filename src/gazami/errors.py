@@ -6,7 +6,7 @@ redacted URL) and, in ``hint``, what to do next. Anything else that escapes is a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from gazami.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)

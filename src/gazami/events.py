@@ -7,10 +7,10 @@ facts, never formatted sentences; sizes are bytes, durations seconds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from gazami.errors import Span
+from gazami.values import dataclass, field
 
 Level = Literal["debug", "info", "warning"]
 

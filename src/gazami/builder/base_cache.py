@@ -11,7 +11,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gazami.builder.named import resolve_layout
@@ -25,6 +24,7 @@ from gazami.layer.oci_layout import write_oci_layout
 from gazami.plan.steps import ImageBase
 from gazami.registry.client import RegistryClient
 from gazami.registry.resolved import Resolved
+from gazami.values import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gazami.builder.base_cache import BaseCache
@@ -47,6 +47,7 @@ from gazami.plan.steps import (
 from gazami.registry.resolved import Resolved
 from gazami.registry.transfer import Uploads
 from gazami.rootfs.folder import FolderTree
+from gazami.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,11 @@ def _carry_out(ready: Ready, cancel: Cancel) -> Finished:
     output = tools.request.output
     with Uploads(tools.registry) as uploads, open_cache(plan, tools, sources.tree_of, cancel) as caching:
         exporter = Exporter(output, tools.registry, tools.layers, tools.emit)
-        if output.push and output.check_push:
-            exporter.check_permissions()
+        with ThreadPoolExecutor(1, thread_name_prefix="check") as pool:
+            allowed = pool.submit(exporter.check_permissions)
+            if caching is not None:
+                caching.look_up()
+            allowed.result()  # before anything runs
         image = Stages(plan, tools, exporter, uploads, sources, caching).build()
         notes = output.annotations
         if caching is not None and tools.request.cache.inline:

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
@@ -28,6 +27,7 @@ from gazami.image.manifest import Descriptor
 from gazami.image.model import Layer, LocalFile, Origin
 from gazami.plan.steps import MetadataStep, Plan, StagePlan
 from gazami.rootfs.index import MAX_INDEX, MAX_MEMBERS, Members, encode_members
+from gazami.values import dataclass, field
 
 THREADS = 8
 """Look-ups at the same time."""

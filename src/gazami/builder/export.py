@@ -5,7 +5,6 @@ Files that say "this digest was pushed" are written after the pushes, so a faile
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gazami.builder.digest_files import digest_files, write_text
@@ -37,6 +36,7 @@ from gazami.layer.oci_layout import write_oci_layout
 from gazami.registry.client import RegistryClient
 from gazami.registry.transfer import Uploads
 from gazami.registry.wire import redact
+from gazami.values import dataclass, replace
 
 _UNNAMED = "unset-repo/unset-image-name"
 _TO_OCI = {DOCKER_LAYER_GZIP: OCI_LAYER_GZIP, DOCKER_LAYER: OCI_LAYER, DOCKER_LAYER_ZSTD: OCI_LAYER_ZSTD}
@@ -120,7 +120,9 @@ class Exporter:
             self.emit(Exported("file", redact(place), finished.manifest.digest))
 
     def check_permissions(self) -> None:
-        """Ask each destination's repository whether it would take a push, before any work is done."""
+        """Ask each destination's repository whether it would take a push, unless the request says not to."""
+        if not (self.output.push and self.output.check_push):
+            return
         for context in {each.context: each for each in self.references}.values():
             self.registry.check_push(context)
 

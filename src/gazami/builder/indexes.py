@@ -10,7 +10,6 @@ import hashlib
 import os
 import tempfile
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +20,7 @@ from gazami.image.manifest import Descriptor
 from gazami.layer.entry import BytesContent, Entry, LayerContent
 from gazami.rootfs.index import MAX_INDEX, IndexTree, decode_members, encode_tree
 from gazami.rootfs.tree import LayerApplier, Tree
+from gazami.values import dataclass, field
 
 KEPT = 64
 """Index files in the state directory; the ones used least recently go first."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +19,7 @@ from gazami.rootfs.contents import contents_digest
 from gazami.rootfs.copy import Attributes, Copier
 from gazami.rootfs.folder import FolderTree
 from gazami.rootfs.tree import Tree
+from gazami.values import dataclass, field
 
 _CHUNK = 1 << 20
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from gazami.builder.inputs import ContentInputs, Named
 from gazami.builder.request import BuildRequest
@@ -34,6 +33,7 @@ from gazami.plan.steps import (
     WorkdirStep,
 )
 from gazami.registry.resolved import Resolved
+from gazami.values import dataclass, field
 
 
 @dataclass(slots=True)

@@ -10,7 +10,6 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -27,6 +26,7 @@ from gazami.registry.client import RegistryClient
 from gazami.rootfs.index import MAX_MEMBERS, Members
 from gazami.rootfs.owners import MAX_ACCOUNTS
 from gazami.rootfs.tree import LayerApplier, Tree
+from gazami.values import dataclass, field
 
 if TYPE_CHECKING:
     from gazami.sandbox.client import Sandbox

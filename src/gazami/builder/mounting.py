@@ -11,7 +11,6 @@ import base64
 import hashlib
 import os
 import posixpath
-from dataclasses import dataclass
 from pathlib import Path
 
 from gazami.builder.copying import TreeOf, placed_members
@@ -24,6 +23,7 @@ from gazami.plan.steps import ContextSource, RunMount, RunStep
 from gazami.rootfs.copy import Attributes, Copier
 from gazami.rootfs.tree import Tree
 from gazami.sandbox.spec import BindMount, FileMount, StepMount, TmpfsMount
+from gazami.values import dataclass
 
 MAX_SECRET = 500 * 1024
 """Bytes of one secret, BuildKit's limit."""

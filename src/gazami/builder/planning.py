@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from gazami.builder.base_cache import BaseCache
@@ -21,6 +20,7 @@ from gazami.plan.outline import Inputs, Outline
 from gazami.plan.steps import ImageBase, Plan
 from gazami.registry.client import RegistryClient
 from gazami.registry.resolved import Resolved
+from gazami.values import dataclass, field
 
 _AT_ONCE = 8
 

@@ -7,7 +7,6 @@ import json
 import re
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,6 +31,7 @@ from gazami.layer.compression import detect
 from gazami.layer.pack import Packing, pack_layer
 from gazami.registry.client import RegistryClient
 from gazami.registry.transfer import Uploads
+from gazami.values import dataclass
 
 _CHUNK = 1 << 20
 _BLOB = re.compile(r"(?:\./)?blobs/sha256/([0-9a-f]{64})\Z")

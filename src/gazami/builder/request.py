@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
 
 from gazami.image.platform import Platform
+from gazami.values import dataclass, field
 
 Pairs = tuple[tuple[str, str], ...]
 

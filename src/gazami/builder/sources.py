@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from typing import assert_never
 
 from gazami.builder.named import image_layers, named_context
@@ -11,6 +10,7 @@ from gazami.builder.stage import PARALLEL, StageState
 from gazami.builder.tools import Tools
 from gazami.plan.steps import ContextSource, FilesFrom, ImageBase, ImageSource, NamedSource, StageSource
 from gazami.rootfs.tree import Tree
+from gazami.values import dataclass, field
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ spool, since the result is written in path order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from gazami.builder.layers import LayerFiles
@@ -16,6 +15,7 @@ from gazami.layer.pack import Packing, pack_layer
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.tar_writer import write_members
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_whiteout
+from gazami.values import dataclass, field, replace
 
 Member: TypeAlias = tuple[Entry, FileContent | None]
 

@@ -7,7 +7,6 @@ same pass over each layer.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from gazami.rootfs.index import Members
 from gazami.rootfs.owners import MAX_ACCOUNTS, Accounts, parse_accounts
 from gazami.rootfs.tree import Tree
 from gazami.sandbox.spec import OverlayRoot, PlainRoot, Root
+from gazami.values import dataclass, field, replace
 
 PARALLEL = 3
 """Layers that are fetched and decompressed at the same time."""

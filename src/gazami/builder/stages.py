@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
 from gazami.builder.caching import Caching, Hit
 from gazami.builder.execute import execute
@@ -46,6 +45,7 @@ from gazami.plan.steps import (
 )
 from gazami.registry.resolved import Resolved
 from gazami.registry.transfer import Uploads
+from gazami.values import dataclass, field, replace
 
 
 @dataclass(slots=True)
@@ -62,9 +62,7 @@ class Stages:
     """Positions of the steps that the look-ups did not find, of each stage that is needed."""
 
     def build(self) -> Image:
-        """Build the stages that are needed, in order; the target's image."""
-        if self.caching is not None:
-            self.caching.look_up()
+        """Build the stages that are needed after the cache was looked into; the target's image."""
         self._need(self.plan.target)
         chain = self._final_chain()
         stages = [stage for stage in self.plan.stages if stage.index in self._work]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from gazami.registry.flights import Flights
 from gazami.registry.resolved import Resolved
 from gazami.rootfs.folder import Filter, FolderTree
 from gazami.rootfs.tree import Tree
+from gazami.values import dataclass, field
 
 if TYPE_CHECKING:
     from gazami.context.download import Downloaded

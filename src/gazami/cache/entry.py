@@ -8,13 +8,13 @@ layer's index (see ``rootfs.index``).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from gazami.cache.keys import Inputs, record
 from gazami.errors import RegistryError, UsageError
 from gazami.image.digest import Digest, digest_of, parse_digest
 from gazami.image.manifest import OCI_MANIFEST, Descriptor, Manifest, encode_manifest
+from gazami.values import dataclass, replace
 
 ARTIFACT = "application/vnd.gazami.cache.v1+json"
 """The media type of an entry's config, which is the empty JSON object."""

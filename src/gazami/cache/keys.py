@@ -16,13 +16,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NewType, TypeAlias
 
 from gazami.dockerfile.mounts import Mount
 from gazami.image.digest import Digest
 from gazami.image.platform import Platform
 from gazami.plan.steps import CopyStep, RunMount, RunStep, WorkdirStep
+from gazami.values import dataclass
 
 Key = NewType("Key", str)
 """64 hexadecimal digits: also a valid tag."""

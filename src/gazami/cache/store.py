@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol, TypeAlias
 
 from gazami.cache.entry import Entry
 from gazami.image.manifest import Descriptor
 from gazami.image.model import Origin
+from gazami.values import dataclass
 
 OpenFile: TypeAlias = Callable[[], BinaryIO]
 

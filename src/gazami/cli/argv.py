@@ -8,13 +8,13 @@ A bare bool flag is true and never takes the next word (``--cache false`` leaves
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 
 from gazami.cli.option import REPEATABLE, Kind, Option, Table
 from gazami.cli.values import Pairs, SecretSpec, Value, read
 from gazami.dockerfile.suggest import nearest
 from gazami.errors import UsageError
+from gazami.values import dataclass, field, replace
 
 T = TypeVar("T")
 

@@ -6,7 +6,6 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 from gazami.cancel import Cancel
@@ -17,6 +16,7 @@ from gazami.cli.help import flag_rows
 from gazami.cli.option import Option, Table
 from gazami.cli.options import BUILD
 from gazami.errors import Cancelled, GazamiError, UsageError
+from gazami.values import dataclass
 
 if TYPE_CHECKING:
     from gazami.events import Emit

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gazami.cli.container import container_runtime
 from gazami.errors import HostError, UsageError
+from gazami.values import dataclass, field
 
 _KANIKO_CONFIG = "/kaniko/.docker/config.json"
 """Where users of kaniko's image mount their credentials."""

@@ -6,6 +6,7 @@ code; anything else is a bug of ours and says so, with the whole traceback only 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -28,6 +29,7 @@ _TABLES = frozenset({"push", "pull", "inspect", "login", "warm", "cache"})
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Entry point of the console script and of ``python -m gazami``; ``argv`` is without the program's name."""
+    gc.set_threshold(50_000, 20, 100)  # nearly everything lives as long as the build: looking for cycles is in vain
     try:
         status = run(sys.argv[1:] if argv is None else argv, os.environ)
         sys.stdout.flush()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 
 from gazami.builder.request import FileExport
 from gazami.errors import UsageError
+from gazami.values import dataclass
 
 _TYPES = {
     "local": frozenset({"dest"}),

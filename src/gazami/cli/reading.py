@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of
@@ -13,6 +12,7 @@ from gazami.context.ignore import Ignore
 from gazami.context.schemes import fetch_context
 from gazami.errors import Source
 from gazami.plan.outline import Inputs
+from gazami.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from gazami import __version__
@@ -19,6 +18,7 @@ from gazami.errors import UsageError
 from gazami.events import Level, Message
 from gazami.image.platform import Platform, host_platform, parse_platform
 from gazami.image.reference import parse_reference
+from gazami.values import dataclass
 
 _UNUSED_VARIABLES = (
     "BUILDER_OUTPUT",

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from gazami.dockerfile.instructions import Dockerfile
 from gazami.dockerfile.rules import Rule
 from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import DockerfileError, Source, Span
+from gazami.values import dataclass, replace
 
 BUILD_ARG = "BUILDKIT_DOCKERFILE_CHECK"
 

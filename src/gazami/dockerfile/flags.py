@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import DockerfileError
+from gazami.values import dataclass, field
 
 Kind = Literal["bool", "string", "strings"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from gazami.dockerfile.words import split_raw, split_unquoted
+from gazami.values import dataclass
 
 _WORD = re.compile(r"(\d*)<<(-?)\s*([^<]*)\Z")
 
@@ -38,7 +38,7 @@ def parse_heredoc_word(word: str) -> Heredoc | None:
     found = _WORD.match(word)
     if not found or not found.group(3).strip():
         return None
-    delimiter = found.group(3)
+    delimiter = found.group(3).removeprefix("\ufeff")  # BuildKit's scanner skips a byte order mark where a word begins
     raw, plain = split_raw(delimiter), split_unquoted(delimiter)
     if len(raw) != 1 or len(plain) != 1:
         return None

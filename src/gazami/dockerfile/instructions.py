@@ -5,11 +5,11 @@ Every instruction has a :class:`Place`: the physical lines, the comments above, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gazami.dockerfile.heredoc import Heredoc
 from gazami.errors import Span
+from gazami.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

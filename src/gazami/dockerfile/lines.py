@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
 
 from gazami.dockerfile.heredoc import Heredoc, ends, heredocs_of
 from gazami.errors import DockerfileError, Source, Span
+from gazami.values import dataclass, replace
 
 MAX_LINE = 65535
 """Bytes of a physical line, the limit of BuildKit's scanner."""

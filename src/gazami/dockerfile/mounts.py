@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import DockerfileError
+from gazami.values import dataclass, replace
 
 TYPES = ("bind", "cache", "tmpfs", "secret", "ssh")
 _SHARING = ("shared", "private", "locked")

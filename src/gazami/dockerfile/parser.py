@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.duration import parse_duration
@@ -15,6 +14,7 @@ from gazami.dockerfile.lines import Line, read_lines
 from gazami.dockerfile.mounts import parse_mount
 from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import DockerfileError, Source
+from gazami.values import dataclass, replace
 
 _BLANKS = re.compile(r"[\t\v\f\r ]+")
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9\-_.]*\Z")

@@ -7,11 +7,11 @@ alone tells, :mod:`gazami.plan.checks` for what needs stages, variables, images 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from gazami.dockerfile.instructions import Place
 from gazami.errors import Span
+from gazami.values import dataclass
 
 _MANUAL = "https://docs.docker.com/go/dockerfile/rule/"
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

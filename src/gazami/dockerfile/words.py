@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from gazami.errors import DockerfileError
+from gazami.values import dataclass, field
 
 _SPECIAL = "@*#?-$!"
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gazami.errors import RegistryError
 from gazami.image.digest import Digest, parse_digest
 from gazami.image.platform import Platform
+from gazami.values import dataclass, field, replace
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

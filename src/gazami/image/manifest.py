@@ -6,12 +6,12 @@ The received bytes stay the truth: ``raw`` is what was hashed, and nothing is re
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
 from gazami.errors import RegistryError
 from gazami.image.digest import Digest, digest_of, parse_digest
 from gazami.image.platform import Platform
+from gazami.values import dataclass, field
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from gazami.image.config import History, ImageConfig
 from gazami.image.digest import Digest
 from gazami.image.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Descriptor
 from gazami.image.reference import Reference
+from gazami.values import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from gazami.errors import UsageError
+from gazami.values import dataclass
 
 _ARCH = {
     "x86_64": "amd64", "x86-64": "amd64", "amd64": "amd64",

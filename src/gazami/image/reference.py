@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 
 from gazami.errors import UsageError
 from gazami.image.digest import Digest, parse_digest
+from gazami.values import dataclass, replace
 
 DOCKER_HUB = "index.docker.io"
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})

@@ -5,11 +5,11 @@ Standard library only: the fork server imports this.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
 
 from gazami.errors import ArchiveError
+from gazami.values import dataclass
 
 
 class Kind(IntEnum):

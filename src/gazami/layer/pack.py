@@ -13,7 +13,6 @@ import os
 import queue
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -29,6 +28,7 @@ from gazami.image.manifest import (
 from gazami.image.model import Layer, LocalFile
 from gazami.layer.blobs import BlobStore
 from gazami.layer.compression import compressor
+from gazami.values import dataclass
 
 QUEUE = 8
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from gazami.dockerfile import instructions as ast
@@ -21,6 +20,7 @@ from gazami.image.reference import parse_reference
 from gazami.plan.lookups import FromRead, StageRead
 from gazami.plan.scope import GlobalScope
 from gazami.plan.steps import ImageBase
+from gazami.values import dataclass
 
 _NOT_IN_ENV = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@")

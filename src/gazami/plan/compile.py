@@ -7,7 +7,6 @@ returns :class:`Missing`, and the caller resolves those and calls again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.heredoc import Heredoc
@@ -42,6 +41,7 @@ from gazami.plan.steps import (
     StepCommon,
     WorkdirStep,
 )
+from gazami.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.mounts import Mount
@@ -15,6 +14,7 @@ from gazami.errors import Source, Span
 from gazami.plan.lookups import Globals, StageRead, read_from, read_globals, read_stages
 from gazami.plan.outline import Inputs, Outline, outline
 from gazami.plan.steps import StageBase, StageSource
+from gazami.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

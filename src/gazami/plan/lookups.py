@@ -8,7 +8,6 @@ kept beside it and does not end the walk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -21,6 +20,7 @@ from gazami.plan.compile import ResolvedImage, triggers
 from gazami.plan.outline import Inputs, Outline, StageOutline
 from gazami.plan.scope import GlobalScope, StageScope, predefined
 from gazami.plan.steps import ImageBase, ScratchBase, StageBase
+from gazami.values import dataclass, field, replace
 
 Part = Literal["text", "source", "port"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from gazami.dockerfile import instructions as ast
@@ -12,6 +11,7 @@ from gazami.errors import DockerfileError
 from gazami.image.config import Healthcheck, ImageConfig
 from gazami.plan import created_by
 from gazami.plan.ports import exposed_ports
+from gazami.values import dataclass, replace
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 

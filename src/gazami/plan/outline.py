@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.mounts import mount_source
@@ -24,6 +23,7 @@ from gazami.plan.steps import (
     StageBase,
     StageSource,
 )
+from gazami.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

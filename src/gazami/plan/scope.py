@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from gazami.dockerfile.words import expand
 from gazami.errors import DockerfileError
 from gazami.image.platform import Platform
+from gazami.values import dataclass, field, replace
 
 PROXY_ARGS = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 _CONTROL_ARGS = frozenset(

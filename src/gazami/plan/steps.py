@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gazami.dockerfile.mounts import Mount
@@ -10,6 +9,7 @@ from gazami.errors import Source, Span
 from gazami.image.config import ImageConfig
 from gazami.image.digest import Digest
 from gazami.image.platform import Platform
+from gazami.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from gazami.errors import AuthenticationError, RegistryError
@@ -21,6 +20,7 @@ from gazami.registry.refusal import Refusal, error_of
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Request, Response, Transport
 from gazami.registry.wire import Challenge, merge_scopes, parse_error, redact, with_query
+from gazami.values import dataclass, field
 
 CLIENT_ID = "gazami"
 DEFAULT_LIFETIME = 60.0

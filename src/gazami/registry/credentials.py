@@ -12,12 +12,12 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gazami.errors import HostError, UsageError
 from gazami.image.reference import DOCKER_HUB
 from gazami.registry.credential_program import CredentialProgram
+from gazami.values import dataclass, field
 
 HUB_KEY = "https://index.docker.io/v1/"
 """What docker calls Docker Hub in its config and to credential programs."""

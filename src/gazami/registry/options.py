@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
 
 from gazami.registry.retry import RetryPolicy
+from gazami.values import dataclass, field
 
 Direction = Literal["pull", "push"]
 Pairs = tuple[tuple[str, str], ...]

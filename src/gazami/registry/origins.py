@@ -7,7 +7,6 @@ then on, so that a dead mirror costs its patience once and not for every layer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from gazami.errors import RegistryError, TransportError
@@ -17,6 +16,7 @@ from gazami.registry.mirrors import Place, none_has, places
 from gazami.registry.options import RegistryOptions
 from gazami.registry.pull import Origin
 from gazami.registry.session import Session
+from gazami.values import dataclass
 
 T = TypeVar("T")
 

@@ -8,7 +8,6 @@ one that fails hands over to the next, which goes on at the byte that was reache
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
 
 from gazami.errors import IntegrityError, RegistryError
 from gazami.image.digest import hasher_for
@@ -16,6 +15,7 @@ from gazami.image.manifest import Descriptor
 from gazami.registry.session import Call, Session
 from gazami.registry.transport import ConnectionFault, Response
 from gazami.registry.wire import parse_content_range_start, parse_length, redact
+from gazami.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

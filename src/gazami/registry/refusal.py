@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gazami.errors import AuthenticationError, NotFoundError, RegistryError, TransportError
 from gazami.registry.retry import RETRYABLE
 from gazami.registry.wire import Complaint
+from gazami.values import dataclass
 
 _CLOUDS = ("Amazon ECR:", "Google:", "Azure:")
 

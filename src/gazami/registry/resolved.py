@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gazami.errors import IntegrityError, NotFoundError, RegistryError
 from gazami.image.config import ImageConfig
 from gazami.image.digest import Digest, digest_of, hasher_for
 from gazami.image.manifest import DOCKER_CONFIG, OCI_CONFIG, Descriptor, Index, Manifest, choose_manifest
 from gazami.image.platform import Platform
 from gazami.image.reference import Reference
+from gazami.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from gazami.values import dataclass
 
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses that a later attempt may not meet."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from gazami.image.reference import DOCKER_HUB
 from gazami.registry.options import Direction, RegistryOptions
+from gazami.values import dataclass
 
 Scheme = Literal["https", "http"]
 

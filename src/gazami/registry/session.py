@@ -7,7 +7,6 @@ registry's own host alone, never along a redirect or an upload location to anoth
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from gazami.errors import RegistryError, TransportError
@@ -17,6 +16,7 @@ from gazami.registry.retry import RETRYABLE
 from gazami.registry.routing import Route, Trust
 from gazami.registry.transport import Body, ConnectionFault, Request, Response, Transport
 from gazami.registry.wire import parse_challenges, parse_error, redact
+from gazami.values import dataclass, replace
 
 _REDIRECTS = 10
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -169,7 +169,10 @@ class Session:
         """Try the schemes in order. A port that failed at TLS and answers 400 to plain HTTP does speak TLS."""
         first: ConnectionFault | None = None
         has_port = urlsplit(f"//{self._route.host}").port is not None
-        for scheme in self._route.schemes:
+        schemes = self._route.schemes
+        if "http" in schemes and self.transport.is_plain(self._route.host):
+            schemes = ("http",)
+        for scheme in schemes:
             try:
                 response = self.transport.exchange(self._absolute(request, scheme), self._trust)
             except ConnectionFault as fault:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import ssl
 
 from gazami.errors import UsageError
 from gazami.registry.routing import Trust
+
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+\Z")
 
 
 def tls_context(trust: Trust, directories: tuple[str, ...] = ()) -> ssl.SSLContext:
@@ -38,14 +41,18 @@ def tls_context(trust: Trust, directories: tuple[str, ...] = ()) -> ssl.SSLConte
 
 
 def _load_directory(context: ssl.SSLContext, directory: str) -> None:
-    """Trust every PEM file there, as Go's programs do; OpenSSL alone finds only files named by a hash (c_rehash)."""
+    """Trust every PEM file there, as Go's programs do. OpenSSL itself finds files by the hash in their names (c_rehash), and
+    reads those only when it meets their authority; the others are read now."""
+    context.load_verify_locations(capath=directory)
     try:
-        names = sorted(entry.path for entry in os.scandir(directory) if entry.is_file())
+        entries = sorted(os.scandir(directory), key=lambda each: each.name)
     except OSError:
         return
-    for name in names:
-        with contextlib.suppress(OSError, ssl.SSLError):
-            context.load_verify_locations(cafile=name)
+    hashed = {os.path.realpath(each.path) for each in entries if _HASHED.match(each.name)}
+    for entry in entries:
+        if not _HASHED.match(entry.name) and os.path.realpath(entry.path) not in hashed and entry.is_file():
+            with contextlib.suppress(OSError, ssl.SSLError):
+                context.load_verify_locations(cafile=entry.path)
 
 
 def _reason(cause: OSError) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import random
 import re
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -27,6 +27,7 @@ from gazami.registry.retry import RETRYABLE, pause_after
 from gazami.registry.routing import Trust
 from gazami.registry.tls import tls_context
 from gazami.registry.wire import parse_retry_after, redact
+from gazami.values import dataclass, field
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -35,6 +36,10 @@ CHUNK = 1024 * 1024
 """Bytes read or written at once."""
 
 _DRAINED = 64 * 1024
+_GREETING = 5.0
+"""Seconds."""
+
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
 FINAL = ("certificate", "refused")
 """Kinds of faults that another attempt meets again."""
 
@@ -170,7 +175,7 @@ class Transport:
         self._jitter = jitter
         self._now = now
         self._lock = threading.Lock()
-        self._pools: dict[tuple[Trust, str | None], PoolManager] = {}
+        self._pools: dict[tuple[Trust, str | None, bool], PoolManager] = {}
 
     def exchange(self, request: Request, trust: Trust) -> Response:
         """One attempt; the status may be any. Raises :class:`ConnectionFault` when no answer came."""
@@ -178,7 +183,7 @@ class Transport:
 
         self.cancel.check()
         proxy = None if request.direct else choose_proxy(request.url, self._options.proxies)
-        pool = self._pool(trust, proxy)
+        pool = self._pool(trust, proxy, secure=request.url.startswith("https:"))
         headers = {"User-Agent": self._options.user_agent, **dict(request.headers)}
         body: bytes | Iterator[bytes] | None
         if isinstance(request.body, Body):
@@ -254,18 +259,40 @@ class Transport:
                 pool.clear()
             self._pools.clear()
 
-    def _pool(self, trust: Trust, proxy: str | None) -> PoolManager:
+    def is_plain(self, host: str) -> bool:
+        """Whether a near registry certainly does not speak TLS: nothing is verified and nothing is sent but a greeting. Costs a
+        connection, and saves reading the authorities where they are of no use."""
+        if choose_proxy(f"https://{host}/", self._options.proxies):
+            return False
+        parts = urlsplit(f"//{host}")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        try:
+            with (
+                socket.create_connection((parts.hostname or "", parts.port or 443), _GREETING) as raw,
+                context.wrap_socket(raw, server_hostname=parts.hostname),
+            ):
+                return False
+        except ssl.SSLError as error:
+            return error.reason in _NOT_TLS
+        except OSError:
+            return False
+
+    def _pool(self, trust: Trust, proxy: str | None, *, secure: bool = True) -> PoolManager:
         with self._lock:
-            pool = self._pools.get((trust, proxy))
+            secure = secure or proxy is not None
+            pool = self._pools.get((trust, proxy, secure))
             if pool is None:
-                pool = self._pools[trust, proxy] = _make_pool(trust, proxy, self._options.certificate_directories)
+                pool = _make_pool(trust, proxy, self._options.certificate_directories, secure=secure)
+                self._pools[trust, proxy, secure] = pool
             return pool
 
 
-def _make_pool(trust: Trust, proxy: str | None, directories: tuple[str, ...]) -> PoolManager:
+def _make_pool(trust: Trust, proxy: str | None, directories: tuple[str, ...], *, secure: bool) -> PoolManager:
     import urllib3
 
-    context = tls_context(trust, directories)
+    context = tls_context(trust, directories) if secure else None
     if not trust.verify:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if proxy is None:

@@ -1,7 +1,7 @@
 """The life of one blob upload as pure decisions (OCI distribution spec, "Pushing a blob" and "Mounting").
 
 An :class:`Upload` says in ``action`` what to do next; :func:`advance` takes what the registry answered and returns the
-next state. The way without trouble is Head → (Mount …) → Start → Send → Commit → Done. After trouble the registry is
+next state. The way without trouble is (Mount …) → Head → Start → Send → Commit → Done. After trouble the registry is
 asked how much it has, and sending goes on from there; where it does not know, the upload starts again.
 
 It ends under any sequence of answers: ``failures`` counts troubles since the upload last got further than ever before
@@ -10,10 +10,10 @@ and ``restarts`` counts new beginnings, both are bounded by ``attempts``, and ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, assert_never
 
 from gazami.registry.retry import RETRYABLE
+from gazami.values import dataclass, field, replace
 
 How = Literal["moved", "mounted", "exists"]
 
@@ -122,7 +122,8 @@ class Upload:
 
 
 def begin(size: int, mounts: tuple[str, ...] = (), attempts: int = 5) -> Upload:
-    return Upload(size, attempts, mounts)
+    """A mount of what is there already is answered like any other, so it goes before the look."""
+    return Upload(size, attempts, mounts, Mount(mounts[0]) if mounts else Head())
 
 
 def advance(upload: Upload, answer: Answer) -> Upload:
@@ -134,7 +135,8 @@ def advance(upload: Upload, answer: Answer) -> Upload:
             if answer.status == 201:
                 return replace(upload, action=Done("mounted"))
             opened = answer.location if answer.status == 202 and answer.location else upload.location
-            return _find_way(replace(upload, mounts=upload.mounts[1:], location=opened))
+            left = upload.mounts[1:]
+            return replace(upload, mounts=left, location=opened, action=Mount(left[0]) if left else Head())
         case Start():
             if answer.good and answer.location:
                 return _go_on(replace(upload, location=answer.location, offset=0))
@@ -159,7 +161,7 @@ def _after_head(upload: Upload, answer: Answer) -> Upload:
         return _failed(upload, answer, Head())
     if upload.committing:
         return replace(upload, action=Ask(upload.location), committing=False)
-    return _find_way(upload)
+    return _go_on(upload) if upload.location else replace(upload, action=Start())
 
 
 def _after_send(upload: Upload, sent: Send, answer: Answer) -> Upload:
@@ -199,13 +201,6 @@ def _reached(upload: Upload, offset: int) -> Upload:
     if offset > upload.best:
         return replace(upload, offset=offset, best=offset, failures=0)
     return replace(upload, offset=offset)
-
-
-def _find_way(upload: Upload) -> Upload:
-    """Mounts first; a mount that was not possible may have opened a session, which is then used."""
-    if upload.mounts:
-        return replace(upload, action=Mount(upload.mounts[0]))
-    return _go_on(upload) if upload.location else replace(upload, action=Start())
 
 
 def _go_on(upload: Upload) -> Upload:

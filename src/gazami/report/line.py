@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from gazami.values import dataclass, field
 
 Severity = Literal["trace", "debug", "info", "warn", "error", "fatal", "panic"]
 Format = Literal["text", "color", "json"]

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from gazami import events
@@ -20,6 +19,7 @@ from gazami.report.excerpt import failure
 from gazami.report.jsonlog import OutputLines
 from gazami.report.line import Line, Settings, rfc3339, written
 from gazami.report.story import Story
+from gazami.values import dataclass
 
 _TAIL = 64 * 1024
 

@@ -8,13 +8,13 @@ never silent and a fast one never noisy.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from gazami import events
 from gazami.report import units
 from gazami.report.line import Line, Severity
 from gazami.report.summary import Record, facts, summary
+from gazami.values import dataclass, field
 
 TRANSFER_PACE = 5.0
 SILENCE = 10.0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from gazami import events
 from gazami.report import units
+from gazami.values import dataclass, field
 
 _WIDTH = 56
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gazami import events
@@ -19,6 +18,7 @@ from gazami.report.excerpt import failure
 from gazami.report.line import Line, Settings
 from gazami.report.story import Story
 from gazami.report.summary import shorten
+from gazami.values import dataclass, field
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 
 from gazami.layer.entry import Content, Entry, Kind, sort_key
 from gazami.rootfs.tree import Node, Tree
+from gazami.values import dataclass, field, replace
 
 
 @dataclass(slots=True)

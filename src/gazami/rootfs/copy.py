@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from gazami.dockerfile.suggest import nearest
 from gazami.errors import ArchiveError, ContextError
@@ -18,6 +17,7 @@ from gazami.rootfs.glob import glob, has_wildcard, unescaped
 from gazami.rootfs.modes import Chmod
 from gazami.rootfs.owners import Owner
 from gazami.rootfs.tree import Node, Tree, node_of
+from gazami.values import dataclass, field
 
 Excluder = Callable[[str, tuple[bool, ...] | None], tuple[bool, tuple[bool, ...]]]
 

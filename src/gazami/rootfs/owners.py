@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from gazami.values import dataclass, field
 
 MAX_ACCOUNTS = 10 << 20
 """Bytes of a passwd or group file; a larger one is not read."""

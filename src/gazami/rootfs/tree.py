@@ -7,11 +7,11 @@ sorts. Paths are as in :class:`gazami.layer.entry.Entry`: no leading slash, the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from gazami.errors import ArchiveError, ContextError
 from gazami.layer.entry import Content, Entry, Kind, Xattrs
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
+from gazami.values import dataclass
 
 MAX_LINKS = 255
 """Symlinks followed on one path, as Go's and the kernel's walks bound it."""

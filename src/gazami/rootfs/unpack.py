@@ -15,13 +15,13 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from gazami.errors import ArchiveError
 from gazami.layer.entry import Entry, Kind
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
+from gazami.values import dataclass, field
 
 _CHUNK = 1 << 20
 _MAX_LINKS = 255

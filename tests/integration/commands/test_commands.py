@@ -186,10 +186,8 @@ def test_a_warmed_base_is_not_fetched(app: str, context: Path, tmp_path: Path) -
     words = ["build", str(context), "--no-push", "--cache", f"--cache-repo=oci:{tmp_path / 'layers'}", "-v=debug"]
     built = ok(*words, f"--cache-dir={cache}", f"--state-dir={tmp_path / 's1'}")
     assert "] Pulling sha256" not in built.stderr
-    assert (
-        "] Pulling sha256"
-        in ok(*words[:4], f"--cache-repo=oci:{tmp_path / 'l2'}", "-v=debug", f"--state-dir={tmp_path / 's2'}").stderr
-    )
+    cold = ok(*words[:4], f"--cache-repo=oci:{tmp_path / 'l2'}", "-v=debug", f"--state-dir={tmp_path / 's2'}")
+    assert "] Pulling sha256" in cold.stderr
 
 
 def test_a_warmed_digest_needs_no_request(app: str, context: Path, tmp_path: Path, busybox: str) -> None:

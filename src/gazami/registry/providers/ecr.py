@@ -8,7 +8,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +16,7 @@ from gazami.registry.providers.aws import find_keys, service_endpoint
 from gazami.registry.providers.grant import Grant, Provider, Unavailable
 from gazami.registry.providers.sigv4 import sign
 from gazami.registry.providers.web import Web, text_of
+from gazami.values import dataclass
 
 _PRIVATE = re.compile(
     r"(?P<account>[0-9]{12})\.dkr[.-]ecr(?P<fips>-fips)?\.(?P<region>[a-z0-9][a-z0-9-]{0,30})\."

@@ -8,10 +8,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gazami.errors import HostError
 from gazami.registry.credentials import Credential, Lookup
+from gazami.values import dataclass
 
 MARGIN = 120.0
 """Seconds before its end from which on a credential is replaced: an upload that begins now has to end with it."""

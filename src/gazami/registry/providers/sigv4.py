@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
+
+from gazami.values import dataclass, field
 
 Headers = tuple[tuple[str, str], ...]
 
