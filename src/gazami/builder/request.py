@@ -46,6 +46,8 @@ class SandboxWishes:
     """``isolation`` None means: probe and choose. ``state_dir`` is where everything temporary lies."""
 
     state_dir: str
+    memory: bool = True
+    """Files of stages may lie on a tmpfs when they fit."""
     isolation: Literal["namespaces", "userns", "chroot", "inplace"] | None = None
     force: bool = False
     in_container: bool = False

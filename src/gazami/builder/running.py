@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from gazami.builder.copying import TreeOf
-from gazami.builder.mounting import step_mounts
+from gazami.builder.mounting import StepMounts, step_mounts
 from gazami.builder.stage import Done, StageState
+from gazami.builder.tools import Tools
 from gazami.builder.workspace import is_full, locked
 from gazami.errors import CommandFailed
-from gazami.events import StepId, StepOutput
+from gazami.events import Message, StepId, StepOutput
 from gazami.plan.steps import RunStep
-from gazami.sandbox.spec import RunSpec
+from gazami.sandbox.spec import Root, RunSpec
 
 
 def run_command(step: RunStep, state: StageState, tree_of: TreeOf) -> Done:
     tools = state.tools
     mounts = step_mounts(step, tools, tree_of)
-    root, changed = state.root()
-    identity = StepId(state.plan.index, step.common.number)
+    while True:
+        root, changed = state.root()
+        with locked(mounts.locks, tools.cancel):
+            result = tools.sandbox.run(_spec(step, root, mounts, tools), _output(step, state))
+        if result.exit_code == 0:
+            return state.snapshot(changed, result.created)
+        full = is_full(changed)
+        if not full or not tools.workspace.leave_memory():
+            raise _failure(step, result.exit_code, timed_out=result.timed_out, oom=result.oom_killed, full=full)
+        tools.emit(
+            Message("warning", "there is no more room in memory: running this step again with its files on the disk")
+        )
 
-    def output(stream: Literal["stdout", "stderr"], data: bytes) -> None:
-        tools.emit(StepOutput(identity, stream, data))
 
-    spec = RunSpec(
+def _spec(step: RunStep, root: Root, mounts: StepMounts, tools: Tools) -> RunSpec:
+    wishes = tools.request.sandbox
+    return RunSpec(
         root,
         step.argv,
         (*step.env, *mounts.env),
@@ -31,17 +43,21 @@ def run_command(step: RunStep, state: StageState, tree_of: TreeOf) -> Done:
         step.user,
         mounts=mounts.mounts,
         network="none" if step.network == "none" else "default",
-        hosts=tools.request.sandbox.add_hosts,
-        timeout=tools.request.sandbox.timeout,
-        shm_size=tools.request.sandbox.shm_size,
-        limits=tools.request.sandbox.ulimits,
+        hosts=wishes.add_hosts,
+        timeout=wishes.timeout,
+        shm_size=wishes.shm_size,
+        limits=wishes.ulimits,
     )
-    with locked(mounts.locks, tools.cancel):
-        result = tools.sandbox.run(spec, output)
-    if result.exit_code != 0:
-        full = is_full(tools.workspace.files)
-        raise _failure(step, result.exit_code, timed_out=result.timed_out, oom=result.oom_killed, full=full)
-    return state.snapshot(changed, result.created)
+
+
+def _output(step: RunStep, state: StageState) -> Callable[[Literal["stdout", "stderr"], bytes], None]:
+    identity = StepId(state.plan.index, step.common.number)
+    emit = state.tools.emit
+
+    def output(stream: Literal["stdout", "stderr"], data: bytes) -> None:
+        emit(StepOutput(identity, stream, data))
+
+    return output
 
 
 def _failure(step: RunStep, exit_code: int, *, timed_out: bool, oom: bool, full: bool) -> CommandFailed:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gazami.builder.layers import Unpacker, index_layer, observed, phase, produced, teed
 from gazami.builder.tools import Tools
+from gazami.errors import SpaceError
 from gazami.image.config import History, ImageConfig
 from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer
@@ -168,7 +169,12 @@ class StageState:
         directory = state.plain or self._new_directory("layer")
         tree = self.tree if self.wants_tree and self.indexed == number else None
         self.tools.layers.prefetch(self._to_unpack(state, number))
-        self.tools.layers.ingest(self.image.layers[number], tree, self._unpacker(directory, state))
+        try:
+            self.tools.layers.ingest(self.image.layers[number], tree, self._unpacker(directory, state))
+        except SpaceError:
+            if state.plain or tree is not None or not self.tools.workspace.leave_memory():
+                raise
+            return self._unpack(number, state)
         if tree is not None:
             self._indexed_one()
         return directory

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gazami.builder.indexes import Indexes
 from gazami.builder.layers import LayerFiles
+from gazami.builder.memory import estimate, fits
 from gazami.builder.request import BuildRequest
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
@@ -92,6 +93,8 @@ class Tools:
         from gazami.sandbox.select import choose
 
         wishes = self.request.sandbox
+        if wishes.memory and fits(estimate(each for image in self.images.values() for each in image.manifest.layers)):
+            self.workspace.use_memory()
         files = Path(self.workspace.files)
         choice = choose(wishes.isolation, files, force=wishes.force, in_container=wishes.in_container)
         self.emit(SandboxChosen(choice.mode, choice.reason))
@@ -113,7 +116,7 @@ class Tools:
     def close(self) -> None:
         self.layers.close()
         if self._sandbox is not None:
-            self._remove([self.workspace.files])
+            self._remove(self.workspace.all_files)
             self.workspace.remover = None
             self._sandbox.close()
             self._sandbox = None

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
+from gazami.builder import memory
 from gazami.cancel import Cancel
 from gazami.errors import HostError, SpaceError
 from gazami.layer.blobs import BlobStore
@@ -34,14 +35,16 @@ class Workspace:
         self._local = threading.local()
         self._spools: list[Spool] = []
         self._counter = itertools.count(1)
+        self._memory: Path | None = None
+        self._memory_lock = -1
+        self._leaving = False
 
     def __enter__(self) -> Workspace:
         try:
             self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._remove_stale()
+            _remove_stale(self._state, _PREFIX)
             self.root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._state))
-            self._lock = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._lock = _lock(self.root)
         except OSError as cause:
             raise _state_error(self._state, cause) from cause
         self.root.chmod(0o711)
@@ -54,12 +57,30 @@ class Workspace:
     ) -> None:
         for spool in self._spools:
             spool.close()
-        files = self.root / "files"
-        if self.remover is not None and files.exists():
+        if self.remover is not None:
             with contextlib.suppress(Exception):
-                self.remover([str(files)])
+                self.remover(self.all_files)
         shutil.rmtree(self.root, ignore_errors=True)
         os.close(self._lock)
+        if self._memory is not None:
+            shutil.rmtree(self._memory, ignore_errors=True)
+            os.close(self._memory_lock)
+
+    def use_memory(self) -> None:
+        """Put the files of stages on a tmpfs from now on, as long as there is room."""
+        place, prefix = Path(memory.PLACE), f"gazami-{os.getuid()}-{_PREFIX}"
+        with contextlib.suppress(OSError):
+            _remove_stale(place, prefix)
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+            self._memory_lock = _lock(folder)
+            folder.chmod(0o711)
+            (folder / "files").mkdir()
+            self._memory = folder
+
+    def leave_memory(self) -> bool:
+        """Make no more directories in memory; whether that changes anything."""
+        was, self._leaving = self._leaving, True
+        return self._memory is not None and not was
 
     def spool(self) -> Spool:
         """The calling thread's spool, made when it is first needed."""
@@ -70,8 +91,11 @@ class Workspace:
         return spool
 
     def new_path(self, what: str) -> str:
-        """A path for a directory of a stage's files; the namespace's root makes it."""
-        return str(self.root / "files" / f"{self.new_name()}-{what}")
+        """A path for a directory of a stage's files, in memory while there is room; the namespace's root makes it."""
+        if self._memory is not None and not self._leaving and memory.is_scarce(str(self._memory)):
+            self._leaving = True
+        place = self.root if self._memory is None or self._leaving else self._memory
+        return str(place / "files" / f"{self.new_name()}-{what}")
 
     def new_name(self) -> str:
         """A name that nothing else in this build has."""
@@ -79,22 +103,35 @@ class Workspace:
 
     @property
     def files(self) -> str:
-        return str(self.root / "files")
+        """Where the files of stages lie at first."""
+        return str((self._memory or self.root) / "files")
 
-    def _remove_stale(self) -> None:
-        for folder in self._state.glob(_PREFIX + "*"):
-            try:
-                fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-            except OSError:
-                continue
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                pass  # another build lives in it
-            else:
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(fd)
+    @property
+    def all_files(self) -> list[str]:
+        return [str(place / "files") for place in (self.root, self._memory) if place is not None]
+
+
+def _lock(folder: Path) -> int:
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
+
+
+def _remove_stale(place: Path, prefix: str) -> None:
+    """Remove what builds that were killed left behind."""
+    for folder in place.glob(prefix + "*"):
+        try:
+            fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pass  # another build lives in it
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(fd)
 
 
 def is_full(path: str) -> bool:

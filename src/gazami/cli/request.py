@@ -267,6 +267,7 @@ def _sandbox(parsed: Parsed, around: Surroundings, secrets: tuple[tuple[str, str
     isolation: Any = parsed.text("isolation") or None
     return wishes.SandboxWishes(
         state_dir=state_dir(parsed.text("state-dir"), around),
+        memory=not parsed.text("state-dir"),
         isolation=isolation,
         force=parsed.flag("force"),
         in_container=around.in_container,
