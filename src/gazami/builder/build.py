@@ -126,7 +126,11 @@ def _carry_out(ready: Ready, cancel: Cancel) -> Finished:
             if caching is not None:
                 caching.look_up()
             allowed.result()  # before anything runs
-        image = Stages(plan, tools, exporter, uploads, sources, caching).build()
+        try:
+            image = Stages(plan, tools, exporter, uploads, sources, caching).build()
+        finally:
+            if tools.cache_mounts is not None and not cancel.is_set:
+                tools.cache_mounts.save()
         notes = output.annotations
         if caching is not None and tools.request.cache.inline:
             notes = (*notes, inline_note(caching.keys_of(image.config.diff_ids)))

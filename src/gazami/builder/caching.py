@@ -119,6 +119,10 @@ class Caching:
     def is_cacheable(self, stage: StagePlan, position: int) -> bool:
         return self._cacheable(stage, position) is not None
 
+    def find(self, tag: str) -> Hit | None:
+        """A layer by its tag, however old it is."""
+        return self._hit(tag, any_age=True)
+
     def keys_of(self, diff_ids: tuple[Digest, ...]) -> dict[str, int]:
         """Keys of the target's own layers, with their positions in an image: what an inline cache says."""
         stage = self.plan.stage(self.plan.target)
@@ -152,8 +156,8 @@ class Caching:
     def _is_fresh(self, entry: Entry) -> bool:
         return self.wishes.ttl <= 0 or entry.created + timedelta(seconds=self.wishes.ttl) > self.now()
 
-    def _hit(self, tag: str) -> Hit | None:
-        found = self._get(tag)
+    def _hit(self, tag: str, *, any_age: bool = False) -> Hit | None:
+        found = self._get(tag, any_age=any_age)
         if found is None or found[1].layer is None or found[1].diff_id is None:
             return None
         store, entry = found
@@ -216,13 +220,16 @@ class Caching:
                 whole = entry.with_index(made.index[1])
             store.put(tags, whole, tuple(blobs))
 
-        self._in_background(work)
+        self.write(work)
 
     def _index_blob(self, data: bytes) -> Blob:
         descriptor = Descriptor(INDEX, digest_of(data), len(data))
         return descriptor, lambda: io.BytesIO(data), LocalFile("")
 
-    def _in_background(self, work: Callable[[CacheStore], None]) -> None:
+    def write(self, work: Callable[[CacheStore], None]) -> None:
+        """Do something with the store that is written to, in the background, if the build may."""
+        if not self.wishes.push:
+            return
         store = self.stores[0]
 
         def guarded() -> None:
@@ -257,7 +264,7 @@ class Caching:
         if self.wishes.push:
             blob = self._index_blob(data)
             entry = Entry(self.now(), text="the files of an image", index=blob[0])
-            self._in_background(lambda store: store.put((tag,), entry, (blob,)))
+            self.write(lambda store: store.put((tag,), entry, (blob,)))
 
     def __enter__(self) -> Caching:
         return self

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from gazami.builder.cache_mounts import CacheMounts
 from gazami.builder.caching import Caching
 from gazami.builder.copying import TreeOf
 from gazami.builder.inputs import ContentInputs
@@ -41,6 +42,8 @@ def open_cache(
     )
     caching = Caching(plan, keys, stores, request.cache, tools.layers, tools.emit, cancel)
     tools.indexes.remote = caching
+    if request.cache.mounts:
+        tools.cache_mounts = CacheMounts(tools, caching, request.cache.mounts)
     return caching
 
 

@@ -105,7 +105,8 @@ def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
         identity += f"\0private-{os.getpid()}"
     folder = Path(tools.request.sandbox.state_dir) / "cache-mounts" / hashlib.sha256(identity.encode()).hexdigest()[:32]
     path = str(folder)
-    if not folder.exists():
+    is_new = not folder.exists()
+    if is_new:
         if wanted.files is not None:
             laid = _laid_out(tree_of(wanted.files), mount.source, tools)
             tools.sandbox.call("gazami.rootfs.unpack:move", {"source": laid, "target": path})
@@ -114,6 +115,8 @@ def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
             "gazami.rootfs.unpack:make_directories",
             {"paths": [path], "mode": mode, "uid": mount.uid or 0, "gid": mount.gid or 0},
         )
+    if tools.cache_mounts is not None and mount.sharing != "private":
+        tools.cache_mounts.use(identity, path, is_new=is_new)
     return BindMount(path, mount.target, mount.readonly is True)
 
 

@@ -141,6 +141,8 @@ class CacheWishes:
     run_layers: bool = True
     ttl: float = 336 * 3600.0
     directory: str = "/cache"
+    mounts: int = 0
+    """Bytes that a cache mount may hold to be stored in the cache; 0: none is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gazami.builder.indexes import Indexes
 from gazami.builder.layers import LayerFiles
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
 _PRELOAD = ("gazami.rootfs.unpack", "gazami.rootfs.snapshot")
 """Modules whose functions run in the sandbox's namespace."""
+
+
+class MountStore(Protocol):
+    def use(self, identity: str, path: str, *, is_new: bool) -> None: ...
+    def save(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -77,6 +82,8 @@ class Tools:
     downloads: Flights[tuple[str, str], Downloaded] = field(default_factory=Flights)
     """Files that ADD fetched, by URL and checksum."""
     repositories: Flights[GitSource, Path] = field(default_factory=Flights)
+    cache_mounts: MountStore | None = None
+    """Where cache mounts come from and go to besides this machine."""
     locks: Locks = field(default_factory=Locks)
     _sandbox: Sandbox | None = field(default=None)
 

@@ -116,6 +116,10 @@ _CACHE = (
     Option("cache-to", Kind.MULTI, Group.CACHE, "As docker buildx has it: write this cache. type=registry,ref=REF, "
            "type=local,dest=DIR, type=inline (the keys go into the image).", metavar="type=…", kaniko=False),
     Option("no-cache", Kind.BOOL, Group.CACHE, "Reuse nothing, whatever else is said.", default="false", kaniko=False),
+    Option("cache-mounts", Kind.BOOL, Group.CACHE, "Keep what RUN --mount=type=cache holds in the layer cache too, for runners "
+           "that start empty.", default="false", kaniko=False),
+    Option("cache-mounts-max", Kind.STRING, Group.CACHE, "A cache mount that holds more than this is not kept there.", default="1g",
+           metavar="SIZE", kaniko=False),
     Option("cache-dir", Kind.STRING, Group.CACHE, "Directory of base images that the warmer filled.", default="/cache",
            metavar="DIR"),
     Option("cache-ttl", Kind.DURATION, Group.CACHE, "Cached layers older than this are not used.", default="336h",

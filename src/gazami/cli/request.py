@@ -217,6 +217,7 @@ def _cache(parsed: Parsed, *, push_image: bool) -> wishes.CacheWishes:
         run_layers=parsed.flag("cache-run-layers"),
         ttl=parsed.seconds("cache-ttl") or 0.0,
         directory=parsed.text("cache-dir"),
+        mounts=_size(parsed.text("cache-mounts-max"), "cache-mounts-max") if parsed.flag("cache-mounts") else 0,
     )
 
 
@@ -291,12 +292,12 @@ def _agent(word: str, environ: Mapping[str, str]) -> tuple[str, str]:
     return identity or "default", socket
 
 
-def _size(text: str) -> int:
+def _size(text: str, flag: str = "shm-size") -> int:
     number, unit = text.lower().removesuffix("b"), 1
     if number[-1:] in ("k", "m", "g"):
         number, unit = number[:-1], 1 << {"k": 10, "m": 20, "g": 30}[number[-1:]]
     if not (number.isascii() and number.isdigit() and int(number)):
-        raise UsageError(f"invalid value {text!r} for --shm-size", hint="a size such as 64m or 1g")
+        raise UsageError(f"invalid value {text!r} for --{flag}", hint="a size such as 64m or 1g")
     return int(number) * unit
 
 

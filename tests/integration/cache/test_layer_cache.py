@@ -304,3 +304,18 @@ def test_the_index_of_a_base_stays_in_the_state(context: Path, host: str, busybo
     ]
     assert [len(pulled(log)) for log in logs] == [1, 0]
     assert "Build finished" in logs[1]
+
+
+def test_cache_mounts_outlive_a_runner(build: Builder, busybox: str) -> None:
+    mount = "RUN --mount=type=cache,id=pkgs,target=/pkgs"
+    dockerfile = f"FROM {busybox}\nARG N=1\n{mount} echo $N > /pkgs/$N; chown 33 /pkgs/$N; ls /pkgs | tr '\\n' ' '\n"
+    build(dockerfile, "--cache-mounts")
+    second = build(dockerfile, "--cache-mounts", "--build-arg=N=2")
+    assert "1 2" in second.output
+    assert "restoring the cache mount pkgs" in second.log.lower()
+    assert "1 2" not in build(dockerfile, "--build-arg=N=2", "--no-cache").output, "it is asked for, and not by itself"
+    full = build(
+        f"FROM {busybox}\nRUN --mount=type=cache,id=big,target=/b head -c 3000000 /dev/urandom > /b/x\n", "--cache-mounts",
+        "--cache-mounts-max=1m",
+    )  # fmt: skip
+    assert "is not stored" in full.log
