@@ -34,6 +34,10 @@ class Workload:
     what: str
     dockerfile: str
     prepare: Callable[[Path], None] = lambda _: None
+    cached: bool = False
+    """Built once with a cache in the registry before it is measured, from an empty state, with that cache."""
+    change: Callable[[Path], None] = lambda _: None
+    """What changes in the context between the two."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,37 @@ WORKLOADS = (
 )
 
 
+STEPS = "".join(
+    f"RUN echo {n} >/r{n}; seq {n}0000 >/s{n}\n" + (f"COPY app/module{n}.py /app/\n" if n < 4 else "") for n in range(8)
+)
+WORKLOADS += (
+    Workload(
+        "copy-only-seen",
+        "copy-only again, on a base whose index the cache has",
+        "FROM $BIG\nCOPY app /app\n",
+        payload,
+        True,
+        lambda context: (context / "app/module0.py").write_text("changed"),
+    ),
+    Workload("all-cached", "eight RUN and four COPY, all in the cache", f"FROM $BIG\n{STEPS}", payload, True),
+    Workload(
+        "last-copy-changed",
+        "the same with another COPY at the end, whose file changed",
+        f"FROM $BIG\n{STEPS}COPY app/last /app/\n",
+        lambda context: (payload(context), (context / "app/last").write_text("one"))[0],
+        True,
+        lambda context: (context / "app/last").write_text("two"),  # type: ignore[arg-type,return-value]
+    ),
+    Workload(
+        "four-stages",
+        "four stages that do not need each other",
+        "".join(f"FROM $SMALL AS s{n}\nRUN sleep 1; seq 300000 >/f; md5sum /f >/sum\n" for n in range(4))
+        + "FROM $SMALL\n"
+        + "".join(f"COPY --from=s{n} /sum /sum{n}\n" for n in range(4)),
+    ),
+)
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("-n", type=int, default=3, help="runs of each tool on each workload")
@@ -104,30 +139,31 @@ def main() -> int:
 # -- tools ------------------------------------------------------------------------------------------------------------
 
 
-def gazami(context: Path, destination: str, state: Path, dockerfile: Path) -> list[str]:
+def gazami(context: Path, destination: str, state: Path, dockerfile: Path, cache: str = "") -> list[str]:
     return [
         sys.executable, "-m", "gazami", "build", str(context), "-f", str(dockerfile), "-t", destination,
-        f"--state-dir={state}", "-v", "warn",
+        f"--state-dir={state}", "-v", "warn", *(["--cache", "--cache-copy-layers", f"--cache-repo={cache}"] if cache else []),
     ]  # fmt: skip
 
 
-def buildah(driver: str) -> Callable[[Path, str, Path, Path], list[str]]:
-    def command(context: Path, destination: str, state: Path, dockerfile: Path) -> list[str]:
+def buildah(driver: str) -> Callable[..., list[str]]:
+    def command(context: Path, destination: str, state: Path, dockerfile: Path, cache: str = "") -> list[str]:
         store = f"--root {state}/root --runroot {state}/run --storage-driver {driver}"
         build = (
             f"buildah {store} build --isolation chroot --layers --network=host --tls-verify=false -q -f {dockerfile} "
-            f"-t {destination} {context}"
+            f"-t {destination} {f'--cache-from {cache} --cache-to {cache}' if cache else ''} {context}"
         )
         return ["sh", "-ec", f"{build} && buildah {store} push -q --tls-verify=false {destination}"]
 
     return command
 
 
-def tools() -> dict[str, Callable[[Path, str, Path, Path], list[str]]]:
-    found: dict[str, Callable[[Path, str, Path, Path], list[str]]] = {"gazami": gazami}
+def tools() -> dict[str, Callable[..., list[str]]]:
+    found: dict[str, Callable[..., list[str]]] = {"gazami": gazami}
     if shutil.which("buildah"):
         found["buildah-overlay"] = buildah("overlay")
-        found["buildah-vfs"] = buildah("vfs")
+        if os.environ.get("BENCH_VFS"):  # unpacks every layer anew: an order of magnitude of its own
+            found["buildah-vfs"] = buildah("vfs")
     return found
 
 
@@ -174,8 +210,20 @@ def measure(
             state.mkdir(exist_ok=True)
             destination = f"{host}/bench/{workload.name}-{name}-{run}"
             print(f"{workload.name} {name} {run + 1}/{runs}", file=sys.stderr, flush=True)
-            results[name].append(run_measured(command(context, destination, state, dockerfile)))
+            cache = f"{host}/cache/{workload.name}-{name}-{run}" if workload.cached else ""
+            if cache:
+                subprocess.run(
+                    command(context, f"{destination}-before", state, dockerfile, cache), check=True, capture_output=True
+                )
+                subprocess.run(["rm", "-rf", str(state)], check=False)
+                state.mkdir()
+                workload.change(context)
+            results[name].append(run_measured(command(context, destination, state, dockerfile, cache)))
             subprocess.run(["rm", "-rf", str(state)], check=False)
+            shutil.rmtree(context)
+            context.mkdir()
+            workload.prepare(context)
+            dockerfile.write_text(text)
     shutil.rmtree(context)
     return workload, results
 
