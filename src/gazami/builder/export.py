@@ -34,6 +34,7 @@ from gazami.image.reference import Reference, parse_reference
 from gazami.layer.docker_archive import write_docker_archive
 from gazami.layer.oci_layout import write_oci_layout
 from gazami.registry.client import RegistryClient
+from gazami.registry.stream import GrowingUpload
 from gazami.registry.transfer import Uploads
 from gazami.registry.wire import redact
 from gazami.values import dataclass, replace
@@ -135,6 +136,16 @@ class Exporter:
         """
         for reference in self._first_of_each_registry():
             self._submit(image, reference, uploads, ())
+
+    @property
+    def first_destination(self) -> Reference | None:
+        return next(iter(self._first_of_each_registry()), None)
+
+    def finish_upload(self, layer: Layer, growing: GrowingUpload, uploads: Uploads) -> None:
+        """The layer is complete whose upload to the first destination began while it was written."""
+        destination = self.first_destination
+        assert destination is not None
+        uploads.submit_followed(destination, layer.descriptor, open_layer(self.layers, layer), growing)
 
     def wait_for(self, layer: Layer, uploads: Uploads) -> Origin | None:
         """Wait until a layer is in a destination's repository; where, or None when no upload of it succeeded."""

@@ -16,10 +16,12 @@ from gazami.errors import SpaceError
 from gazami.image.config import History, ImageConfig
 from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer
+from gazami.image.reference import Reference
 from gazami.layer.entry import BytesContent, Kind, LayerContent
 from gazami.layer.pack import layer_writer
 from gazami.plan.created_by import COMMENT
 from gazami.plan.steps import StagePlan
+from gazami.registry.stream import GrowingUpload
 from gazami.rootfs.index import Members
 from gazami.rootfs.owners import MAX_ACCOUNTS, Accounts, parse_accounts
 from gazami.rootfs.tree import Tree
@@ -39,6 +41,8 @@ class Done:
     files: int | None = None
     upper: str = ""
     members: Members | None = None
+    growing: GrowingUpload | None = None
+    """The upload of the layer that began while it was written."""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,8 @@ class StageState:
     unpacked: Unpacked | None = None
     made: datetime | None = None
     """When the last layer was made."""
+    destination: Reference | None = None
+    """Where new layers are pushed to first, if they are."""
     base: tuple[Digest, ...] = ()
     """The layers of the image that the stage is built from, if it is one in a registry or a layout."""
 
@@ -243,24 +249,35 @@ class StageState:
         ):
             indexing = self.wants_tree and self.indexed == len(self.image.layers)
             members: Members | None = [] if indexing and self.tools.indexes.remote is not None else None
-            layer = self._pack(observed(chunks, progress), members, indexing=indexing)
-            return Done(layer, upper=changed, members=members)
+            layer, growing = self._pack(observed(chunks, progress), members, indexing=indexing)
+            return Done(layer, upper=changed, members=members, growing=growing)
 
-    def _pack(self, chunks: Iterator[bytes], members: Members | None, *, indexing: bool) -> Layer:
-        """Pack a tar stream; the index learns of it from the same bytes when later steps want it."""
+    def _pack(
+        self, chunks: Iterator[bytes], members: Members | None, *, indexing: bool
+    ) -> tuple[Layer, GrowingUpload | None]:
+        """Pack a tar stream; the index learns of it from the same bytes when later steps want it, and so does the registry
+        when the layer is to be pushed."""
         tools = self.tools
         name = tools.workspace.new_name()
+        growing = None
         with layer_writer(tools.workspace.blobs, tools.packing) as writer:
-            written = teed(chunks, writer.write)
-            if indexing:
-                index_layer(name, written, self.tree, members)
-                self.indexed += 1
-            else:
-                for _ in written:
-                    pass
-            layer = writer.finish()
+            try:
+                if self.destination is not None:
+                    growing = tools.registry.follow_blob(self.destination, writer.path)
+                written = teed(chunks, writer.write)
+                if indexing:
+                    index_layer(name, written, self.tree, members)
+                    self.indexed += 1
+                else:
+                    for _ in written:
+                        pass
+                layer = writer.finish()
+            except BaseException:
+                if growing is not None:
+                    growing.abandon()
+                raise
         tools.layers.layers[name] = layer
-        return layer
+        return layer, growing
 
     def append(self, layer: Layer, created_by: str | None, *, upper: str = "", made: datetime | None = None) -> None:
         """Add a layer and its history entry to the image. ``upper`` is the directory that holds its files already;

@@ -119,6 +119,7 @@ class Stages:
         state = self._start(stage)
         own = len(state.image.layers)
         single = tools.request.snapshot.single
+        state.destination = self.exporter.first_destination if final and not single else None
         needed_later = self._is_source(stage)
         explained = False
         for position, step in enumerate(stage.steps):
@@ -134,6 +135,8 @@ class Stages:
             if self.caching is not None and len(state.image.config.diff_ids) > len(below):
                 self.caching.made[stage.index, position] = state.image.config.diff_ids[-1]
             if final and not single:
+                if done is not None and done.layer is not None and done.growing is not None:
+                    self.exporter.finish_upload(done.layer, done.growing, self.uploads)
                 self.exporter.upload_layers(state.image, self.uploads)
             if done is not None and done.layer is not None and self.caching is not None and state.made is not None:
                 pushed = self._uploaded(done.layer, final=final and not single)

@@ -54,10 +54,11 @@ class Packing:
 
 
 class LayerWriter:
-    """Takes a tar stream chunk by chunk and becomes a layer. Made by :func:`layer_writer`."""
+    """Takes a tar stream chunk by chunk and becomes a layer. Made by :func:`layer_writer`. ``path`` is the blob's file, which
+    grows meanwhile."""
 
     def __init__(self, blobs: BlobStore, packing: Packing, file: BinaryIO, path: Path) -> None:
-        self._blobs, self._packing, self._path = blobs, packing, path
+        self._blobs, self._packing, self.path = blobs, packing, path
         self._worker = _Compress(file.fileno(), packing)
         self._hash = hashlib.sha256()
         self.size = 0
@@ -72,7 +73,7 @@ class LayerWriter:
     def finish(self) -> Layer:
         """The layer, its blob stored under its digest."""
         digest, size = self._worker.finish()
-        final = self._blobs.commit(self._path, digest)
+        final = self._blobs.commit(self.path, digest)
         diff_id = Digest("sha256:" + self._hash.hexdigest())
         return Layer(Descriptor(self._packing.media_type, digest, size), diff_id, LocalFile(str(final)))
 

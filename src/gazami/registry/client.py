@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 from urllib.parse import urljoin
@@ -33,6 +34,7 @@ from gazami.registry.push import Bytes, Push, from_file, from_start
 from gazami.registry.resolved import Resolved, check_is_image, check_layers, choose
 from gazami.registry.routing import route, trust
 from gazami.registry.session import Call, Session
+from gazami.registry.stream import GrowingUpload
 from gazami.registry.transport import Transport
 from gazami.registry.upload import How
 from gazami.registry.wire import next_link
@@ -172,6 +174,11 @@ class RegistryClient:
         :class:`TransportError`, :class:`RegistryError`, :class:`HostError` when the file cannot be read.
         """
         return self._push(reference, descriptor, from_file(open_file), mount_from, stop)
+
+    def follow_blob(self, reference: Reference, path: Path) -> GrowingUpload:
+        """Begin to upload a blob whose file is still being written. See ``registry.stream``."""
+        session = self._session(reference, "push")
+        return GrowingUpload(session, reference.repository, path, 3 * self._options.read_timeout)
 
     def copy_blob(
         self, source: Reference, destination: Reference, descriptor: Descriptor, *, stop: Cancel | None = None

@@ -17,6 +17,7 @@ from gazami.image.digest import Digest
 from gazami.image.manifest import Descriptor
 from gazami.image.reference import Reference
 from gazami.registry.client import RegistryClient
+from gazami.registry.stream import GrowingUpload
 from gazami.registry.upload import How
 
 THREADS = 4
@@ -32,6 +33,7 @@ class Uploads:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="upload")
         self._blobs: dict[tuple[str, str, Digest], Future[How]] = {}
+        self._growing: list[GrowingUpload] = []
         self._error: BaseException | None = None
 
     def submit(
@@ -47,6 +49,25 @@ class Uploads:
             return self._client.push_blob(reference, descriptor, open_file, mount_from, stop=self._stop)
 
         return self._once(reference, descriptor.digest, push)
+
+    def submit_followed(
+        self,
+        reference: Reference,
+        descriptor: Descriptor,
+        open_file: Callable[[], BinaryIO],
+        growing: GrowingUpload,
+    ) -> Future[How]:
+        """As :meth:`submit` for a blob whose upload began while it was written; if that failed, it is uploaded again."""
+
+        with self._lock:
+            self._growing.append(growing)
+
+        def finish() -> How:
+            if growing.complete(descriptor):
+                return "moved"
+            return self._client.push_blob(reference, descriptor, open_file, stop=self._stop)
+
+        return self._once(reference, descriptor.digest, finish, growing.abandon)
 
     def submit_copy(self, source: Reference, destination: Reference, descriptor: Descriptor) -> Future[How]:
         """Copy a blob from another repository as :meth:`RegistryClient.copy_blob` does."""
@@ -78,15 +99,26 @@ class Uploads:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set("the upload was given up")
+        for growing in self._growing:
+            growing.give_up()
         self._pool.shutdown()
 
-    def _once(self, reference: Reference, digest: Digest, work: Callable[[], How]) -> Future[How]:
+    def _once(
+        self,
+        reference: Reference,
+        digest: Digest,
+        work: Callable[[], How],
+        not_needed: Callable[[], None] | None = None,
+    ) -> Future[How]:
         key = (reference.registry, reference.repository, digest)
         with self._lock:
             blob = self._blobs.get(key)
             if blob is None:
                 blob = self._blobs[key] = self._pool.submit(self._run, work)
-            return blob
+                not_needed = None
+        if not_needed is not None:
+            not_needed()
+        return blob
 
     def _run(self, work: Callable[[], How]) -> How:
         try:

@@ -50,9 +50,9 @@ FaultKind = Literal["connect", "refused", "tls", "certificate", "cut", "timeout"
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """``length`` bytes that ``open`` gives from the start each time it is called."""
+    """``length`` bytes that ``open`` gives from the start each time it is called; None is not known before the end."""
 
-    length: int
+    length: int | None
     open: Callable[[], Iterator[bytes]]
 
 
@@ -187,7 +187,8 @@ class Transport:
         headers = {"User-Agent": self._options.user_agent, **dict(request.headers)}
         body: bytes | Iterator[bytes] | None
         if isinstance(request.body, Body):
-            headers["Content-Length"] = str(request.body.length)
+            if request.body.length is not None:
+                headers["Content-Length"] = str(request.body.length)
             body = request.body.open()
         else:
             body = request.body

@@ -1,0 +1,104 @@
+"""A blob that is uploaded while it is still being written: its digest is named when it is complete.
+
+This is docker's own way to push, a PATCH of unknown length. It is an attempt only: whatever goes wrong, the caller pushes the
+complete file as ever, and nothing that was sent here is believed, since the registry checks the digest at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from gazami.errors import Cancelled, GazamiError
+from gazami.image.manifest import Descriptor
+from gazami.registry.session import Call, Session
+from gazami.registry.transport import Body
+from gazami.registry.wire import with_query
+
+STARTS_AT = 16 << 20
+"""Bytes that there must be before it is worth a request: smaller blobs are there at once anyway."""
+
+_PIECE = 1 << 20
+_POLL = 0.02
+
+
+class GrowingUpload:
+    """Follows a file that another thread appends to. :meth:`complete` or :meth:`abandon` ends it."""
+
+    def __init__(self, session: Session, repository: str, path: Path, timeout: float) -> None:
+        self._session, self._repository, self._timeout = session, repository, timeout
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._whole = threading.Event()
+        self._given_up = threading.Event()
+        self._location: str | None = None
+        self._sent = 0
+        self._thread = threading.Thread(target=self._run, name="grow", daemon=True)
+        self._thread.start()
+
+    def complete(self, descriptor: Descriptor) -> bool:
+        """The file is complete and is this blob: wait for the rest of it; whether the registry has it now."""
+        self._whole.set()
+        self._thread.join()
+        os.close(self._fd)
+        if self._location is None or self._sent != descriptor.size:
+            return False
+        url = with_query(self._location, "digest", descriptor.digest)
+        call = self._call("PUT", url, timeout=self._timeout)
+        try:
+            with self._session.attempt(call) as response:
+                return response.status in (201, 204)
+        except Cancelled:
+            raise
+        except GazamiError:
+            return False
+
+    def give_up(self) -> None:
+        """Send no more; :meth:`complete` will say that it is not there."""
+        self._given_up.set()
+        self._whole.set()
+
+    def abandon(self) -> None:
+        self.give_up()
+        self._thread.join()
+        os.close(self._fd)
+
+    def _run(self) -> None:
+        try:
+            while self._size() < STARTS_AT:
+                if self._whole.wait(_POLL):
+                    return
+            with self._session.send(self._call("POST", f"/v2/{self._repository}/blobs/uploads/")) as response:
+                location = self._session.location(response) if response.status == 202 else None
+            if location is None:
+                return
+            call = self._call("PATCH", location, body=Body(None, self._pieces))
+            with self._session.attempt(call) as response:
+                if 200 <= response.status < 300:
+                    self._location = self._session.location(response) or location
+        except GazamiError:
+            self._location = None
+
+    def _pieces(self) -> Iterator[bytes]:
+        self._sent = 0
+        while not self._given_up.is_set():
+            self._session.transport.cancel.check()
+            whole = self._whole.is_set()  # before the read: what is read after that is all there is
+            piece = os.pread(self._fd, _PIECE, self._sent)
+            if piece:
+                self._sent += len(piece)
+                yield piece
+            elif whole:
+                return
+            else:
+                self._whole.wait(_POLL)
+        raise Cancelled("the upload was given up")
+
+    def _size(self) -> int:
+        return os.fstat(self._fd).st_size
+
+    def _call(self, method: str, target: str, *, body: Body | None = None, timeout: float | None = None) -> Call:
+        headers = (("Content-Type", "application/octet-stream"),) if method != "POST" else ()
+        scopes = (f"repository:{self._repository}:pull,push",)
+        return Call(method, target, self._repository, scopes, headers, body, timeout)
