@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gazami.builder.base_cache import BaseCache
@@ -31,6 +32,7 @@ from gazami.dockerfile.parser import parse
 from gazami.events import (
     BuildFinished,
     Emit,
+    Message,
 )
 from gazami.image.digest import Digest
 from gazami.image.manifest import OCI_MANIFEST
@@ -65,6 +67,8 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
     with prepared(request, emit, cancel) as ready:
         if request.dryrun:
             return BuildResult(plan_text=render_plan(ready.plan))
+        if request.print_plan:
+            emit(Message("info", render_plan(ready.plan)))
         finished = _carry_out(ready, cancel)
     size = sum(layer.descriptor.size for layer in finished.image.layers)
     emit(
@@ -109,6 +113,8 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
         )  # fmt: skip
         tools.shared_bases = shared_bases(plan, images.found)
         tools.epoch = source_date_epoch(inputs.build_args)
+        if request.snapshot.reproducible:
+            tools.epoch, tools.newest = tools.epoch or datetime.fromtimestamp(0, UTC), 0
         try:
             yield Ready(plan, tools, Sources(tools))
         finally:

@@ -25,6 +25,7 @@ from gazami.rootfs.index import MAX_MEMBERS, Members
 from gazami.rootfs.modes import parse_chmod
 from gazami.rootfs.owners import Accounts, Owner, parse_owner
 from gazami.rootfs.tree import Node, Tree
+from gazami.values import replace
 
 TreeOf = Callable[[FilesFrom], Tree]
 """The index of what ``--from`` names."""
@@ -153,7 +154,7 @@ def _packed(changes: Changes, tree: Tree, state: StageState) -> Done:
     (``--link``) does not, and the stage reads its layer when it needs the index again."""
     tools = state.tools
     index: Members | None = [] if tools.indexes.remote is not None else None
-    stream = write_members(_listed(placed_members(changes, tree, tools), index))
+    stream = write_members(_listed(placed_members(changes, tree, tools), index, tools.newest))
     with phase(tools.emit, f"pack-{tools.workspace.new_name()}", "writing the layer") as progress:
         layer = pack_layer(observed(tools.cancel.checked(stream), progress), tools.workspace.blobs, tools.packing)
     state.indexed += tree is state.tree
@@ -163,9 +164,11 @@ def _packed(changes: Changes, tree: Tree, state: StageState) -> Done:
 _Member: TypeAlias = tuple[Entry, FileContent | BytesContent | None]
 
 
-def _listed(members: Iterator[_Member], index: Members | None) -> Iterator[_Member]:
-    """Pass members on, and list them in an index on the way."""
+def _listed(members: Iterator[_Member], index: Members | None, newest: int | None) -> Iterator[_Member]:
+    """Pass members on, none newer than ``newest``, and list them in an index on the way."""
     for entry, content in members:
+        if newest is not None and entry.mtime > newest:
+            entry = replace(entry, mtime=newest)
         if index is not None and len(index) <= MAX_MEMBERS:
             index.append((entry, _bytes_of(content, entry.size) if keeps_bytes(entry) else None))
         yield entry, content

@@ -44,7 +44,8 @@ class StepKeys:
     images: Mapping[ImageBase, Resolved]
     contents: ContentInputs
     settings: RunSettings
-    compression: str
+    form: str
+    """How layers are written: their compression, and whether they have times."""
     _inputs: dict[tuple[int, int], Inputs] = field(default_factory=dict)
 
     def definition(self, stage: StagePlan, position: int) -> Inputs:
@@ -68,7 +69,7 @@ class StepKeys:
             raise
         except GazamiError as error:
             raise error.at(step.common.span, step.common.source) from error.__cause__
-        return step_inputs(step, below, contents, self.settings, self.compression)
+        return step_inputs(step, below, contents, self.settings, self.form)
 
     def _below(self, stage: StagePlan, position: int) -> tuple[str, str]:
         for earlier in range(position - 1, -1, -1):

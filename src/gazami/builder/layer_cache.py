@@ -37,9 +37,8 @@ def open_cache(
     if not stores:
         tools.emit(Message("warning", "--cache: there is no place for it, give --cache-repo or a --destination"))
         return contextlib.nullcontext()
-    keys = StepKeys(
-        plan, tools.images, ContentInputs(tools, tree_of), run_settings(request), request.output.compression
-    )
+    form = request.output.compression + (", no times" if request.snapshot.reproducible else "")
+    keys = StepKeys(plan, tools.images, ContentInputs(tools, tree_of), run_settings(request), form)
     caching = Caching(plan, keys, stores, request.cache, tools.layers, tools.emit, cancel)
     tools.indexes.remote = caching
     if request.cache.mounts:

@@ -155,3 +155,4 @@ class BuildRequest:
     snapshot: SnapshotWishes = field(default_factory=SnapshotWishes)
     cache: CacheWishes = field(default_factory=CacheWishes)
     dryrun: bool = False
+    print_plan: bool = False

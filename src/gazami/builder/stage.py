@@ -237,11 +237,11 @@ class StageState:
         assert state is not None
         if state.plain:
             function = "gazami.rootfs.snapshot:scan"
-            arguments = {**self._scan_arguments(state), "omit": list(omit)}
+            arguments = {**self._scan_arguments(state), "omit": list(omit), "newest": self.tools.newest}
         else:
             function = "gazami.rootfs.snapshot:upper"
             ignore = [path.strip("/") for path in self.tools.request.context.ignore_paths]
-            arguments = {"directory": changed, "omit": list(omit), "ignore": ignore}
+            arguments = {"directory": changed, "omit": list(omit), "ignore": ignore, "newest": self.tools.newest}
         what = "taking a snapshot of the changed files"
         with (
             phase(self.tools.emit, f"snapshot-{changed}", what) as progress,

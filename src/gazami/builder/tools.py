@@ -73,6 +73,8 @@ class Tools:
     context_folder: str
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     epoch: datetime | None = None
+    newest: int | None = None
+    """The latest time, in seconds, that a file of a new layer may have."""
     named_contexts: dict[str, Tree] = field(default_factory=dict)
     chains: dict[tuple[Digest, ...], str] = field(default_factory=dict)
     """Directories of unpacked layers, by the diff ids of the layer and all below it."""

@@ -83,7 +83,7 @@ def after(key: Key) -> tuple[str, str]:
 
 
 def step_inputs(
-    step: CacheableStep, below: tuple[str, str], contents: Inputs, settings: RunSettings, compression: str
+    step: CacheableStep, below: tuple[str, str], contents: Inputs, settings: RunSettings, form: str
 ) -> Inputs:
     """Everything that decides what a step makes. ``contents`` names the files that it copies or mounts, in order."""
     match step:
@@ -93,7 +93,7 @@ def step_inputs(
             own = _copy_inputs(step)
         case WorkdirStep():
             own = (("instruction", "WORKDIR"), ("path", step.path), ("user", step.user))
-    return (below, *own, *contents, ("compression", compression))
+    return (below, *own, *contents, ("form", form))
 
 
 def _run_inputs(step: RunStep, settings: RunSettings) -> Inputs:

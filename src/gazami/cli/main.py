@@ -29,9 +29,14 @@ _TABLES = frozenset({"push", "pull", "inspect", "login", "warm", "cache"})
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Entry point of the console script and of ``python -m gazami``; ``argv`` is without the program's name."""
+    ended(lambda: run(sys.argv[1:] if argv is None else argv, os.environ))
+
+
+def ended(work: Callable[[], int]) -> NoReturn:
+    """Do a program's work and leave with its status."""
     gc.set_threshold(50_000, 20, 100)  # nearly everything lives as long as the build: looking for cycles is in vain
     try:
-        status = run(sys.argv[1:] if argv is None else argv, os.environ)
+        status = work()
         sys.stdout.flush()
     except KeyboardInterrupt:
         status = 130
@@ -67,7 +72,7 @@ def run(argv: list[str], environ: Mapping[str, str], build: Build | None = None)
         case [name, *words] if name in _TABLES:
             from gazami.cli.command import run_command
 
-            return run_command(_command(name), words, environ)
+            return run_command(command_called(name), words, environ)
         case ["lint", *words]:
             from gazami.cli.lint import run_lint
 
@@ -81,7 +86,8 @@ def run(argv: list[str], environ: Mapping[str, str], build: Build | None = None)
     return _unknown(argv[0])
 
 
-def _command(name: str) -> Command:
+def command_called(name: str) -> Command:
+    """The command of a name in :data:`_TABLES`."""
     import importlib
 
     found: Command = importlib.import_module(f"gazami.cli.{name}").COMMAND
@@ -108,7 +114,7 @@ def _help(command: str) -> int:
     elif command in _TABLES:
         from gazami.cli.command import help_of
 
-        text = help_of(_command(command))
+        text = help_of(command_called(command))
     elif command in ("", "help", "version"):
         text = texts.TOP
     else:

@@ -138,8 +138,8 @@ _SNAPSHOT = (
            deprecated=("snapshotMode",)),
     Option("single-snapshot", Kind.BOOL, Group.SNAPSHOT, "Make one layer of each stage, after its last step.",
            default="false"),
-    Option("reproducible", Kind.BOOL, Group.SNAPSHOT, "Leave times out of the image: equal inputs give equal digests.",
-           default="false", effect=Effect.LATER, note="times are recorded as they are"),
+    Option("reproducible", Kind.BOOL, Group.SNAPSHOT, "Leave times out of the image: equal inputs give equal digests. New layers "
+           "and the history get the time 0; layers of the base stay as they are.", default="false"),
     Option("ignore-path", Kind.MULTI, Group.SNAPSHOT, "Never take what a RUN does to this path, and below it, into a layer.",
            metavar="PATH"),
     Option("ignore-var-run", Kind.BOOL, Group.SNAPSHOT, "Never take /var/run into a layer.", default="true",

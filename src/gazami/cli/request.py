@@ -21,8 +21,6 @@ from gazami.image.reference import parse_reference
 from gazami.values import dataclass
 
 _UNUSED_VARIABLES = (
-    "BUILDER_OUTPUT",
-    "KANIKO_PRINT_PLAN",
     "KANIKO_TELEMETRY_ENDPOINT",
     "STACKLOG_PATH",
     "BENCHMARK_FILE",
@@ -57,6 +55,7 @@ def build_request(parsed: Parsed, around: Surroundings) -> Wanted:
         ),
         cache=cache,
         dryrun=parsed.flag("dryrun"),
+        print_plan=bool(around.environ.get("KANIKO_PRINT_PLAN")),
     )
     return Wanted(request, (*_messages(parsed, around), *unset))
 

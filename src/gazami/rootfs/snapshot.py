@@ -35,7 +35,7 @@ def upper(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None
     """Write an overlay upper directory as a layer. ``omit`` are paths (no leading slash) that do not belong in it."""
     assert output_fd is not None
     walker = _Upper(arguments["directory"], frozenset(arguments.get("omit", ())), tuple(arguments.get("ignore", ())))
-    return _write(walker.members(), output_fd)
+    return _write(walker.members(), output_fd, arguments.get("newest"))
 
 
 def scan(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def scan(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None)
     result: dict[str, Any] = {"members": 0}
     if output_fd is not None:
         omit = frozenset(arguments.get("omit", ()))
-        result = _write(scanner.changed(old or {}, new, omit), output_fd)
+        result = _write(scanner.changed(old or {}, new, omit), output_fd, arguments.get("newest"))
     part = index.with_suffix(".part")
     part.write_bytes(marshal.dumps(new))
     part.replace(index)
@@ -65,13 +65,16 @@ def _load(index: Path) -> dict[str, Any] | None:
     return loaded
 
 
-def _write(members: Iterator[Member], fd: int) -> dict[str, Any]:
+def _write(members: Iterator[Member], fd: int, newest: int | None) -> dict[str, Any]:
+    """``newest`` is the latest time that a member may have (``--reproducible``)."""
     count = 0
 
     def counted() -> Iterator[Member]:
         nonlocal count
         for member in members:
             count += 1
+            if newest is not None and member[0].mtime > newest:
+                member[0].mtime = newest  # it was made for this one tar
             yield member
 
     for chunk in write_members(counted()):

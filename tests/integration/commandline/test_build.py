@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -427,3 +428,24 @@ def test_a_missing_source_names_its_neighbour_or_the_ignore_file(context: Path) 
     )
     done = build(context, "FROM scratch\nCOPY hidden /\n", "--no-push")
     assert ".dockerignore excludes it" in done.stderr
+
+
+def test_a_reproducible_image_has_the_same_digest_at_another_time(busybox: str, context: Path, tmp_path: Path) -> None:
+    digests = []
+    for number in range(2):
+        (context / "f").write_text("x")
+        os.utime(context / "f", (number + 1000, number + 1000))
+        done = build(
+            context, f"FROM {busybox}\nWORKDIR /w\nCOPY f /f\nRUN date > /dev/null; mkdir /d; echo > /d/x\nENV A=b\n", "--no-push",
+            "--reproducible", f"--oci-layout-path={tmp_path / str(number)}", f"--digest-file={tmp_path / 'digest'}",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        digests.append((tmp_path / "digest").read_text())
+        time.sleep(1.1)
+    assert digests[0] == digests[1]
+    config, _ = read_layout(tmp_path / "0")
+    assert config["created"] == "1970-01-01T00:00:00Z"
+    for blob in (tmp_path / "0/blobs/sha256").iterdir():
+        if blob.read_bytes()[:2] == b"\x1f\x8b" and blob.stat().st_size < 10_000:  # the new layers
+            with tarfile.open(blob) as archive:
+                assert {member.mtime for member in archive} == {0}

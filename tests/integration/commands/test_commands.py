@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -149,9 +151,6 @@ def test_login_stores_what_the_registry_then_takes(context: Path, busybox: str, 
 
 
 def login(registry: str, password: str, env: dict[str, str]) -> None:
-    import os
-    import sys
-
     done = subprocess.run(
         [sys.executable, "-m", "gazami", "login", *([registry] if registry else []), "-u", "me", "--password-stdin"],
         input=f"{password}\n", text=True, capture_output=True, check=False, env={**os.environ, **env},
@@ -261,3 +260,83 @@ def test_every_command_explains_itself_and_refuses_nonsense(command: str) -> Non
     done = gazami(command, "--nonsense")
     assert done.returncode == 1
     assert "unknown flag" in done.stderr and "Traceback" not in done.stderr
+
+
+# -- kaniko's programs ------------------------------------------------------------------------------------------------
+
+
+def kaniko(program: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"gazami.cli.{program}", *arguments],
+        capture_output=True, text=True, check=False, env={**os.environ, **(env or {})},
+    )  # fmt: skip
+
+
+def test_executor_takes_what_kaniko_users_write(context: Path, busybox: str, host: str, tmp_path: Path) -> None:
+    (context / "Dockerfile").write_text(f"FROM {busybox}\nARG A\nRUN echo $A > /a; cat /a\n")
+    done = kaniko(
+        "executor",
+        "--context",
+        f"dir://{context}",
+        f"--dockerfile={context}/Dockerfile",
+        "-d",
+        f"{host}/kaniko/app",
+        "--destination",
+        f"{host}/kaniko/app:2",
+        "--build-arg",
+        "A=one two",
+        "--cache=true",
+        "--cache-ttl",
+        "6h",
+        "--snapshotMode=redo",
+        "--use-new-run",
+        "--cleanup",
+        "--force",
+        "--reproducible",
+        f"--digest-file={tmp_path / 'digest'}",
+        "--compressed-caching=false",
+        "--log-format=text",
+        f"--image-name-tag-with-digest-file={tmp_path / 'names'}",
+        "--ignore-var-run",
+        "--skip-unused-stages",
+        "--verbosity",
+        "info",
+        "--image-fs-extract-retry",
+        "2",
+        "--push-retry=1",
+        f"--state-dir={tmp_path / 'state'}",
+        "--insecure-registry",
+        host,
+        env={"FF_KANIKO_COPY_AS_ROOT": "1", "KANIKO_PRINT_PLAN": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "one two" in done.stdout
+    digest = (tmp_path / "digest").read_text()
+    assert (tmp_path / "names").read_text() == f"{host}/kaniko/app:latest@{digest}\n{host}/kaniko/app:2@{digest}\n"
+    assert "deprecated" in done.stderr
+    failed = kaniko("executor", f"--context={context}", "--no-push", f"--dockerfile={failing(context, busybox)}")
+    assert failed.returncode == 42
+
+
+def failing(context: Path, busybox: str) -> Path:
+    (context / "Failing").write_text(f"FROM {busybox}\nRUN exit 42\n")
+    return context / "Failing"
+
+
+def test_executor_around_the_build(app: str, host: str, tmp_path: Path) -> None:
+    assert kaniko("executor", "version").stdout.startswith("Kaniko version :  ")
+    wrong = kaniko("executor", "--cache", "false", "--no-push")
+    assert wrong.returncode == 1
+    unknown = kaniko("executor", "false")
+    assert unknown.returncode == 1 and 'unknown command "false" for "executor"' in unknown.stderr
+    ok("pull", app, str(tmp_path / "layout"))
+    assert kaniko("executor", "push", str(tmp_path / "layout"), f"--destination={host}/kaniko/pushed:1").returncode == 0
+    assert digest_of(f"{host}/kaniko/pushed:1") == digest_of(app)
+    assert "you must provide --destination" in kaniko("executor", "--context=.").stderr
+
+
+def test_warmer(app: str, tmp_path: Path) -> None:
+    done = kaniko("warmer", "-i", app, "-c", str(tmp_path / "cache"), "--customPlatform=linux/amd64", "-v", "info")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "cache" / digest_of(app) / "index.json").exists()
+    assert "select at least one image" in kaniko("warmer").stderr

@@ -105,8 +105,8 @@ def test_flags_without_effect_are_told_only_when_they_would_change_something() -
 
 
 def test_variables_of_kaniko_without_effect_are_told() -> None:
-    said = " ".join(message.text for message in wanted("--no-push", BUILDER_OUTPUT="/o", FF_KANIKO_X="1").messages)
-    assert "BUILDER_OUTPUT" in said and "FF_KANIKO_X" in said
+    said = " ".join(message.text for message in wanted("--no-push", STACKLOG_PATH="/o", FF_KANIKO_X="1").messages)
+    assert "STACKLOG_PATH" in said and "FF_KANIKO_X" in said
 
 
 def test_proxies() -> None:
