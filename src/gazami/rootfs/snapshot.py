@@ -16,6 +16,7 @@ from __future__ import annotations
 import marshal
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -177,41 +178,43 @@ def _is_ignored(path: str, ignore: tuple[str, ...]) -> bool:
 
 
 class _Scan:
+    """One walk over a plain root. What it finds is kept as one record of bytes for each directory: names and packed stat
+    values in the order in which the directory lists them. Nearly all records are the same as last time, and comparing those is
+    one comparison of bytes; only where a record differs its names are looked at one by one."""
+
     def __init__(self, directory: str, mode: str, ignore: tuple[str, ...]) -> None:
         self._root, self._ignore = directory, ignore
-        self._key = {"full": _full, "redo": _redo, "time": _time}[mode]
+        self._values = {"full": _full, "redo": _redo, "time": _time}[mode]
 
-    def stat_all(self) -> dict[str, Any]:
-        """Path to (kind bits, key), in walking order: a directory before what it holds."""
-        out: dict[str, Any] = {}
+    def stat_all(self) -> dict[str, bytes]:
+        """Directory to record, parents before what they hold."""
+        out: dict[str, bytes] = {}
         device = os.lstat(self._root).st_dev
         stack = [("", self._root)]
-        key = self._key
+        values, pack, encode, ignore = self._values, _STAT.pack, os.fsencode, self._ignore
         while stack:
             base, folder = stack.pop()
+            record: list[bytes] = []
             with os.scandir(folder) as found:
                 for item in found:
-                    path = f"{base}/{item.name}" if base else item.name
-                    if self._ignore and _is_ignored(path, self._ignore):
+                    if ignore and _is_ignored(f"{base}/{item.name}" if base else item.name, ignore):
                         continue
                     info = item.stat(follow_symlinks=False)
                     if info.st_dev != device:
                         continue
-                    out[path] = key(info)
-                    if stat.S_ISDIR(info.st_mode):
-                        stack.append((path, item.path))
+                    record += (encode(item.name), b"\0", pack(*values(info)))
+                    if info.st_mode & _FORMAT == stat.S_IFDIR:
+                        stack.append((f"{base}/{item.name}" if base else item.name, item.path))
+            out[base] = b"".join(record)
         return out
 
-    def changed(self, old: dict[str, Any], new: dict[str, Any], omit: frozenset[str]) -> Iterator[Member]:
+    def changed(self, old: dict[str, bytes], new: dict[str, bytes], omit: frozenset[str]) -> Iterator[Member]:
         links = _Links()
-        wanted = [path for path, key in new.items() if old.get(path) != key and path not in omit]
-        gone = [path for path in old if path not in new and path not in omit]
-        names = {path: path for path in wanted}
-        for path in gone:
-            parent, _, name = path.rpartition("/")
-            if parent and not (parent in new and stat.S_ISDIR(new[parent][0])):
-                continue  # the deletion or replacement of the parent says it all
-            names[f"{parent}/{PREFIX}{name}" if parent else PREFIX + name] = ""
+        names: dict[str, str] = {}
+        for folder, record in new.items():
+            before = old.get(folder, b"")
+            if record != before:
+                self._compare(folder, _unpacked(before), _unpacked(record), omit, names)
         for path in list(names):
             while "/" in path:
                 path = path.rpartition("/")[0]
@@ -227,19 +230,46 @@ class _Scan:
             if entry is not None:
                 yield links.member(entry, place, info)
 
+    def _compare(
+        self, folder: str, old: dict[str, bytes], new: dict[str, bytes], omit: frozenset[str], names: dict[str, str]
+    ) -> None:
+        """Add what one directory's change means: a name to write and the path it is of, empty for a deletion."""
+        base = f"{folder}/" if folder else ""
+        for name, values in new.items():
+            if old.get(name) != values and base + name not in omit:
+                names[base + name] = base + name
+        for name in old:
+            if name not in new and base + name not in omit:
+                names[f"{base}{PREFIX}{name}"] = ""
+
+
+_STAT = struct.Struct("<IIIQQqq")
+_FORMAT = 0o170000
+
+
+def _unpacked(record: bytes) -> dict[str, bytes]:
+    """Name to packed values."""
+    out: dict[str, bytes] = {}
+    at = 0
+    while at < len(record):
+        end = record.index(b"\0", at)
+        out[os.fsdecode(record[at:end])] = record[end + 1 : end + 1 + _STAT.size]
+        at = end + 1 + _STAT.size
+    return out
+
 
 def _full(info: os.stat_result) -> tuple[int, ...]:
-    directory = stat.S_ISDIR(info.st_mode)
+    """Mode, owner, inode, size and both times; a directory's size says nothing."""
+    directory = info.st_mode & _FORMAT == stat.S_IFDIR
     return (
-        info.st_mode, info.st_uid, info.st_gid, info.st_ino, 0 if directory else info.st_size, info.st_mtime_ns,
-        info.st_ctime_ns,
+        info.st_mode, info.st_uid, info.st_gid, info.st_ino, 0 if directory else info.st_size, info.st_mtime_ns, info.st_ctime_ns,
     )  # fmt: skip
 
 
 def _redo(info: os.stat_result) -> tuple[int, ...]:
-    size = 0 if stat.S_ISDIR(info.st_mode) else info.st_size
-    return info.st_mode, info.st_uid, info.st_gid, size, info.st_mtime_ns
+    size = 0 if info.st_mode & _FORMAT == stat.S_IFDIR else info.st_size
+    return info.st_mode, info.st_uid, info.st_gid, 0, size, info.st_mtime_ns, 0
 
 
 def _time(info: os.stat_result) -> tuple[int, ...]:
-    return stat.S_IFMT(info.st_mode), info.st_mtime_ns
+    return info.st_mode & _FORMAT, 0, 0, 0, 0, info.st_mtime_ns, 0
