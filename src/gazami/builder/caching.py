@@ -29,8 +29,8 @@ from gazami.plan.steps import MetadataStep, Plan, StagePlan
 from gazami.rootfs.index import MAX_INDEX, MAX_MEMBERS, Members, encode_members
 from gazami.values import dataclass, field
 
-THREADS = 8
-"""Look-ups at the same time."""
+THREADS = 32
+"""Look-ups at the same time, so that their number is no number of round trips."""
 
 _WRITERS = 2
 

@@ -157,8 +157,8 @@ class Exporter:
     def push(self, finished: Finished, reference: Reference, uploads: Uploads) -> None:
         first = next(each for each in self._first_of_each_registry() if each.registry == reference.registry)
         self._submit(finished.image, first, uploads, ())
-        uploads.wait()
         if first.context != reference.context:
+            uploads.wait()
             self._submit(finished.image, reference, uploads, (first,))
         config = finished.manifest.config
         path = self.layers.workspace.blobs.put(config.digest, finished.config)

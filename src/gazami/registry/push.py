@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, assert_never
 
@@ -30,7 +32,11 @@ from gazami.registry.wire import parse_length, parse_range_end, with_query
 Bytes = Callable[[int], Iterator[bytes]]
 """A blob's bytes from an offset on."""
 
+SENDING = 4
+"""Blobs whose bytes are sent at the same time, as docker and kaniko do; mounts and look-ups do not count."""
+
 _PIECE = 256 * 1024
+_sending = threading.BoundedSemaphore(SENDING)
 
 
 def from_file(open_file: Callable[[], BinaryIO]) -> Bytes:
@@ -120,8 +126,9 @@ class Push:
 
     def _do(self, action: Action) -> Answer:
         call = self._call(action)
+        room = _sending if isinstance(action, Send) else contextlib.nullcontext()
         try:
-            with self._session.attempt(call) as response:
+            with room, self._session.attempt(call) as response:
                 return self._answer(action, call, response)
         except ConnectionFault as fault:
             self._problem = fault

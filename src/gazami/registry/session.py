@@ -58,7 +58,7 @@ class Session:
         self._authorizer = authorizer
         self.attempts = attempts
         self._lock = threading.Lock()
-        self._scheme: str | None = route.schemes[0] if len(route.schemes) == 1 else None
+        self._scheme: str | None = route.schemes[0] if len(route.schemes) == 1 else transport.schemes.get(route.host)
 
     def send(self, call: Call) -> Response:
         """The answer, whatever its status, after as many attempts as the policy allows.
@@ -183,7 +183,7 @@ class Session:
             if first is not None and has_port and response.status == 400 and not first.is_plain:
                 response.close()
                 break
-            self._scheme = scheme
+            self._scheme = self.transport.schemes[self._route.host] = scheme
             return response
         assert first is not None
         raise first

@@ -20,8 +20,8 @@ from gazami.registry.client import RegistryClient
 from gazami.registry.stream import GrowingUpload
 from gazami.registry.upload import How
 
-THREADS = 4
-"""Blobs uploaded at the same time, as docker and kaniko do."""
+THREADS = 32
+"""Blobs looked after at the same time. Of these, :data:`gazami.registry.push.SENDING` send bytes."""
 
 
 class Uploads:

@@ -175,6 +175,8 @@ class Transport:
         self._jitter = jitter
         self._now = now
         self._lock = threading.Lock()
+        self.schemes: dict[str, str] = {}
+        """What near hosts were found to speak."""
         self._pools: dict[tuple[Trust, str | None, bool], PoolManager] = {}
 
     def exchange(self, request: Request, trust: Trust) -> Response:
@@ -297,14 +299,14 @@ def _make_pool(trust: Trust, proxy: str | None, directories: tuple[str, ...], *,
     if not trust.verify:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if proxy is None:
-        return urllib3.PoolManager(num_pools=16, maxsize=16, ssl_context=context)
+        return urllib3.PoolManager(num_pools=16, maxsize=32, ssl_context=context)
     parts = urlsplit(proxy)
     userinfo, _, host = parts.netloc.rpartition("@")
     headers = urllib3.make_headers(proxy_basic_auth=unquote(userinfo)) if userinfo else None
     bare = urlunsplit((parts.scheme, host, "", "", ""))
     own = tls_context(Trust(), directories) if parts.scheme == "https" else None
     return urllib3.ProxyManager(
-        bare, num_pools=16, maxsize=16, ssl_context=context, proxy_headers=headers, proxy_ssl_context=own
+        bare, num_pools=16, maxsize=32, ssl_context=context, proxy_headers=headers, proxy_ssl_context=own
     )
 
 
