@@ -1,0 +1,68 @@
+"""The manifests for Kubernetes and GitLab are valid, and say nothing that the program would not take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from gazami.cli.argv import parse
+from gazami.cli.options import BUILD
+
+ROOT = Path(__file__).parents[3]
+MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
+VERSION = kubernetes_validate.latest_version()
+
+
+def documents() -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (f"{path.name}-{number}", document)
+        for path in MANIFESTS
+        for number, document in enumerate(yaml.safe_load_all(path.read_text()))
+    ]
+
+
+@pytest.mark.parametrize(("name", "document"), documents(), ids=[name for name, _ in documents()])
+def test_every_document_is_what_kubernetes_takes(name: str, document: dict[str, Any]) -> None:
+    kubernetes_validate.validate(document, VERSION, strict=True)
+
+
+def test_a_misspelt_field_would_be_noticed() -> None:
+    document = yaml.safe_load((ROOT / "deploy/kubernetes/pod.yaml").read_text())
+    document["spec"]["restartpolicy"] = "Never"
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(document, VERSION, strict=True)
+
+
+def containers(document: dict[str, Any]) -> list[dict[str, Any]]:
+    spec = document.get("spec", {})
+    return list(spec.get("template", {}).get("spec", spec).get("containers", []))
+
+
+def test_the_arguments_are_flags_of_the_executor() -> None:
+    seen = 0
+    for _, document in documents():
+        for container in containers(document):
+            if "executor" in container["image"]:
+                seen += 1
+                parsed = parse(container["args"], BUILD)
+                assert not parsed.positionals
+                assert parsed.texts("destination")
+    assert seen >= 4
+
+
+def test_the_component_of_gitlab_is_yaml_with_a_job() -> None:
+    spec, job = yaml.safe_load_all((ROOT / "deploy/gitlab/template.yml").read_text())
+    assert {"job", "image", "context", "destination"} <= set(spec["spec"]["inputs"])
+    [body] = job.values()
+    assert body["image"]["entrypoint"] == [""]
+    assert "/kaniko/executor" in body["script"][0]
+
+
+def test_the_job_of_gitlab_is_the_documented_one() -> None:
+    job = yaml.safe_load((ROOT / "deploy/gitlab/gitlab-ci.yml").read_text())["build"]
+    assert job["image"]["entrypoint"] == [""]
+    assert job["script"][0] == "mkdir -p /kaniko/.docker"
