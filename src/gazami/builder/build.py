@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gazami.builder.base_cache import BaseCache
+from gazami.builder.contexts import fetch_context
 from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of, source_date_epoch
 from gazami.builder.export import Exporter, Finished, finish
 from gazami.builder.indexes import Indexes
@@ -27,7 +28,6 @@ from gazami.builder.tools import Tools, hide
 from gazami.builder.workspace import Workspace
 from gazami.cache.inline import inline_note
 from gazami.cancel import Cancel
-from gazami.context.schemes import fetch_context
 from gazami.dockerfile.parser import parse
 from gazami.events import (
     BuildFinished,
@@ -96,8 +96,9 @@ class Ready:
 def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Ready]:
     """Everything up to the plan: the context is here, the Dockerfile is compiled, its images are resolved."""
     with Workspace(request.sandbox.state_dir) as workspace, open_registry(request.registry, emit, cancel) as registry:
-        context = fetch_context(request.context.context, request.context.sub_path, workspace.root)
-        source, dockerfile_path = find_dockerfile(request.context.dockerfile, context.folder)
+        context = fetch_context(request, workspace, registry.transport, emit, cancel)
+        wanted, given = request.context.dockerfile, request.context.dockerfile_given
+        source, dockerfile_path = find_dockerfile(wanted, context, registry.transport, given=given)
         dockerfile = parse(source)
         inputs = inputs_of(request)
         images = Images(registry, emit, _base_cache(request))
@@ -108,8 +109,8 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
         layers = LayerFiles(workspace, registry, emit, stop, keep_blobs=_keeps_blobs(request), local=images.blobs)
         tools = Tools(
             request, workspace, registry, layers, emit, stop, _packing(request, plan, images.found), images.found,
-            Indexes(Path(request.sandbox.state_dir) / "indexes"), FolderTree(str(context.folder), hide(ignore, ())),
-            str(context.folder),
+            Indexes(Path(request.sandbox.state_dir) / "indexes"), FolderTree(str(context), hide(ignore, ())),
+            str(context),
         )  # fmt: skip
         tools.shared_bases = shared_bases(plan, images.found)
         tools.epoch = source_date_epoch(inputs.build_args)

@@ -10,7 +10,7 @@ from gazami.builder.layers import keeps_bytes, observed, phase
 from gazami.builder.remote import add_remote, is_url
 from gazami.builder.stage import Done, StageState
 from gazami.builder.tools import Tools
-from gazami.context.git import is_git
+from gazami.context.git_url import is_git
 from gazami.context.ignore import ignore_of
 from gazami.errors import DockerfileError
 from gazami.events import Warned

@@ -9,24 +9,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gazami.builder.request import BuildRequest
+from gazami.context.download import file_name, stream
 from gazami.context.ignore import Ignore, parse_ignore
-from gazami.context.schemes import Fetched
 from gazami.errors import ContextError, Source, UsageError
 from gazami.plan.outline import Inputs, context_name
+from gazami.registry.transport import Transport
+from gazami.registry.wire import redact
 
 MAX_DOCKERFILE = 16 << 20
 """Bytes; a larger Dockerfile is refused."""
 
 
-def find_dockerfile(wanted: str, folder: Path) -> tuple[Source, Path | None]:
-    """The text and, when it is a file, the path: as given relative to the working directory, else in the context."""
+def find_dockerfile(
+    wanted: str, folder: Path, transport: Transport | None = None, *, given: bool = True
+) -> tuple[Source, Path | None]:
+    """The text and, when it is a file, the path. One that was asked for is looked for in the working directory first, then in
+    the context, as kaniko does; without any wish it is the context's own."""
     if wanted == "-":
         return Source("Dockerfile", _decode(sys.stdin.buffer.read(MAX_DOCKERFILE + 1), "standard input")), None
     if wanted.startswith(("http://", "https://")):
-        raise UsageError(
-            "a Dockerfile from a URL is not supported yet", hint="download it, or give it on standard input (-f -)"
-        )
-    for path in (Path(wanted), folder / wanted):
+        return Source(file_name(wanted), _decode(_downloaded(wanted, transport), redact(wanted))), None
+    places = (Path(wanted), folder / wanted)
+    for path in places if given else reversed(places):
         if path.is_file():
             return Source(path.name, _decode(_read(path), str(path))), path
     if wanted == "Dockerfile" and (folder / "dockerfile").is_file():
@@ -37,12 +41,21 @@ def find_dockerfile(wanted: str, folder: Path) -> tuple[Source, Path | None]:
     )
 
 
-def find_ignore(dockerfile: Path | None, context: Fetched) -> Ignore:
-    """``<Dockerfile>.dockerignore`` beside the Dockerfile wins over the context's own. Remote contexts are not filtered."""
-    if context.remote:
-        return Ignore()
+def _downloaded(url: str, transport: Transport | None) -> bytes:
+    if transport is None:
+        raise UsageError("a Dockerfile is not read from a URL here", hint="give it on standard input: -f -")
+    data = bytearray()
+    for chunk in stream(url, transport):
+        data += chunk
+        if len(data) > MAX_DOCKERFILE:
+            break
+    return bytes(data)
+
+
+def find_ignore(dockerfile: Path | None, context: Path) -> Ignore:
+    """``<Dockerfile>.dockerignore`` beside the Dockerfile wins over the context's own."""
     beside = dockerfile.with_name(dockerfile.name + ".dockerignore") if dockerfile is not None else None
-    for path in (beside, context.folder / ".dockerignore"):
+    for path in (beside, context / ".dockerignore"):
         if path is not None and path.is_file():
             return parse_ignore(_decode(_read(path), str(path)), path.name)
     return Ignore()

@@ -11,7 +11,7 @@ from gazami.builder.copying import copier_of_sources, is_remote
 from gazami.builder.remote import fetch_remote
 from gazami.builder.tools import Tools
 from gazami.cache.keys import Inputs
-from gazami.context.git import is_git
+from gazami.context.git_url import is_git
 from gazami.errors import ContextError
 from gazami.layer.entry import BytesContent, Content, FileContent, Kind, LayerContent
 from gazami.plan.steps import CopyStep, FilesFrom, RunMount, RunStep, Step

@@ -8,9 +8,9 @@ from pathlib import Path
 from gazami.builder.dockerfile import find_ignore
 from gazami.builder.tools import Tools, hide
 from gazami.context.download import download
-from gazami.context.git import checkout, is_git, parse_git
+from gazami.context.git import checkout
+from gazami.context.git_url import is_git, parse_git
 from gazami.context.local import local_folder
-from gazami.context.schemes import Fetched
 from gazami.errors import ContextError, RegistryError
 from gazami.image.config import parse_config
 from gazami.image.digest import Digest, digest_of, hex_of, parse_digest
@@ -44,7 +44,7 @@ def _fetch(value: str, tools: Tools) -> Tree:
         download(value, place, tools.registry.transport).path.rename(place / "context")
         return FolderTree(str(place))
     folder = local_folder(value.removeprefix("dir://"))
-    return FolderTree(str(folder), hide(find_ignore(None, Fetched(folder))))
+    return FolderTree(str(folder), hide(find_ignore(None, folder)))
 
 
 # -- images of a layout -----------------------------------------------------------------------------------------------

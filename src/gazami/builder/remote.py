@@ -8,7 +8,8 @@ from pathlib import Path
 from gazami.builder.layers import phase
 from gazami.builder.tools import Tools
 from gazami.context.download import Downloaded, download
-from gazami.context.git import checkout, is_git, parse_git
+from gazami.context.git import checkout
+from gazami.context.git_url import is_git, parse_git
 from gazami.errors import DockerfileError, UsageError
 from gazami.image.digest import parse_digest
 from gazami.layer.entry import FileContent, Kind

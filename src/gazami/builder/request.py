@@ -18,9 +18,12 @@ class ContextWishes:
     context: str = "/workspace/"
     sub_path: str = ""
     dockerfile: str = "Dockerfile"
+    dockerfile_given: bool = True
     ignore_paths: tuple[str, ...] = ()
     git: Pairs = ()
     named: Pairs = ()
+    environment: Pairs = field(default=(), repr=False)
+    """Variables that say how contexts are fetched: those of clouds and of git, with their secrets."""
 
 
 @dataclass(frozen=True, slots=True)

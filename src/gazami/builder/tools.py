@@ -29,7 +29,7 @@ from gazami.values import dataclass, field
 
 if TYPE_CHECKING:
     from gazami.context.download import Downloaded
-    from gazami.context.git import GitSource
+    from gazami.context.git_url import GitSource
     from gazami.sandbox.client import Sandbox
 
 _PRELOAD = ("gazami.rootfs.unpack", "gazami.rootfs.snapshot")

@@ -11,14 +11,15 @@ from gazami.cli.option import Effect, Group, Kind, Option, Table
 _OWN_ROOT = "gazami unpacks into a directory of its own that it removes itself, never over its own file system"
 
 _BUILD = (
-    Option("context", Kind.STRING, Group.BUILD, "Where the files that COPY and ADD see are: a directory or dir://PATH. The "
-           "positional argument means the same. Other schemes cannot be read yet.", default="/workspace/",
+    Option("context", Kind.STRING, Group.BUILD, "Where the files that COPY and ADD see are: a directory or dir://, "
+           "tar://FILE, tar://stdin or -, git:// or another Git URL, s3://, gs://, https:// (Azure Blob, or any "
+           "archive). The positional argument means the same.", default="/workspace/",
            metavar="PATH|URI", shorthands="c"),
     Option("context-sub-path", Kind.STRING, Group.BUILD, "Use this directory inside of the context as the context.",
            metavar="PATH"),
     Option("dockerfile", Kind.STRING, Group.BUILD, "The Dockerfile: a path, looked up in the working directory first and "
-           "then in the context, or - for standard input.", default="Dockerfile", metavar="PATH|-",
-           shorthands="f", aliases=("file",)),
+           "then in the context, a URL, or - for standard input. Default: the context's own.", default="Dockerfile",
+           metavar="PATH|URL|-", shorthands="f", aliases=("file",)),
     Option("build-arg", Kind.MULTI, Group.BUILD, "Set an ARG of the Dockerfile. A bare NAME takes its value from the "
            "environment.", metavar="NAME[=VALUE]"),
     Option("target", Kind.SLICE, Group.BUILD, "Build this stage instead of the last one. Several: the first is the image, "
@@ -33,10 +34,9 @@ _BUILD = (
     Option("build-context", Kind.KEY_VALUE, Group.BUILD, "A further context for COPY --from=NAME and FROM NAME.",
            metavar="NAME=PATH|docker-image://REF|oci-layout://PATH|URL", kaniko=False),
     Option("git", Kind.KEY_VALUE, Group.BUILD, "How to clone a git context, one key at a time: branch, single-branch, "
-           "depth, recurse-submodules, insecure-skip-tls.", metavar="KEY=VALUE",
-           effect=Effect.LATER, note="git contexts cannot be read yet"),
+           "depth, recurse-submodules, insecure-skip-tls.", metavar="KEY=VALUE"),
     Option("bucket", Kind.STRING, Group.BUILD, "Bucket of the context; write it into --context instead.", metavar="BUCKET",
-           shorthands="b", hidden=True, effect=Effect.LATER, note="contexts in object stores cannot be read yet"),
+           shorthands="b", hidden=True),
     Option("dryrun", Kind.BOOL, Group.BUILD, "Print what would be done, do nothing, end with status 0.", default="false",
            aliases=("dry-run",)),
     Option("check", Kind.BOOL, Group.BUILD, "Check the Dockerfile, print what is found, build nothing; findings end with "

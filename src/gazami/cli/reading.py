@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from pathlib import Path
 
 from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of
 from gazami.builder.request import BuildRequest
 from gazami.context.ignore import Ignore
-from gazami.context.schemes import fetch_context
-from gazami.errors import Source
+from gazami.context.local import local_folder
+from gazami.errors import Source, UsageError
 from gazami.plan.outline import Inputs
 from gazami.values import dataclass
 
@@ -23,12 +21,16 @@ class Reading:
 
 
 def read_dockerfile(request: BuildRequest) -> Reading:
-    """Look where a build of ``request`` looks. Raises :class:`GazamiError`."""
+    """Look where a build of ``request`` looks, contexts that have to be fetched excepted. Raises :class:`GazamiError`."""
     wishes = request.context
-    with tempfile.TemporaryDirectory(prefix="gazami-") as folder:
-        context = fetch_context(wishes.context, wishes.sub_path, Path(folder))
-        source, path = find_dockerfile(wishes.dockerfile, context.folder)
-        return Reading(source, inputs_of(request), find_ignore(path, context))
+    scheme, separator, rest = wishes.context.partition("://")
+    if separator and scheme != "dir":
+        raise UsageError(
+            f"a context of the scheme {scheme}:// is not fetched here", hint="run it in a folder that has the files"
+        )
+    context = local_folder(rest if separator else wishes.context, wishes.sub_path)
+    source, path = find_dockerfile(wishes.dockerfile, context, given=wishes.dockerfile_given)
+    return Reading(source, inputs_of(request), find_ignore(path, context))
 
 
 def write_out(text: str) -> None:

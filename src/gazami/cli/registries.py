@@ -17,6 +17,11 @@ KANIKO_CERTIFICATES = "/kaniko/ssl/certs"
 
 _HUB = "index.docker.io"
 _PREFIXES = ("AWS_", "AZURE_", "GOOGLE_", "GCE_METADATA_", "IDENTITY_", "MSI_", "CI_REGISTRY", "CI_DEPENDENCY_PROXY_")
+_CLOUDS = ("AWS_", "AZURE_", "GOOGLE_", "GCE_METADATA_", "IDENTITY_", "MSI_", "S3_")
+_CONTEXTS = frozenset({
+    "GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "GIT_PULL_METHOD", "GIT_SSH_COMMAND", "SSH_AUTH_SOCK", "SSL_CERT_FILE",
+    "SSL_CERT_DIR", "STORAGE_EMULATOR_HOST",
+})  # fmt: skip
 _NAMES = frozenset({"HOME", "CLOUDSDK_CONFIG", "NO_GCE_CHECK"})
 
 
@@ -63,6 +68,13 @@ def credential_variables(environ: Mapping[str, str]) -> Pairs:
         if name in _NAMES
         or name.startswith(_PREFIXES)
         or (name.startswith("KANIKO_") and name.endswith(("_USER", "_PASSWORD")))
+    )
+
+
+def context_variables(environ: Mapping[str, str]) -> Pairs:
+    """The variables that say how contexts are fetched."""
+    return tuple(
+        (name, value) for name, value in environ.items() if name in _NAMES | _CONTEXTS or name.startswith(_CLOUDS)
     )
 
 

@@ -37,7 +37,7 @@ class Wanted:
 
 def build_request(parsed: Parsed, around: Surroundings) -> Wanted:
     """Raises :class:`UsageError`. ``parsed`` has the environment's defaults already (``argv.with_environment``)."""
-    context = _context(parsed)
+    context = _context(parsed, around)
     plan, unset = _plan(parsed, around)
     secrets = tuple(_secret(spec, around.environ) for spec in parsed.secrets("secret"))
     output = _output(parsed, around)
@@ -60,7 +60,7 @@ def build_request(parsed: Parsed, around: Surroundings) -> Wanted:
     return Wanted(request, (*_messages(parsed, around), *unset))
 
 
-def _context(parsed: Parsed) -> wishes.ContextWishes:
+def _context(parsed: Parsed, around: Surroundings) -> wishes.ContextWishes:
     context, bucket = parsed.text("context"), parsed.text("bucket")
     if parsed.positionals:
         first, *more = parsed.positionals
@@ -76,9 +76,11 @@ def _context(parsed: Parsed) -> wishes.ContextWishes:
         context=context,
         sub_path=parsed.text("context-sub-path"),
         dockerfile=parsed.text("dockerfile"),
+        dockerfile_given="dockerfile" in parsed.given,
         ignore_paths=parsed.texts("ignore-path"),
         git=parsed.pairs("git"),
         named=parsed.pairs("build-context"),
+        environment=registries.context_variables(around.environ),
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -29,6 +30,24 @@ class Downloaded:
     name: str
     size: int
     modified: int
+
+
+Headers = tuple[tuple[str, str], ...]
+Authorize = Callable[[Headers], Headers]
+"""From a request's headers to those that prove who asks, made anew for each request: signatures end, tokens too."""
+
+
+def nobody(headers: Headers) -> Headers:
+    """No proof at all."""
+    return ()
+
+
+def stream(url: str, transport: Transport, authorize: Authorize = nobody) -> Iterator[bytes]:
+    """The bytes behind a URL, resumed after a cut; errors as for :func:`download`."""
+    for piece in _pieces(url, transport, authorize):
+        if isinstance(piece, bytes):
+            transport.cancel.check()
+            yield piece
 
 
 def download(url: str, folder: Path, transport: Transport, checksum: str = "") -> Downloaded:
@@ -56,13 +75,13 @@ def file_name(url: str) -> str:
     return unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2] or UNNAMED
 
 
-def _pieces(url: str, transport: Transport) -> Iterator[bytes | int]:
+def _pieces(url: str, transport: Transport, authorize: Authorize = nobody) -> Iterator[bytes | int]:
     """The time of last modification, then the bytes; a cut is followed by a request for the rest."""
     done = failures = 0
     tag = ""
     while True:
         headers = (("Range", f"bytes={done}-"), ("If-Range", tag)) if done and tag else ()
-        with _open(url, transport, headers) as response:
+        with _open(url, transport, headers, authorize) as response:
             if response.status == 206 and done:
                 skip = 0
             else:
@@ -85,15 +104,17 @@ def _pieces(url: str, transport: Transport) -> Iterator[bytes | int]:
         transport.wait(pause)
 
 
-def _open(url: str, transport: Transport, headers: tuple[tuple[str, str], ...]) -> Response:
-    """Follow redirects; the user information of the URL goes to its own host only."""
+def _open(url: str, transport: Transport, headers: Headers, authorize: Authorize) -> Response:
+    """Follow redirects; what proves who we are goes to the URL's own host only."""
     target, credentials = _split_credentials(url)
     host = urlsplit(target).netloc
     for _ in range(MAX_REDIRECTS + 1):
         parts = urlsplit(target)
         if parts.scheme not in ("http", "https"):
             raise ContextError(f"{redact(url)} redirects to {parts.scheme}://, which is not followed")
-        own = (("Authorization", credentials),) if credentials and parts.netloc == host else ()
+        own: Headers = ()
+        if parts.netloc == host:
+            own = (("Authorization", credentials),) if credentials else authorize(headers)
         request = Request("GET", target, (*headers, *own))
         response = transport.persist(lambda request=request: transport.exchange(request, Trust()))  # type: ignore[misc]
         location = response.header("Location") if response.status in (301, 302, 303, 307, 308) else None
@@ -114,15 +135,18 @@ def _split_credentials(url: str) -> tuple[str, str]:
 
 
 def _check(response: Response, url: str) -> None:
+    if response.status == 200:
+        return
+    said = re.search(rb"<Code>([A-Za-z0-9]{1,60})</Code>", response.read_some())
+    reason = f" ({said[1].decode()})" if said else ""
     if response.status == 404:
-        raise NotFoundError(f"{redact(url)}: not found (404)", url=redact(url), status=404)
-    if response.status != 200:
-        raise RegistryError(
-            f"{redact(url)}: the server answered with status {response.status}",
-            url=redact(url),
-            status=response.status,
-            hint="the URL may need credentials" if response.status in (401, 403) else None,
-        )
+        raise NotFoundError(f"{redact(url)}: not found (404){reason}", url=redact(url), status=404)
+    raise RegistryError(
+        f"{redact(url)}: the server answered with status {response.status}{reason}",
+        url=redact(url),
+        status=response.status,
+        hint="it may need credentials, or others" if response.status in (401, 403) else None,
+    )
 
 
 def _modified(response: Response) -> int:

@@ -1,7 +1,7 @@
-"""Git repositories as sources of files: ``ADD https://host/repo.git#ref:subdir``, ``git@host:path``, ``ssh://`` and ``git://``.
+"""Git repositories as sources of files: ``ADD https://host/repo.git#ref:subdir`` and build contexts.
 
-The git program does the work; it gets an environment of its own, never asks on a terminal, and is told credentials through
-that environment only, so that they appear in no process list.
+As little as possible is fetched: a named ref without its history, a commit by its hash where the server gives it out, and
+everything only where it does not.
 """
 
 from __future__ import annotations
@@ -9,91 +9,33 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from gazami.cancel import Cancel
-from gazami.errors import ContextError, HostError, UsageError
+from gazami.context.git_program import Git, authorization, credentials_of
+from gazami.context.git_url import GitSource, is_hash, without_credentials
+from gazami.errors import ContextError
 
-_SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:(?!//)")
-_KEYS = frozenset({"ref", "tag", "branch", "subdir", "checksum", "commit", "keep-git-dir", "submodules"})
-_TRUE = frozenset({"", "1", "t", "T", "true", "TRUE", "True"})
-
-
-@dataclass(frozen=True, slots=True)
-class GitSource:
-    """``ref`` empty is the remote's default branch. ``checksum`` is a commit hash or a prefix of one."""
-
-    remote: str
-    ref: str = ""
-    subdir: str = ""
-    keep_git_dir: bool = False
-    submodules: bool = True
-    checksum: str = ""
+_FETCHED = re.compile(r"([0-9a-f]{40,64})\t[^\t]*\t(?:(branch|tag) '(.*)' of )?")
+_ALL = "+refs/heads/*:refs/remotes/origin/*"
 
 
-def is_git(text: str) -> bool:
-    """Whether a source of ADD names a repository: git, ssh, scp form, or an http URL whose path ends in ``.git``."""
-    if text.startswith(("git://", "ssh://")) or _SCP.match(text):
-        return True
-    return text.startswith(("http://", "https://")) and urlsplit(text).path.endswith(".git")
-
-
-def parse_git(text: str) -> GitSource:
-    """``remote[?key=value…][#ref[:subdir]]``. Raises :class:`UsageError` for unknown or contradictory keys."""
-    url, _, fragment = text.partition("#")
-    ref, _, subdir = fragment.partition(":")
-    if _SCP.match(url):
-        return _checked(GitSource(url, ref, subdir))
-    parts = urlsplit(url)
-    options: dict[str, str] = {}
-    for key, value in parse_qsl(parts.query, keep_blank_values=True):
-        if key not in _KEYS or key in options:
-            raise UsageError(f"unexpected query key {key!r} in the Git URL {text!r}")
-        options[key] = value
-    for key, prefix in (("tag", "refs/tags/"), ("branch", "refs/heads/")):
-        if key in options:
-            if ref:
-                raise UsageError(f"the Git URL {text!r} names a ref twice")
-            ref = prefix + options[key]
-    if "ref" in options and ref:
-        raise UsageError(f"the Git URL {text!r} names a ref twice")
-    return _checked(
-        GitSource(
-            urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")),
-            ref or options.get("ref", ""),
-            subdir or options.get("subdir", ""),
-            options.get("keep-git-dir", "false") in _TRUE,
-            options.get("submodules", "true") in _TRUE,
-            options.get("checksum", options.get("commit", "")),
-        )
-    )
-
-
-def _checked(source: GitSource) -> GitSource:
-    if source.ref.startswith("-") or ".." in source.subdir.split("/") or source.remote.startswith("-"):
-        raise UsageError(f"the Git URL of {source.remote!r} has an invalid ref or directory")
-    return source
-
-
-def checkout(source: GitSource, folder: Path, environment: dict[str, str], cancel: Cancel) -> Path:
-    """Fetch into the new folder ``folder``, as little of the history as the ref allows; the directory that is meant.
+def checkout(source: GitSource, folder: Path, environment: Mapping[str, str], cancel: Cancel) -> Path:
+    """Fetch into the new folder ``folder``; the directory that is meant. ``environment`` may hold ``GIT_TOKEN`` and its kin,
+    and what git itself reads (proxies, ``GIT_SSL_CAINFO``, ``SSH_AUTH_SOCK``).
 
     Times of the files are the commit's. Raises :class:`ContextError` with git's words, :class:`HostError` without git.
     """
-    git = _Git(folder, environment, cancel)
-    folder.mkdir(parents=True)
-    git.run("init", "-q", ".")
-    git.run("remote", "add", "origin", source.remote)
-    commit = _fetch(git, source)
-    if source.checksum and not commit.startswith(source.checksum):
-        raise ContextError(f"{source.remote}: the commit is {commit}, not {source.checksum} as the checksum says")
-    git.run("-c", "advice.detachedHead=false", "checkout", "-q", "--force", commit)
-    if source.submodules and (folder / ".gitmodules").exists():
-        git.run("submodule", "update", "-q", "--init", "--recursive", "--depth=1")
-    when = int(git.run("show", "-s", "--format=%ct", commit).strip())
+    home = folder.with_name(folder.name + "-home")
+    home.mkdir(parents=True, mode=0o700)
+    folder.mkdir()
+    try:
+        git = _git(source, folder, home, environment, cancel)
+        commit = _check_out(git, source)
+        when = int(git.run("show", "-s", "--format=%ct", commit).strip())
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
     if not source.keep_git_dir:
         for each in (*folder.rglob(".git"),):
             shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
@@ -104,62 +46,105 @@ def checkout(source: GitSource, folder: Path, environment: dict[str, str], cance
     return place
 
 
-def _fetch(git: _Git, source: GitSource) -> str:
-    wanted = source.ref or "HEAD"
+def _git(source: GitSource, folder: Path, home: Path, environment: Mapping[str, str], cancel: Cancel) -> Git:
+    header, secrets = authorization(source.remote, credentials_of(source, environment))
+    own = {key: value for key, value in environment.items() if key not in ("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD")}
+    if not source.verify:
+        own["GIT_SSL_NO_VERIFY"] = "1"
+    return Git(folder, home, cancel, {**own, **header}, secrets)
+
+
+def _check_out(git: Git, source: GitSource) -> str:
+    git.run("init", "-q", "--template=", ".")
+    git.run("remote", "add", "origin", source.remote)
+    name, commit = _fetch(git, source)
+    if source.checksum and not commit.startswith(source.checksum):
+        where = without_credentials(source.remote)
+        raise ContextError(f"{where}: the commit is {commit}, not {source.checksum} as the checksum says")
+    at = ("-B", name, commit) if name and source.keep_git_dir else (commit,)
+    git.run("-c", "advice.detachedHead=false", "checkout", "-q", "--force", *at)
+    if source.submodules and (git.folder / ".gitmodules").is_file():
+        depth = (f"--depth={source.depth}",) if source.depth else ()
+        git.run("submodule", "update", "-q", "--init", "--recursive", *depth)
+    return commit
+
+
+def _fetch(git: Git, source: GitSource) -> tuple[str, str]:
+    """The branch's name, where a branch was meant, and the commit. Fills in the refs of a directory that is kept."""
+    wanted = _among_branches(git, source) if source.branch else source.ref or "HEAD"
+    depth = (f"--depth={source.depth}",) if source.depth else ()
+    if source.everything:
+        git.run("fetch", "-q", "--tags", *depth, "origin", _ALL)
     try:
-        git.run("fetch", "-q", "--depth=1", "--no-tags", "origin", wanted)
-        return git.run("rev-parse", "FETCH_HEAD^{commit}").strip()
+        git.run("fetch", "-q", *depth, "--no-tags", "origin", wanted)
     except ContextError:
-        if not re.fullmatch(r"[0-9a-f]{7,40}", wanted):
+        if not re.fullmatch(r"[0-9a-f]{7,64}", wanted):
             raise
-    # a server may refuse to send a bare hash, and never knows an abbreviated one: take everything
-    git.run("fetch", "-q", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
-    return git.run("rev-parse", "--verify", "-q", f"{wanted}^{{commit}}").strip()
+        # a server may refuse to send a bare hash, and never knows an abbreviated one: take everything
+        git.run("fetch", "-q", "--tags", "origin", _ALL)
+        return "", _resolved(git, wanted)
+    name = _name_fetched(git, source, wanted)
+    if not source.commit:
+        return name, _resolved(git, "FETCH_HEAD")
+    return "", _commit(git, source.commit)
 
 
-@dataclass(slots=True)
-class _Git:
-    folder: Path
-    environment: dict[str, str]
-    cancel: Cancel
+def _among_branches(git: Git, source: GitSource) -> str:
+    heads, tags = f"refs/heads/{source.branch}", f"refs/tags/{source.branch}"
+    found = {line.partition("\t")[2] for line in git.run("ls-remote", "origin", heads, tags).splitlines()}
+    for ref in (heads, tags):
+        if ref in found:
+            return ref
+    raise ContextError(
+        f"invalid branch: {source.branch}",
+        hint=f"{without_credentials(source.remote)} has neither a branch nor a tag of this name",
+    )
 
-    def run(self, *arguments: str) -> str:
-        self.cancel.check()
-        env = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.folder), "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
-            "GIT_CONFIG_NOSYSTEM": "1", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new",
-            **self.environment,
-        }  # fmt: skip
+
+def _name_fetched(git: Git, source: GitSource, wanted: str) -> str:
+    """The branch of what was fetched. A kept directory gets the branch or the tag as a ref, so that commands of the build
+    find their names."""
+    if not source.keep_git_dir:
+        return ""
+    text = (git.folder / ".git" / "FETCH_HEAD").read_text(encoding="utf-8", errors="replace")
+    match = _FETCHED.match(text)
+    kind, name = (match.group(2) or "", match.group(3) or "") if match else ("", "")
+    if wanted == "HEAD":
+        told = re.search(r"^ref: refs/heads/(\S+)\tHEAD$", git.run("ls-remote", "--symref", "origin", "HEAD"), re.M)
+        kind, name = ("branch", told.group(1)) if told else ("", "")
+    if not match or not name or name.startswith("-"):
+        return ""
+    place = "refs/tags" if kind == "tag" else "refs/remotes/origin"
+    git.run("update-ref", f"{place}/{name}", match.group(1))
+    return name if kind == "branch" else ""
+
+
+def _commit(git: Git, commit: str) -> str:
+    """A commit that may not be what the ref points to."""
+    try:
+        return _resolved(git, commit)
+    except ContextError:
+        pass
+    if is_hash(commit):
         try:
-            process = subprocess.Popen(
-                ["git", "-c", "core.autocrlf=false", *arguments],
-                cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, umask=0o022,
-                text=True, errors="replace",
-            )  # fmt: skip
-        except FileNotFoundError as cause:
-            raise HostError("the git program is not installed", hint="install it, or use an archive instead") from cause
-        while True:
-            try:
-                out, err = process.communicate(timeout=0.2)
-                break
-            except subprocess.TimeoutExpired:
-                if self.cancel.is_set:
-                    process.kill()
-                    process.communicate()
-                    self.cancel.check()
-        if process.returncode:
-            lines = [line for line in err.strip().splitlines() if line.strip()]
-            said = re.sub(r"//[^/@\s]+@", "//", lines[-1] if lines else f"status {process.returncode}")
-            raise ContextError(f"git {arguments[0]}: {said}", hint=_hint(said))
-        return out
+            git.run("fetch", "-q", "--depth=1", "--no-tags", "origin", commit)
+            return _resolved(git, commit)
+        except ContextError:
+            pass
+    git.run("fetch", "-q", "--tags", *_unshallow(git), "origin", _ALL)
+    return _resolved(git, commit)
 
 
-def _hint(said: str) -> str | None:
-    if "could not read Username" in said or "Authentication failed" in said:
-        return "the repository may be private, or not exist"
-    if "couldn't find remote ref" in said:
-        return "there is no such branch or tag"
-    return None
+def _unshallow(git: Git) -> tuple[str, ...]:
+    return ("--unshallow",) if (git.folder / ".git" / "shallow").exists() else ()
+
+
+def _resolved(git: Git, ref: str) -> str:
+    try:
+        return git.run("rev-parse", "--verify", "-q", f"{ref}^{{commit}}").strip()
+    except ContextError as error:
+        hint = "there is no such branch, tag or commit"
+        raise ContextError(f"{ref} is not a commit of the repository", hint=hint) from error
 
 
 def _set_times(folder: Path, when: int) -> None:

@@ -1,44 +1,178 @@
-"""The explicit table of context schemes: what stands before ``://`` and what brings such a context here."""
+"""The explicit table of context schemes: what stands before ``://`` and what brings such a context here.
+
+A context is a folder already, or becomes one (a repository), or is an archive whose bytes the builder unpacks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
+from gazami.cancel import Cancel
+from gazami.context.authorities import own_certificates, system_certificates
+from gazami.context.download import stream
+from gazami.context.git import checkout
+from gazami.context.git_url import (
+    GitSource,
+    is_git,
+    parse_git,
+    parse_git_options,
+    parse_kaniko_git,
+    with_options,
+    without_credentials,
+)
 from gazami.context.local import local_folder
+from gazami.context.objects import StoredObject, blob, gcs, is_blob_url, s3
 from gazami.errors import ContextError, UsageError
+from gazami.registry.providers.web import Web
+from gazami.registry.routing import Trust
+from gazami.registry.transport import Transport
+from gazami.registry.wire import redact
+from gazami.values import dataclass, field
+
+KNOWN = "a path, dir://, tar://FILE, tar://stdin or -, git:// and other Git URLs, s3://, gs://, https:// (Azure Blob, archives)"
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """``folder`` holds the context's files; ``remote`` contexts are not filtered by .dockerignore."""
+class Access:
+    """What contexts are fetched with. ``environ`` holds the variables of clouds and of git; ``git`` the pairs of ``--git``."""
 
-    folder: Path
-    remote: bool = False
+    transport: Transport
+    cancel: Cancel
+    workspace: Path
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    git: tuple[tuple[str, str], ...] = ()
+    proxies: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def web(self) -> Web:
+        bundle = self.environ.get("AWS_CA_BUNDLE")
+        return Web(self.transport, Trust(authorities=(bundle,)) if bundle else None)
 
 
-def _directory(rest: str, sub_path: str, workspace: Path) -> Fetched:
-    return Fetched(local_folder(rest, sub_path))
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A tar stream in any known compression; ``name`` is for people and holds no secrets."""
+
+    name: str
+    chunks: Iterator[bytes]
 
 
-SCHEMES: dict[str, Callable[[str, str, Path], Fetched]] = {"dir": _directory}
-_PLANNED = ("tar", "gs", "s3", "git", "https", "http")
+Opened = Path | Archive
 
 
-def fetch_context(context: str, sub_path: str, workspace: Path) -> Fetched:
-    """Bring a context here. ``workspace`` is a folder for what has to be downloaded. Raises :class:`ContextError`."""
+def open_context(context: str, access: Access) -> Opened:
+    """A folder, or an archive that begins to be read when it is asked for. Raises :class:`ContextError`, :class:`UsageError`."""
+    if context == "-":
+        return _standard_input()
     scheme, separator, rest = context.partition("://")
+    if is_git(context) and scheme != "git":
+        return _repository(with_options(parse_git(context), parse_git_options(access.git)), access)
     if not separator:
-        return Fetched(local_folder(context, sub_path))
-    fetch = SCHEMES.get(scheme)
-    if fetch is not None:
-        return fetch(rest, sub_path, workspace)
-    if scheme in _PLANNED:
+        return local_folder(context)
+    opener = SCHEMES.get(scheme)
+    if opener is None:
+        raise UsageError(f"unknown context scheme {scheme}:// in {redact(context)!r}", hint=KNOWN)
+    return opener(rest, access)
+
+
+# -- what is here -----------------------------------------------------------------------------------------------------
+
+
+def _directory(rest: str, access: Access) -> Opened:
+    return local_folder(rest)
+
+
+def _tar(rest: str, access: Access) -> Opened:
+    if rest == "stdin":
+        return _standard_input()
+    path = Path(rest)
+    if not path.is_file():
+        raise ContextError(f"the archive {path} does not exist", hint="tar://FILE names one, tar://stdin reads one")
+
+    def chunks() -> Iterator[bytes]:
+        with path.open("rb", buffering=0) as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+
+    return Archive(path.name, chunks())
+
+
+def _standard_input() -> Archive:
+    stdin = sys.stdin
+    if stdin is None or stdin.isatty():
         raise ContextError(
-            f"contexts of the scheme {scheme}:// are not supported yet", hint="use a local folder, or dir://path"
+            "no data found: standard input is a terminal, not an archive",
+            hint="pipe one in: tar -cz . | gazami build - …; with docker run and kubectl run add --interactive (-i)",
         )
-    raise UsageError(
-        f"unknown context scheme {scheme}:// in {context!r}",
-        hint="a path, dir://, tar://, git://, gs://, s3://, https://",
+
+    def chunks() -> Iterator[bytes]:
+        while chunk := os.read(stdin.fileno(), _CHUNK):
+            yield chunk
+
+    return Archive("standard input", chunks())
+
+
+# -- what is elsewhere ------------------------------------------------------------------------------------------------
+
+
+def _kaniko_git(rest: str, access: Access) -> Opened:
+    method = access.environ.get("GIT_PULL_METHOD", "")
+    return _repository(parse_kaniko_git(rest, parse_git_options(access.git), method), access)
+
+
+def _repository(source: GitSource, access: Access) -> Path:
+    environ = {name.lower(): value for name, value in access.proxies}
+    for name in ("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND"):
+        if access.environ.get(name):
+            environ[name] = access.environ[name]
+    own = own_certificates(
+        access.environ.get("SSL_CERT_FILE", ""), tuple(access.environ.get("SSL_CERT_DIR", "").split(":"))
     )
+    if own:
+        bundle = access.workspace / "authorities.pem"
+        bundle.write_bytes(own + system_certificates())
+        environ["GIT_SSL_CAINFO"] = str(bundle)
+    return checkout(source, access.workspace / "repository", environ, access.cancel)
+
+
+def _s3(rest: str, access: Access) -> Opened:
+    return _stored(f"s3://{rest}", s3(rest, access.environ, access.web, _now), access)
+
+
+def _gs(rest: str, access: Access) -> Opened:
+    return _stored(f"gs://{rest}", gcs(rest, access.environ, access.web), access)
+
+
+def _https(rest: str, access: Access) -> Opened:
+    url = f"https://{rest}"
+    if is_blob_url(url):
+        return _stored(url, blob(url, access.environ, access.web, _now), access)
+    return Archive(redact(url), stream(url, access.transport))
+
+
+def _http(rest: str, access: Access) -> Opened:
+    return Archive(redact(f"http://{rest}"), stream(f"http://{rest}", access.transport))
+
+
+def _stored(name: str, found: StoredObject, access: Access) -> Archive:
+    return Archive(redact(without_credentials(name)), stream(found.url, access.transport, found.authorize))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+SCHEMES: dict[str, Callable[[str, Access], Opened]] = {
+    "dir": _directory,
+    "tar": _tar,
+    "git": _kaniko_git,
+    "s3": _s3,
+    "gs": _gs,
+    "https": _https,
+    "http": _http,
+}

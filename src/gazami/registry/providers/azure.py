@@ -71,8 +71,14 @@ def _grant(registry: str, environ: Environment, web: Web, now: Callable[[], floa
     return Grant(Credential(_USER, refresh), _lifetime(refresh, now), f"used, {how}")
 
 
-def _entra_token(environ: Environment, web: Web, cloud: str) -> tuple[str, str]:
-    """The token of whichever identity there is, and in words which."""
+def storage_token(environ: Environment, web: Web) -> str:
+    """A token for Blob Storage, of whichever identity there is. Raises :class:`Unavailable`."""
+    return _entra_token(environ, web, "io", "https://storage.azure.com")[0]
+
+
+def _entra_token(environ: Environment, web: Web, cloud: str, resource: str = "") -> tuple[str, str]:
+    """The token of whichever identity there is, and in words which. ``resource`` is what it is for, a registry's by default."""
+    resource = resource or _RESOURCES[cloud]
     client, tenant = environ.get("AZURE_CLIENT_ID", ""), environ.get("AZURE_TENANT_ID", "")
     proof: dict[str, str] = {}
     if secret := environ.get("AZURE_CLIENT_SECRET"):
@@ -80,7 +86,7 @@ def _entra_token(environ: Environment, web: Web, cloud: str) -> tuple[str, str]:
     elif assertion := _federated(environ):
         proof, how = {"client_assertion_type": _JWT_BEARER, "client_assertion": assertion}, "federated token"
     if not proof:
-        return _managed(environ, web, _RESOURCES[cloud])
+        return _managed(environ, web, resource)
     if not client or not tenant:
         raise Unavailable(f"a {how} needs AZURE_CLIENT_ID and AZURE_TENANT_ID")
     authority = (environ.get("AZURE_AUTHORITY_HOST") or _AUTHORITIES[cloud]).rstrip("/")
@@ -89,7 +95,7 @@ def _entra_token(environ: Environment, web: Web, cloud: str) -> tuple[str, str]:
     fields = {
         "grant_type": "client_credentials",
         "client_id": client,
-        "scope": f"{_RESOURCES[cloud]}/.default",
+        "scope": f"{resource}/.default",
         **proof,
     }
     answer = web.form(f"{authority}/{tenant}/oauth2/v2.0/token", fields)

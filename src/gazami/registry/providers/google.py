@@ -36,6 +36,11 @@ def google(environ: Mapping[str, str], web: Web, now: Callable[[], float] = time
     return Provider("Google", is_google, lambda registry: _grant(environ, web, now))
 
 
+def access_token(environ: Mapping[str, str], web: Web, now: Callable[[], float] = time.time) -> str:
+    """The token of the application default credentials, for other services than registries. Raises :class:`Unavailable`."""
+    return _grant(environ, web, now).credential.password
+
+
 def _grant(environ: Mapping[str, str], web: Web, now: Callable[[], float]) -> Grant:
     if path := environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
         return _from_file(path, read_secret(path, "GOOGLE_APPLICATION_CREDENTIALS"), web, now)

@@ -1,0 +1,92 @@
+"""The main build context as a folder: a folder that there is, or one below the workspace that an archive is unpacked into.
+
+An archive is trusted as little as a layer: names cannot leave the folder, devices are not made, owners do not matter.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from gazami.builder.layers import Ahead, observed, phase
+from gazami.builder.request import BuildRequest
+from gazami.builder.workspace import Workspace
+from gazami.cancel import Cancel
+from gazami.context.schemes import Access, Archive, open_context
+from gazami.errors import ArchiveError, ContextError, SpaceError
+from gazami.events import Emit, Message
+from gazami.layer.compression import decompressed
+from gazami.layer.entry import Kind
+from gazami.layer.tar_reader import TarReader
+from gazami.layer.whiteout import is_whiteout
+from gazami.registry.transport import Transport
+from gazami.rootfs.unpack import Target, Unpacker
+from gazami.values import replace
+
+_LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
+
+
+def fetch_context(
+    request: BuildRequest, workspace: Workspace, transport: Transport, emit: Emit, cancel: Cancel
+) -> Path:
+    """The folder of the context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of wherever it is."""
+    wishes = request.context
+    access = Access(
+        transport, cancel, workspace.root, dict(wishes.environment), wishes.git, request.registry.proxies
+    )  # fmt: skip
+    with phase(emit, "context", "fetching the context") as progress:
+        opened = open_context(wishes.context, access)
+        if isinstance(opened, Archive):
+            opened = _unpacked(opened, workspace.root / "context", emit, progress=progress, cancel=cancel)
+    return _below(opened, wishes.sub_path)
+
+
+def _below(folder: Path, sub_path: str) -> Path:
+    """A directory in the context; a symlink of the context does not lead out of it."""
+    if not sub_path:
+        return folder
+    place = folder / sub_path.strip("/")
+    if not place.is_dir() or not place.resolve().is_relative_to(folder.resolve()):
+        raise ContextError(f"the context has no directory {sub_path!r}", hint="--context-sub-path names one in it")
+    return place
+
+
+def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, cancel: Cancel) -> Path:
+    folder.mkdir(mode=0o700)
+    unpacker = Unpacker(Target(str(folder), overlay=False))
+    owner, mask, left_out = (os.geteuid(), os.getegid()), os.umask(0), 0
+    chunks = observed(cancel.checked(archive.chunks), progress)  # type: ignore[arg-type]
+    ahead = Ahead(decompressed(chunks))
+    try:
+        reader = TarReader(_first(ahead.chunks(), archive.name))
+        for entry in reader:
+            if entry.kind in _LEFT_OUT or is_whiteout(entry.path):
+                left_out += 1
+                continue
+            unpacker.add(replace(entry, uid=owner[0], gid=owner[1], mode=entry.mode | 0o600), reader.content())
+        unpacker.finish()
+    except ArchiveError as error:
+        error.message = f"the context {archive.name}: {error.message}"
+        raise
+    except OSError as cause:
+        if cause.errno == 28:
+            raise SpaceError(
+                f"the context {archive.name} does not fit into {folder.parent}", hint="give another --state-dir"
+            ) from cause
+        raise
+    finally:
+        ahead.stop()
+        os.umask(mask)
+    if left_out:
+        emit(Message("warning", f"the context {archive.name}: {left_out} devices, pipes or .wh. names were left out"))
+    return folder
+
+
+def _first(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """The chunks. Raises :class:`ContextError` where there are none at all."""
+    first = next(chunks, b"")
+    if not first:
+        raise ContextError(f"no data found: the context {name} is empty")
+    yield first
+    yield from chunks
