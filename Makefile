@@ -2,7 +2,7 @@
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
-.PHONY: help demo test check fast lint docs bench clean
+.PHONY: help demo test test-services check fast lint docs bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -17,6 +17,10 @@ test: ## set up and run everything: checks, then the suites, fast ones first
 	@$(PYTEST) -q tests/unit tests/property tests/golden tests/architecture -n 2
 	@$(PYTEST) -q tests/integration -n 2
 	@$(PYTEST) -q tests/conformance -n 2
+
+test-services: ## the tests that need services which take long to install (azurite)
+	@scripts/setup services
+	@$(PYTEST) -q tests/external -n 2
 
 check: lint fast ## before each commit: ruff, mypy, import-linter and the fast tests
 
