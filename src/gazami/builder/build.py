@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gazami.builder.base_cache import BaseCache
+from gazami.builder.caching import Caching
 from gazami.builder.contexts import fetch_context
 from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of, source_date_epoch
 from gazami.builder.export import Exporter, Finished, finish
@@ -29,6 +30,7 @@ from gazami.builder.workspace import Workspace
 from gazami.cache.inline import inline_note
 from gazami.cancel import Cancel
 from gazami.dockerfile.parser import parse
+from gazami.errors import IntegrityError, NotFoundError
 from gazami.events import (
     BuildFinished,
     Emit,
@@ -98,19 +100,20 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
     with Workspace(request.sandbox.state_dir) as workspace, open_registry(request.registry, emit, cancel) as registry:
         context = fetch_context(request, workspace, registry.transport, emit, cancel)
         wanted, given = request.context.dockerfile, request.context.dockerfile_given
-        source, dockerfile_path = find_dockerfile(wanted, context, registry.transport, given=given)
+        folder, fetched = context.folder, context.fetched
+        source, dockerfile_path = find_dockerfile(wanted, folder, registry.transport, given=given, fetched=fetched)
         dockerfile = parse(source)
         inputs = inputs_of(request)
         images = Images(registry, emit, _base_cache(request))
         plan = make_plan(outline(dockerfile, source, inputs), inputs, images)
-        ignore = find_ignore(dockerfile_path, context)
+        ignore = find_ignore(dockerfile_path, folder, fetched=fetched)
         check_plan(dockerfile, source, inputs, ignore, images, plan)
         stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
         layers = LayerFiles(workspace, registry, emit, stop, keep_blobs=_keeps_blobs(request), local=images.blobs)
         tools = Tools(
             request, workspace, registry, layers, emit, stop, _packing(request, plan, images.found), images.found,
-            Indexes(Path(request.sandbox.state_dir) / "indexes"), FolderTree(str(context), hide(ignore, ())),
-            str(context),
+            Indexes(Path(request.sandbox.state_dir) / "indexes"), FolderTree(str(folder), hide(ignore, ())),
+            str(folder),
         )  # fmt: skip
         tools.shared_bases = shared_bases(plan, images.found)
         tools.epoch = source_date_epoch(inputs.build_args)
@@ -123,10 +126,24 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
 
 
 def _carry_out(ready: Ready, cancel: Cancel) -> Finished:
-    """Build the stages and write the outputs."""
+    """Build the stages and write the outputs. Should the cache name a layer that is not there any more, all is done without it."""
+    plan, tools, sources = ready.plan, ready.tools, ready.sources
+    with open_cache(plan, tools, sources.tree_of, cancel) as caching:
+        try:
+            return _build_and_export(ready, caching, cancel)
+        except (NotFoundError, IntegrityError) as error:
+            if caching is None or not caching.hits:
+                raise
+            tools.emit(Message("warning", f"a layer of the cache cannot be had, building without it: {error.message}"))
+            caching.forget()
+        ready.sources.stages.clear()
+        return _build_and_export(ready, caching, cancel)
+
+
+def _build_and_export(ready: Ready, caching: Caching | None, cancel: Cancel) -> Finished:
     plan, tools, sources = ready.plan, ready.tools, ready.sources
     output = tools.request.output
-    with Uploads(tools.registry) as uploads, open_cache(plan, tools, sources.tree_of, cancel) as caching:
+    with Uploads(tools.registry) as uploads:
         exporter = Exporter(output, tools.registry, tools.layers, tools.emit)
         with ThreadPoolExecutor(1, thread_name_prefix="check") as pool:
             allowed = pool.submit(exporter.check_permissions)

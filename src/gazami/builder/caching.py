@@ -63,6 +63,7 @@ class Caching:
     hits: dict[Place, Hit] = field(default_factory=dict)
     made: dict[Place, Digest] = field(default_factory=dict)
     """The diff ids of the layers that steps have, found or made."""
+    _forgotten: bool = False
     _silent: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _writers: ThreadPoolExecutor | None = None
@@ -72,6 +73,8 @@ class Caching:
 
     def look_up(self) -> None:
         """Ask for every cacheable step of the plan at once; ``hits`` holds what there is."""
+        if self._forgotten:
+            return
         started = time.monotonic()
         asked: dict[Place, Future[Hit | None]] = {}
         with ThreadPoolExecutor(THREADS, thread_name_prefix="cache") as pool:
@@ -85,6 +88,12 @@ class Caching:
             if (hit := future.result()) is not None:
                 self.hits[place] = hit
         self.emit(CacheChecked(self.stores[0].name, len(asked), len(self.hits), time.monotonic() - started))
+
+    def forget(self) -> None:
+        """Find nothing any more; what the build makes is stored as ever, over what is broken."""
+        self.hits.clear()
+        self._silent.update(store.name for store in self.stores)
+        self._forgotten = True
 
     def by_content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Hit | None:
         """Look a missed step up by the files that lie below it, now that they are known."""
@@ -233,7 +242,7 @@ class Caching:
         store = self.stores[0]
 
         def guarded() -> None:
-            if self._silent & {store.name, f"write {store.name}"}:
+            if f"write {store.name}" in self._silent or (store.name in self._silent and not self._forgotten):
                 return
             try:
                 work(store)

@@ -13,33 +13,44 @@ from gazami.builder.layers import Ahead, observed, phase
 from gazami.builder.request import BuildRequest
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
-from gazami.context.schemes import Access, Archive, open_context
+from gazami.context.schemes import STDIN, Access, Archive, open_context
 from gazami.errors import ArchiveError, ContextError, SpaceError
 from gazami.events import Emit, Message
 from gazami.layer.compression import decompressed
-from gazami.layer.entry import Kind
+from gazami.layer.entry import Entry, Kind
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.whiteout import is_whiteout
 from gazami.registry.transport import Transport
 from gazami.rootfs.unpack import Target, Unpacker
-from gazami.values import replace
+from gazami.values import dataclass, replace
 
 _LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 
 
+@dataclass(frozen=True, slots=True)
+class Context:
+    """``fetched``: it came from elsewhere, and its symlinks are not to be followed out of it."""
+
+    folder: Path
+    fetched: bool
+
+
 def fetch_context(
     request: BuildRequest, workspace: Workspace, transport: Transport, emit: Emit, cancel: Cancel
-) -> Path:
-    """The folder of the context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of wherever it is."""
+) -> Context:
+    """The context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of wherever it is."""
     wishes = request.context
+    registry = request.registry
     access = Access(
-        transport, cancel, workspace.root, dict(wishes.environment), wishes.git, request.registry.proxies
+        transport, cancel, workspace.root, dict(wishes.environment), wishes.git, registry.proxies,
+        registry.certificate_directories,
     )  # fmt: skip
     with phase(emit, "context", "fetching the context") as progress:
         opened = open_context(wishes.context, access)
         if isinstance(opened, Archive):
             opened = _unpacked(opened, workspace.root / "context", emit, progress=progress, cancel=cancel)
-    return _below(opened, wishes.sub_path)
+    folder = _below(opened, wishes.sub_path)
+    return Context(folder, folder.is_relative_to(workspace.root))
 
 
 def _below(folder: Path, sub_path: str) -> Path:
@@ -64,10 +75,12 @@ def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, c
             if entry.kind in _LEFT_OUT or is_whiteout(entry.path):
                 left_out += 1
                 continue
-            unpacker.add(replace(entry, uid=owner[0], gid=owner[1], mode=entry.mode | 0o600), reader.content())
+            unpacker.add(replace(entry, uid=owner[0], gid=owner[1], mode=_mode(entry, owner[0])), reader.content())
         unpacker.finish()
     except ArchiveError as error:
         error.message = f"the context {archive.name}: {error.message}"
+        if archive.name == STDIN and error.hint is None:
+            error.hint = "it is read as a tar archive; a Dockerfile on standard input is --dockerfile=-"
         raise
     except OSError as cause:
         if cause.errno == 28:
@@ -83,10 +96,20 @@ def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, c
     return folder
 
 
+def _mode(entry: Entry, uid: int) -> int:
+    """As recorded; somebody else than root has to be able to read what is his."""
+    if uid == 0:
+        return entry.mode
+    return entry.mode | (0o700 if entry.kind is Kind.DIRECTORY else 0o400)
+
+
 def _first(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     """The chunks. Raises :class:`ContextError` where there are none at all."""
     first = next(chunks, b"")
     if not first:
-        raise ContextError(f"no data found: the context {name} is empty")
+        raise ContextError(
+            f"no data found: the context {name} is empty",
+            hint="with docker run and kubectl run add --interactive (-i)" if name == STDIN else None,
+        )
     yield first
     yield from chunks

@@ -21,10 +21,10 @@ MAX_DOCKERFILE = 16 << 20
 
 
 def find_dockerfile(
-    wanted: str, folder: Path, transport: Transport | None = None, *, given: bool = True
+    wanted: str, folder: Path, transport: Transport | None = None, *, given: bool = True, fetched: bool = False
 ) -> tuple[Source, Path | None]:
     """The text and, when it is a file, the path. One that was asked for is looked for in the working directory first, then in
-    the context, as kaniko does; without any wish it is the context's own."""
+    the context, as kaniko does; without any wish it is the context's own. A ``fetched`` context has no say over other files."""
     if wanted == "-":
         return Source("Dockerfile", _decode(sys.stdin.buffer.read(MAX_DOCKERFILE + 1), "standard input")), None
     if wanted.startswith(("http://", "https://")):
@@ -32,9 +32,11 @@ def find_dockerfile(
     places = (Path(wanted), folder / wanted)
     for path in places if given else reversed(places):
         if path.is_file():
+            if fetched and path.is_relative_to(folder):
+                _check_inside(path, folder)
             return Source(path.name, _decode(_read(path), str(path))), path
     if wanted == "Dockerfile" and (folder / "dockerfile").is_file():
-        return find_dockerfile("dockerfile", folder)
+        return find_dockerfile("dockerfile", folder, fetched=fetched)
     raise ContextError(
         f"no Dockerfile found: there is neither {wanted} nor {folder / wanted}",
         hint="give its path, relative to the context, with --dockerfile (-f)",
@@ -52,11 +54,18 @@ def _downloaded(url: str, transport: Transport | None) -> bytes:
     return bytes(data)
 
 
-def find_ignore(dockerfile: Path | None, context: Path) -> Ignore:
+def _check_inside(path: Path, folder: Path) -> None:
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ContextError(f"{path.name} of the context is a symlink that leads out of it")
+
+
+def find_ignore(dockerfile: Path | None, context: Path, *, fetched: bool = False) -> Ignore:
     """``<Dockerfile>.dockerignore`` beside the Dockerfile wins over the context's own."""
     beside = dockerfile.with_name(dockerfile.name + ".dockerignore") if dockerfile is not None else None
     for path in (beside, context / ".dockerignore"):
         if path is not None and path.is_file():
+            if fetched and path.is_relative_to(context):
+                _check_inside(path, context)
             return parse_ignore(_decode(_read(path), str(path)), path.name)
     return Ignore()
 

@@ -72,6 +72,8 @@ def _context(parsed: Parsed, around: Surroundings) -> wishes.ContextWishes:
         context = first
     if bucket and (not context or "://" in context):
         context = bucket if "://" in bucket else f"gs://{bucket}"
+    if context in ("-", "tar://stdin") and parsed.text("dockerfile") == "-":
+        raise UsageError("standard input cannot be the context and the Dockerfile at the same time")
     return wishes.ContextWishes(
         context=context,
         sub_path=parsed.text("context-sub-path"),

@@ -86,7 +86,10 @@ def _pieces(url: str, transport: Transport, authorize: Authorize = nobody) -> It
                 skip = 0
             else:
                 _check(response, url)
-                skip, tag = done, response.header("ETag") or response.header("Last-Modified") or ""
+                before, tag = tag, response.header("ETag") or response.header("Last-Modified") or ""
+                if done and before and tag != before:
+                    raise IntegrityError(f"{redact(url)} was changed while it was downloaded")
+                skip = done
                 yield _modified(response)
             try:
                 for chunk in response.chunks():

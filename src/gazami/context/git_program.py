@@ -115,7 +115,7 @@ _HINTS = (
      "the repository is private or does not exist: check the URL, and give GIT_TOKEN, or GIT_USERNAME and GIT_PASSWORD"),
     (r"find remote ref|unadvertised object|not our ref|Needed a single revision|unknown revision",
      "there is no such branch, tag or commit"),
-    (r"from proxy after CONNECT|proxy",
+    (r"from proxy|HTTP code 407|[Pp]roxy CONNECT|resolve proxy",
      "check HTTPS_PROXY (http://user:password@host:port) and NO_PROXY"),
     (r"certificate|SSL|TLS|server verification failed|self.signed",
      "trust its authority with SSL_CERT_FILE or SSL_CERT_DIR, or do not check: --git insecure-skip-tls=true"),

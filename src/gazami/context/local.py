@@ -11,7 +11,11 @@ def local_folder(text: str, sub_path: str = "") -> Path:
     """The folder of a local context. Raises :class:`ContextError` when it is not one."""
     folder = Path(text)
     if not folder.exists():
-        raise ContextError(f"the build context {text} does not exist", hint="give it with --context, or as an argument")
+        hint = "give it with --context, or as an argument"
+        first = text.partition("/")[0]
+        if "." in first.strip(".") and "/" in text:
+            hint = f"a repository is git://{text}, an archive https://{text}"
+        raise ContextError(f"the build context {text} does not exist", hint=hint)
     if not folder.is_dir():
         raise ContextError(f"the build context {text} is not a directory")
     if sub_path:

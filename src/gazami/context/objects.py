@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from gazami.context.download import Authorize, Headers, nobody
 from gazami.errors import ContextError, UsageError
-from gazami.registry.providers.aws import find_keys
+from gazami.registry.providers.aws import find_keys, region_of
 from gazami.registry.providers.azure import storage_token
 from gazami.registry.providers.google import access_token
 from gazami.registry.providers.grant import Unavailable
@@ -40,10 +40,11 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,220}\Z")
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """A URL to read, and the headers for each request."""
+    """A URL to read, and the headers for each request. ``hint`` is what to do when they are refused."""
 
     url: str
     authorize: Authorize
+    hint: str
 
 
 def is_blob_url(url: str) -> bool:
@@ -68,7 +69,7 @@ def s3(rest: str, environ: Mapping[str, str], web: Web, now: Callable[[], dateti
     Raises :class:`ContextError` with every source of credentials that was asked.
     """
     bucket, name = bucket_and_object(rest)
-    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    region = region_of(environ) or "us-east-1"
     endpoint = environ.get("S3_ENDPOINT") or environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
     path = quote(name, safe="/-_.~")
     if endpoint:
@@ -83,7 +84,9 @@ def s3(rest: str, environ: Mapping[str, str], web: Web, now: Callable[[], dateti
         url = f"https://{host}/{bucket}/{path}" if dotted else f"https://{bucket}.{host}/{path}"
     keys = _keys(environ, web, region, f"s3://{bucket}/{name}")
     headers = (("X-Amz-Content-Sha256", _EMPTY),)
-    return StoredObject(url, lambda _: sign("GET", url, headers, b"", keys, region, "s3", now()))
+    how = keys.how or "the keys that were found"
+    hint = f"asked with {how} in the region {region}: set AWS_REGION to the bucket's, or other keys"
+    return StoredObject(url, lambda _: sign("GET", url, headers, b"", keys, region, "s3", now()), hint)
 
 
 def _keys(environ: Mapping[str, str], web: Web, region: str, what: str) -> AwsKeys:
@@ -103,13 +106,18 @@ def gcs(rest: str, environ: Mapping[str, str], web: Web) -> StoredObject:
     path = f"{bucket}/{quote(name, safe='/-_.~')}"
     if emulator := environ.get("STORAGE_EMULATOR_HOST"):
         base = emulator if "://" in emulator else f"http://{emulator}"
-        return StoredObject(f"{base.rstrip('/')}/{path}", nobody)
+        return StoredObject(
+            f"{base.rstrip('/')}/{path}", nobody, "asked without credentials: STORAGE_EMULATOR_HOST is set"
+        )
     try:
         token = access_token(environ, web)
     except Unavailable as error:
         hint = "set GOOGLE_APPLICATION_CREDENTIALS, or run where there is a service account (workload identity)"
         raise ContextError(f"gs://{bucket}/{name}: no Google credentials: {error.message}", hint=hint) from None
-    return StoredObject(f"https://storage.googleapis.com/{path}", lambda _: (("Authorization", f"Bearer {token}"),))
+    hint = "the account needs storage.objects.get on the bucket: GOOGLE_APPLICATION_CREDENTIALS names another"
+    return StoredObject(
+        f"https://storage.googleapis.com/{path}", lambda _: (("Authorization", f"Bearer {token}"),), hint
+    )
 
 
 # -- Azure Blob Storage -----------------------------------------------------------------------------------------------
@@ -129,18 +137,24 @@ def blob(url: str, environ: Mapping[str, str], web: Web, now: Callable[[], datet
     path = parts.path
     query = parts.query or environ.get("AZURE_STORAGE_SAS_TOKEN", "").lstrip("?")
     if "sig=" in query:
-        return StoredObject(f"{base}{path}?{query}", lambda _: (("x-ms-version", _VERSION),))
+        hint = "the signature may have ended, or be for something else"
+        return StoredObject(f"{base}{path}?{query}", lambda _: (("x-ms-version", _VERSION),), hint)
     if key := environ.get("AZURE_STORAGE_ACCESS_KEY") or environ.get("AZURE_STORAGE_ACCOUNT_KEY"):
         secret = _decoded(key)
-        return StoredObject(
-            f"{base}{path}", lambda headers: _shared_key(account, f"{prefix}{path}", secret, now(), headers)
-        )
+        hint = f"asked with AZURE_STORAGE_ACCESS_KEY for the account {account}; the URL is https://ACCOUNT…/CONTAINER/OBJECT"
+
+        def shared_key(headers: Headers) -> Headers:
+            return _shared_key(account, f"{prefix}{path}", secret, now(), headers)
+
+        return StoredObject(f"{base}{path}", shared_key, hint)
     try:
         token = storage_token(environ, web)
     except Unavailable as error:
         hint = "set AZURE_STORAGE_ACCESS_KEY, or add a shared access signature to the URL, or run with an identity"
         raise ContextError(f"{base}{path}: {error.message}", hint=hint) from None
-    return StoredObject(f"{base}{path}", lambda _: (("x-ms-version", _VERSION), ("Authorization", f"Bearer {token}")))
+    hint = "the identity needs the role Storage Blob Data Reader"
+    headers = (("x-ms-version", _VERSION), ("Authorization", f"Bearer {token}"))
+    return StoredObject(f"{base}{path}", lambda _: headers, hint)
 
 
 def _decoded(key: str) -> bytes:

@@ -6,6 +6,7 @@ A context is a folder already, or becomes one (a repository), or is an archive w
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from gazami.context.git_url import (
 )
 from gazami.context.local import local_folder
 from gazami.context.objects import StoredObject, blob, gcs, is_blob_url, s3
-from gazami.errors import ContextError, UsageError
+from gazami.errors import ContextError, RegistryError, UsageError
 from gazami.registry.providers.web import Web
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Transport
@@ -34,6 +35,7 @@ from gazami.registry.wire import redact
 from gazami.values import dataclass, field
 
 KNOWN = "a path, dir://, tar://FILE, tar://stdin or -, git:// and other Git URLs, s3://, gs://, https:// (Azure Blob, archives)"
+STDIN = "standard input"
 _CHUNK = 1 << 20
 
 
@@ -47,6 +49,8 @@ class Access:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     git: tuple[tuple[str, str], ...] = ()
     proxies: tuple[tuple[str, str], ...] = ()
+    authorities: tuple[str, ...] = ()
+    """Directories of certificates."""
 
     @property
     def web(self) -> Web:
@@ -68,7 +72,7 @@ Opened = Path | Archive
 def open_context(context: str, access: Access) -> Opened:
     """A folder, or an archive that begins to be read when it is asked for. Raises :class:`ContextError`, :class:`UsageError`."""
     if context == "-":
-        return _standard_input()
+        return _standard_input(access)
     scheme, separator, rest = context.partition("://")
     if is_git(context) and scheme != "git":
         return _repository(with_options(parse_git(context), parse_git_options(access.git)), access)
@@ -89,7 +93,7 @@ def _directory(rest: str, access: Access) -> Opened:
 
 def _tar(rest: str, access: Access) -> Opened:
     if rest == "stdin":
-        return _standard_input()
+        return _standard_input(access)
     path = Path(rest)
     if not path.is_file():
         raise ContextError(f"the archive {path} does not exist", hint="tar://FILE names one, tar://stdin reads one")
@@ -102,19 +106,24 @@ def _tar(rest: str, access: Access) -> Opened:
     return Archive(path.name, chunks())
 
 
-def _standard_input() -> Archive:
-    stdin = sys.stdin
-    if stdin is None or stdin.isatty():
+def _standard_input(access: Access) -> Archive:
+    if sys.stdin is None or sys.stdin.isatty():
         raise ContextError(
             "no data found: standard input is a terminal, not an archive",
             hint="pipe one in: tar -cz . | gazami build - …; with docker run and kubectl run add --interactive (-i)",
         )
+    fd = sys.stdin.fileno()
 
     def chunks() -> Iterator[bytes]:
-        while chunk := os.read(stdin.fileno(), _CHUNK):
+        while True:
+            while not select.select([fd], [], [], 0.2)[0]:
+                access.cancel.check()
+            chunk = os.read(fd, _CHUNK)
+            if not chunk:
+                return
             yield chunk
 
-    return Archive("standard input", chunks())
+    return Archive(STDIN, chunks())
 
 
 # -- what is elsewhere ------------------------------------------------------------------------------------------------
@@ -130,9 +139,7 @@ def _repository(source: GitSource, access: Access) -> Path:
     for name in ("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND"):
         if access.environ.get(name):
             environ[name] = access.environ[name]
-    own = own_certificates(
-        access.environ.get("SSL_CERT_FILE", ""), tuple(access.environ.get("SSL_CERT_DIR", "").split(":"))
-    )
+    own = own_certificates(access.environ.get("SSL_CERT_FILE", ""), access.authorities)
     if own:
         bundle = access.workspace / "authorities.pem"
         bundle.write_bytes(own + system_certificates())
@@ -160,7 +167,15 @@ def _http(rest: str, access: Access) -> Opened:
 
 
 def _stored(name: str, found: StoredObject, access: Access) -> Archive:
-    return Archive(redact(without_credentials(name)), stream(found.url, access.transport, found.authorize))
+    def chunks() -> Iterator[bytes]:
+        try:
+            yield from stream(found.url, access.transport, found.authorize)
+        except RegistryError as error:
+            if error.status in (301, 307, 400, 401, 403):
+                error.hint = found.hint
+            raise
+
+    return Archive(redact(without_credentials(name)), chunks())
 
 
 def _now() -> datetime:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.conformance.flatten import read_layout
 from tests.programs import gazami
+from tests.services import docker_registry, end, free_port, wait_for_port
 
 pytestmark = [pytest.mark.service, pytest.mark.sandbox]
 
@@ -319,3 +320,76 @@ def test_cache_mounts_outlive_a_runner(build: Builder, busybox: str) -> None:
         "--cache-mounts-max=1m",
     )  # fmt: skip
     assert "is not stored" in full.log
+
+
+def test_a_layer_that_the_registry_lost_is_made_again(build: Builder, busybox: str, tmp_path: Path) -> None:
+    dockerfile = f"FROM {busybox}\nRUN head -c 100000 /dev/urandom > /r\nRUN echo > /x\n"
+    with docker_registry(tmp_path / "lossy") as registry:
+        cache = f"localhost:{registry.port}/c"
+        build(dockerfile, cache=cache)
+        lost = max((registry.root / "docker/registry/v2/blobs").rglob("data"), key=lambda path: path.stat().st_size)
+        subprocess.run(["rm", "-rf", str(lost.parent)], check=True)
+        for link in (registry.root / "docker/registry/v2/repositories").rglob(f"_layers/sha256/{lost.parent.name}"):
+            subprocess.run(["rm", "-rf", str(link)], check=True)
+        whole = f"--oci-layout-path={tmp_path / 'layout'}"  # needs the layer itself, and nothing else has it
+        second = build(dockerfile, "--no-push", whole, cache=cache)
+        assert second.found == (2, 2)
+        assert "building without it" in second.log
+        assert build(dockerfile, cache=cache).reused == 2, "and it is stored again"
+
+
+MOUNTS: dict[str, tuple[str, Callable[[Path], object], tuple[int, int]]] = {
+    "a bound file": ("RUN --mount=type=bind,source=a.txt,target=/a cat /a", lambda c: (c / "a.txt").write_text("new"), (0, 1)),
+    "a file that is not bound": (
+        "RUN --mount=type=bind,source=a.txt,target=/a cat /a", lambda c: (c / "dir/b.txt").write_text("new"), (1, 1),
+    ),
+    "a heredoc": ("RUN <<EOF\necho 1\nEOF", lambda c: None, (1, 1)),
+    "an excluded file": ("COPY --exclude=b* dir /d", lambda c: (c / "dir/b.txt").write_text("new"), (1, 1)),
+    "what a wildcard finds": ("COPY *.txt /d/", lambda c: (c / "z.txt").write_text("new"), (0, 1)),
+    "another archive": ("ADD x.tar /d/", lambda c: archive(c, "other"), (0, 1)),
+    "the same archive": ("ADD x.tar /d/", lambda c: os.utime(c / "x.tar", (9, 9)), (1, 1)),
+    "an inline file": ("COPY <<f /f\nbody\nf", lambda c: None, (1, 1)),
+}  # fmt: skip
+
+
+def archive(context: Path, text: str) -> None:
+    (context / "member").write_text(text)
+    subprocess.run(["tar", "-C", str(context), "--mtime=@0", "-cf", str(context / "x.tar"), "member"], check=True)
+    (context / "member").unlink()
+
+
+@pytest.mark.parametrize("what", MOUNTS)
+def test_what_a_step_takes_from_elsewhere(what: str, build: Builder, busybox: str, tmp_path: Path) -> None:
+    step, change, found = MOUNTS[what]
+    archive(build.context, "one")
+    cache = f"oci:{tmp_path / 'cache'}"
+    build(f"FROM {busybox}\n{step}\n", cache=cache)
+    change(build.context)
+    assert build(f"FROM {busybox}\n{step}\n", cache=cache).found == found
+
+
+def test_the_value_of_a_secret_is_no_input(build: Builder, busybox: str, tmp_path: Path) -> None:
+    dockerfile = f"FROM {busybox}\nRUN --mount=type=secret,id=s cat /run/secrets/s > /dev/null\n"
+    (tmp_path / "s").write_text("one")
+    build(dockerfile, f"--secret=id=s,src={tmp_path / 's'}")
+    (tmp_path / "s").write_text("two")
+    assert build(dockerfile, f"--secret=id=s,src={tmp_path / 's'}").found == (1, 1)
+
+
+def test_what_add_fetches_is_an_input(build: Builder, busybox: str, tmp_path: Path) -> None:
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www/f").write_text("one")
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "-d", str(tmp_path / "www")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for_port(port, server)
+        dockerfile = f"FROM {busybox}\nADD http://127.0.0.1:{port}/f /f\nRUN cat /f\n"
+        build(dockerfile)
+        assert build(dockerfile).found == (2, 2)
+        (tmp_path / "www/f").write_text("two")
+        assert build(dockerfile).found == (0, 2)
+    finally:
+        end(server)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -400,3 +401,78 @@ def test_git_over_ssh(server: tuple[GitServer, str], tmp_path: Path) -> None:
 def test_lint_does_not_fetch(tmp_path: Path) -> None:
     done = gazami("build", "--check", "--context=git://localhost:1/x", "--no-push", cwd=tmp_path)
     assert done.returncode == 1 and "not fetched here" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore"])
+def test_an_archive_does_not_read_this_machines_files(name: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("FROM scratch\nhunter2\n")
+    members = [link(name, str(tmp_path / "secret")), *(each for each in FILES if each[0] != name)]
+    result = build(tmp_path, "-", data=tar(*members))
+    assert result.status == 1
+    assert "leads out of it" in result.log
+    assert "hunter2" not in result.log
+
+
+def test_modes_are_the_archives(tmp_path: Path) -> None:
+    modes = {"sudoers": 0o440, "read": 0o444, "run": 0o4755, "none": 0o000}
+    members = []
+    for name, mode in modes.items():
+        info = tarfile.TarInfo(name)
+        info.mode = mode
+        members.append(info)
+    folder = tarfile.TarInfo("d")
+    folder.type, folder.mode = tarfile.DIRTYPE, 0o555
+    files = build(tmp_path, "-", data=tar(("Dockerfile", DOCKERFILE.encode()), folder, ("d/x", b""), *members)).files
+    assert {name: files[name]["mode"] for name in (*modes, "d")} == {
+        name: oct(mode) for name, mode in {**modes, "d": 0o555}.items()
+    }
+
+
+def test_an_interrupt_while_nothing_comes(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gazami", "build", "-", "--no-push", f"--state-dir={tmp_path}/s"], stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    assert not list((tmp_path / "s").glob("build-*"))
+
+
+def test_standard_input_is_one_thing(tmp_path: Path) -> None:
+    assert "at the same time" in build(tmp_path, "-", "--dockerfile=-", data=b"").log
+    assert "--dockerfile=-" in build(tmp_path, "-", data=b"FROM scratch\nLABEL a=b\n" * 100).log
+
+
+def test_an_archive_that_changes_on_the_way_is_not_joined(tmp_path: Path) -> None:
+    count = 0
+    data = [tar(("Dockerfile", DOCKERFILE.encode()), ("big", bytes([number]) * 400_000)) for number in (1, 2)]
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            nonlocal count
+            count += 1
+            body = data[0] if count == 1 else data[1]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("ETag", f'"{count > 1}"')
+            self.end_headers()
+            if count == 1:
+                self.wfile.write(body[:100_000])
+                self.wfile.flush()
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    result = build(tmp_path, f"http://127.0.0.1:{server.server_port}/x.tar")
+    server.shutdown()
+    server.server_close()
+    assert result.status == 1 and "was changed while it was downloaded" in result.log

@@ -137,6 +137,16 @@ def _profile(environ: Environment, web: Web, region: str, now: Callable[[], floa
     return None
 
 
+def region_of(environ: Environment) -> str:
+    """The region that is set: by variable, else by the profile; empty where there is none."""
+    name = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
+    try:
+        profile = _settings(environ, name).get("region", "")
+    except Unavailable:
+        profile = ""
+    return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or profile
+
+
 def _settings(environ: Environment, name: str) -> dict[str, str]:
     """The profile's lines of the two files; those of the credentials file win."""
     home = environ.get("HOME", "")
