@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gazami.builder.layers import Ahead, observed, phase
 from gazami.builder.request import BuildRequest
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
-from gazami.context.schemes import STDIN, Access, Archive, open_context
+from gazami.context.local import local_folder
 from gazami.errors import ArchiveError, ContextError, SpaceError
 from gazami.events import Emit, Message
 from gazami.layer.compression import decompressed
@@ -23,6 +24,9 @@ from gazami.layer.whiteout import is_whiteout
 from gazami.registry.transport import Transport
 from gazami.rootfs.unpack import Target, Unpacker
 from gazami.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from gazami.context.schemes import Archive
 
 _LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 
@@ -40,6 +44,10 @@ def fetch_context(
 ) -> Context:
     """The context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of wherever it is."""
     wishes = request.context
+    if "://" not in wishes.context and Path(wishes.context).is_dir():  # without what fetching needs
+        return Context(_below(local_folder(wishes.context), wishes.sub_path), fetched=False)
+    from gazami.context.schemes import Access, Archive, open_context
+
     registry = request.registry
     access = Access(
         transport, cancel, workspace.root, dict(wishes.environment), wishes.git, registry.proxies,
@@ -70,7 +78,7 @@ def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, c
     chunks = observed(cancel.checked(archive.chunks), progress)  # type: ignore[arg-type]
     ahead = Ahead(decompressed(chunks))
     try:
-        reader = TarReader(_first(ahead.chunks(), archive.name))
+        reader = TarReader(_first(ahead.chunks(), archive))
         for entry in reader:
             if entry.kind in _LEFT_OUT or is_whiteout(entry.path):
                 left_out += 1
@@ -79,7 +87,7 @@ def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, c
         unpacker.finish()
     except ArchiveError as error:
         error.message = f"the context {archive.name}: {error.message}"
-        if archive.name == STDIN and error.hint is None:
+        if archive.from_stdin and error.hint is None:
             error.hint = "it is read as a tar archive; a Dockerfile on standard input is --dockerfile=-"
         raise
     except OSError as cause:
@@ -103,13 +111,13 @@ def _mode(entry: Entry, uid: int) -> int:
     return entry.mode | (0o700 if entry.kind is Kind.DIRECTORY else 0o400)
 
 
-def _first(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+def _first(chunks: Iterator[bytes], archive: Archive) -> Iterator[bytes]:
     """The chunks. Raises :class:`ContextError` where there are none at all."""
     first = next(chunks, b"")
     if not first:
         raise ContextError(
-            f"no data found: the context {name} is empty",
-            hint="with docker run and kubectl run add --interactive (-i)" if name == STDIN else None,
+            f"no data found: the context {archive.name} is empty",
+            hint="with docker run and kubectl run add --interactive (-i)" if archive.from_stdin else None,
         )
     yield first
     yield from chunks

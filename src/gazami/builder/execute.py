@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import assert_never
 
 from gazami.builder.copying import TreeOf, copy_files, make_workdir
-from gazami.builder.running import run_command
 from gazami.builder.stage import Done, StageState
 from gazami.errors import Cancelled, GazamiError
 from gazami.plan.steps import CopyStep, MetadataStep, RunStep, Step, WorkdirStep
@@ -36,5 +35,7 @@ def _work(step: Step, state: StageState, tree_of: TreeOf) -> Done:
         case WorkdirStep():
             return make_workdir(step, state)
         case RunStep():
+            from gazami.builder.running import run_command  # with all that a sandbox needs
+
             return run_command(step, state, tree_of)
     assert_never(step)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from gazami.builder.digest_files import digest_files, write_text
-from gazami.builder.file_export import export_files
 from gazami.builder.layers import LayerFiles, open_layer
 from gazami.builder.request import OutputWishes, Pairs
 from gazami.events import Emit, Exported
@@ -199,6 +198,8 @@ class Exporter:
             write_oci_layout(Path(place), finished.config, finished.manifest, self._blobs(finished))
             self.emit(Exported("oci-layout", place, digest))
         for export in self.output.exports:
+            from gazami.builder.file_export import export_files
+
             export_files(export, finished.image.layers, self.layers, lambda folder: self._layout(finished, folder))
             self.emit(Exported("files" if export.kind != "oci" else "oci-layout", export.dest, digest))
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from gazami.builder.dockerfile import find_ignore
 from gazami.builder.tools import Tools, hide
 from gazami.context.download import download
-from gazami.context.git import checkout
 from gazami.context.git_url import is_git, parse_git
 from gazami.context.local import local_folder
 from gazami.errors import ContextError, RegistryError
@@ -38,6 +37,8 @@ def named_context(name: str, tools: Tools) -> Tree:
 def _fetch(value: str, tools: Tools) -> Tree:
     place = tools.workspace.root / f"context-{tools.workspace.new_name()}"
     if is_git(value):
+        from gazami.context.git import checkout
+
         return FolderTree(str(checkout(parse_git(value), place, {}, tools.cancel)))
     if value.startswith(("http://", "https://")):
         place.mkdir()

@@ -8,7 +8,6 @@ from pathlib import Path
 from gazami.builder.layers import phase
 from gazami.builder.tools import Tools
 from gazami.context.download import Downloaded, download
-from gazami.context.git import checkout
 from gazami.context.git_url import is_git, parse_git
 from gazami.errors import DockerfileError, UsageError
 from gazami.image.digest import parse_digest
@@ -76,6 +75,8 @@ def _repository(source: str, step: CopyStep, tools: Tools) -> Path:
     wanted = parse_git(source)
     keep = wanted.keep_git_dir if step.keep_git_dir is None else step.keep_git_dir
     wanted = replace(wanted, keep_git_dir=keep, checksum=step.checksum or wanted.checksum)
+
+    from gazami.context.git import checkout
 
     def work() -> Path:
         folder = Path(tools.workspace.root) / f"git-{tools.workspace.new_name()}"

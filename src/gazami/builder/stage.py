@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gazami.builder.layers import Unpacker, index_layer, observed, phase, produced, teed
 from gazami.builder.tools import Tools
@@ -25,8 +26,10 @@ from gazami.registry.stream import GrowingUpload
 from gazami.rootfs.index import Members
 from gazami.rootfs.owners import MAX_ACCOUNTS, Accounts, parse_accounts
 from gazami.rootfs.tree import Tree
-from gazami.sandbox.spec import OverlayRoot, PlainRoot, Root
 from gazami.values import dataclass, field, replace
+
+if TYPE_CHECKING:
+    from gazami.sandbox.spec import Root
 
 PARALLEL = 3
 """Layers that are fetched and decompressed at the same time."""
@@ -140,6 +143,8 @@ class StageState:
 
     def root(self) -> tuple[Root, str]:
         """A root with every layer so far, and the directory in which the next step's changes will appear."""
+        from gazami.sandbox.spec import OverlayRoot, PlainRoot
+
         state = self._unpacked()
         self._unpack_missing(state)
         if state.plain:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import platform
-import traceback
 from pathlib import PurePath
 
 from gazami import __version__
@@ -25,6 +23,8 @@ def as_gazami_error(error: Exception, *, verbose: bool) -> GazamiError:
         return HostError(
             "out of memory", hint="give the build more memory, or put --state-dir on a disk instead of tmpfs"
         )
+    import platform
+
     where = _whole(error) if verbose else _frames(error)
     version = f"gazami {__version__}, Python {platform.python_version()}"
     return Bug(
@@ -47,9 +47,13 @@ def _host_error(error: OSError, *, verbose: bool) -> HostError | None:
 
 def _frames(error: Exception) -> str:
     """The innermost frames, as ``builder/stage.py:41 in run``."""
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     return "\n".join(f"  {'/'.join(PurePath(at.filename).parts[-2:])}:{at.lineno} in {at.name}" for at in frames)
 
 
 def _whole(error: Exception) -> str:
+    import traceback
+
     return "".join(traceback.format_exception(error)).rstrip()

@@ -35,7 +35,6 @@ from gazami.registry.wire import redact
 from gazami.values import dataclass, field
 
 KNOWN = "a path, dir://, tar://FILE, tar://stdin or -, git:// and other Git URLs, s3://, gs://, https:// (Azure Blob, archives)"
-STDIN = "standard input"
 _CHUNK = 1 << 20
 
 
@@ -64,6 +63,7 @@ class Archive:
 
     name: str
     chunks: Iterator[bytes]
+    from_stdin: bool = False
 
 
 Opened = Path | Archive
@@ -123,7 +123,7 @@ def _standard_input(access: Access) -> Archive:
                 return
             yield chunk
 
-    return Archive(STDIN, chunks())
+    return Archive("standard input", chunks(), from_stdin=True)
 
 
 # -- what is elsewhere ------------------------------------------------------------------------------------------------
