@@ -68,7 +68,7 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
     started = time.monotonic()
     with prepared(request, emit, cancel) as ready:
         if request.dryrun:
-            return BuildResult(plan_text=render_plan(ready.plan))
+            return BuildResult(plan_text=render_plan(ready.plan, _cache_notes(ready, cancel)))
         if request.print_plan:
             emit(Message("info", render_plan(ready.plan)))
         finished = _carry_out(ready, cancel)
@@ -123,6 +123,21 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
             yield Ready(plan, tools, Sources(tools))
         finally:
             tools.close()
+
+
+def _cache_notes(ready: Ready, cancel: Cancel) -> dict[tuple[int, int], str]:
+    """What the cache has, for a dry run; nothing without a cache."""
+    notes: dict[tuple[int, int], str] = {}
+    with open_cache(ready.plan, ready.tools, ready.sources.tree_of, cancel) as caching:
+        if caching is None:
+            return notes
+        caching.look_up()
+        for stage in ready.plan.stages:
+            for position in range(len(stage.steps)):
+                if caching.is_cacheable(stage, position):
+                    hit = (stage.index, position) in caching.hits
+                    notes[stage.index, position] = "cache hit" if hit else "cache miss"
+    return notes
 
 
 def _carry_out(ready: Ready, cancel: Cancel) -> Finished:

@@ -21,23 +21,28 @@ from gazami.plan.steps import (
 )
 
 
-def render_plan(plan: Plan) -> str:
+Notes = Mapping[tuple[int, int], str]
+"""What else there is to say of a step, by stage index and position: what the cache has."""
+
+
+def render_plan(plan: Plan, notes: Notes | None = None) -> str:
     """One block a stage, one line a step, with what the step will do in brackets."""
     digests = {image.reference: digest for image, digest in plan.images}
-    blocks = [_stage(plan, stage, digests) for stage in plan.stages]
+    blocks = [_stage(plan, stage, digests, notes or {}) for stage in plan.stages]
     return "\n".join(blocks)
 
 
-def _stage(plan: Plan, stage: StagePlan, digests: Mapping[str, str]) -> str:
+def _stage(plan: Plan, stage: StagePlan, digests: Mapping[str, str], notes: Notes) -> str:
     mark = " (target)" if stage.index == plan.target else ""
     digest = digests.get(stage.base_text)
     lines = [
         f"stage {stage.index} {stage.name}{mark}",
         f"  FROM {stage.base_text}" + (f" @ {digest}" if digest else ""),
     ]
-    lines += [
-        f"  {step.common.number:>3} {_first_line(step.common.text)}  [{_does(plan, step)}]" for step in stage.steps
-    ]
+    for position, step in enumerate(stage.steps):
+        note = notes.get((stage.index, position))
+        does = _does(plan, step) + (f", {note}" if note else "")
+        lines.append(f"  {step.common.number:>3} {_first_line(step.common.text)}  [{does}]")
     return "\n".join(lines) + "\n"
 
 

@@ -393,3 +393,16 @@ def test_what_add_fetches_is_an_input(build: Builder, busybox: str, tmp_path: Pa
         assert build(dockerfile).found == (0, 2)
     finally:
         end(server)
+
+
+def test_a_dry_run_says_what_the_cache_has(build: Builder, busybox: str, tmp_path: Path) -> None:
+    dockerfile = f"FROM {busybox}\nLABEL a=b\nRUN echo 1\nCOPY a.txt /\n"
+    cache = f"oci:{tmp_path / 'cache'}"
+    build(dockerfile, cache=cache)
+    (build.context / "a.txt").write_text("new")
+    done = gazami(
+        "build", str(build.context), "--no-push", "--dryrun", "--cache", "--cache-copy-layers", f"--cache-repo={cache}",
+        f"--state-dir={tmp_path / 's'}",
+    )  # fmt: skip
+    assert "layer, cache hit]" in done.stdout and "layer, cache miss]" in done.stdout
+    assert done.stdout.count("cache ") == 2
