@@ -20,7 +20,6 @@ from gazami.plan.steps import (
     WorkdirStep,
 )
 
-
 Notes = Mapping[tuple[int, int], str]
 """What else there is to say of a step, by stage index and position: what the cache has."""
 
