@@ -14,6 +14,7 @@ from urllib.parse import quote
 import obstore
 import pytest
 from obstore.store import AzureStore
+from tests.external.programs import installed
 from tests.integration.context.test_contexts import FILES, build, tar
 from tests.services import end, free_port, wait_for_port
 
@@ -23,19 +24,13 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 URL = f"https://{ACCOUNT}.blob.core.windows.net/ctx/deep/a%20b.tgz"
 
 
-def program() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "gazami-services/node_modules/.bin/azurite-blob"
-
-
 @pytest.fixture(scope="module")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if not program().exists():
-        pytest.skip("azurite is not installed: scripts/setup services")
+    program = installed("azurite-blob")
     port = free_port()
     words = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence", "--skipApiVersionCheck"]
     words.append("--disableTelemetry")
-    server = subprocess.Popen([str(program()), *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen([str(program), *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for_port(port, server)
         url = f"http://127.0.0.1:{port}/{ACCOUNT}"

@@ -1,0 +1,18 @@
+"""GitHub's own schema of an action's file."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.external.programs import installed
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_action_is_what_github_takes(tmp_path: Path) -> None:
+    program = installed("action-validator")
+    subprocess.run([program, str(ROOT / "action.yml")], check=True, capture_output=True)
+    wrong = tmp_path / "action.yml"
+    wrong.write_text((ROOT / "action.yml").read_text().replace("\nruns:", "\nruuns:"))
+    assert "ruuns" in subprocess.run([program, str(wrong)], check=False, capture_output=True, text=True).stdout
