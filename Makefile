@@ -2,7 +2,7 @@
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
-.PHONY: help demo test test-services check fast lint docs bench clean
+.PHONY: help demo test test-services test-containers images check fast lint docs bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -21,6 +21,14 @@ test: ## set up and run everything: checks, then the suites, fast ones first
 test-services: ## the tests that need services which take long to install (azurite)
 	@scripts/setup services
 	@$(PYTEST) -q tests/external -n 2
+
+test-containers: ## the executor image under podman, in the environments that podman can make
+	@scripts/setup containers
+	@$(PYTEST) -q tests/container
+
+images: ## gazami's own images, built by gazami: OCI archives in out/images, and pushed where IMAGE_REPO says
+	@scripts/setup images
+	@scripts/images "$(IMAGE_REPO)"
 
 check: lint fast ## before each commit: ruff, mypy, import-linter and the fast tests
 

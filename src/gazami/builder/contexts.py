@@ -5,6 +5,7 @@ An archive is trusted as little as a layer: names cannot leave the folder, devic
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ from gazami.rootfs.unpack import Target, Unpacker
 from gazami.values import dataclass, replace
 
 if TYPE_CHECKING:
-    from gazami.context.schemes import Archive
+    from gazami.context.schemes import Access, Archive
 
 _LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 
@@ -46,19 +47,26 @@ def fetch_context(
     wishes = request.context
     if "://" not in wishes.context and Path(wishes.context).is_dir():  # without what fetching needs
         return Context(_below(local_folder(wishes.context), wishes.sub_path), fetched=False)
-    from gazami.context.schemes import Access, Archive, open_context
+    from gazami.context.schemes import Archive, open_context
 
-    registry = request.registry
-    access = Access(
-        transport, cancel, workspace.root, dict(wishes.environment), wishes.git, registry.proxies,
-        registry.certificate_directories,
-    )  # fmt: skip
+    access = access_of(request, workspace, transport, cancel)
     with phase(emit, "context", "fetching the context") as progress:
         opened = open_context(wishes.context, access)
         if isinstance(opened, Archive):
             opened = _unpacked(opened, workspace.root / "context", emit, progress=progress, cancel=cancel)
     folder = _below(opened, wishes.sub_path)
     return Context(folder, folder.is_relative_to(workspace.root))
+
+
+def access_of(request: BuildRequest, workspace: Workspace, transport: Transport, cancel: Cancel) -> Access:
+    """What the request says about fetching."""
+    from gazami.context.schemes import Access
+
+    wishes, registry = request.context, request.registry
+    return Access(
+        transport, cancel, workspace.root, dict(wishes.environment), wishes.git, registry.proxies,
+        registry.certificate_directories,
+    )  # fmt: skip
 
 
 def _below(folder: Path, sub_path: str) -> Path:
@@ -87,11 +95,11 @@ def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, c
         unpacker.finish()
     except ArchiveError as error:
         error.message = f"the context {archive.name}: {error.message}"
-        if archive.from_stdin and error.hint is None:
+        if archive.from_stdin:
             error.hint = "it is read as a tar archive; a Dockerfile on standard input is --dockerfile=-"
         raise
     except OSError as cause:
-        if cause.errno == 28:
+        if cause.errno in (errno.ENOSPC, errno.EDQUOT):
             raise SpaceError(
                 f"the context {archive.name} does not fit into {folder.parent}", hint="give another --state-dir"
             ) from cause

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from gazami.builder.contexts import access_of
 from gazami.builder.dockerfile import find_ignore
 from gazami.builder.tools import Tools, hide
 from gazami.context.download import download
@@ -38,8 +39,13 @@ def _fetch(value: str, tools: Tools) -> Tree:
     place = tools.workspace.root / f"context-{tools.workspace.new_name()}"
     if is_git(value):
         from gazami.context.git import checkout
+        from gazami.context.schemes import git_environment
 
-        return FolderTree(str(checkout(parse_git(value), place, {}, tools.cancel)))
+        access = access_of(tools.request, tools.workspace, tools.registry.transport, tools.cancel)
+        environment = git_environment(
+            access, ("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND")
+        )
+        return FolderTree(str(checkout(parse_git(value), place, environment, tools.cancel)))
     if value.startswith(("http://", "https://")):
         place.mkdir()
         download(value, place, tools.registry.transport).path.rename(place / "context")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from gazami.builder.contexts import access_of
 from gazami.builder.layers import phase
 from gazami.builder.tools import Tools
 from gazami.context.download import Downloaded, download
@@ -77,12 +78,13 @@ def _repository(source: str, step: CopyStep, tools: Tools) -> Path:
     wanted = replace(wanted, keep_git_dir=keep, checksum=step.checksum or wanted.checksum)
 
     from gazami.context.git import checkout
+    from gazami.context.schemes import git_environment
 
     def work() -> Path:
         folder = Path(tools.workspace.root) / f"git-{tools.workspace.new_name()}"
         agents = dict(tools.request.sandbox.ssh)
-        environment = {"SSH_AUTH_SOCK": agents["default"]} if "default" in agents else {}
-        environment |= {name.lower(): value for name, value in tools.request.registry.proxies}
+        environment = git_environment(access_of(tools.request, tools.workspace, tools.registry.transport, tools.cancel))
+        environment |= {"SSH_AUTH_SOCK": agents["default"]} if "default" in agents else {}
         with phase(tools.emit, f"git-{folder.name}", f"fetching {wanted.remote.rpartition('@')[2]}"):
             return checkout(wanted, folder, environment, tools.cancel)
 

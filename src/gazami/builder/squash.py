@@ -41,8 +41,8 @@ def _joined(layers: tuple[Layer, ...], files: LayerFiles) -> list[Member]:
 
 @dataclass(slots=True)
 class _Join:
-    """``hidden`` are paths that an upper layer replaces or deletes. ``wanted`` are names that are links to a path whose file
-    an upper layer replaced: they keep what lies below."""
+    """``hidden`` are paths that an upper layer deletes; what is ``kept`` hides what lies below it too. ``wanted`` are names that
+    are links to a path whose file an upper layer replaced: they keep what lies below."""
 
     files: LayerFiles
     kept: dict[str, Member] = field(default_factory=dict)
@@ -52,7 +52,6 @@ class _Join:
     def take(self, layer: Layer) -> None:
         here: dict[str, Member] = {}
         newly_hidden: set[str] = set()
-        seen: set[str] = set()
         reader = TarReader(self.files.tar_chunks(layer))
         for entry in reader:
             found = self._whiteout(entry, newly_hidden)
@@ -62,14 +61,12 @@ class _Join:
             names = self.wanted.pop(entry.path, []) if entry.kind is Kind.FILE else []
             visible = entry.path not in self.kept and not self._is_hidden(entry.path)
             content = None
-            if entry.kind is Kind.FILE:
-                seen.add(entry.path)
-                if entry.size and (visible or names):
-                    content = self.files.workspace.spool().add(reader.content())
+            if entry.kind is Kind.FILE and entry.size and (visible or names):
+                content = self.files.workspace.spool().add(reader.content())
             if visible:
                 here[entry.path] = entry, content
             _stand_in(names, entry, content, here)
-        self._resolve_links(layer, here, seen)
+        self._resolve_links(layer, here)
         self.kept.update(here)
         self.hidden |= newly_hidden
 
@@ -85,11 +82,9 @@ class _Join:
                 if target in self.kept and self.kept[target][0].kind is Kind.DIRECTORY:
                     return Entry(f"{target}/{OPAQUE}", Kind.FILE, 0)
                 return None
-        elif entry.kind is not Kind.DIRECTORY:
-            newly_hidden.add(entry.path)
         return entry
 
-    def _resolve_links(self, layer: Layer, here: dict[str, Member], seen: set[str]) -> None:
+    def _resolve_links(self, layer: Layer, here: dict[str, Member]) -> None:
         """Find the file of each link of a layer whose target was replaced above: in the layer itself, or further below."""
         again: dict[str, list[str]] = {}
         for path, (entry, _) in list(here.items()):
@@ -97,17 +92,21 @@ class _Join:
                 continue
             if entry.link in self.kept or self._is_hidden(entry.link):
                 del here[path]
-                (again if entry.link in seen else self.wanted).setdefault(entry.link, []).append(path)
+                self.hidden.add(path)  # it will be there, and hides what lies below it
+                again.setdefault(entry.link, []).append(path)
         if again:
             reader = TarReader(self.files.tar_chunks(layer))
             for entry in reader:
                 if entry.kind is Kind.FILE and (names := again.pop(entry.path, [])):
                     content = self.files.workspace.spool().add(reader.content()) if entry.size else None
                     _stand_in(names, entry, content, here)
+        for target, names in again.items():
+            self.wanted.setdefault(target, []).extend(names)
 
     def _is_hidden(self, path: str) -> bool:
         while True:
-            if path in self.hidden:
+            above = self.kept.get(path)
+            if path in self.hidden or (above is not None and above[0].kind is not Kind.DIRECTORY):
                 return True
             if "/" not in path:
                 return "" in self.hidden

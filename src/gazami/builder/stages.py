@@ -45,6 +45,7 @@ from gazami.plan.steps import (
 )
 from gazami.registry.resolved import Resolved
 from gazami.registry.transfer import Uploads
+from gazami.rootfs.tree import Tree
 from gazami.values import dataclass, field, replace
 
 
@@ -142,6 +143,8 @@ class Stages:
                 pushed = self._uploaded(done.layer, final=final and not single)
                 self.caching.store(stage, position, below, Hit(done.layer, state.made), done.members, pushed)
         if single and len(state.image.layers) - own > 1:
+            if not needed_later:
+                state.tree, state.indexed = Tree(), 0  # room for the joining, which needs as much
             _squash_stage(state, own)
         if final:
             self.exporter.upload_layers(state.image, self.uploads)

@@ -22,6 +22,9 @@ from gazami.cancel import Cancel
 from gazami.context.git_url import GitSource, without_credentials
 from gazami.errors import ContextError, HostError
 
+_OWN = "/kaniko"
+"""Where gazami's image has a git of its own."""
+
 _SSH = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new"
 _BOILERPLATE = ("Please make sure you have", "and the repository exists", "hint:", "Cloning into", "Submodule '")
 
@@ -40,10 +43,12 @@ class Git:
         """What it wrote. Raises :class:`ContextError` with git's own words, :class:`HostError` without git."""
         self.cancel.check()
         env = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.home), "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0",
+            "PATH": f"{_OWN}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(self.home), "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0",
             "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_ASKPASS": "/bin/false",
             "GIT_ALLOW_PROTOCOL": "https:http:ssh:git", "GIT_SSH_COMMAND": _SSH, **self.environment,
         }  # fmt: skip
+        if (core := Path(_OWN) / "libexec/git-core").is_dir():
+            env["GIT_EXEC_PATH"] = str(core)
         try:
             process = subprocess.Popen(
                 ["git", "-c", "core.autocrlf=false", "-c", "core.logAllRefUpdates=false", *arguments],

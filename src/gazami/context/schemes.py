@@ -135,16 +135,21 @@ def _kaniko_git(rest: str, access: Access) -> Opened:
 
 
 def _repository(source: GitSource, access: Access) -> Path:
+    environ = git_environment(access, ("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND"))
+    return checkout(source, access.workspace / "repository", environ, access.cancel)
+
+
+def git_environment(access: Access, names: tuple[str, ...] = ()) -> dict[str, str]:
+    """What git is told: proxies, authorities, and the variables of ``names`` that are set. Credentials are for repositories that
+    the user names, never for one that a Dockerfile does: its author may be somebody else."""
     environ = {name.lower(): value for name, value in access.proxies}
-    for name in ("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND"):
-        if access.environ.get(name):
-            environ[name] = access.environ[name]
+    environ |= {name: access.environ[name] for name in names if access.environ.get(name)}
     own = own_certificates(access.environ.get("SSL_CERT_FILE", ""), access.authorities)
     if own:
         bundle = access.workspace / "authorities.pem"
         bundle.write_bytes(own + system_certificates())
         environ["GIT_SSL_CAINFO"] = str(bundle)
-    return checkout(source, access.workspace / "repository", environ, access.cancel)
+    return environ
 
 
 def _s3(rest: str, access: Access) -> Opened:
