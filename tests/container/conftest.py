@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,11 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.debian import debian_rootfs
 from tests.programs import gazami
 from tests.roots import busybox_root
 from tests.services import docker_registry
 
 ROOT = Path(__file__).parents[2]
+PODMAN_SECCOMP = Path("/usr/share/containers/seccomp.json")
+ONLY_WITH_SYS_ADMIN = {
+    "bpf", "fanotify_init", "fsconfig", "fsmount", "fsopen", "fspick", "lookup_dcookie", "mount", "mount_setattr",
+    "move_mount", "open_tree", "perf_event_open", "pivot_root", "quotactl", "setdomainname", "sethostname", "setns",
+    "syslog", "umount", "umount2", "unshare",
+}  # fmt: skip
+NAMESPACE_FLAGS = 0x7E020000
 LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
 
 
@@ -39,7 +48,29 @@ class Podman:
         words = self.command(
             "run", "--rm", "--network", "host", *LIMITS, *options, *mount, image or self.image, *arguments
         )
-        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=180)
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.fixture(scope="session")
+def docker_options(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The restrictions of Docker and of RuntimeDefault: no new namespaces, no mounts. And their capabilities."""
+    if not PODMAN_SECCOMP.exists():
+        pytest.skip(f"{PODMAN_SECCOMP} is not there to make Docker's profile of")
+    profile = json.loads(PODMAN_SECCOMP.read_text())
+    for rule in profile["syscalls"]:
+        if rule["action"] == "SCMP_ACT_ALLOW":
+            rule["names"] = [name for name in rule["names"] if name not in {*ONLY_WITH_SYS_ADMIN, "clone", "clone3"}]
+    plain = {"index": 0, "value": NAMESPACE_FLAGS, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}
+    profile["syscalls"] = [rule for rule in profile["syscalls"] if rule["names"] and "setns" not in rule["names"]]
+    profile["syscalls"] += [
+        {"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [plain]},
+        {"names": sorted(ONLY_WITH_SYS_ADMIN), "action": "SCMP_ACT_ERRNO", "errnoRet": 1},
+    ]
+    path = tmp_path_factory.mktemp("seccomp") / "docker.json"
+    path.write_text(json.dumps(profile))
+    return [
+        "--security-opt", f"seccomp={path}", "--cap-add", "MKNOD", "--cap-add", "NET_RAW", "--cap-add", "AUDIT_WRITE",
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +104,23 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
         if can.returncode != 0:
             pytest.skip(f"podman cannot run containers here: {can.stderr.strip().splitlines()[-1:]}")
         yield made
+
+
+@pytest.fixture(scope="session")
+def debian(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A real Debian with apt, and with this machine's certificates and settings of proxies."""
+    folder = tmp_path_factory.mktemp("debian")
+    shutil.copyfile(debian_rootfs(), folder / "rootfs.tar")
+    extra = folder / "extra"
+    extra.mkdir()
+    if any(Path("/usr/local/share/ca-certificates").rglob("*.crt")):
+        (extra / "etc/ssl/certs").mkdir(parents=True)
+        shutil.copyfile("/etc/ssl/certs/ca-certificates.crt", extra / "etc/ssl/certs/ca-certificates.crt")
+    for conf in Path("/etc/apt/apt.conf.d").glob("*proxy*"):
+        (extra / "etc/apt/apt.conf.d").mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(conf, extra / "etc/apt/apt.conf.d" / conf.name)
+    (folder / "Dockerfile").write_text("FROM scratch\nADD rootfs.tar /\nCOPY extra/ /\n")
+    made = f"{podman.registry}/debian"
+    done = gazami("build", str(folder), f"-t={made}", f"--state-dir={folder / 'state'}")
+    assert done.returncode == 0, done.stderr
+    return made

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from tests.container.conftest import Podman
+from tests.container.conftest import LIMITS, ROOT, Podman
 
+SITE = ROOT / "examples/site"
 RESTRICTED = ["--user", "1000:1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
 ENVIRONMENTS: dict[str, tuple[list[str], str]] = {
     # what podman is told, and the isolation that is expected; none where a RUN is refused
     "podman's default": ([], "userns"),
     "seccomp unconfined": (["--security-opt", "seccomp=unconfined"], "userns"),
+    "Docker's default": (["DOCKER"], "chroot"),
     "privileged": (["--privileged"], "namespaces"),
     "SYS_ADMIN": (["--cap-add", "SYS_ADMIN"], "namespaces"),
     "no capabilities": (["--cap-drop", "ALL"], ""),
     "restricted": (RESTRICTED, ""),
     "restricted, unconfined": ([*RESTRICTED, "--security-opt", "seccomp=unconfined"], ""),
 }
+
+
+def environment(what: str, docker_options: list[str]) -> tuple[list[str], str]:
+    options, mode = ENVIRONMENTS[what]
+    return (docker_options if options == ["DOCKER"] else options), mode
 
 
 @pytest.fixture
@@ -39,8 +48,10 @@ def context(tmp_path: Path, podman: Podman) -> Path:
 
 
 @pytest.mark.parametrize("what", ENVIRONMENTS)
-def test_a_dockerfile_without_run_builds_everywhere(what: str, podman: Podman, context: Path) -> None:
-    options, _ = ENVIRONMENTS[what]
+def test_a_dockerfile_without_run_builds_everywhere(
+    what: str, podman: Podman, docker_options: list[str], context: Path
+) -> None:
+    options, _ = environment(what, docker_options)
     done = podman.run(
         options,
         "--context=dir:///workspace",
@@ -53,8 +64,10 @@ def test_a_dockerfile_without_run_builds_everywhere(what: str, podman: Podman, c
 
 
 @pytest.mark.parametrize("what", ENVIRONMENTS)
-def test_run_finds_the_isolation_that_there_is(what: str, podman: Podman, context: Path) -> None:
-    options, mode = ENVIRONMENTS[what]
+def test_run_finds_the_isolation_that_there_is(
+    what: str, podman: Podman, docker_options: list[str], context: Path
+) -> None:
+    options, mode = environment(what, docker_options)
     done = podman.run(options, "--context=dir:///workspace", f"--destination={podman.registry}/run:1", context=context)
     if not mode:
         assert done.returncode == 1
@@ -71,6 +84,26 @@ def test_run_finds_the_isolation_that_there_is(what: str, podman: Podman, contex
         ).stdout
     )["Layers"]
     assert len(layers) == 3
+
+
+@pytest.mark.parametrize("what", ["podman's default", "Docker's default", "privileged"])
+def test_apt_get_install(what: str, podman: Podman, docker_options: list[str], debian: str) -> None:
+    """The example of the demo: two stages, Debian, a package with a daemon; podman runs what came out."""
+    options, mode = environment(what, docker_options)
+    target = f"{podman.registry}/site:{mode}"
+    done = podman.run(
+        options, "--context=dir:///workspace", f"--build-arg=BASE={debian}", f"--destination={target}",
+        context=SITE,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"isolated by {mode}" in done.stderr
+    command = podman.command("run", "--rm", *LIMITS, "--network", "host", "--tls-verify=false", target)
+    seen = subprocess.run(
+        [*command, "sh", "-c", "nginx -t && stat -c %U:%G /var/www/html/index.html"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert seen.returncode == 0, seen.stderr
+    assert seen.stdout == "www-data:www-data\n"
 
 
 def test_the_image_is_kanikos_place(podman: Podman) -> None:
@@ -121,19 +154,50 @@ def test_git_works_in_the_image(podman: Podman) -> None:
     assert "git" in done.stderr and "not installed" not in done.stderr
 
 
-def test_a_run_does_not_see_the_builders_secrets(podman: Podman, context: Path) -> None:
-    """In namespaces and userns: neither the environment nor the files of the container that builds."""
-    (context / "Dockerfile").write_text(
-        f"FROM {podman.base}\nRUN env; cat /kaniko/.docker/config.json /proc/1/environ /proc/*/environ "
-        "/proc/*/root/kaniko/.docker/config.json 2>/dev/null; true\n"
+HUNT = Path(__file__).parent / "hunt"
+HUNTED = [what for what, (_, mode) in ENVIRONMENTS.items() if mode]
+
+
+@pytest.mark.parametrize("what", HUNTED)
+def test_a_run_cannot_get_at_the_builders_secrets(
+    what: str, podman: Podman, docker_options: list[str], debian: str, tmp_path: Path
+) -> None:
+    """A step of root that hunts: environment, files, /proc of others, tracing, leaving the root, raw disks."""
+    options, mode = environment(what, docker_options)
+    (tmp_path / "Dockerfile").write_text(f'FROM {debian}\nCOPY hunt.pl /\nRUN ["perl", "/hunt.pl"]\n')
+    shutil.copy(HUNT / "hunt.pl", tmp_path)
+    auth = base64.b64encode(b"user:hunter2").decode()
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker/config.json").write_text(
+        json.dumps({"auths": {"example.com": {"auth": auth}}, "HttpHeaders": {"X-Key": "hunter2"}})
     )
-    (context / "docker").mkdir()
-    (context / "docker/config.json").write_text('{"auths": {"example.com": {"auth": "czNjcjN0OnMzY3IzdA=="}}}')
-    for options in ([], ["--privileged"]):
-        done = podman.run(
-            [*options, "-v", f"{context}/docker:/kaniko/.docker", "-e", "GIT_TOKEN=hunter2-token"],
-            "--context=dir:///workspace", "--no-push", context=context,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert "hunter2-token" not in done.stdout + done.stderr
-        assert "czNjcjN0OnMzY3IzdA" not in done.stdout + done.stderr
+    (tmp_path / "account").mkdir()
+    (tmp_path / "account/token").write_text("hunter2")
+    (tmp_path / ".dockerignore").write_text("docker\naccount\n")
+    done = podman.run(
+        [
+            *options, "-e", "GIT_TOKEN=hunter2", "-e", "KANIKO_REGISTRY_PASSWORD=hunter2",
+            "-v", f"{tmp_path}/docker:/kaniko/.docker",
+            "-v", f"{tmp_path}/account:/var/run/secrets/kubernetes.io/serviceaccount",
+        ],
+        "--context=dir:///workspace", "--no-push", context=tmp_path,
+    )  # fmt: skip
+    log = done.stdout + done.stderr
+    assert done.returncode == 0, log
+    assert f"isolated by {mode}" in log
+    assert "hunted" in log
+    assert "FOUND" not in log
+    assert "hunter2" not in log
+
+
+def test_the_hunt_finds_what_can_be_found(podman: Podman, debian: str, tmp_path: Path) -> None:
+    """The control of the test above: the same program where nothing protects the secrets."""
+    (tmp_path / "config.json").write_text("hunter2")
+    words = podman.command(
+        "run", "--rm", *LIMITS, "--network", "host", "--tls-verify=false", "-e", "GIT_TOKEN=hunter2",
+        "-v", f"{tmp_path}:/kaniko/.docker", "-v", f"{HUNT}:/hunt", debian, "perl", "/hunt/hunt.pl",
+    )  # fmt: skip
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert "FOUND in the environment" in done.stdout, done.stderr
+    assert "FOUND in /kaniko/.docker/config.json" in done.stdout
+    assert "hunted" in done.stdout

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import assert_never
 
 from gazami.cli.environ import Surroundings, look_around
 from gazami.cli.request import state_dir
 from gazami.errors import GazamiError
 from gazami.sandbox.select import Finding, survey
+from gazami.sandbox.spec import Mode
 
 HELP = """\
 Usage: gazami doctor [--state-dir=DIR]
@@ -57,4 +59,30 @@ def describe(findings: Sequence[Finding], place: str, around: Surroundings) -> s
         lines.append(f"{finding.mode:<12} {mark:<8} {finding.reason}{roots}")
     if chosen is None:
         lines += ["", "RUN steps cannot be isolated here. Dockerfiles without RUN can be built."]
+    line = advice(chosen, around)
+    if line:
+        lines += ["", f"A better isolation needs, in the container of the pod:\n  {line}"]
     return "\n".join(lines) + "\n"
+
+
+def advice(chosen: Mode | None, around: Surroundings) -> str:
+    """The line of a Kubernetes container that leads to the next better mode; empty for the best, and outside of containers."""
+    if not around.in_container:
+        return ""
+    match chosen:
+        case "namespaces":
+            return ""
+        case "userns" if around.uid == 0:
+            return "securityContext: {capabilities: {add: [SYS_ADMIN]}, seccompProfile: {type: Unconfined}}"
+        case "userns":
+            return (
+                "securityContext: {runAsUser: 0, capabilities: {add: [SYS_ADMIN]}, seccompProfile: {type: Unconfined}}"
+            )
+        case "chroot" | "inplace":
+            return "securityContext: {seccompProfile: {type: Unconfined}}  # and the default capabilities"
+        case None if around.uid == 0:
+            return "securityContext: {seccompProfile: {type: Unconfined}}  # and no capabilities: {drop: [ALL]}"
+        case None:
+            return "securityContext: {runAsUser: 0, seccompProfile: {type: Unconfined}}  # and no capabilities: {drop: [ALL]}"
+        case _:
+            assert_never(chosen)

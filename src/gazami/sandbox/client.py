@@ -47,6 +47,15 @@ def helper_command(module: str, argument: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-X", "utf8", "-c", code, argument]
 
 
+def _hide_this_process() -> None:
+    """Make the builder undumpable: a step with the same uid can read neither its memory, environment, root nor descriptors
+    in /proc (ptrace(2), "Ptrace access mode checking"). Programs that it starts are dumpable again.
+    """
+    from gazami.sandbox import _linux  # ctypes is only worth its import where there is a RUN
+
+    _linux.prctl(_linux.PR_SET_DUMPABLE, 0)
+
+
 HELPER_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
@@ -76,6 +85,7 @@ class Sandbox:
 
         Raises SandboxError when the server cannot enter its namespaces.
         """
+        _hide_this_process()
         ours, theirs = socket.socketpair()
         log = os.memfd_create("gazami-sandbox-log", os.MFD_CLOEXEC)
         configuration = {
