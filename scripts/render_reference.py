@@ -1,4 +1,4 @@
-"""Write docs/reference/flags.md from the table of flags. ``--check`` only tells whether the file is up to date."""
+"""Write docs/reference/flags.md and kaniko-flags.md from the table of flags. ``--check`` only tells whether they are up to date."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gazami.cli.help import long_names, metavar
 from gazami.cli.option import REPEATABLE, Effect, Group, Option
 from gazami.cli.options import BUILD
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "flags.md"
+REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
 _HEAD = """\
 # Flags of gazami build
@@ -25,6 +25,33 @@ Every flag of kaniko's executor is accepted. A flag that is set and marked *not 
 - A variable gives a default for its flag, except `KANIKO_NO_PUSH`, which overrides it in both directions. Variables of
   repeatable flags add to what the command line has.
 """
+
+_KANIKO_HEAD = """\
+# kaniko's flags in gazami
+
+<!-- Made by scripts/render_reference.py from src/gazami/cli/options.py. Do not edit. -->
+
+Every flag of kaniko's executor, and what it does here. `/kaniko/executor` of gazami's image and `gazami build` take the same
+ones; what else gazami has is in [flags](flags.md).
+
+| kaniko's flag | here | meaning |
+|---|---|---|
+"""
+
+
+def pages() -> dict[Path, str]:
+    """What each file should hold."""
+    return {REFERENCE / "flags.md": page(), REFERENCE / "kaniko-flags.md": kaniko_page()}
+
+
+def kaniko_page() -> str:
+    rows = []
+    for option in sorted((option for option in BUILD if option.kaniko), key=lambda option: option.name):
+        state = "works" if option.effective else option.effect.value
+        meaning = option.help if option.effective else f"{option.note}."
+        names = ", ".join(f"`--{name}`" for name in (option.name, *option.deprecated))
+        rows.append(f"| {names} | {state} | {_cell(meaning)} |")
+    return _KANIKO_HEAD + "\n".join(rows) + "\n"
 
 
 def page() -> str:
@@ -65,7 +92,8 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    if "--check" in sys.argv:
-        current = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-        sys.exit(0 if current == page() else f"{PAGE} is out of date: run scripts/render_reference.py")
-    PAGE.write_text(page(), encoding="utf-8")
+    for path, text in pages().items():
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path} is out of date: run scripts/render_reference.py")
