@@ -3,17 +3,14 @@ fills it."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from gazami.builder.named import resolve_layout
+from gazami.builder.workspace import locked
 from gazami.cancel import Cancel
 from gazami.errors import GazamiError, HostError
 from gazami.image.digest import Digest, hex_of
@@ -70,7 +67,9 @@ class BaseCache:
         place = self._place(image.digest)
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-            with self._lock(image.digest, cancel):
+            locks = self.folder / ".warmer-locks"
+            locks.mkdir(exist_ok=True)
+            with locked((str(locks / f"{image.digest}.lock"),), cancel):
                 if self._has(image.digest) and not force:
                     return False
                 part = Path(tempfile.mkdtemp(prefix=".warming-", dir=self.folder))
@@ -100,20 +99,3 @@ class BaseCache:
         index = json.loads((folder / "index.json").read_bytes())
         index["manifests"][0]["annotations"] = {"org.opencontainers.image.ref.name": str(image.reference)}
         (folder / "index.json").write_text(json.dumps(index, indent=2))
-
-    @contextlib.contextmanager
-    def _lock(self, digest: Digest, cancel: Cancel) -> Iterator[None]:
-        folder = self.folder / ".warmer-locks"
-        folder.mkdir(exist_ok=True)
-        fd = os.open(folder / f"{digest}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    cancel.wait(0.1)
-                    cancel.check()
-            yield
-        finally:
-            os.close(fd)

@@ -80,7 +80,7 @@ class Caching:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="cache") as pool:
             for stage in self.plan.stages:
                 for position in range(len(stage.steps)):
-                    if self._cacheable(stage, position) is not None:
+                    if self.is_cacheable(stage, position):
                         self.cancel.check()
                         key = key_of(self.keys.definition(stage, position))
                         asked[stage.index, position] = pool.submit(self._hit, key)
@@ -97,7 +97,7 @@ class Caching:
 
     def by_content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Hit | None:
         """Look a missed step up by the files that lie below it, now that they are known."""
-        if self._cacheable(stage, position) is None:
+        if not self.is_cacheable(stage, position):
             return None
         inputs = self.keys.content(stage, position, diff_ids)
         if inputs == self.keys.definition(stage, position):
@@ -118,7 +118,7 @@ class Caching:
         return lines or ["nothing like it was ever stored from this place of the Dockerfile"]
 
     def _differences(self, stage: StagePlan, position: int) -> tuple[tuple[str, str | None, str | None], ...]:
-        if self._cacheable(stage, position) is None:
+        if not self.is_cacheable(stage, position):
             return ()
         found = self._get(near_tag(stage, position), any_age=True)
         if found is None or not found[1].inputs:
@@ -126,7 +126,8 @@ class Caching:
         return differences(found[1].inputs, record(self.keys.definition(stage, position)))
 
     def is_cacheable(self, stage: StagePlan, position: int) -> bool:
-        return self._cacheable(stage, position) is not None
+        """Whether the layer of a step may be in the cache."""
+        return cacheable(stage, position, runs=self.wishes.run_layers, copies=self.wishes.copy_layers) is not None
 
     def find(self, tag: str) -> Hit | None:
         """A layer by its tag, however old it is."""
@@ -141,9 +142,6 @@ class Caching:
             if made in diff_ids and not isinstance(step, MetadataStep):
                 found[key_of(self.keys.definition(stage, position))] = diff_ids.index(made)
         return found
-
-    def _cacheable(self, stage: StagePlan, position: int) -> object:
-        return cacheable(stage, position, runs=self.wishes.run_layers, copies=self.wishes.copy_layers)
 
     def _get(self, tag: str, *, any_age: bool = False) -> tuple[CacheStore, Entry] | None:
         for store in self.stores:
@@ -193,10 +191,10 @@ class Caching:
         members: Members | None,
         pushed: Callable[[], Origin | None],
     ) -> None:
-        """Keep the layer that a step made. ``diff_ids`` are the layers below it, ``members`` its own index if it is at
-        hand. ``pushed`` waits until the image's own
-        upload of the layer is over and says where it is, so that the cache can have it without a second upload."""
-        if self._cacheable(stage, position) is not None and self.wishes.push:
+        """Keep the layer that a step made. ``diff_ids`` are the layers below it, ``members`` its own index if it is at hand.
+        ``pushed`` waits until the image's own upload of the layer is over and says where it is, so that the cache can have
+        it without a second upload."""
+        if self.is_cacheable(stage, position) and self.wishes.push:
             definition = self.keys.definition(stage, position)
             content = self.keys.content(stage, position, diff_ids)
             self._write(stage, position, (definition, content), made, members, pushed)

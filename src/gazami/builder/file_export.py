@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tarfile
 import tempfile
@@ -42,7 +43,7 @@ def export_files(
     except BrokenPipeError as cause:
         raise HostError(f"whoever read {_named(export.dest)} stopped reading") from cause
     except OSError as cause:
-        kind = SpaceError if cause.errno == 28 else HostError
+        kind = SpaceError if cause.errno in (errno.ENOSPC, errno.EDQUOT) else HostError
         raise kind(f"{_named(export.dest)} cannot be written: {cause.strerror}") from cause
 
 

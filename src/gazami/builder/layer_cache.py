@@ -56,13 +56,16 @@ def open_stores(request: BuildRequest, registry: RegistryClient) -> Iterator[Cac
 
 
 def _stores(place: str, registry: RegistryClient, *, own: bool) -> Iterator[CacheStore]:
+    yield open_store(place, registry)
+    if not own and not place.startswith(_DIRECTORY):
+        yield InlineStore(registry, parse_reference(place))
+
+
+def open_store(place: str, registry: RegistryClient) -> DirectoryStore | RepositoryStore:
+    """What ``--cache-repo`` names: ``oci:DIR``, or a repository. Raises :class:`UsageError` for one that is no name."""
     if place.startswith(_DIRECTORY):
-        yield DirectoryStore(Path(place.removeprefix(_DIRECTORY)))
-        return
-    reference = parse_reference(place)
-    yield RepositoryStore(registry.for_cache(), reference)
-    if not own:
-        yield InlineStore(registry, reference)
+        return DirectoryStore(Path(place.removeprefix(_DIRECTORY)))
+    return RepositoryStore(registry.for_cache(), parse_reference(place))
 
 
 def _main_place(request: BuildRequest) -> str | None:

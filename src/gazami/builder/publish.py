@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import lzma
 import re
 import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,13 +63,23 @@ def load(path: Path, name: str, workspace: Workspace) -> Stored:
         return _layout(path, name)
     if not path.is_file():
         raise UsageError(f"{path} does not exist", hint="name an OCI layout directory, or an archive of an image")
-    with tarfile.open(path) if tarfile.is_tarfile(path) else _no_archive(path) as archive:
-        members = {member.name.removeprefix("./"): member for member in archive if member.isfile()}
-        if "index.json" in members:
-            return _oci_archive(archive, members, name, workspace)
-        if "manifest.json" in members:
-            return _docker_archive(archive, members, workspace)
-    raise UsageError(f"{path} is neither an OCI archive nor one of docker save")
+    try:
+        with tarfile.open(path) as archive:
+            found = _archived(archive, name, workspace)
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as cause:
+        raise ArchiveError(f"{path} is no tar archive, or a damaged one ({type(cause).__name__})") from cause
+    if found is None:
+        raise UsageError(f"{path} is neither an OCI archive nor one of docker save")
+    return found
+
+
+def _archived(archive: tarfile.TarFile, name: str, workspace: Workspace) -> Stored | None:
+    members = {member.name.removeprefix("./"): member for member in archive if member.isfile()}
+    if "index.json" in members:
+        return _oci_archive(archive, members, name, workspace)
+    if "manifest.json" in members:
+        return _docker_archive(archive, members, workspace)
+    return None
 
 
 def publish(stored: Stored, references: tuple[Reference, ...], client: RegistryClient, emit: Emit) -> Digest:
@@ -92,15 +105,11 @@ def publish(stored: Stored, references: tuple[Reference, ...], client: RegistryC
     return stored.top.digest
 
 
-def _opener(path: Path) -> Any:
+def _opener(path: Path) -> Callable[[], BinaryIO]:
     def open_file() -> BinaryIO:
         return path.open("rb")
 
     return open_file
-
-
-def _no_archive(path: Path) -> tarfile.TarFile:
-    raise ArchiveError(f"{path} is not a tar archive")
 
 
 # -- OCI --------------------------------------------------------------------------------------------------------------

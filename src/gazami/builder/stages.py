@@ -1,4 +1,4 @@
-"""The stages of a plan, one after the other, and the indexes that they share."""
+"""The stages of a plan: which of them are needed, and each one's steps from the base to its last layer."""
 
 from __future__ import annotations
 
@@ -131,7 +131,8 @@ class Stages:
             state.wants_root = any(isinstance(each, RunStep) for each in left)
             below = state.image.config.diff_ids
             if missed and not explained and not isinstance(step, MetadataStep):
-                explained = self._explain(stage, position)
+                self._explain(stage, position)
+                explained = True
             done = self._step(position, stage, state, missed=missed)
             if self.caching is not None and len(state.image.config.diff_ids) > len(below):
                 self.caching.made[stage.index, position] = state.image.config.diff_ids[-1]
@@ -181,14 +182,11 @@ class Stages:
             return self.caching.hits[stage.index, position]
         return self.caching.by_content(stage, position, state.image.config.diff_ids)
 
-    def _explain(self, stage: StagePlan, position: int) -> bool:
+    def _explain(self, stage: StagePlan, position: int) -> None:
         """Say which input of a stage's first missed step differs from last time's."""
-        if self.caching is None:
-            return True
-        names = self.caching.explain(stage, position)
+        names = self.caching.explain(stage, position) if self.caching is not None else ()
         if names:
             self.tools.emit(Message("info", f"not in the cache, since these changed: {', '.join(names)}"))
-        return True
 
     def _uploaded(self, layer: Layer, *, final: bool) -> Callable[[], Origin | None]:
         """A function that waits for a layer's upload to a destination and says where it is then."""

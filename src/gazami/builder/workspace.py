@@ -151,7 +151,7 @@ def locked(paths: tuple[str, ...], cancel: Cancel) -> Iterator[None]:
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
-                except OSError:
+                except BlockingIOError:
                     cancel.wait(0.1)
                     cancel.check()
         yield

@@ -19,7 +19,7 @@ from typing import Any
 from gazami.cache.entry import CONFIG, EMPTY, Entry, decode_entry, encode_entry
 from gazami.cache.store import Blob, Listed
 from gazami.errors import HostError, RegistryError
-from gazami.image.digest import digest_of
+from gazami.image.digest import Digest, digest_of
 from gazami.image.manifest import Descriptor, Manifest, parse_manifest
 from gazami.image.model import LocalFile, Origin
 from gazami.layer.blobs import BlobStore
@@ -140,8 +140,8 @@ class DirectoryStore:
     def _collect(self, known: dict[str, dict[str, Any]]) -> None:
         kept = {CONFIG.digest}
         for descriptor in known.values():
-            digest = str(descriptor["digest"])
-            kept.add(digest)  # type: ignore[arg-type]
+            digest = Digest(str(descriptor["digest"]))
+            kept.add(digest)
             with contextlib.suppress(OSError, RegistryError):
                 manifest = parse_manifest(self._path(digest).read_bytes())
                 if isinstance(manifest, Manifest):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazami.cli.argv import Parsed
@@ -16,7 +15,6 @@ from gazami.errors import UsageError
 
 if TYPE_CHECKING:
     from gazami.cache.store import CacheStore, Listed
-    from gazami.registry.client import RegistryClient
 
 _USAGE = """\
 Look into the layer cache, make it smaller, ask why a step is not found in it.
@@ -46,21 +44,12 @@ def _cache(parsed: Parsed, run: Run) -> int:
             raise UsageError("what is to be done? ls PLACE, prune PLACE, or explain")
 
 
-def _store(place: str, client: RegistryClient) -> CacheStore:
-    from gazami.cache.directory import DirectoryStore
-    from gazami.cache.repository import RepositoryStore
-    from gazami.image.reference import parse_reference
-
-    if place.startswith("oci:"):
-        return DirectoryStore(Path(place.removeprefix("oci:")))
-    return RepositoryStore(client.for_cache(), parse_reference(place))
-
-
 def _list(place: str, parsed: Parsed, run: Run) -> int:
+    from gazami.builder.layer_cache import open_store
     from gazami.cache.prune import total_size
 
     with run.registry(parsed) as client:
-        listed = _in_order(_store(place, client))
+        listed = _in_order(open_store(place, client))
     if parsed.flag("json"):
         sys.stdout.write(json.dumps([_facts(each) for each in listed], indent=2) + "\n")
         return 0
@@ -75,6 +64,7 @@ def _list(place: str, parsed: Parsed, run: Run) -> int:
 
 
 def _prune(place: str, parsed: Parsed, run: Run) -> int:
+    from gazami.builder.layer_cache import open_store
     from gazami.cache.prune import to_prune, total_size
     from gazami.report.units import printable, size
 
@@ -82,7 +72,7 @@ def _prune(place: str, parsed: Parsed, run: Run) -> int:
     if older is None and unused is None and not largest:
         raise UsageError("what is to be pruned?", hint="--older-than 720h, --unused-for 168h, --max-size 10g")
     with run.registry(parsed) as client:
-        store = _store(place, client)
+        store = open_store(place, client)
         gone = to_prune(
             store.entries(), datetime.now(UTC), older_than=older, unused_for=unused,
             max_size=_bytes(largest) if largest else None,

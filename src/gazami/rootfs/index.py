@@ -182,10 +182,7 @@ class IndexTree(Tree):
         known = seen.get(id(node))
         if known is not None:
             return known
-        made = Node(
-            node.kind, node.mode, node.uid, node.gid, node.mtime, node.size, node.link, node.device, node.xattrs,
-            node.content,
-        )  # fmt: skip
+        made = node.alone()
         if node.children is None:
             seen[id(node)] = made
             return made

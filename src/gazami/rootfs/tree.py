@@ -49,6 +49,13 @@ class Node:
     def is_directory(self) -> bool:
         return self.kind is Kind.DIRECTORY
 
+    def alone(self) -> Node:
+        """A node of its own with the same header and content; a directory's is empty."""
+        return Node(
+            self.kind, self.mode, self.uid, self.gid, self.mtime, self.size, self.link, self.device, self.xattrs,
+            self.content,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -86,10 +93,7 @@ class Tree:
             known = seen.get(id(node))
             if known is not None:
                 return known
-            new = Node(
-                node.kind, node.mode, node.uid, node.gid, node.mtime, node.size, node.link, node.device, node.xattrs,
-                node.content,
-            )  # fmt: skip
+            new = node.alone()
             if node.children is not None:
                 new.children = {name: clone(child) for name, child in self.children_of(node).items()}
             else:

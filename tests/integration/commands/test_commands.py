@@ -41,6 +41,22 @@ def app(context: Path, busybox: str, host: str, tmp_path: Path) -> str:
 # -- push and pull ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
+@pytest.mark.parametrize("part", [0.0, 0.2, 0.5, 0.8])
+def test_a_truncated_archive_is_refused(suffix: str, part: float, context: Path, tmp_path: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY large /\n")
+    (context / "large").write_bytes(os.urandom(200_000))  # more than the padding at the archive's end
+    archive = tmp_path / "image.tar"
+    ok("build", str(context), f"--state-dir={tmp_path / 'state'}", "--no-push", f"--tar-path={archive}", "-q")
+    whole = archive.read_bytes() if suffix == "tar" else gzip.compress(archive.read_bytes())
+    (tmp_path / f"cut.{suffix}").write_bytes(whole[: int(len(whole) * part)])
+    done = gazami("push", str(tmp_path / f"cut.{suffix}"), "-t=localhost:1/app")
+    assert done.returncode == 1
+    assert "archive" in done.stderr
+    assert "bug" not in done.stderr
+    assert "refused" not in done.stderr  # nothing was pushed of it
+
+
 def test_a_layout_goes_back_as_it_came(app: str, host: str, tmp_path: Path) -> None:
     digest = ok("pull", app, str(tmp_path / "layout")).stdout.strip()
     assert digest == digest_of(app)
