@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.x509.oid import NameOID
 
+from tests.loopback import serving
 from tests.services import TokenAuth
 
 
@@ -50,19 +50,12 @@ def token_server(
     certificate = _self_signed(key)
     bundle = tmp_path / "token.pem"
     bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    auth = TokenAuth(f"http://127.0.0.1:{server.server_port}/token", "test-registry", "test-issuer", bundle)
-    state = TokenServer(auth, users, identity_tokens or {}, public)
-    server.state = state  # type: ignore[attr-defined]
-    server.key = key  # type: ignore[attr-defined]
-    server.x5c = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    x5c = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
+    with serving(_Handler, key=key, x5c=x5c) as server:
+        auth = TokenAuth(f"http://127.0.0.1:{server.server_port}/token", "test-registry", "test-issuer", bundle)
+        state = TokenServer(auth, users, identity_tokens or {}, public)
+        server.state = state  # type: ignore[attr-defined]
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from tests.conformance.flatten import read_layout
 from tests.gitserver import GitServer, git, git_server, repository
+from tests.loopback import serving
 from tests.programs import gazami
 from tests.services import end, free_port, wait_for_port
 
@@ -470,9 +471,6 @@ def test_an_archive_that_changes_on_the_way_is_not_joined(tmp_path: Path) -> Non
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    result = build(tmp_path, f"http://127.0.0.1:{server.server_port}/x.tar")
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as server:
+        result = build(tmp_path, f"http://127.0.0.1:{server.server_port}/x.tar")
     assert result.status == 1 and "was changed while it was downloaded" in result.log

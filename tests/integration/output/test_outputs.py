@@ -8,12 +8,12 @@ import os
 import subprocess
 import sys
 import tarfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from tests.loopback import serving
 from tests.programs import gazami
 
 pytestmark = [pytest.mark.service, pytest.mark.sandbox]
@@ -142,11 +142,8 @@ def web() -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", stored
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as server:
+        yield f"http://127.0.0.1:{server.server_port}", stored
 
 
 def test_digest_files_at_urls(

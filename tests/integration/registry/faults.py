@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TypeAlias
+
+from tests.loopback import serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +159,10 @@ class FaultyRegistry:
 @contextmanager
 def faulty(upstream: str = "") -> Iterator[FaultyRegistry]:
     """``upstream`` is the host and port of a plain-HTTP registry; without one, only canned answers are possible."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    state = FaultyRegistry(f"127.0.0.1:{server.server_port}", upstream)
-    server.state = state  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serving(_Handler) as server:
+        state = FaultyRegistry(f"127.0.0.1:{server.server_port}", upstream)
+        server.state = state  # type: ignore[attr-defined]
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
