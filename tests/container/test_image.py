@@ -17,7 +17,7 @@ ENVIRONMENTS: dict[str, tuple[list[str], str]] = {
     # what podman is told, and the isolation that is expected; none where a RUN is refused
     "podman's default": ([], "userns"),
     "seccomp unconfined": (["--security-opt", "seccomp=unconfined"], "userns"),
-    "Docker's default": (["DOCKER"], "chroot"),
+    "Docker's default": (["DOCKER"], "inplace"),
     "privileged": (["--privileged"], "namespaces"),
     "SYS_ADMIN": (["--cap-add", "SYS_ADMIN"], "namespaces"),
     "no capabilities": (["--cap-drop", "ALL"], ""),

@@ -92,8 +92,10 @@ class Sandbox:
             "control": theirs.fileno(),
             "mode": choice.mode,
             "userxattr": choice.userxattr,
-            "pid_namespace": choice.pid_namespace and choice.mode != "chroot",
+            "pid_namespace": choice.pid_namespace and choice.mounts,
             "ids": choice.ids or ("identity" if os.geteuid() == 0 else "subordinate"),
+            "place": choice.place,
+            "keep": list(choice.keep),
             "preload": list(preload),
         }
         server = subprocess.Popen(
@@ -163,6 +165,8 @@ class Sandbox:
             timed_out=reply["timed_out"],
             oom_killed=reply["oom_killed"],
             leftovers=reply["leftovers"],
+            touched=tuple(reply["touched"]),
+            notes=tuple(reply["notes"]),
         )
 
     def call(
