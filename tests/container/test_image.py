@@ -186,8 +186,31 @@ def test_a_run_cannot_get_at_the_builders_secrets(
     assert done.returncode == 0, log
     assert f"isolated by {mode}" in log
     assert "hunted" in log
-    assert "FOUND" not in log
+    found = {line for line in log.splitlines() if line.startswith("FOUND")}
+    if mode == "inplace":  # what the pod mounts is in the container that the step shares, and there is a warning
+        assert "FOUND in /kaniko/.docker/config.json" in found
+        assert all(line.endswith("docker/config.json") for line in found), found
+        assert "can read /kaniko/.docker/config.json, /var/run/secrets/kubernetes.io/serviceaccount/token" in log
+    else:
+        assert not found
     assert "hunter2" not in log
+
+
+def test_a_run_in_chroot_mode_cannot_either(
+    podman: Podman, docker_options: list[str], debian: str, tmp_path: Path
+) -> None:
+    """What to ask for where a pod has Docker's profile and its secrets are mounts."""
+    (tmp_path / "Dockerfile").write_text(f'FROM {debian}\nCOPY hunt.pl /\nRUN ["perl", "/hunt.pl"]\n')
+    shutil.copy(HUNT / "hunt.pl", tmp_path)
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker/config.json").write_text(json.dumps({"HttpHeaders": {"X-Key": "hunter2"}}))
+    done = podman.run(
+        [*docker_options, "-e", "GIT_TOKEN=hunter2", "-v", f"{tmp_path}/docker:/kaniko/.docker"],
+        "--context=dir:///workspace", "--no-push", "--isolation=chroot", context=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "hunted" in done.stdout
+    assert "FOUND" not in done.stdout
 
 
 def test_the_hunt_finds_what_can_be_found(podman: Podman, debian: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from gazami.builder.hidden import HiddenFiles, exposed, hide_files
+from gazami.builder.hidden import exposed
 from gazami.builder.indexes import Indexes
 from gazami.builder.layers import LayerFiles
 from gazami.builder.memory import estimate, fits
@@ -90,7 +90,6 @@ class Tools:
     """Where cache mounts come from and go to besides this machine."""
     locks: Locks = field(default_factory=Locks)
     _sandbox: Sandbox | None = field(default=None)
-    _hidden: HiddenFiles | None = field(default=None)
 
     @property
     def sandbox(self) -> Sandbox:
@@ -116,18 +115,16 @@ class Tools:
             self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))
         if not choice.mounts:
             self.workspace.use_place(choice.place or str(self.workspace.root))
-        if choice.mode == "inplace":
-            self._hide_credentials()
+        hide = self._credentials_to_hide() if choice.mode == "inplace" else ()
         self.workspace.remover = self._remove
-        return Sandbox.start(choice, files, self.cancel, preload=_PRELOAD)
+        return Sandbox.start(choice, files, self.cancel, preload=_PRELOAD, hide=hide)
 
-    def _hide_credentials(self) -> None:
-        """Take the credentials out of a step's sight that can be taken, and tell about those that cannot."""
+    def _credentials_to_hide(self) -> tuple[str, ...]:
+        """The files with credentials that can be taken out of a step's sight; tells about those that cannot."""
         from gazami.sandbox.select import mount_points
 
         registry = self.request.registry
         files = exposed(registry.docker_config_files, registry.secret_files, mount_points())
-        self._hidden = hide_files(files.ordinary)
         if files.others:
             self.emit(
                 Message(
@@ -136,6 +133,7 @@ class Tools:
                     " seccompProfile Unconfined keeps it out, and so does --isolation=chroot, where RUN has no /proc",
                 )
             )
+        return files.ordinary
 
     @contextlib.contextmanager
     def alone_if_in_place(self) -> Iterator[None]:
@@ -161,9 +159,6 @@ class Tools:
             self.workspace.remover = None
             self._sandbox.close()
             self._sandbox = None
-        if self._hidden is not None:
-            self._hidden.restore()
-            self._hidden = None
 
     def timestamp(self, when: datetime) -> str:
         """RFC 3339, as Docker writes history times; always the same with SOURCE_DATE_EPOCH."""

@@ -30,13 +30,8 @@ from gazami.sandbox._moving import move
 OWN = frozenset({"kaniko", "busybox"})
 """The top-level directories of gazami's image: everything of the builder, and the shell of the debug variant."""
 MARKER = "/kaniko/.builder-image"
-KNOWN = frozenset(
-    {
-        "kaniko", "proc", "sys", "dev", "etc", "run", "var", "tmp", "root", "home", "workspace", "busybox", "bin", "builds",
-        "cache", "lost+found", ".dockerenv", "gcl-cmd", "scripts", "certs", "github", "__w", "__e", "mnt", "data", "src",
-    }
-)  # fmt: skip
-"""What the root of gazami's image holds, or gets from container runtimes and continuous integration."""
+SYSTEM = frozenset({"usr", "lib", "lib32", "lib64", "sbin", "boot", "opt", "srv"})
+"""Entries of a root in which a system is installed: it is not gazami's image, or somebody has built upon that."""
 RESOLVER = (("/kaniko/resolv.c", "/etc/resolv.conf"), ("/kaniko/ho", "/etc/hosts"))
 """What the C library of gazami's image reads instead of the container's files, which it links to."""
 _KERNELS = frozenset({"proc", "sys", "dev"})
@@ -187,7 +182,7 @@ def change_times(ground: Ground) -> dict[str, int]:
 
 def why_not(ground: Ground, *, force: bool, in_container: bool, prefixes: Collection[str], capabilities: int) -> str:
     """The reason against this mode here, or nothing. ``prefixes`` are where this Python lies, ``capabilities`` the effective
-    ones as bits. ``force`` passes over the marker, the container and the names of the root, never over what it needs."""
+    ones as bits. ``force`` passes over the marker, the container and the entries of the root, never over what it needs."""
     if os.geteuid() != 0:
         return "not root"
     missing = [name for name, number in _NEEDED.items() if not capabilities >> number & 1]
@@ -202,9 +197,9 @@ def why_not(ground: Ground, *, force: bool, in_container: bool, prefixes: Collec
             return f"this is not gazami's image ({MARKER} is missing); --force passes over this"
         if not in_container:
             return "this does not look like a container; --force passes over this"
-        foreign = sorted(set(os.listdir(ground.top)) - stays - KNOWN)
+        foreign = sorted(set(os.listdir(ground.top)) & SYSTEM - stays)
         if foreign:
-            return f"/ holds foreign entries ({', '.join(foreign[:5])}); --force passes over this"
+            return f"/ holds a system of its own ({', '.join(foreign)}); --force passes over this"
     return _cannot_move(ground, stays)
 
 

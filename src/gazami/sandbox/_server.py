@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 from gazami.errors import SandboxError
 from gazami.sandbox import _inplace, _linux, _namespaces, _reap, _seccomp, _step
+from gazami.sandbox._hidden import HiddenFiles
 from gazami.sandbox._inplace import Ground
 from gazami.sandbox._protocol import describe_error, receive_descriptors, receive_message, send_message, spec_from_json
 from gazami.sandbox._room import Setting
@@ -37,6 +38,7 @@ class _Server:
     control: socket.socket
     setting: Setting
     filter: bytes | None
+    hidden: HiddenFiles
 
 
 def main() -> NoReturn:
@@ -51,14 +53,19 @@ def main() -> NoReturn:
         os._exit(1)
     send_message(control, {"ready": os.getpid()})
     _serve(server)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, _stop_waiting)
     signal.alarm(_FAREWELL)
-    with suppress(ChildProcessError):
+    with suppress(ChildProcessError, TimeoutError):
         os.waitpid(-1, 0)
+    server.hidden.restore()
     if not server.setting.pid_namespace:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _reap.end_children()
     os._exit(0)
+
+
+def _stop_waiting(number: int, frame: object) -> NoReturn:
+    raise TimeoutError
 
 
 def _prepare(configuration: dict[str, Any], control: socket.socket) -> _Server:
@@ -79,7 +86,9 @@ def _prepare(configuration: dict[str, Any], control: socket.socket) -> _Server:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
-    return _Server(control, setting, filter_)
+    hidden = HiddenFiles(configuration["hide"])
+    hidden.unlink()
+    return _Server(control, setting, filter_, hidden)
 
 
 def _setting(configuration: dict[str, Any]) -> Setting:
