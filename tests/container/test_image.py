@@ -21,14 +21,15 @@ ENVIRONMENTS: dict[str, tuple[list[str], str]] = {
     "privileged": (["--privileged"], "namespaces"),
     "SYS_ADMIN": (["--cap-add", "SYS_ADMIN"], "namespaces"),
     "no capabilities": (["--cap-drop", "ALL"], ""),
-    "restricted": (RESTRICTED, ""),
-    "restricted, unconfined": ([*RESTRICTED, "--security-opt", "seccomp=unconfined"], ""),
+    "restricted": (RESTRICTED, "userns-single"),
+    "restricted, unconfined": ([*RESTRICTED, "--security-opt", "seccomp=unconfined"], "userns-single"),
+    "restricted, Docker's": (["DOCKER", *RESTRICTED], ""),
 }
 
 
 def environment(what: str, docker_options: list[str]) -> tuple[list[str], str]:
     options, mode = ENVIRONMENTS[what]
-    return (docker_options if options == ["DOCKER"] else options), mode
+    return [word for option in options for word in (docker_options if option == "DOCKER" else [option])], mode
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_run_finds_the_isolation_that_there_is(
     assert len(layers) == 3
 
 
-@pytest.mark.parametrize("what", ["podman's default", "Docker's default", "privileged"])
+@pytest.mark.parametrize("what", ["podman's default", "Docker's default", "privileged", "restricted, unconfined"])
 def test_apt_get_install(what: str, podman: Podman, docker_options: list[str], debian: str) -> None:
     """The example of the demo: two stages, Debian, a package with a daemon; podman runs what came out."""
     options, mode = environment(what, docker_options)

@@ -51,7 +51,7 @@ class SandboxWishes:
     state_dir: str
     memory: bool = True
     """Files of stages may lie on a tmpfs when they fit."""
-    isolation: Literal["namespaces", "userns", "chroot", "inplace"] | None = None
+    isolation: Literal["namespaces", "userns", "inplace", "userns-single", "chroot"] | None = None
     force: bool = False
     in_container: bool = False
     secrets: tuple[tuple[str, str, str], ...] = ()

@@ -150,7 +150,7 @@ class Tools:
     @property
     def unpacked_is_readable(self) -> bool:
         """Whether this process may read all unpacked files itself: not those of a user namespace's other ids."""
-        return self._sandbox is not None and self._sandbox.choice.mode != "userns"
+        return self._sandbox is not None and not self._sandbox.choice.mode.startswith("userns")
 
     def close(self) -> None:
         self.layers.close()

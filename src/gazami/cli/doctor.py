@@ -78,6 +78,8 @@ def advice(chosen: Mode | None, around: Surroundings) -> str:
             return (
                 "securityContext: {runAsUser: 0, capabilities: {add: [SYS_ADMIN]}, seccompProfile: {type: Unconfined}}"
             )
+        case "userns-single":
+            return "securityContext: {runAsUser: 0}  # and no capabilities: {drop: [ALL]}"
         case "chroot" | "inplace":
             return "securityContext: {seccompProfile: {type: Unconfined}}  # and the default capabilities"
         case None if around.uid == 0:

@@ -152,7 +152,7 @@ _SNAPSHOT = (
 _SANDBOX = (
     Option("isolation", Kind.CHOICE, Group.SANDBOX, "How RUN is kept apart; default: the best that works here. inplace "
            "lends commands the root of gazami's own container.",
-           choices=("namespaces", "userns", "chroot", "inplace"), kaniko=False),
+           choices=("namespaces", "userns", "inplace", "userns-single", "chroot"), kaniko=False),
     Option("state-dir", Kind.STRING, Group.SANDBOX, "Where everything temporary lies; default: $GAZAMI_STATE_DIR, else a "
            "folder in $XDG_CACHE_HOME, $TMPDIR, ~/.cache or /tmp.", metavar="DIR", env="GAZAMI_STATE_DIR", kaniko=False),
     Option("add-host", Kind.MULTI, Group.SANDBOX, "Add a line to /etc/hosts of RUN.", metavar="NAME:ADDRESS", kaniko=False),
