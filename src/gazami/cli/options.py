@@ -173,7 +173,8 @@ _LOGGING = (
     Option("progress", Kind.CHOICE, Group.LOGGING, "A live view (tty) or lines (plain); auto: tty on a terminal.",
            default="auto", choices=("auto", "plain", "tty"), kaniko=False),
     Option("log-format", Kind.CHOICE, Group.LOGGING, "Form of the lines; default: color on a terminal and in CI unless "
-           "NO_COLOR is set, else text.", choices=("text", "color", "json")),
+           "NO_COLOR is set, else text. events: every event as a JSON object, as gazami submit reads it.",
+           choices=("text", "color", "json", "events")),
     Option("log-timestamp", Kind.BOOL, Group.LOGGING, "Full time stamps instead of seconds since the start.",
            default="false"),
 )  # fmt: skip
