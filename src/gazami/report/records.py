@@ -14,7 +14,6 @@ import json
 import types
 import typing
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Literal, cast
 
 from gazami import errors, events
@@ -141,7 +140,6 @@ def _event(kind: type[Any], members: dict[str, Any]) -> events.Event:
     return cast("events.Event", kind(**values))
 
 
-@cache
 def _hints(kind: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
