@@ -33,7 +33,8 @@ def artifact_reference(rest: str) -> Reference:
     reference = parse_reference(rest)
     if reference.digest is None:
         raise UsageError(
-            f"the context registry://{rest} has no digest", hint="write registry://REPOSITORY@sha256:…, as gazami submit does"
+            f"the context registry://{rest} has no digest",
+            hint="write registry://REPOSITORY@sha256:…, as gazami submit does",
         )
     return reference
 
