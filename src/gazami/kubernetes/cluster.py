@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, TypeVar, cast
 
 import httpx2
+import msgspec
 from lightkube import Client, KubeConfig
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.resources.batch_v1 import Job
@@ -155,6 +156,10 @@ class Cluster:
             ) from None
         except (ConfigError, socket.gaierror) as cause:
             raise ClusterError(f"the kubeconfig cannot be used: {cause}") from None
+        except msgspec.MsgspecError as cause:
+            raise ClusterError(
+                f"the API server {self.server} gives an answer that is none of Kubernetes': {cause}"
+            ) from None
 
     def _refusal(self, cause: ApiError, verb: str, resource: str) -> ClusterError:
         code, message = cause.status.code or cause.response.status_code, cause.status.message or "no reason given"

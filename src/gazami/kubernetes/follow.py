@@ -21,7 +21,9 @@ from gazami.kubernetes.log import Position
 from gazami.kubernetes.pod import Ended, Hopeless, Running, State, Waiting, state_of, state_without_pod
 from gazami.values import dataclass
 
-_POLL = 1.0
+_FIRST, _POLL = 0.2, 1.0
+"""Seconds between two questions about a pod that does not run yet: at first, and later on."""
+
 _LINES = 1024
 """Lines between the thread that reads and the one that shows."""
 
@@ -79,7 +81,7 @@ class Follower:
 
     def _started(self) -> tuple[State, str]:
         """The state and the pod's name once there is a log, or once it is over without one."""
-        until, said = time.monotonic() + self.start_within, ""
+        until, said, pause = time.monotonic() + self.start_within, "", _FIRST
         while True:
             state, pod = self._state()
             match state:
@@ -97,7 +99,8 @@ class Follower:
                     + (f": {said}" if said else ""),
                     hint="--start-timeout gives it more time",
                 )
-            self._pause()
+            self._pause(pause)
+            pause = min(_POLL, 1.5 * pause)
 
     def _state(self) -> tuple[State, str]:
         pods = self.cluster.pods(self.build.name)

@@ -67,12 +67,12 @@ def state_of(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()) -
     status = pod.get("status") or {}
     found = [each for each in status.get("containerStatuses") or () if each.get("name") == CONTAINER]
     state = (found[0].get("state") or {}) if found else {}
-    if terminated := state.get("terminated"):
+    if (terminated := state.get("terminated")) is not None:
         return _ended(terminated, status)
     if status.get("phase") == "Failed":
         reason = status.get("reason") or "the pod failed"
         return Ended(137, f"{reason}: {status.get('message') or 'the node does not say why'}", _evicted(reason))
-    if state.get("running"):
+    if state.get("running") is not None:
         return Running()
     if waiting := state.get("waiting"):
         reason, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
