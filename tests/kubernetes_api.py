@@ -24,6 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import kubernetes_validate
 import yaml
+
 from tests.loopback import serving
 
 TOKEN = "the-token-of-the-kubeconfig"
@@ -204,6 +205,9 @@ class Cluster:
             }
         )  # fmt: skip
 
+    def wait_for_more(self, pod: str, lines: list[str], position: int) -> None:
+        self.changed.wait_for(lambda: len(lines) > position or self.over(pod), 30)
+
     def over(self, pod: str) -> bool:
         if pod not in self.pods:
             return True
@@ -350,7 +354,7 @@ class _Handler(BaseHTTPRequestHandler):
         while True:
             with self.cluster.changed:
                 lines = self.cluster.logs.get(pod, [])
-                self.cluster.changed.wait_for(lambda: len(lines) > position or self.cluster.over(pod), 30)
+                self.cluster.wait_for_more(pod, lines, position)
                 fresh, over = lines[position:], self.cluster.over(pod)
             position += len(fresh)
             data = "".join(f"{line}\n" for line in fresh).encode()

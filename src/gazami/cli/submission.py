@@ -7,6 +7,7 @@ written on this machine is written here from the result; what cannot be done thr
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from gazami.builder.request import BuildRequest
@@ -14,9 +15,10 @@ from gazami.cli.argv import Parsed
 from gazami.cli.options import BUILD
 from gazami.cli.outputs import read_cache_from, read_cache_to
 from gazami.cli.values import Pairs
-from gazami.context.git_url import is_git
+from gazami.context.git_url import is_git, without_credentials
 from gazami.errors import UsageError
 from gazami.kubernetes.job import INPUT
+from gazami.registry.wire import redact
 from gazami.values import dataclass, field
 
 DOCKERFILE = "Dockerfile"
@@ -43,6 +45,10 @@ _HERE = frozenset({
     "log-timestamp",
 })  # fmt: skip
 """Flags that are carried out on this machine, or that are written anew because they name something of it."""
+
+
+_SIGNED = re.compile(r"[?&](sig|[^=&#]*(signature|token|password|secret)[^=&#]*)=", re.IGNORECASE)
+"""A query that proves who asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +78,22 @@ def check_possible(parsed: Parsed) -> None:
                 f"the cache {place} is a directory of this machine", hint="name a repository: --cache-repo"
             )
     for name, value in parsed.pairs("build-context"):
+        check_no_credentials(f"--build-context {name}", value)
         if not (value.startswith(("docker-image://", "http://", "https://")) or is_git(value)):
             raise UsageError(
                 f"--build-context {name}={value}: a further context of this machine does not get into the cluster",
                 hint="an image (docker-image://), a Git repository or an archive's URL does",
             )
+
+
+def check_no_credentials(flag: str, url: str) -> None:
+    """Raises :class:`UsageError` for a URL with a password or a signature: who may see Jobs would read it there."""
+    bare = url.startswith("ssh://") or without_credentials(url) == url
+    if "://" in url and not (bare and not _SIGNED.search(url)):
+        raise UsageError(
+            f"{flag}: {redact(url)} has credentials in it, which a Job would show to everybody who may look at it",
+            hint="put them into a Secret of the cluster as variables (GIT_TOKEN, AZURE_STORAGE_SAS_TOKEN): --env-from-secret NAME",
+        )
 
 
 def sent(parsed: Parsed, request: BuildRequest) -> Sent:

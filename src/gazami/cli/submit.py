@@ -46,7 +46,7 @@ def _submit(parsed: Parsed, run: Run) -> int:
             placed = place_context(request, wanted.run, workspace, client, run.emit, run.cancel, push=False)
             _print(_builds(parsed, wanted, placed.sent), wanted.pods)
             return 0
-        with cluster_type(parsed.text("kube-context"), parsed.text("namespace")) as cluster:
+        with cluster_type(parsed.text("kube-context"), parsed.text("namespace"), run.cancel.wait) as cluster:
             placed = place_context(request, wanted.run, workspace, client, run.emit, run.cancel, push=True)
             told(placed, run.emit)
             try:
@@ -60,7 +60,7 @@ def _submit(parsed: Parsed, run: Run) -> int:
 def _wanted(parsed: Parsed, run: Run) -> Wanted:
     from gazami.cli.environ import require_secret_files
     from gazami.cli.request import build_request
-    from gazami.cli.submission import check_possible
+    from gazami.cli.submission import check_no_credentials, check_possible
     from gazami.image.platform import parse_platform
     from gazami.kubernetes.job import PodWishes
 
@@ -71,6 +71,8 @@ def _wanted(parsed: Parsed, run: Run) -> Wanted:
     found = build_request(_as_build(parsed, platforms), run.around)
     for message in found.messages:
         run.emit(message)
+    check_no_credentials("--context", found.request.context.context)
+    check_no_credentials("--dockerfile", found.request.context.dockerfile)
     require_secret_files(found.request.sandbox.secrets)
     if len(platforms) > 1 and not found.request.output.push:
         raise UsageError("several platforms need a --destination: the images meet in its registry")

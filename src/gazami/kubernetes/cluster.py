@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -27,8 +26,8 @@ from gazami.errors import ClusterError
 T = TypeVar("T")
 
 _TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
-_PATIENCE = 4
-"""Attempts at a question whose answer did not come; a change is sent once."""
+_PATIENCE = 8
+"""Attempts at a question whose answer did not come, over half a minute; what makes something new is sent once."""
 
 _ROLE = "deploy/kubernetes/submit-role.yaml has what gazami submit needs"
 
@@ -36,8 +35,10 @@ _ROLE = "deploy/kubernetes/submit-role.yaml has what gazami submit needs"
 class Cluster:
     """One namespace of a cluster. A context manager."""
 
-    def __init__(self, context: str = "", namespace: str = "") -> None:
-        """``context`` and ``namespace`` are the kubeconfig's when empty. Raises :class:`ClusterError`."""
+    def __init__(self, context: str, namespace: str, wait: Callable[[float], bool]) -> None:
+        """``context`` and ``namespace`` are the kubeconfig's when empty. ``wait`` sleeps for seconds, and says whether to give
+        up. Raises :class:`ClusterError`."""
+        self._wait = wait
         try:
             config = KubeConfig.from_env().get(context or None)
             self._client = Client(config, namespace=namespace or None, timeout=_TIMEOUT)
@@ -139,10 +140,10 @@ class Cluster:
             try:
                 return self._change(verb, resource, work)
             except _Unreachable:
-                if attempt == _PATIENCE:
+                given_up = self._wait(min(10.0, 0.25 * 2**attempt)) if attempt < _PATIENCE else True
+                if given_up and verb != "delete":  # what was given up is deleted all the same
                     raise
-                time.sleep(0.25 * 2**attempt)
-        raise AssertionError("unreachable")
+        return self._change(verb, resource, work)
 
     def _change(self, verb: str, resource: str, work: Callable[[], T]) -> T:
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.gitserver import git_server, repository
 from tests.kubernetes_api import TOKEN, Cluster, unschedulable, waiting
 from tests.programs import gazami
 from tests.services import docker_registry
@@ -177,7 +178,9 @@ def test_too_little_memory_is_said(cluster: Cluster, host: str, site: Path) -> N
     assert "OOMKilled" in done.stderr and "--memory" in done.stderr
 
 
-@pytest.mark.parametrize(("verb", "resource"), [("create", "jobs"), ("create", "secrets"), ("list", "pods")])
+@pytest.mark.parametrize(
+    ("verb", "resource"), [("create", "jobs"), ("create", "secrets"), ("list", "pods"), ("get", "pods")]
+)
 def test_a_permission_that_is_missing_is_named(
     cluster: Cluster, host: str, site: Path, verb: str, resource: str, tmp_path: Path
 ) -> None:
@@ -294,6 +297,52 @@ def test_files_beside_the_context_travel_too(
                   env={"T": "tellnobody", "V": "3"}, cwd=context)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "tellnobody" not in json.dumps(the_job(cluster)) + done.stderr
+
+
+def test_a_repository_is_fetched_in_the_cluster_with_the_clusters_secret(
+    cluster: Cluster, host: str, tmp_path: Path
+) -> None:
+    with git_server(tmp_path / "git", (("the-git-token", ""),), tls=False) as server:
+        (server.root / "private").mkdir()
+        repository(server.root / "private/app.git", {"Dockerfile": "FROM scratch\nCOPY which /\n", "which": "x"})
+        variables = {"GIT_TOKEN": b"the-git-token", "GIT_PULL_METHOD": b"http"}
+        cluster.secrets["git"] = {
+            "metadata": {},
+            "data": {key: base64.b64encode(each).decode() for key, each in variables.items()},
+        }
+        done = submit(cluster, f"git://{server.host}/private/app.git#refs/heads/main", "-t", f"{host}/submit/git",
+                      "--env-from-secret=git", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert inspected(f"{host}/submit/git")["Layers"]
+    assert list(cluster.secrets) == ["git"]
+    assert "the-git-token" not in done.stderr + json.dumps(the_job(cluster))
+
+
+def test_without_the_extra_it_says_how_to_get_it(cluster: Cluster, site: Path, tmp_path: Path) -> None:
+    (tmp_path / "hidden/lightkube").mkdir(parents=True)
+    (tmp_path / "hidden/lightkube/__init__.py").write_text("raise ModuleNotFoundError('none', name='lightkube')\n")
+    more = os.environ.get("PYTHONPATH", "")
+    done = submit(cluster, str(site), "-t", "r.example/a", env={"PYTHONPATH": f"{tmp_path / 'hidden'}:{more}"})
+    assert done.returncode == 1
+    assert "pip install 'gazami[k8s]'" in done.stderr and "lightkube" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((".",), "--destination"),
+        ((".", "-t", "r.example/a", "--executor-image="), "--executor-image is needed"),
+        ((".", "-t", "r.example/a", "--tar-path=x"), "--tar-path cannot be used"),
+        (("-", "-t", "r.example/a"), "does not reach the cluster"),
+        ((".", "--no-push"), "goes to the cluster through a registry"),
+        ((".", "--no-push", "--platform=linux/amd64,linux/arm64"), "several platforms need a --destination"),
+        (("git://t0ken@git.example/a.git", "-t", "r.example/a"), "has credentials in it"),
+    ],
+)
+def test_usage(cluster: Cluster, site: Path, words: tuple[str, ...], said: str) -> None:
+    done = submit(cluster, *words, cwd=site)
+    assert done.returncode == 1 and said in done.stderr, done.stderr
+    assert "t0ken" not in done.stderr and not cluster.requests
 
 
 def test_detach_leaves_the_job_to_itself(cluster: Cluster, host: str, site: Path) -> None:
