@@ -29,6 +29,16 @@ from tests.loopback import serving
 
 TOKEN = "the-token-of-the-kubeconfig"
 VERSION = kubernetes_validate.latest_version()
+ROLE = Path(__file__).parents[1] / "deploy/kubernetes/submit-role.yaml"
+
+
+def _allowed() -> frozenset[tuple[str, str]]:
+    """What the documented role allows, and so nothing else is in any test."""
+    [role] = [each for each in yaml.safe_load_all(ROLE.read_text()) if each["kind"] == "Role"]
+    return frozenset((verb, each) for rule in role["rules"] for each in rule["resources"] for verb in rule["verbs"])
+
+
+ALLOWED = _allowed()
 
 
 def waiting(reason: str, message: str = "") -> dict[str, Any]:
@@ -261,13 +271,12 @@ class _Handler(BaseHTTPRequestHandler):
         parts = url.path.split("/namespaces/")[-1].split("/")
         namespace, resource, rest = parts[0], parts[1], parts[2:]
         verb = "list" if verb == "get" and not rest else verb
+        named = "/".join([resource, *rest[1:]])
         self.cluster.requests.append((verb, "/".join([resource, *rest])))
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._refuse(401, "Unauthorized", "Unauthorized")
-        elif (verb, resource) in self.cluster.forbidden:
-            text = (
-                f'{resource} is forbidden: User "ci" cannot {verb} resource "{resource}" in the namespace "{namespace}"'
-            )
+        elif (verb, named) in self.cluster.forbidden or (verb, named) not in ALLOWED:
+            text = f'{named} is forbidden: User "ci" cannot {verb} resource "{named}" in the namespace "{namespace}"'
             self._refuse(403, "Forbidden", text)
         else:
             routes[resource](rest)

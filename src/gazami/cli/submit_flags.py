@@ -39,7 +39,7 @@ Examples:
   gazami submit --kubernetes . -t registry.example.com/app:1.0 --print
 """
 
-_OWN = (
+OWN = (
     Option("kubernetes", Kind.BOOL, Group.SANDBOX, "Build in the Kubernetes cluster of the kubeconfig, or of the pod that "
            "this runs in.", default="false", kaniko=False),
     Option("namespace", Kind.STRING, Group.SANDBOX, "The Job's namespace. Default: the kubeconfig's.", metavar="NAME",
@@ -74,7 +74,7 @@ _OWN = (
            kaniko=False),
     Option("print", Kind.BOOL, Group.SANDBOX, "Print the Jobs as YAML and send nothing.", default="false", kaniko=False),
 )  # fmt: skip
-TABLE = Table((*_OWN, *(option for option in BUILD if option.name != "custom-platform")))
+TABLE = Table((*OWN, *(option for option in BUILD if option.name != "custom-platform")))
 _TAUGHT = ("destination", "dockerfile", "build-arg", "secret", "cache", "cache-repo", "digest-file", "progress")
-SHOWN = Table((*_OWN, *(option for option in BUILD if option.name in _TAUGHT)))
+SHOWN = Table((*OWN, *(option for option in BUILD if option.name in _TAUGHT)))
 """What help lists."""

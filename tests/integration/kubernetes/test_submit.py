@@ -94,9 +94,11 @@ def test_the_same_folder_is_uploaded_once_and_its_artifact_is_deleted(cluster: C
     contexts = [word for key, job in cluster.kept.items() if key.startswith("Job/") for word in arguments(job)
                 if word.startswith("--context=registry://")]  # fmt: skip
     assert len(contexts) == 2 and contexts[0] != contexts[1]  # each has an artifact of its own to delete
-    pushed = [[line for line in run.stderr.splitlines() if "Pushing" in line and "/cache" in line] for run in runs]
-    layers = [line for line in runs[1].stderr.splitlines() if "is there already" in line]
-    assert layers, pushed
+    before = [run.stderr.partition("Submitted the Job")[0].splitlines() for run in runs]
+    uploads = [
+        [line for line in lines if "Pushing" in line and line.split(": ")[-1].startswith("done")] for lines in before
+    ]
+    assert len(uploads[0]) == 2 and not uploads[1], runs[1].stderr
     for word in contexts:
         reference = word.partition("registry://")[2]
         missing = subprocess.run(
@@ -179,7 +181,7 @@ def test_too_little_memory_is_said(cluster: Cluster, host: str, site: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("verb", "resource"), [("create", "jobs"), ("create", "secrets"), ("list", "pods"), ("get", "pods")]
+    ("verb", "resource"), [("create", "jobs"), ("create", "secrets"), ("list", "pods"), ("get", "pods/log")]
 )
 def test_a_permission_that_is_missing_is_named(
     cluster: Cluster, host: str, site: Path, verb: str, resource: str, tmp_path: Path
@@ -188,7 +190,10 @@ def test_a_permission_that_is_missing_is_named(
     (tmp_path / "token").write_text("x")
     done = submit(cluster, str(site), "-t", f"{host}/submit/forbidden", f"--secret=id=token,src={tmp_path / 'token'}")
     assert done.returncode == 1
-    assert f"does not allow to {verb} {resource}" in done.stderr and "submit-role.yaml" in done.stderr
+    named = resource.replace("jobs", "jobs.batch")
+    assert (
+        f"does not allow to {verb} {named} in the namespace builds" in done.stderr and "submit-role.yaml" in done.stderr
+    )
     assert not cluster.jobs and not cluster.secrets
 
 
