@@ -78,6 +78,9 @@ class Cluster:
     forbidden: set[tuple[str, str]] = field(default_factory=set)
     no_pods: str = ""
     terminated: dict[str, Any] = field(default_factory=dict)
+    outage: int = 0
+    """Questions that get no good answer once there is a Job."""
+
     noise: tuple[str, ...] = ()
     """Lines that are in the log before the executor's."""
 
@@ -273,6 +276,10 @@ class _Handler(BaseHTTPRequestHandler):
         verb = "list" if verb == "get" and not rest else verb
         named = "/".join([resource, *rest[1:]])
         self.cluster.requests.append((verb, "/".join([resource, *rest])))
+        if verb != "create" and self.cluster.outage:
+            self.cluster.outage -= 1
+            self._refuse(503, "ServiceUnavailable", "the API server is being replaced")
+            return
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._refuse(401, "Unauthorized", "Unauthorized")
         elif (verb, named) in self.cluster.forbidden or (verb, named) not in ALLOWED:

@@ -71,7 +71,7 @@ def state_of(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()) -
         return _ended(terminated, status)
     if status.get("phase") == "Failed":
         reason = status.get("reason") or "the pod failed"
-        return Ended(137, f"{reason}: {status.get('message') or 'the node does not say why'}", _evicted(reason))
+        return Ended(137, f"{reason}: {status.get('message') or 'the node does not say why'}", _hint(reason))
     if state.get("running") is not None:
         return Running()
     if waiting := state.get("waiting"):
@@ -92,7 +92,8 @@ def state_without_pod(job: Mapping[str, Any], events: Iterable[Mapping[str, Any]
     """The state of a Job that has no pod (yet)."""
     for condition in (job.get("status") or {}).get("conditions") or ():
         if condition.get("type") in ("Failed", "FailureTarget") and condition.get("status") == "True":
-            return Ended(1, f"{condition.get('reason') or 'Failed'}: {condition.get('message') or ''}".strip(": "))
+            reason = str(condition.get("reason") or "Failed")
+            return Ended(1, f"{reason}: {condition.get('message') or ''}".strip(": "), _hint(reason))
     why = _last_warning(events)
     for text, hint in _REFUSED:
         if text in why:
@@ -104,7 +105,7 @@ def _ended(terminated: Mapping[str, Any], status: Mapping[str, Any]) -> Ended:
     code, reason = int(terminated.get("exitCode") or 0), terminated.get("reason")
     if status.get("reason") in ("Evicted", "DeadlineExceeded", "NodeLost", "Preempting"):
         reason = status["reason"]
-        return Ended(code or 137, f"{reason}: {status.get('message') or ''}".strip(": "), _evicted(str(reason)))
+        return Ended(code or 137, f"{reason}: {status.get('message') or ''}".strip(": "), _hint(str(reason)))
     if reason == "OOMKilled":
         return Ended(code or 137, "OOMKilled: the executor used more memory than its limit", _MEMORY)
     if reason in ("ContainerCannotRun", "StartError"):
@@ -112,7 +113,7 @@ def _ended(terminated: Mapping[str, Any], status: Mapping[str, Any]) -> Ended:
     return Ended(code)
 
 
-def _evicted(reason: str) -> str:
+def _hint(reason: str) -> str:
     if reason == "DeadlineExceeded":
         return "--job-timeout says how long the whole Job may take"
     return "the node ran short of something: ask for what the build needs with --memory" if reason == "Evicted" else ""

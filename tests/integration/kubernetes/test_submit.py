@@ -139,6 +139,22 @@ def test_a_log_that_breaks_is_read_on_and_nothing_is_seen_twice(cluster: Cluster
         assert sum(text in line and "]" in line for line in lines) == 1, text
 
 
+def test_an_api_server_that_is_away_for_a_moment_is_waited_for(cluster: Cluster, host: str, site: Path) -> None:
+    cluster.outage = 5
+    done = submit(cluster, str(site), "-t", f"{host}/submit/outage", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert not cluster.outage
+    assert done.stdout.strip() == inspected(f"{host}/submit/outage")["Digest"]
+
+
+def test_the_live_view_of_two_builds(cluster: Cluster, host: str, site: Path) -> None:
+    done = submit(
+        cluster, str(site), "-t", f"{host}/submit/live", "--platform=linux/amd64,linux/arm64", "--progress=tty"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Build finished" in done.stderr and "linux/arm64: COPY . /site/" in done.stderr
+
+
 def test_a_pod_that_has_to_wait_says_why_and_runs_then(cluster: Cluster, host: str, site: Path) -> None:
     cluster.before = [
         unschedulable("0/3 nodes are available: 3 Insufficient memory."),

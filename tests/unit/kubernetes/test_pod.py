@@ -122,6 +122,6 @@ def test_a_job_without_a_pod(message: str, hopeless: bool) -> None:
 
 def test_a_job_that_took_too_long() -> None:
     condition = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "Job was active too long"}
-    assert state_without_pod({"status": {"conditions": [condition]}}, ()) == Ended(
-        1, "DeadlineExceeded: Job was active too long"
-    )
+    found = state_without_pod({"status": {"conditions": [condition]}}, ())
+    assert isinstance(found, Ended) and found.reason == "DeadlineExceeded: Job was active too long"
+    assert found.exit_code == 1 and "--job-timeout" in found.hint
