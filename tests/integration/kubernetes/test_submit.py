@@ -27,8 +27,7 @@ def submit(cluster: Cluster, *words: str, env: dict[str, str] | None = None, cwd
 
 
 def environ(cluster: Cluster, more: dict[str, str] | None = None) -> dict[str, str]:
-    paths = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
-    return {"KUBECONFIG": cluster.kubeconfig, "GAZAMI_STATE_DIR": str(cluster.root / "state"), **paths, **(more or {})}
+    return {"KUBECONFIG": cluster.kubeconfig, "GAZAMI_STATE_DIR": str(cluster.root / "state"), **(more or {})}
 
 
 def inspected(reference: str, *words: str) -> dict[str, Any]:
@@ -232,7 +231,7 @@ def test_ctrl_c_deletes_the_job(cluster: Cluster, busybox: str, host: str, conte
     (context / "Dockerfile").write_text(f"FROM {busybox}\nRUN echo started-now && sleep 15\n")
     command = [sys.executable, "-m", "gazami", "submit", "--kubernetes", "--executor-image=x", "--progress=plain",
                str(context), "-t", f"{host}/submit/interrupted"]  # fmt: skip
-    env = {"PATH": os.environ["PATH"], "HOME": str(cluster.root), **environ(cluster)}
+    env = {**os.environ, "HOME": str(cluster.root), **environ(cluster)}
     process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
