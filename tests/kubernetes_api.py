@@ -81,6 +81,9 @@ class Cluster:
     outage: int = 0
     """Questions that get no good answer once there is a Job."""
 
+    more: tuple[str, ...] = ()
+    """Arguments that the executor gets besides the Job's."""
+
     noise: tuple[str, ...] = ()
     """Lines that are in the log before the executor's."""
 
@@ -180,7 +183,7 @@ class Cluster:
             data = self.secrets[source["secretRef"]["name"]]["data"]
             environ |= {key: base64.b64decode(value).decode() for key, value in data.items()}
         process = subprocess.Popen(
-            [sys.executable, "-m", "gazami.cli.executor", *arguments],
+            [sys.executable, "-m", "gazami.cli.executor", *arguments, *self.more],
             cwd=work,
             env=environ,
             stdout=subprocess.PIPE,

@@ -44,7 +44,8 @@ def _submit(parsed: Parsed, run: Run) -> int:
     with Workspace(request.sandbox.state_dir) as workspace, run.registry(parsed) as client:
         if parsed.flag("print"):
             placed = place_context(request, wanted.run, workspace, client, run.emit, run.cancel, push=False)
-            _print(_builds(parsed, wanted, placed.sent), wanted.pods)
+            sent = placed.sent + _credentials(wanted, placed, client)  # they are not printed, but shape the Job
+            _print(_builds(parsed, wanted, sent), wanted.pods)
             return 0
         with cluster_type(parsed.text("kube-context"), parsed.text("namespace"), run.cancel.wait) as cluster:
             placed = place_context(request, wanted.run, workspace, client, run.emit, run.cancel, push=True)
@@ -223,7 +224,8 @@ def _print(builds: tuple[Build, ...], pods: PodWishes) -> None:
     from gazami.kubernetes.job import job_manifest
 
     text = yaml.safe_dump_all([job_manifest(build, pods) for build in builds], sort_keys=False)
-    sys.stdout.write(f"# Nothing was sent: the context is not in the registry, and there is no Secret.\n{text}")
+    files = f" and no Secret {builds[0].name} ({', '.join(builds[0].files)})" if builds[0].files else ""
+    sys.stdout.write(f"# Nothing was sent: there is no context in the registry{files}.\n{text}")
 
 
 COMMAND = Command("submit", USAGE, TABLE, _submit, SHOWN)

@@ -19,6 +19,7 @@ from gazami.kubernetes.log import Position
 from gazami.kubernetes.pod import Ended
 from gazami.report.records import Failure, decode
 from gazami.report.together import Named
+from gazami.report.units import printable
 from gazami.values import dataclass, field
 
 
@@ -34,7 +35,8 @@ class Intake:
     def line(self, text: str) -> None:
         found = decode(text)
         if found is None:
-            self.event(Message("info", text))
+            if text := printable(text).strip():
+                self.event(Message("info", text))
         elif isinstance(found.record, Failure):
             self.failure = found.record.error
         else:
@@ -61,7 +63,7 @@ class Submitted:
     wishes: PodWishes
     cluster: Api
     emit: Emit
-    _error: GazamiError | Exception | None = None
+    _error: Exception | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def create(self) -> None:
@@ -130,7 +132,7 @@ class Submitted:
 def _failure(ended: Ended, said: GazamiError | None) -> GazamiError:
     """What the executor said, unless it was ended by somebody else; with its exit status either way."""
     if ended.reason or said is None:
-        why = ended.reason or f"the executor ended with status {ended.exit_code} and did not say why"
-        said = ClusterError(f"the build's pod failed: {why}", hint=ended.hint or None)
+        why = ended.reason or f"the executor ended with status {ended.exit_code}"
+        said = ClusterError(f"the build's pod failed: {why}", hint=ended.hint or "what it said last is above")
     said.exit_code = ended.exit_code or 1
     return said

@@ -190,9 +190,21 @@ def test_waiting_has_an_end(cluster: Cluster, host: str, site: Path) -> None:
 
 def test_too_little_memory_is_said(cluster: Cluster, host: str, site: Path) -> None:
     cluster.terminated = {"exitCode": 137, "reason": "OOMKilled"}
-    done = submit(cluster, str(site), "-t", f"{host}/submit/oom", "--memory=1Gi")
+    done = submit(cluster, str(site), "-t", f"{host}/submit/oom", "--memory=1Gi", "--user-namespace")
     assert done.returncode == 137
     assert "OOMKilled" in done.stderr and "--memory" in done.stderr
+    job = the_job(cluster)
+    pod = job["spec"]["template"]["spec"]
+    assert job["spec"]["backoffLimit"] == 0  # what arrived is what was written, the false and the zero too
+    assert pod["hostUsers"] is False and pod["automountServiceAccountToken"] is False
+    assert pod["containers"][0]["resources"] == {"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}}
+
+
+def test_an_executor_that_does_not_know_a_flag_is_heard(cluster: Cluster, host: str, site: Path) -> None:
+    cluster.more = ("--no-such-flag",)
+    done = submit(cluster, str(site), "-t", f"{host}/submit/older")
+    assert done.returncode == 1
+    assert "unknown flag: --no-such-flag" in done.stderr and "the executor ended with status 1" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -290,6 +302,7 @@ def test_credentials_travel_in_a_secret_of_the_job(cluster: Cluster, site: Path,
         printed = submit(
             cluster, str(site), "-t", f"localhost:{registry.port}/app", "--print", env={"DOCKER_CONFIG": str(home)}
         )
+    assert "/kaniko/.docker" in printed.stdout and "config.json" in printed.stdout.splitlines()[0]
     [secret] = [each for key, each in cluster.kept.items() if key.startswith("Secret/")]
     sent = json.loads(base64.b64decode(secret["data"]["config.json"]))
     assert sent == {"auths": {f"localhost:{registry.port}": {"auth": auth}}}
