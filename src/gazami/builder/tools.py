@@ -124,7 +124,8 @@ class Tools:
         from gazami.sandbox.select import mount_points
 
         registry = self.request.registry
-        files = exposed(registry.docker_config_files, registry.secret_files, mount_points())
+        given = [value for _, kind, value in self.request.sandbox.secrets if kind == "file"]
+        files = exposed(registry.docker_config_files, (*registry.secret_files, *given), mount_points())
         if files.others:
             self.emit(
                 Message(

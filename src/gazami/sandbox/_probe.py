@@ -124,7 +124,7 @@ def _probe(mode: str, place: str) -> dict[str, Any]:
                 os.chroot(place)
             except OSError as error:
                 raise SandboxError(f"chroot is refused: {error.strerror} (CAP_SYS_CHROOT is needed)") from None
-            notes = ["no mounts: RUN steps have no /proc, and no bind mounts"]
+            notes = ["RUN steps have no /proc"]
             return {"ok": True, "reason": "root with CAP_SYS_CHROOT", "overlay": False, "notes": notes}
     raise SandboxError(f"unknown mode {mode}")
 
