@@ -175,6 +175,7 @@ def test_a_run_cannot_get_at_the_builders_secrets(
     (tmp_path / "account").mkdir()
     (tmp_path / "account/token").write_text("hunter2")
     (tmp_path / ".dockerignore").write_text("docker\naccount\n")
+    tmp_path.chmod(0o755)
     done = podman.run(
         [
             *options, "-e", "GIT_TOKEN=hunter2", "-e", "KANIKO_REGISTRY_PASSWORD=hunter2",

@@ -10,7 +10,8 @@ import pytest
 from tests.container.conftest import LIMITS, Podman
 
 LISTING = (
-    "find / -xdev \\( -path /proc -o -path /kaniko/tmp -o -path /kaniko/lib -o -path /busybox -o -path /workspace \\) -prune"
+    "find / -xdev \\( -path /proc -o -path /kaniko/tmp -o -path /kaniko/lib -o -path /busybox -o -path /workspace"
+    " -o -path /context \\) -prune"
     " -o -exec stat -c '%n %A %u:%g %s' {} + | grep -v ' d.*[0-9]$' | sort"
 )
 """Every file of the container, with its mode and owner; directories have sizes that say nothing."""
@@ -191,3 +192,45 @@ def test_credentials_in_ordinary_files_are_taken_away(
     assert done.returncode == 0, done.stdout
     assert done.stdout.endswith('640\n{"auths":{"planted":{}}}\n')
     assert "can read" not in done.stdout
+
+
+def test_on_the_overlay_root_that_docker_gives(
+    podman: Podman, docker_options: list[str], debug: str, tmp_path: Path
+) -> None:
+    """Directories of the image's own layers cannot be renamed on an overlay (the store of these tests is none)."""
+    lower = subprocess.run(
+        podman.command("image", "mount", debug), capture_output=True, text=True, check=True
+    ).stdout.strip()
+    for name in ("upper", "work", "root", "context"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "context/Dockerfile").write_text(
+        f"FROM {podman.base}\nRUN echo x > /x && test -r /proc/self/exe\nRUN rm /x\n"
+    )
+    options = f"lowerdir={lower},upperdir={tmp_path}/upper,workdir={tmp_path}/work,redirect_dir=off"
+    mounted = subprocess.run(
+        ["mount", "-t", "overlay", "overlay", "-o", options, str(tmp_path / "root")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"overlay mounts are refused here: {mounted.stderr.strip()}")
+    build = "/kaniko/executor --context=dir:///context --no-push --reproducible --digest-file=/context/digest 2>&1"
+    build += " && cat /context/digest && echo"
+    script = (
+        "export PATH=/busybox HOME=/root TMPDIR=/kaniko/tmp SSL_CERT_DIR=/kaniko/ssl/certs;"
+        f" {LISTING} > /kaniko/tmp/before; {build} && {build}; {LISTING} > /kaniko/tmp/after;"
+        " diff /kaniko/tmp/before /kaniko/tmp/after"
+    )
+    try:
+        done = podman.run(
+            [*docker_options, "-v", f"{tmp_path}/context:/context", "--rootfs"],
+            "/busybox/sh", "-c", script, image=str(tmp_path / "root"),
+        )  # fmt: skip
+    finally:
+        subprocess.run(["umount", str(tmp_path / "root")], check=True)
+        subprocess.run(podman.command("image", "umount", debug), capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    digests = [line for line in done.stdout.splitlines() if line.startswith("sha256:")]
+    assert len(digests) == 2 and digests[0] == digests[1]
+    assert done.stdout.count("isolated by inplace") == 2

@@ -28,11 +28,11 @@ def exposed(read: Iterable[str], unread: Iterable[str], mounts: Iterable[str]) -
     points = [point.rstrip("/") + "/" for point in mounts if point != "/"]
     ordinary: list[str] = []
     others: list[str] = []
-    for path in dict.fromkeys(read):
+    for path in dict.fromkeys(os.path.normpath(each) for each in read):
         real = os.path.realpath(path)
         if not os.path.isfile(real):
             continue
         mounted = any(f"{real}/".startswith(point) for point in points)
         (others if mounted or os.path.getsize(real) > _MOST_BYTES else ordinary).append(path)
-    others += [path for path in dict.fromkeys(unread) if os.path.exists(path)]
+    others += [path for path in dict.fromkeys(os.path.normpath(each) for each in unread) if os.path.exists(path)]
     return Exposed(tuple(ordinary), tuple(others))
