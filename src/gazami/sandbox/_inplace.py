@@ -56,8 +56,9 @@ class Ground:
         return f"{self.place}/found"
 
     def stays(self) -> frozenset[str]:
-        """The names of the top-level entries that are not moved."""
-        return self.keep | _top_level(mount_points(), self.top)
+        """The names of the top-level entries that are not moved, as it is before anything is."""
+        there = frozenset(name for name in self.keep if os.path.lexists(self.path(name)))
+        return there | _top_level(mount_points(), self.top)
 
 
 def mount_points() -> list[str]:
@@ -101,10 +102,10 @@ def _is_empty(path: str) -> bool:
 def lend(root: str, ground: Ground) -> None:
     """Move the entries of ``root`` to the top. Raises SandboxError, with everything where it was, when that cannot be."""
     os.makedirs(ground.found, 0o700, exist_ok=True)
-    info = os.stat(ground.top)
-    state = {"root": root, "mode": stat.S_IMODE(info.st_mode), "uid": info.st_uid, "gid": info.st_gid}
+    info, stays = os.stat(ground.top), ground.stays()
+    mode = stat.S_IMODE(info.st_mode)
+    state = {"root": root, "mode": mode, "uid": info.st_uid, "gid": info.st_gid, "stays": sorted(stays)}
     _write(f"{ground.place}/root", json.dumps(state))
-    stays = ground.stays()
     try:
         _keep_resolver(ground)
         for name in sorted(set(os.listdir(ground.top)) - stays):
@@ -136,7 +137,7 @@ def give_back(ground: Ground) -> None:
         if orphaned:
             root = f"{ground.place}/orphan"
             os.makedirs(root, 0o700, exist_ok=True)
-        for name in sorted(set(os.listdir(ground.top)) - ground.stays()):
+        for name in sorted(set(os.listdir(ground.top)) - set(state["stays"])):
             move(ground.path(name), f"{root}/{name}")
         if orphaned:
             shutil.rmtree(root, ignore_errors=True)
@@ -175,8 +176,9 @@ def _link_resolver(ground: Ground) -> None:
 
 
 def change_times(ground: Ground) -> dict[str, int]:
-    """The ctime of each moved entry, in nanoseconds: a rename sets it, so one that differs later is the command's doing."""
-    names = set(os.listdir(ground.top)) - ground.stays()
+    """The ctime of each entry of the lent root, in nanoseconds: a rename sets it, so one that differs later is the command's
+    doing."""
+    names = set(os.listdir(ground.top)) - set((_state(ground) or {}).get("stays", ()))
     return {name: os.lstat(ground.path(name)).st_ctime_ns for name in names}
 
 

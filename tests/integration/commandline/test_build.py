@@ -106,7 +106,7 @@ def test_nothing_of_the_builder_reaches_a_step(busybox: str, context: Path, tmp_
 
 
 @as_root
-@pytest.mark.parametrize("isolation", ["namespaces", "chroot", "userns"])
+@pytest.mark.parametrize("isolation", ["namespaces", "chroot", "userns", "userns-single"])
 def test_every_isolation_gives_the_same_files(isolation: str, busybox: str, context: Path, tmp_path: Path) -> None:
     (context / "f").write_text("from the context")
     dockerfile = f"""FROM {busybox} AS one

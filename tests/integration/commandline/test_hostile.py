@@ -58,7 +58,7 @@ def nothing_escapes() -> None:
 
 
 @as_root
-@pytest.mark.parametrize("isolation", ["namespaces", "chroot"])
+@pytest.mark.parametrize("isolation", ["namespaces", "chroot", "userns-single"])
 @pytest.mark.parametrize("case", ESCAPES)
 def test_layers_are_confined(case: str, isolation: str, host: str, busybox: str, context: Path, tmp_path: Path) -> None:
     reference = f"{host}/hostile/{case}-{isolation}"

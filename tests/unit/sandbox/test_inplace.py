@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,21 @@ def test_files_of_the_image_at_a_place_that_stays_are_an_obstacle(ground: Ground
     assert obstacle(str(root), "/", ground) == ""
     (root / "workspace/file").write_text("")
     assert obstacle(str(root), "/", ground) == "/workspace"
+
+
+def test_a_name_that_is_kept_but_not_there_is_the_images(ground: Ground, root: Path) -> None:
+    """A cache directory that was not given, and an image or a command that makes one of that name."""
+    kept = replace(ground, keep=ground.keep | {"cache", "made"})
+    (root / "cache").mkdir()
+    (root / "cache/file").write_text("of the image")
+    assert obstacle(str(root), "/cache", kept) == ""
+    before = tree(ground.top)
+    lend(str(root), kept)
+    assert (Path(ground.top) / "cache/file").exists() and "cache" in change_times(kept)
+    (Path(ground.top) / "made").mkdir()
+    give_back(kept)
+    assert tree(ground.top) == before
+    assert {"cache/file", "made"} <= tree(root)
 
 
 def test_names_are_looked_up_by_copies_meanwhile(ground: Ground, root: Path) -> None:
