@@ -62,8 +62,13 @@ def step_mounts(step: RunStep, tools: Tools, tree_of: TreeOf) -> StepMounts:
                 mounts.append(_bind(wanted, tools, tree_of))
     if step.script is not None:
         content = base64.b64encode(step.script.content.encode("utf-8", "surrogateescape")).decode()
-        mounts.append(FileMount(step.script.name, content, 0o755))
+        mounts.append(FileMount(script_path(step.script.name, tools), content, 0o755))
     return StepMounts(tuple(mounts), tuple(env), tuple(sorted(set(locks))))
+
+
+def script_path(name: str, tools: Tools) -> str:
+    """Where a here-document that is a program lies. A container's own /dev, which BuildKit's place is in, runs no programs."""
+    return f"/.gazami/{posixpath.basename(name)}" if tools.sandbox.choice.mode == "inplace" else name
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from gazami.builder.copying import TreeOf
-from gazami.builder.mounting import StepMounts, step_mounts
+from gazami.builder.mounting import StepMounts, script_path, step_mounts
 from gazami.builder.stage import Done, StageState
 from gazami.builder.tools import Tools
 from gazami.builder.workspace import is_full, locked
@@ -38,9 +38,12 @@ def run_command(step: RunStep, state: StageState, tree_of: TreeOf) -> Done:
 
 def _spec(step: RunStep, root: Root, mounts: StepMounts, tools: Tools) -> RunSpec:
     wishes = tools.request.sandbox
+    argv = step.argv
+    if step.script is not None:
+        argv = tuple(script_path(word, tools) if word == step.script.name else word for word in argv)
     return RunSpec(
         root,
-        step.argv,
+        argv,
         (*step.env, *mounts.env),
         step.cwd,
         step.user,

@@ -164,7 +164,7 @@ def _set_aside(loan: Loan, parent: Place, names: Names, source: str | None) -> N
     """Move what is at the place out of the way, and note how it comes back."""
     os.makedirs(loan.aside, 0o700, exist_ok=True)
     aside = f"{loan.aside}/{len(loan.placed)}"
-    os.rename(names[-1], aside, src_dir_fd=parent.fd)
+    move(f"{parent.proc}/{names[-1]}", aside)
     loan.placed.append({"path": "/".join(names), "aside": aside, "source": source})
     loan.targets.foreign.append(names)
 
@@ -191,7 +191,7 @@ def _take_away(root: int, item: dict[str, Any]) -> None:
                 os.rmdir(name, dir_fd=parent.fd)
             else:
                 os.unlink(name, dir_fd=parent.fd)
-        os.rename(item["aside"], name, dst_dir_fd=parent.fd)
+        move(item["aside"], f"{parent.proc}/{name}")
     finally:
         parent.close()
 
