@@ -50,10 +50,22 @@ class Podman:
         )
         return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
 
+    def image_of(self, root: Path, name: str) -> str:
+        """Push an image of the files below ``root``, which is used up; its full name."""
+        context = root.parent
+        subprocess.run(
+            ["tar", "-C", str(root), "--owner=0", "--group=0", "-cf", str(context / "rootfs.tar"), "."], check=True
+        )
+        shutil.rmtree(root)
+        (context / "Dockerfile").write_text("FROM scratch\nADD rootfs.tar /\n")
+        done = gazami("build", str(context), f"-t={self.registry}/{name}", f"--state-dir={context / 'state'}")
+        assert done.returncode == 0, done.stderr
+        return f"{self.registry}/{name}"
+
 
 @pytest.fixture(scope="session")
-def docker_options(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The restrictions of Docker and of RuntimeDefault: no new namespaces, no mounts. And their capabilities."""
+def docker_seccomp(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A profile with the restrictions of Docker and of RuntimeDefault: no new namespaces, no mounts."""
     if not PODMAN_SECCOMP.exists():
         pytest.skip(f"{PODMAN_SECCOMP} is not there to make Docker's profile of")
     profile = json.loads(PODMAN_SECCOMP.read_text())
@@ -68,9 +80,7 @@ def docker_options(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]
     path = tmp_path_factory.mktemp("seccomp") / "docker.json"
     path.write_text(json.dumps(profile))
-    return [
-        "--security-opt", f"seccomp={path}", "--cap-add", "MKNOD", "--cap-add", "NET_RAW", "--cap-add", "AUDIT_WRITE",
-    ]  # fmt: skip
+    return str(path)
 
 
 @pytest.fixture(scope="session")
@@ -87,15 +97,8 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
                 f"-t={host}/gazami:{name}", f"--state-dir={folder / 'state'}",
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
-        root = busybox_root(folder / "busybox/root")
-        subprocess.run(
-            ["tar", "-C", str(root), "--owner=0", "--group=0", "-cf", str(folder / "busybox/rootfs.tar"), "."],
-            check=True,
-        )
-        (folder / "busybox/Dockerfile").write_text("FROM scratch\nADD rootfs.tar /\n")
-        shutil.rmtree(root)
-        gazami("build", str(folder / "busybox"), f"-t={host}/busybox", f"--state-dir={folder / 'state'}")
         made = Podman(folder / "podman", f"{host}/gazami:executor", host, f"{host}/busybox")
+        made.image_of(busybox_root(folder / "busybox/root"), "busybox")
         for name in ("executor", "debug", "warmer"):
             pull = made.command("pull", "-q", "--tls-verify=false", f"{host}/gazami:{name}")
             done = subprocess.run(pull, capture_output=True, text=True, check=False)
