@@ -28,9 +28,11 @@ LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
 
 @dataclass(frozen=True, slots=True)
 class Podman:
-    """A store of its own. ``run`` starts the image with the context at /workspace, the network being this machine's."""
+    """A store of its own. ``run`` starts the image with the context at /workspace, the network being this machine's. ``storage``
+    is the folder of the registry."""
 
     store: Path
+    storage: Path
     image: str
     registry: str
     base: str
@@ -97,7 +99,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
                 f"-t={host}/gazami:{name}", f"--state-dir={folder / 'state'}",
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
-        made = Podman(folder / "podman", f"{host}/gazami:executor", host, f"{host}/busybox")
+        made = Podman(folder / "podman", registry.root, f"{host}/gazami:executor", host, f"{host}/busybox")
         made.image_of(busybox_root(folder / "busybox/root"), "busybox")
         for name in ("executor", "debug", "warmer"):
             pull = made.command("pull", "-q", "--tls-verify=false", f"{host}/gazami:{name}")
