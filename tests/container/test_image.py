@@ -68,25 +68,6 @@ def test_the_image_is_kanikos_place(podman: Podman) -> None:
     assert "warmer" in shell.stdout
 
 
-def test_gitlabs_script(podman: Podman, context: Path) -> None:
-    script = (
-        'mkdir -p /kaniko/.docker && echo "{\\"auths\\":{}}" > /kaniko/.docker/config.json && '
-        '/kaniko/executor --context "${CI_PROJECT_DIR}" '
-        f'--dockerfile "${{CI_PROJECT_DIR}}/Dockerfile" --destination "{podman.registry}/gitlab:${{CI_COMMIT_TAG}}"'
-    )
-    done = podman.run(
-        ["--entrypoint", "", "-e", "CI_PROJECT_DIR=/workspace", "-e", "CI_COMMIT_TAG=v1"], "sh", "-c", script, context=context,
-        image=f"{podman.registry}/gazami:debug",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = subprocess.run(
-        ["skopeo", "inspect", "--tls-verify=false", f"docker://{podman.registry}/gitlab:v1"],
-        capture_output=True,
-        check=False,
-    )
-    assert found.returncode == 0
-
-
 def test_git_works_in_the_image(podman: Podman) -> None:
     done = podman.run([], "--context=git://localhost:1/nothing.git", "--no-push")
     assert done.returncode == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.external.programs import installed
+from tests.npm import installed
 
 ROOT = Path(__file__).parents[2]
 
