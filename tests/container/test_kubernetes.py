@@ -124,13 +124,15 @@ def test_the_pod(profile: str, like: str, cluster: Cluster, tmp_path: Path) -> N
     assert "wrote /dev/termination-log" in ended.log
 
 
-def test_the_job_finds_its_layers_when_it_is_tried_again(cluster: Cluster, tmp_path: Path) -> None:
-    [job] = cluster.read("job.yaml", "job")
-    ended = cluster.play(job)
-    assert_pushed(cluster, ended, "job:1.0", tmp_path)
+@pytest.mark.parametrize("profile", [UNCONFINED, RUNTIME_DEFAULT])
+def test_the_job_finds_its_layers_when_it_is_tried_again(profile: str, cluster: Cluster, tmp_path: Path) -> None:
+    destination = f"job-{profile.rpartition('/')[2]}"
+    [job] = cluster.read("job.yaml", destination)
+    ended = cluster.play(job, profile)
+    assert_pushed(cluster, ended, f"{destination}:1.0", tmp_path)
     assert "0 of 2 steps found" in ended.log
-    [job] = cluster.read("job.yaml", "job")
-    again = cluster.play(job)
+    [job] = cluster.read("job.yaml", destination)
+    again = cluster.play(job, profile)
     assert again.status == 0
     assert "2 of 2 steps found" in again.log
 
@@ -160,10 +162,10 @@ def test_bases_of_the_volume_are_not_pulled(cluster: Cluster, warmed: str, tmp_p
     assert "warmed" in before
     cluster.kube.claim(claim)
     try:
-        done = cluster.play(job)
+        done = cluster.play(job, RUNTIME_DEFAULT)
         assert done.status == 0, done.log
         lose_layers(cluster.podman.storage, tmp_path / "warmed")
-        ended = cluster.play(pod)
+        ended = cluster.play(pod, RUNTIME_DEFAULT)
         assert_pushed(cluster, ended, "cached:1.0", tmp_path)
     finally:
         cluster.kube.run("volume", "rm", claim["metadata"]["name"])
