@@ -42,5 +42,8 @@ ENVIRONMENTS = {
     "restricted, unconfined": Environment([*_RESTRICTED, *_UNCONFINED], _REFUSED),
 }
 
+IN_ANOTHER_IMAGE = "chroot"
+"""What Docker's default gives where gazami is installed in an image that is not its own: never what would empty that."""
+
 RUNNING = [name for name, environment in ENVIRONMENTS.items() if environment.mode]
 REFUSING = [name for name, environment in ENVIRONMENTS.items() if not environment.mode]

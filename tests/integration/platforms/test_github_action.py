@@ -8,69 +8,36 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from tests import github
 from tests.services import docker_registry
 
 pytestmark = [pytest.mark.service, pytest.mark.sandbox]
 
 
-ACTION = Path(__file__).parents[3] / "action.yml"
-
-
-def as_passed(inputs: dict[str, str]) -> dict[str, str]:
-    """The runner passes every input that the action has: as given, else its default, else empty."""
-    defaults = {name: about.get("default", "") for name, about in yaml.safe_load(ACTION.read_text())["inputs"].items()}
-    assert set(inputs) <= set(defaults)
-    return {f"INPUT_{name.replace(' ', '_').upper()}": value for name, value in {**defaults, **inputs}.items()}
-
-
 class Job:
-    """A job's step as GitHub's runner starts a container action: its variables, and files for outputs and summary that exist."""
+    """A job whose step is the action. Its folder has what the runner makes."""
 
     def __init__(self, folder: Path, registry: str) -> None:
         self.folder = folder
         self.inputs = {"registry": registry, "image": "team/app"}
-        for name in ("workspace", "home", "runner_temp"):
+        for name in ("workspace", "home", "temporary"):
             (folder / name).mkdir()
-        for name in ("output", "summary", "env", "path", "state"):
+        for name in github.FILES:
             (folder / name).touch()
         self.environ = {
             "PATH": os.environ["PATH"],
-            "HOME": str(folder / "home"),
-            "CI": "true",
-            "GITHUB_ACTIONS": "true",
-            "GITHUB_ACTION": "build",
-            "GITHUB_ACTION_REPOSITORY": "OWNER/gazami",
-            "GITHUB_ACTION_REF": "v0.1.0",
-            "GITHUB_ACTOR": "me",
-            "GITHUB_API_URL": "https://api.github.com",
-            "GITHUB_ENV": str(folder / "env"),
-            "GITHUB_EVENT_NAME": "push",
-            "GITHUB_OUTPUT": str(folder / "output"),
-            "GITHUB_PATH": str(folder / "path"),
-            "GITHUB_REF": "refs/heads/main",
-            "GITHUB_REF_NAME": "main",
-            "GITHUB_REF_TYPE": "branch",
-            "GITHUB_REPOSITORY": "owner/repo",
-            "GITHUB_REPOSITORY_OWNER": "owner",
-            "GITHUB_RUN_ID": "1658821493",
-            "GITHUB_RUN_NUMBER": "3",
-            "GITHUB_SERVER_URL": "https://github.com",
-            "GITHUB_SHA": "ffac537e6cbbf934b08745a378932722df287a53",
-            "GITHUB_STATE": str(folder / "state"),
-            "GITHUB_STEP_SUMMARY": str(folder / "summary"),
-            "GITHUB_WORKSPACE": str(folder / "workspace"),
-            "RUNNER_ARCH": "X64",
-            "RUNNER_NAME": "Hosted Agent",
-            "RUNNER_OS": "Linux",
-            "RUNNER_TEMP": str(folder / "runner_temp"),
+            **github.variables(
+                home=f"{folder}/home",
+                workspace=f"{folder}/workspace",
+                files=str(folder),
+                temporary=f"{folder}/temporary",
+            ),
         }
 
     def run(self, **inputs: str) -> subprocess.CompletedProcess[str]:
-        environ = self.environ | as_passed({**self.inputs, **inputs})
         return subprocess.run(
             [sys.executable, "-m", "gazami.cli.action"],
-            env=environ,
+            env=self.environ | github.inputs(**{**self.inputs, **inputs}),
             capture_output=True,
             text=True,
             check=False,
@@ -79,7 +46,7 @@ class Job:
 
     @property
     def outputs(self) -> dict[str, str]:
-        return dict(line.split("=", 1) for line in (self.folder / "output").read_text().splitlines())
+        return github.outputs(self.folder)
 
 
 def test_a_job_pushes_and_tells(tmp_path: Path, busybox: str) -> None:
