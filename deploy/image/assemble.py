@@ -82,8 +82,13 @@ MODULES_LEFT_OUT = re.compile(
 PRELOADED = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2", "libgcc_s.so.1")
 EDITS = {
     "loader": ((b"/etc/ld.so.cache", b"/kaniko/ld.cache"), (b"/etc/ld.so.preload", b"/kaniko/ld.preload")),
-    "libc.so.6": ((b"/etc/nsswitch.conf", b"/kaniko/nsswitch.c"),),
-}
+    "libc.so.6": (
+        (b"/etc/nsswitch.conf", b"/kaniko/nsswitch.c"), (b"/etc/resolv.conf", b"/kaniko/resolv.c"),
+        (b"/etc/hosts", b"/kaniko/ho"), (b"/etc/gai.conf", b"/kaniko/gai.c"), (b"/etc/host.conf", b"/kaniko/host.c"),
+    ),
+}  # fmt: skip
+LINKS = {"resolv.c": "/etc/resolv.conf", "ho": "/etc/hosts"}
+"""What the container runtime writes. A builder that lends ``/`` to a command has copies here meanwhile."""
 SCRIPT = """#!/kaniko/bin/python3 -IB
 import os, sys
 os.environ.setdefault("GIT_EXEC_PATH", "/kaniko/libexec/git-core")
@@ -213,6 +218,8 @@ def edit(kaniko: Path) -> None:
                 raise SystemExit(f"{path}: {old.decode()} is not there to be replaced")
             data = data.replace(old + b"\0", new + b"\0")
         path.write_bytes(data)
+    for name, target in LINKS.items():
+        (kaniko / name).symlink_to(target)
     (kaniko / "nsswitch.c").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.container.environments import ENVIRONMENTS
 from tests.debian import debian_rootfs
 from tests.programs import gazami
 from tests.roots import busybox_root
@@ -83,6 +84,32 @@ def docker_seccomp(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("seccomp") / "docker.json"
     path.write_text(json.dumps(profile))
     return str(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """gazami's image in the containers of the table, with a profile that stands for Docker's."""
+
+    podman: Podman
+    seccomp: str
+
+    def build(
+        self, what: str, *arguments: str, context: Path, options: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        environment = ENVIRONMENTS[what]
+        every = [*environment.with_profile(self.seccomp), *options]
+        words = ["--context=dir:///workspace", *environment.arguments, *arguments]
+        return self.podman.run(every, *words, context=context)
+
+
+@pytest.fixture(scope="session")
+def executor(podman: Podman, docker_seccomp: str) -> Executor:
+    return Executor(podman, docker_seccomp)
+
+
+@pytest.fixture(scope="session")
+def docker_options(docker_seccomp: str) -> list[str]:
+    return ENVIRONMENTS["Docker's default"].with_profile(docker_seccomp)
 
 
 @pytest.fixture(scope="session")

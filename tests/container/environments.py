@@ -10,6 +10,7 @@ SECCOMP_OF_DOCKER = "seccomp=DOCKER"
 _RUNTIME_DEFAULT = ["--security-opt", SECCOMP_OF_DOCKER]
 _UNCONFINED = ["--security-opt", "seccomp=unconfined"]
 _CAPABILITIES_OF_DOCKER = ["--cap-add", "MKNOD", "--cap-add", "NET_RAW", "--cap-add", "AUDIT_WRITE"]
+_DOCKER = [*_RUNTIME_DEFAULT, *_CAPABILITIES_OF_DOCKER]
 _MAP = ["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"]
 _RESTRICTED = ["--user", "1000:1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
 _REFUSED = ""
@@ -17,12 +18,12 @@ _REFUSED = ""
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """``options`` are podman's; ``mode`` is the isolation that a RUN finds, empty where RUN steps are refused. A chroot without
-    ``devices`` has no ``/dev/null``, since nobody may make one: ``apt-get`` fails there."""
+    """``options`` are podman's; ``mode`` is the isolation that a RUN finds, empty where RUN steps are refused. ``arguments`` are
+    given to the executor."""
 
     options: list[str]
     mode: str
-    devices: bool = True
+    arguments: tuple[str, ...] = ()
 
     def with_profile(self, path: str) -> list[str]:
         return [option.replace("=DOCKER", f"={path}") for option in self.options]
@@ -30,11 +31,12 @@ class Environment:
 
 ENVIRONMENTS = {
     "podman's default": Environment([], "userns"),
-    "Docker's default": Environment([*_RUNTIME_DEFAULT, *_CAPABILITIES_OF_DOCKER], "chroot"),
+    "Docker's default": Environment(_DOCKER, "inplace"),
+    "Docker's default, chroot": Environment(_DOCKER, "chroot", ("--isolation=chroot",)),
     "seccomp unconfined": Environment(_UNCONFINED, "userns"),
     "privileged": Environment(["--privileged"], "namespaces"),
     "SYS_ADMIN": Environment(["--cap-add", "SYS_ADMIN"], "namespaces"),
-    "user namespace": Environment([*_MAP, *_RUNTIME_DEFAULT], "chroot", devices=False),
+    "user namespace": Environment([*_MAP, *_RUNTIME_DEFAULT], "inplace"),
     "user namespace, unconfined": Environment([*_MAP, *_UNCONFINED], "userns"),
     "user namespace, unconfined, SYS_ADMIN": Environment([*_MAP, *_UNCONFINED, "--cap-add", "SYS_ADMIN"], "namespaces"),
     "no capabilities": Environment(["--cap-drop", "ALL"], _REFUSED),

@@ -56,7 +56,7 @@ def step_mounts(step: RunStep, tools: Tools, tree_of: TreeOf) -> StepMounts:
             case "cache":
                 bound = _cache(wanted, tools, tree_of)
                 mounts.append(bound)
-                if mount.sharing == "locked":
+                if mount.sharing == "locked" or not tools.sandbox.choice.mounts:
                     locks.append(f"{bound.source}.lock")
             case _:
                 mounts.append(_bind(wanted, tools, tree_of))
@@ -73,12 +73,13 @@ def _bind(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
     mount = wanted.mount
     assert wanted.files is not None
     readonly = mount.readonly is not False
-    if readonly and wanted.files == ContextSource() and tools.context_is_as_seen:
+    mountable = tools.sandbox.choice.mounts and tools.context_is_as_seen
+    if readonly and wanted.files == ContextSource() and mountable:
         place = tools.context.resolve(mount.source)
         if place.node is None:
             raise ContextError(f'"/{mount.source.lstrip("/")}": not found')
         return BindMount(f"{tools.context_folder}/{place.path}".rstrip("/"), mount.target, True)
-    return BindMount(_laid_out(tree_of(wanted.files), mount.source, tools), mount.target, readonly)
+    return BindMount(_laid_out(tree_of(wanted.files), mount.source, tools), mount.target, readonly, movable=True)
 
 
 def _laid_out(tree: Tree, source: str, tools: Tools) -> str:
@@ -117,7 +118,7 @@ def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
         )
     if tools.cache_mounts is not None and mount.sharing != "private":
         tools.cache_mounts.use(identity, path, is_new=is_new)
-    return BindMount(path, mount.target, mount.readonly is True)
+    return BindMount(path, mount.target, mount.readonly is True, movable=True)
 
 
 # -- secrets and agents -----------------------------------------------------------------------------------------------

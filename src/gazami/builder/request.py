@@ -93,6 +93,10 @@ class RegistryWishes:
     """Contents of docker's ``config.json`` found by the command line, as text."""
     docker_config_place: str | None = None
     """Where that text was found, for messages."""
+    docker_config_files: tuple[str, ...] = ()
+    """Files with registry credentials that are not read any more."""
+    secret_files: tuple[str, ...] = ()
+    """Files with credentials that may still be read: of clouds, of git, of the pod."""
     proxies: Pairs = field(default=(), repr=False)
     """``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY`` as found in the environment, upper-case names."""
     user_agent: str = "gazami"

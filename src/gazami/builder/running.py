@@ -18,13 +18,16 @@ from gazami.sandbox.spec import Root, RunSpec
 
 def run_command(step: RunStep, state: StageState, tree_of: TreeOf) -> Done:
     tools = state.tools
-    mounts = step_mounts(step, tools, tree_of)
+    with tools.alone_if_in_place():
+        mounts = step_mounts(step, tools, tree_of)
     while True:
         root, changed = state.root()
-        with locked(mounts.locks, tools.cancel):
+        with locked(mounts.locks, tools.cancel), tools.alone_if_in_place():
             result = tools.sandbox.run(_spec(step, root, mounts, tools), _output(step, state))
+        for note in result.notes:
+            tools.emit(Message("warning", note))
         if result.exit_code == 0:
-            return state.snapshot(changed, result.created)
+            return state.snapshot(changed, result.created, result.touched)
         full = is_full(changed)
         if not full or not tools.workspace.leave_memory():
             raise _failure(step, result.exit_code, timed_out=result.timed_out, oom=result.oom_killed, full=full)

@@ -236,13 +236,18 @@ class StageState:
 
     # -- layers ---------------------------------------------------------------------------------------------------
 
-    def snapshot(self, changed: str, omit: tuple[str, ...]) -> Done:
-        """The layer of what the last RUN changed below ``changed``."""
+    def snapshot(self, changed: str, omit: tuple[str, ...], touched: tuple[str, ...]) -> Done:
+        """The layer of what the last RUN changed below ``changed``; ``omit`` and ``touched`` are a :class:`RunResult`'s."""
         state = self.unpacked
         assert state is not None
         if state.plain:
             function = "gazami.rootfs.snapshot:scan"
-            arguments = {**self._scan_arguments(state), "omit": list(omit), "newest": self.tools.newest}
+            arguments = {
+                **self._scan_arguments(state),
+                "omit": list(omit),
+                "touched": list(touched),
+                "newest": self.tools.newest,
+            }
         else:
             function = "gazami.rootfs.snapshot:upper"
             ignore = [path.strip("/") for path in self.tools.request.context.ignore_paths]

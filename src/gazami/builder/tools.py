@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from gazami.builder.hidden import exposed
 from gazami.builder.indexes import Indexes
 from gazami.builder.layers import LayerFiles
 from gazami.builder.memory import estimate, fits
@@ -99,18 +101,46 @@ class Tools:
 
     def _start_sandbox(self) -> Sandbox:
         from gazami.sandbox.client import Sandbox
-        from gazami.sandbox.select import choose
+        from gazami.sandbox.select import Conditions, choose
 
         wishes = self.request.sandbox
         if wishes.memory and fits(estimate(each for image in self.images.values() for each in image.manifest.layers)):
             self.workspace.use_memory()
         files = Path(self.workspace.files)
-        choice = choose(wishes.isolation, files, force=wishes.force, in_container=wishes.in_container)
+        local = (self.context_folder, self.request.cache.directory)
+        conditions = Conditions(wishes.in_container, wishes.force, local, wishes.state_dir)
+        choice = choose(wishes.isolation, files, conditions=conditions)
         self.emit(SandboxChosen(choice.mode, choice.reason))
         if not choice.overlay:
             self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))
+        if not choice.mounts:
+            self.workspace.use_place(choice.place or str(self.workspace.root))
+        hide = self._credentials_to_hide() if choice.mode == "inplace" else ()
         self.workspace.remover = self._remove
-        return Sandbox.start(choice, files, self.cancel, preload=_PRELOAD)
+        return Sandbox.start(choice, files, self.cancel, preload=_PRELOAD, hide=hide)
+
+    def _credentials_to_hide(self) -> tuple[str, ...]:
+        """The files with credentials that can be taken out of a step's sight; tells about those that cannot."""
+        from gazami.sandbox.select import mount_points
+
+        registry = self.request.registry
+        files = exposed(registry.docker_config_files, registry.secret_files, mount_points())
+        if files.others:
+            self.emit(
+                Message(
+                    "warning",
+                    f"in this isolation a RUN step of root can read {', '.join(files.others)}; a pod with"
+                    " seccompProfile Unconfined keeps it out, and so does --isolation=chroot, where RUN has no /proc",
+                )
+            )
+        return files.ordinary
+
+    @contextlib.contextmanager
+    def alone_if_in_place(self) -> Iterator[None]:
+        """Hold what only one thread may use at a time: the container's root, when commands get it. Files outside of the
+        builder's own folders are to be read with this held, since they are out of the way while a command runs."""
+        with self.locks.of("ground") if self.sandbox.choice.mode == "inplace" else contextlib.nullcontext():
+            yield
 
     @property
     def context_is_as_seen(self) -> bool:
@@ -120,7 +150,7 @@ class Tools:
     @property
     def unpacked_is_readable(self) -> bool:
         """Whether this process may read all unpacked files itself: not those of a user namespace's other ids."""
-        return self._sandbox is not None and self._sandbox.choice.mode in ("namespaces", "chroot")
+        return self._sandbox is not None and self._sandbox.choice.mode != "userns"
 
     def close(self) -> None:
         self.layers.close()

@@ -36,7 +36,8 @@ class Workspace:
         self._spools: list[Spool] = []
         self._counter = itertools.count(1)
         self._memory: Path | None = None
-        self._memory_lock = -1
+        self._elsewhere: Path | None = None
+        self._locks: list[int] = []
         self._leaving = False
 
     def __enter__(self) -> Workspace:
@@ -62,20 +63,32 @@ class Workspace:
                 self.remover(self.all_files)
         shutil.rmtree(self.root, ignore_errors=True)
         os.close(self._lock)
-        if self._memory is not None:
-            shutil.rmtree(self._memory, ignore_errors=True)
-            os.close(self._memory_lock)
+        for place in (self._memory, self._elsewhere):
+            if place is not None:
+                shutil.rmtree(place, ignore_errors=True)
+        while self._locks:
+            os.close(self._locks.pop())
 
     def use_memory(self) -> None:
         """Put the files of stages on a tmpfs from now on, as long as there is room."""
-        place, prefix = Path(memory.PLACE), f"gazami-{os.getuid()}-{_PREFIX}"
         with contextlib.suppress(OSError):
-            _remove_stale(place, prefix)
-            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-            self._memory_lock = _lock(folder)
-            folder.chmod(0o711)
-            (folder / "files").mkdir()
-            self._memory = folder
+            self._memory = self._folder_in(Path(memory.PLACE))
+
+    def use_place(self, place: str) -> None:
+        """Make directories on the file system of ``place`` from now on, below it if the state directory is on another."""
+        self._leaving = True
+        if os.stat(place).st_dev != os.stat(self.root).st_dev:
+            self._elsewhere = self._folder_in(Path(place))
+
+    def _folder_in(self, place: Path) -> Path:
+        """A locked folder of this build's, with one for files in it."""
+        prefix = f"gazami-{os.getuid()}-{_PREFIX}"
+        _remove_stale(place, prefix)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+        self._locks.append(_lock(folder))
+        folder.chmod(0o711)
+        (folder / "files").mkdir()
+        return folder
 
     def leave_memory(self) -> bool:
         """Make no more directories in memory; whether that changes anything."""
@@ -94,7 +107,7 @@ class Workspace:
         """A path for a directory of a stage's files, in memory while there is room; the namespace's root makes it."""
         if self._memory is not None and not self._leaving and memory.is_scarce(str(self._memory)):
             self._leaving = True
-        place = self.root if self._memory is None or self._leaving else self._memory
+        place = self._elsewhere or (self.root if self._memory is None or self._leaving else self._memory)
         return str(place / "files" / f"{self.new_name()}-{what}")
 
     def new_name(self) -> str:
@@ -108,7 +121,8 @@ class Workspace:
 
     @property
     def all_files(self) -> list[str]:
-        return [str(place / "files") for place in (self.root, self._memory) if place is not None]
+        places = (self.root, self._memory, self._elsewhere)
+        return [str(place / "files") for place in places if place is not None]
 
 
 def _lock(folder: Path) -> int:

@@ -10,7 +10,7 @@ from typing import assert_never
 from gazami.cli.environ import Surroundings, look_around
 from gazami.cli.request import state_dir
 from gazami.errors import GazamiError
-from gazami.sandbox.select import Finding, survey
+from gazami.sandbox.select import Conditions, Finding, survey
 from gazami.sandbox.spec import Mode
 
 HELP = """\
@@ -35,7 +35,7 @@ def run_doctor(words: list[str], environ: Mapping[str, str]) -> int:
     try:
         around = look_around(environ)
         place = state_dir(given, around)
-        findings = survey(Path(place))
+        findings = survey(Path(place), conditions=Conditions(around.in_container, local=(around.cwd,)))
     except GazamiError as error:
         sys.stderr.write(f"Error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
         return 1

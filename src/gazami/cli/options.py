@@ -151,7 +151,7 @@ _SNAPSHOT = (
 
 _SANDBOX = (
     Option("isolation", Kind.CHOICE, Group.SANDBOX, "How RUN is kept apart; default: the best that works here. inplace "
-           "unpacks over gazami's own container and is only for that.",
+           "lends commands the root of gazami's own container.",
            choices=("namespaces", "userns", "chroot", "inplace"), kaniko=False),
     Option("state-dir", Kind.STRING, Group.SANDBOX, "Where everything temporary lies; default: $GAZAMI_STATE_DIR, else a "
            "folder in $XDG_CACHE_HOME, $TMPDIR, ~/.cache or /tmp.", metavar="DIR", env="GAZAMI_STATE_DIR", kaniko=False),
@@ -162,7 +162,8 @@ _SANDBOX = (
            metavar="NAME=SOFT[:HARD]", kaniko=False),
     Option("timeout", Kind.SECONDS, Group.SANDBOX, "End a RUN that takes longer (600, 10m); default: no limit.",
            metavar="SECONDS", kaniko=False),
-    Option("force", Kind.BOOL, Group.SANDBOX, "Allow --isolation=inplace outside of a container.", default="false"),
+    Option("force", Kind.BOOL, Group.SANDBOX, "Allow --isolation=inplace outside of gazami's image in a container.",
+           default="false"),
 )  # fmt: skip
 
 _LOGGING = (

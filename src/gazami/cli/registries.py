@@ -22,6 +22,11 @@ _CONTEXTS = frozenset({
     "GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "GIT_PULL_METHOD", "GIT_SSH_COMMAND", "SSH_AUTH_SOCK", "SSL_CERT_FILE",
     "SSL_CERT_DIR", "STORAGE_EMULATOR_HOST",
 })  # fmt: skip
+_SECRET_FILES = (
+    "GOOGLE_APPLICATION_CREDENTIALS", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AZURE_FEDERATED_TOKEN_FILE",
+)  # fmt: skip
+_IN_HOME = (".aws/credentials", ".config/gcloud", ".netrc", ".git-credentials", ".ssh")
+_SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _NAMES = frozenset({"HOME", "CLOUDSDK_CONFIG", "NO_GCE_CHECK"})
 
 
@@ -76,6 +81,13 @@ def context_variables(environ: Mapping[str, str]) -> Pairs:
     return tuple(
         (name, value) for name, value in environ.items() if name in _NAMES | _CONTEXTS or name.startswith(_CLOUDS)
     )
+
+
+def secret_files(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Where credentials besides docker's may lie, whether or not they do."""
+    named = tuple(environ[name] for name in _SECRET_FILES if environ.get(name, "").startswith("/"))
+    home = environ.get("HOME", "")
+    return (*named, *(f"{home}/{name}" for name in _IN_HOME if home), _SERVICE_ACCOUNT)
 
 
 def certificate_directories(environ: Mapping[str, str]) -> tuple[str, ...]:

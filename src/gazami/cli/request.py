@@ -9,7 +9,7 @@ from gazami import __version__
 from gazami.builder import request as wishes
 from gazami.cli import registries
 from gazami.cli.argv import Parsed, changed
-from gazami.cli.environ import Surroundings
+from gazami.cli.environ import Surroundings, config_places
 from gazami.cli.option import Effect
 from gazami.cli.options import BUILD
 from gazami.cli.outputs import read_cache_from, read_cache_to, read_outputs
@@ -246,6 +246,8 @@ def registry_wishes(parsed: Parsed, around: Surroundings) -> wishes.RegistryWish
         environment=registries.credential_variables(around.environ),
         docker_config=around.docker_config,
         docker_config_place=around.docker_config_place,
+        docker_config_files=tuple(config_places(around.environ)),
+        secret_files=registries.secret_files(around.environ),
         proxies=proxies(around.environ),
         user_agent=f"gazami/{__version__}" + (f",{client}" if client else ""),
     )

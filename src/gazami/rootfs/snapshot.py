@@ -42,7 +42,7 @@ def upper(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None
 def scan(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
     """Compare a plain root with the index in the file ``index`` and write the difference as a layer.
 
-    Without ``output_fd`` only the index is written anew.
+    Without ``output_fd`` only the index is written anew. ``touched`` are paths whose ctime says nothing, since it is ours.
     """
     index = Path(arguments["index"])
     old = _load(index)
@@ -50,8 +50,9 @@ def scan(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None)
     new = scanner.stat_all()
     result: dict[str, Any] = {"members": 0}
     if output_fd is not None:
-        omit = frozenset(arguments.get("omit", ()))
-        result = _write(scanner.changed(old or {}, new, omit), output_fd, arguments.get("newest"))
+        scanner.omit = frozenset(arguments.get("omit", ()))
+        scanner.touched = frozenset(arguments.get("touched", ()))
+        result = _write(scanner.changed(old or {}, new), output_fd, arguments.get("newest"))
     part = index.with_suffix(".part")
     part.write_bytes(marshal.dumps(new))
     part.replace(index)
@@ -184,6 +185,8 @@ class _Scan:
 
     def __init__(self, directory: str, mode: str, ignore: tuple[str, ...]) -> None:
         self._root, self._ignore = directory, ignore
+        self.omit: frozenset[str] = frozenset()
+        self.touched: frozenset[str] = frozenset()
         self._values = {"full": _full, "redo": _redo, "time": _time}[mode]
 
     def stat_all(self) -> dict[str, bytes]:
@@ -208,13 +211,13 @@ class _Scan:
             out[base] = b"".join(record)
         return out
 
-    def changed(self, old: dict[str, bytes], new: dict[str, bytes], omit: frozenset[str]) -> Iterator[Member]:
+    def changed(self, old: dict[str, bytes], new: dict[str, bytes]) -> Iterator[Member]:
         links = _Links()
         names: dict[str, str] = {}
         for folder, record in new.items():
             before = old.get(folder, b"")
             if record != before:
-                self._compare(folder, _unpacked(before), _unpacked(record), omit, names)
+                self._compare(folder, _unpacked(before), _unpacked(record), names)
         for path in list(names):
             while "/" in path:
                 path = path.rpartition("/")[0]
@@ -230,20 +233,24 @@ class _Scan:
             if entry is not None:
                 yield links.member(entry, place, info)
 
-    def _compare(
-        self, folder: str, old: dict[str, bytes], new: dict[str, bytes], omit: frozenset[str], names: dict[str, str]
-    ) -> None:
+    def _compare(self, folder: str, old: dict[str, bytes], new: dict[str, bytes], names: dict[str, str]) -> None:
         """Add what one directory's change means: a name to write and the path it is of, empty for a deletion."""
         base = f"{folder}/" if folder else ""
         for name, values in new.items():
-            if old.get(name) != values and base + name not in omit:
-                names[base + name] = base + name
+            before, path = old.get(name), base + name
+            if before == values or path in self.omit:
+                continue
+            if path in self.touched and before is not None and before[:_CTIME] == values[:_CTIME]:
+                continue
+            names[path] = path
         for name in old:
-            if name not in new and base + name not in omit:
+            if name not in new and base + name not in self.omit:
                 names[f"{base}{PREFIX}{name}"] = ""
 
 
 _STAT = struct.Struct("<IIIQQqq")
+_CTIME = _STAT.size - 8
+"""Where the ctime begins in a record's packed values."""
 _FORMAT = 0o170000
 
 

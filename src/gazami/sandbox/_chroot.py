@@ -1,8 +1,9 @@
-"""The root of one command where nothing can be mounted: a plain directory, lent a few files that are taken back.
+"""The root of one command where nothing can be mounted: a plain directory, lent a few things that are taken back.
 
 Device nodes are made and removed; /etc/resolv.conf and /etc/hosts get the host's name servers and names and their own bytes
-back; a file mount is a file with its content for as long as the command runs; a tmpfs is a directory that is emptied.
-What the command itself changed meanwhile stays changed. There is no /proc and no /sys.
+back. What a mount would bring is moved there by rename(2) for as long as the command runs, and what the image has at that
+place is set aside meanwhile: a directory of ours (a cache, files laid out for the step), a new directory for a tmpfs, a
+file with bytes of our own. What the command itself changed stays changed. In ``chroot`` mode there is no /proc and no /sys.
 """
 
 from __future__ import annotations
@@ -14,52 +15,47 @@ from contextlib import suppress
 from typing import Any
 
 from gazami.errors import SandboxError
-from gazami.sandbox._paths import Kind, Place, empty_directory, parts, walk
+from gazami.sandbox._moving import move
+from gazami.sandbox._paths import Kind, Names, Place, empty_directory, parts, walk
 from gazami.sandbox._room import DEVICES, Room, hosts_file, look_up, open_cwd, resolv_conf
 from gazami.sandbox._targets import Targets
-from gazami.sandbox.spec import BindMount, FileMount, PlainRoot, RunSpec, TmpfsMount
+from gazami.sandbox.spec import BindMount, FileMount, PlainRoot, RunSpec, StepMount, TmpfsMount
 
 _MOST_BYTES = 1 << 20
+_NEEDS_MOUNTS = "Give the builder CAP_SYS_ADMIN or user namespaces; `gazami doctor` says what is missing."
 
 
 class Loan:
-    """What was lent to the root; as JSON it goes to the process that takes it back with :func:`take_back`."""
+    """What was lent to the root; as JSON it goes to the process that takes it back with :func:`take_back`. ``aside`` is a
+    directory on the root's file system for what has to make room; it is made when it is needed."""
 
-    def __init__(self, targets: Targets) -> None:
+    def __init__(self, targets: Targets, aside: str) -> None:
         self.targets = targets
+        self.aside = aside
         self.files: list[dict[str, Any]] = []
         self.nodes: list[str] = []
-        self.emptied: list[str] = []
+        self.placed: list[dict[str, Any]] = []
 
     def to_json(self) -> dict[str, Any]:
-        return {"files": self.files, "nodes": self.nodes, "emptied": self.emptied}
+        return {"files": self.files, "nodes": self.nodes, "placed": self.placed}
 
 
-def furnish(spec: RunSpec, loan: Loan) -> Room:
-    """Prepare ``spec.root``; raises SandboxError for what needs a mount."""
+def furnish(spec: RunSpec, loan: Loan, mode: str) -> Room:
+    """Prepare ``spec.root``; raises SandboxError for what needs a mount or a namespace. ``mode`` is for the messages."""
     if not isinstance(spec.root, PlainRoot):
-        raise SandboxError("an overlay root needs a mount, which chroot mode does not have")
+        raise SandboxError(f"an overlay root needs a mount, which {mode} mode does not have")
     if spec.network == "none":
         raise SandboxError(
-            "RUN --network=none needs a network namespace, which chroot mode does not have",
-            hint="Give the builder CAP_SYS_ADMIN or user namespaces; `gazami doctor` says what is missing.",
+            f"RUN --network=none needs a network namespace, which {mode} mode does not have", hint=_NEEDS_MOUNTS
         )
+    names = resolv_conf()
     root = os.open(spec.root.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     account = look_up(root, spec.user)
     _make_devices(root, loan)
-    _lend_text(root, loan, "/etc/resolv.conf", resolv_conf())
+    _lend_text(root, loan, "/etc/resolv.conf", names)
     _lend_text(root, loan, "/etc/hosts", hosts_file(spec))
     for mount in spec.mounts:
-        match mount:
-            case BindMount():
-                raise SandboxError(
-                    f"RUN --mount at {mount.target} needs a bind mount, which chroot mode does not have",
-                    hint="Give the builder CAP_SYS_ADMIN or user namespaces; `gazami doctor` says what is missing.",
-                )
-            case TmpfsMount():
-                _lend_directory(root, loan, mount)
-            case FileMount():
-                _lend_file(root, loan, mount)
+        _place(root, loan, mount, mode)
     loan.targets.restore_times()
     return Room(root, open_cwd(root, spec.cwd), account)
 
@@ -70,15 +66,21 @@ def enter(room: Room) -> None:
     os.fchdir(room.cwd)
 
 
+def change_times(root: str, loan: Loan) -> dict[str, int]:
+    """The ctime, in nanoseconds, of what exists in the image and was changed for the loan, by path: one that is another later
+    is the command's doing."""
+    made = {path for path, _ in loan.targets.made}
+    paths = {*loan.targets.touched, *(item["path"] for item in loan.files)} - made - {""}
+    return {path: os.lstat(f"{root}/{path}").st_ctime_ns for path in paths}
+
+
 def take_back(base: str, loan: dict[str, Any]) -> None:
     """Undo a loan; the directories and empty files that it made are left to :func:`._targets.clean`."""
     root = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for path in loan["emptied"]:
+        for item in reversed(loan["placed"]):
             with suppress(OSError):
-                place = walk(root, path)
-                empty_directory(place.proc)
-                place.close()
+                _take_away(root, item)
         for path in loan["nodes"]:
             with suppress(OSError):
                 _remove_node(root, path)
@@ -116,7 +118,7 @@ def _lend_text(root: int, loan: Loan, path: str, content: bytes) -> None:
         with open(place.proc, "r+b") as file:
             original = file.read()
             item = {"path": "/".join(place.names), "original": _encode(original), "mtime_ns": state.st_mtime_ns}
-            loan.files.append({**item, "content": _encode(content), "secret": False})
+            loan.files.append({**item, "content": _encode(content)})
             file.seek(0)
             file.truncate()
             file.write(content)
@@ -124,30 +126,74 @@ def _lend_text(root: int, loan: Loan, path: str, content: bytes) -> None:
         place.close()
 
 
-def _lend_file(root: int, loan: Loan, mount: FileMount) -> None:
-    with suppress(OSError):
-        walk(root, mount.target).close()
-        raise SandboxError(f"cannot mount a file at {mount.target} in chroot mode: the image has something there")
-    place = _target(root, loan, mount.target, "file")
+def _place(root: int, loan: Loan, mount: StepMount, mode: str) -> None:
+    """Put one mount's files where the command looks for them."""
+    if isinstance(mount, BindMount) and not mount.movable:
+        raise SandboxError(
+            f"RUN --mount at {mount.target} needs a bind mount, which {mode} mode does not have", hint=_NEEDS_MOUNTS
+        )
+    source = mount.source if isinstance(mount, BindMount) else None
+    is_file = isinstance(mount, FileMount) or (source is not None and not os.path.isdir(source))
+    target = _target(root, loan, mount.target, "file" if is_file else "directory")
+    names, is_directory = target.names, target.is_directory
+    target.close()
+    if is_directory == is_file:
+        what = "a directory" if is_directory else "not a directory"
+        raise SandboxError(f"cannot mount at {mount.target}: it is {what} in the image")
+    if not names:
+        raise SandboxError(f"cannot mount at {mount.target} in {mode} mode: it is the root itself")
+    parent = walk(root, "/".join(names[:-1]))
     try:
-        loan.files.append({"path": "/".join(place.names), "secret": True})
-        os.chmod(place.proc, 0o600)
-        with open(place.proc, "r+b") as file:
-            file.write(base64.b64decode(mount.content))
-        os.chown(place.proc, mount.uid, mount.gid)
-        os.chmod(place.proc, mount.mode)
+        loan.targets.note_parent(parent)
+        _set_aside(loan, parent, names, source)
+        match mount:
+            case BindMount():
+                move(mount.source, f"{parent.proc}/{names[-1]}")
+            case TmpfsMount():
+                os.mkdir(names[-1], 0o700, dir_fd=parent.fd)
+                os.chmod(names[-1], mount.mode, dir_fd=parent.fd)
+            case FileMount():
+                _write_file(parent.fd, names[-1], mount)
+    except OSError as error:
+        raise SandboxError(f"cannot mount at {mount.target} in {mode} mode: {error.strerror}") from None
     finally:
-        place.close()
+        parent.close()
 
 
-def _lend_directory(root: int, loan: Loan, mount: TmpfsMount) -> None:
-    place = _target(root, loan, mount.target, "directory")
+def _set_aside(loan: Loan, parent: Place, names: Names, source: str | None) -> None:
+    """Move what is at the place out of the way, and note how it comes back."""
+    os.makedirs(loan.aside, 0o700, exist_ok=True)
+    aside = f"{loan.aside}/{len(loan.placed)}"
+    os.rename(names[-1], aside, src_dir_fd=parent.fd)
+    loan.placed.append({"path": "/".join(names), "aside": aside, "source": source})
+    loan.targets.foreign.append(names)
+
+
+def _write_file(parent: int, name: str, mount: FileMount) -> None:
+    fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=parent)
+    with open(fd, "wb") as file:
+        file.write(base64.b64decode(mount.content))
+        os.fchown(fd, mount.uid, mount.gid)
+        os.fchmod(fd, mount.mode)
+
+
+def _take_away(root: int, item: dict[str, Any]) -> None:
+    """Take what was placed away again (a directory or file of ours goes back to where it came from), and put back what had
+    been set aside."""
+    *above, name = parts(item["path"])
+    parent = walk(root, "/".join(above))
     try:
-        if os.listdir(place.proc):
-            raise SandboxError(f"cannot mount a tmpfs at {mount.target} in chroot mode: the image has files there")
-        loan.emptied.append("/".join(place.names))
+        with suppress(FileNotFoundError):
+            if item["source"] is not None:
+                move(f"{parent.proc}/{name}", item["source"])
+            elif stat.S_ISDIR(os.stat(name, dir_fd=parent.fd, follow_symlinks=False).st_mode):
+                empty_directory(f"{parent.proc}/{name}")
+                os.rmdir(name, dir_fd=parent.fd)
+            else:
+                os.unlink(name, dir_fd=parent.fd)
+        os.rename(item["aside"], name, dst_dir_fd=parent.fd)
     finally:
-        place.close()
+        parent.close()
 
 
 def _target(root: int, loan: Loan, path: str, kind: Kind) -> Place:
@@ -161,9 +207,6 @@ def _take_back_file(root: int, item: dict[str, Any]) -> None:
     *above, name = parts(item["path"])
     parent = walk(root, "/".join(above))
     try:
-        if item["secret"]:
-            os.unlink(name, dir_fd=parent.fd)
-            return
         fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent.fd)
         with open(fd, "r+b") as file:
             content = base64.b64decode(item["content"])

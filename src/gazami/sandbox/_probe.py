@@ -16,24 +16,54 @@ from contextlib import suppress
 from typing import Any
 
 from gazami.errors import SandboxError
-from gazami.sandbox import _linux, _mounts, _namespaces
+from gazami.sandbox import _inplace, _linux, _mounts, _namespaces
+from gazami.sandbox._inplace import Ground
 from gazami.sandbox._paths import empty_directory
 
 
 def main() -> None:
-    """``argv[1]`` is ``{"state_dir", "modes", "all"}``; prints a JSON list of findings, up to the first good one unless ``all``."""
+    """``argv[1]``: the request of :func:`.select.survey`. Prints findings as JSON, unless ``all`` up to the first good one."""
     request = json.loads(sys.argv[1])
     findings = []
     for mode in request["modes"]:
-        findings.append(_attempt(mode, request["state_dir"]))
+        attempt = _try_in_place if mode == "inplace" else _attempt
+        findings.append(attempt(mode, request))
         if findings[-1]["ok"] and not request["all"]:
             break
     sys.stdout.write(json.dumps(findings))
     sys.stdout.flush()
 
 
-def _attempt(mode: str, state_dir: str) -> dict[str, Any]:
-    """One mode, tried in a child with a directory of its own in ``state_dir``."""
+def _try_in_place(mode: str, request: dict[str, Any]) -> dict[str, Any]:
+    """The container's root can be lent: our own place is on its file system, and everything in it can be moved."""
+    finding: dict[str, Any] = {"mode": mode, "ok": False}
+    state_dir = request["lasting"]
+    try:
+        near = os.stat(state_dir).st_dev == os.stat("/").st_dev
+        place = f"{state_dir}/inplace" if near else "/kaniko/tmp/inplace"
+        ground = Ground(place, frozenset(request["keep"]))
+        _inplace.give_back(ground)
+        reason = _inplace.why_not(
+            ground,
+            force=request["force"],
+            in_container=request["in_container"],
+            prefixes=request["prefixes"],
+            capabilities=_linux.get_capabilities()[0],
+        )
+    except OSError as error:
+        reason = f"{error.filename or state_dir}: {error.strerror}"
+    if reason:
+        return {**finding, "reason": reason}
+    notes = ["RUN steps share this container with the builder"]
+    return {
+        **finding, "ok": True, "reason": "root in gazami's own container", "overlay": False, "notes": notes, "place": place,
+        "keep": sorted(ground.keep),
+    }  # fmt: skip
+
+
+def _attempt(mode: str, request: dict[str, Any]) -> dict[str, Any]:
+    """One mode, tried in a child with a directory of its own in the state directory."""
+    state_dir = request["state_dir"]
     read, write = os.pipe()
     try:
         place = tempfile.mkdtemp(prefix="probe-", dir=state_dir)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from gazami.errors import SandboxError, UserError
 from gazami.sandbox import _linux, _mounts
 from gazami.sandbox._accounts import FILE_LIMIT, Account, find_account
+from gazami.sandbox._inplace import Ground
 from gazami.sandbox._linux import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 from gazami.sandbox._paths import Kind, Place, read_text, walk
 from gazami.sandbox._targets import Targets
@@ -47,6 +48,12 @@ class Setting:
     mode: str
     userxattr: bool
     pid_namespace: bool
+    ground: Ground | None = None
+    """Of ``inplace``."""
+
+    @property
+    def mounts(self) -> bool:
+        return self.mode in ("namespaces", "userns")
 
 
 @dataclass(frozen=True, slots=True)

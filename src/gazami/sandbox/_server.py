@@ -23,7 +23,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gazami.errors import SandboxError
-from gazami.sandbox import _linux, _namespaces, _reap, _seccomp, _step
+from gazami.sandbox import _inplace, _linux, _namespaces, _reap, _seccomp, _step
+from gazami.sandbox._hidden import HiddenFiles
+from gazami.sandbox._inplace import Ground
 from gazami.sandbox._protocol import describe_error, receive_descriptors, receive_message, send_message, spec_from_json
 from gazami.sandbox._room import Setting
 
@@ -36,6 +38,7 @@ class _Server:
     control: socket.socket
     setting: Setting
     filter: bytes | None
+    hidden: HiddenFiles
 
 
 def main() -> NoReturn:
@@ -50,35 +53,50 @@ def main() -> NoReturn:
         os._exit(1)
     send_message(control, {"ready": os.getpid()})
     _serve(server)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, _stop_waiting)
     signal.alarm(_FAREWELL)
-    with suppress(ChildProcessError):
+    with suppress(ChildProcessError, TimeoutError):
         os.waitpid(-1, 0)
+    server.hidden.restore()
     if not server.setting.pid_namespace:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _reap.end_children()
     os._exit(0)
 
 
+def _stop_waiting(number: int, frame: object) -> NoReturn:
+    raise TimeoutError
+
+
 def _prepare(configuration: dict[str, Any], control: socket.socket) -> _Server:
     _linux.overwrite_title("gazami-sandbox")
     _linux.set_name("gazami-sandbox")
     os.umask(0o022)
-    setting = Setting(configuration["mode"], configuration["userxattr"], configuration["pid_namespace"])
+    setting = _setting(configuration)
     if setting.mode == "userns":
         _namespaces.enter_user_namespace(configuration["ids"])
-    if setting.mode != "chroot":
+    if setting.mounts:
         _namespaces.enter_mount_namespace()
     if not setting.pid_namespace:
         _linux.prctl(_linux.PR_SET_CHILD_SUBREAPER, 1)
     _linux.prctl(_linux.PR_SET_DUMPABLE, 0)
     for module in configuration["preload"]:
         importlib.import_module(module)
-    filter_ = None if setting.mode == "chroot" else _seccomp.docker_filter(_linux.MACHINE)
+    filter_ = _seccomp.docker_filter(_linux.MACHINE) if setting.mounts else None
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
-    return _Server(control, setting, filter_)
+    hidden = HiddenFiles(configuration["hide"])
+    hidden.unlink()
+    return _Server(control, setting, filter_, hidden)
+
+
+def _setting(configuration: dict[str, Any]) -> Setting:
+    ground = None
+    if configuration["mode"] == "inplace":
+        ground = Ground(configuration["place"], frozenset(configuration["keep"]))
+        _inplace.give_back(ground)  # what a builder that was killed left
+    return Setting(configuration["mode"], configuration["userxattr"], configuration["pid_namespace"], ground)
 
 
 def _serve(server: _Server) -> None:

@@ -20,22 +20,47 @@ import signal
 import socket
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from gazami.errors import SandboxError, SpaceError
-from gazami.sandbox import _chroot, _exec, _linux, _namespaces, _oom, _reap, _room, _targets
+from gazami.sandbox import _chroot, _exec, _inplace, _linux, _namespaces, _oom, _reap, _room, _targets
 from gazami.sandbox._protocol import describe_error, send_message
-from gazami.sandbox._room import Setting
+from gazami.sandbox._room import Room, Setting
 from gazami.sandbox._targets import Targets
-from gazami.sandbox.spec import OverlayRoot, RunSpec
+from gazami.sandbox.spec import OverlayRoot, PlainRoot, RunSpec
 
 _KILLED = 128 + signal.SIGKILL
+_WITHOUT = {"chroot": frozenset({_exec.SYS_CHROOT}), "inplace": frozenset({_exec.SETPCAP})}
+"""Capabilities that a command does not get: leaving a chroot is one, and a process that lacks one of those that the other
+processes of this container have can look into none of them (ptrace(2), "Ptrace access mode checking")."""
 
 
 def run(
     channel: socket.socket, spec: RunSpec, output: tuple[int, int], setting: Setting, filter_: bytes | None
 ) -> None:
     """Run the command and send the reply; the caller's closing of ``channel`` kills it."""
+    notes: tuple[str, ...] = ()
+    if setting.ground is not None and isinstance(spec.root, PlainRoot):
+        obstacle = _inplace.obstacle(spec.root.path, spec.cwd, setting.ground)
+        if obstacle:
+            notes = (f"{obstacle} is taken in this container, so this step runs in chroot mode: it has no /proc",)
+            setting = replace(setting, mode="chroot", ground=None)
+    if setting.ground is None or not isinstance(spec.root, PlainRoot):
+        answer = _run_in(channel, spec, output, setting, filter_)
+    else:
+        _inplace.lend(spec.root.path, setting.ground)
+        try:
+            answer = _run_in(channel, spec, output, setting, filter_)
+        finally:
+            _inplace.give_back(setting.ground)
+    send_message(channel, {**answer, "notes": notes})
+
+
+def _run_in(
+    channel: socket.socket, spec: RunSpec, output: tuple[int, int], setting: Setting, filter_: bytes | None
+) -> dict[str, Any]:
+    """The command's whole life; what to answer."""
     before = _oom.kills()
     read, write = os.pipe()
     if setting.pid_namespace:
@@ -51,22 +76,19 @@ def run(
     report, timed_out = _watch(channel, read, keeper, spec.timeout)
     ended = os.waitstatus_to_exitcode(os.waitpid(keeper, 0)[1])
     leftovers = 0 if setting.pid_namespace else _reap.end_children()
-    created = _clean(spec, report)
-    if "error" in report and not timed_out:
-        send_message(channel, {"error": report["error"]})
-        return
+    created, touched = _clean(spec, report, setting)
     status = report.get("status", _KILLED if ended else 0)
     after = _oom.kills() if status == _KILLED else before
-    send_message(
-        channel,
-        {
-            "exit_code": _KILLED if timed_out else status,
-            "created": created,
-            "timed_out": timed_out,
-            "oom_killed": not timed_out and before is not None and after is not None and after > before,
-            "leftovers": report.get("leftovers", leftovers),
-        },
-    )
+    if "error" in report and not timed_out:
+        return {"error": report["error"]}
+    return {
+        "exit_code": _KILLED if timed_out else status,
+        "created": created,
+        "touched": touched,
+        "timed_out": timed_out,
+        "oom_killed": not timed_out and before is not None and after is not None and after > before,
+        "leftovers": report.get("leftovers", leftovers),
+    }
 
 
 def _watch(channel: socket.socket, read: int, keeper: int, timeout: float | None) -> tuple[dict[str, Any], bool]:
@@ -103,11 +125,40 @@ def _watch(channel: socket.socket, read: int, keeper: int, timeout: float | None
     return report, timed_out
 
 
-def _clean(spec: RunSpec, report: dict[str, Any]) -> tuple[str, ...]:
-    base = spec.root.upper if isinstance(spec.root, OverlayRoot) else spec.root.path
+def _base(spec: RunSpec, setting: Setting) -> str:
+    """Where the files of the root are to be seen while the command runs, or its changes with an overlay."""
+    if isinstance(spec.root, OverlayRoot):
+        return spec.root.upper
+    return spec.root.path if setting.ground is None else setting.ground.top
+
+
+def _clean(spec: RunSpec, report: dict[str, Any], setting: Setting) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Undo what was made for the command; what is gone again, and what only we have changed."""
+    base, record = _base(spec, setting), report.get("record")
+    if record is None:
+        return (), ()
+    times = _targets.times_of(base, record, [item["path"] for item in report.get("loan", {}).get("placed", ())])
+    touched = _touched(base, report)
     if "loan" in report:
         _chroot.take_back(base, report["loan"])
-    return _targets.clean(base, report["record"]) if "record" in report else ()
+        with suppress(OSError):
+            os.rmdir(_aside(spec))
+    return _targets.clean(base, record, times), touched
+
+
+def _touched(base: str, report: dict[str, Any]) -> tuple[str, ...]:
+    """The paths whose ctime is still the one that the preparation left."""
+    found = [item["path"] for item in report.get("loan", {}).get("placed", ())]
+    for path, ctime in report.get("ctimes", {}).items():
+        with suppress(OSError):
+            if os.lstat(f"{base}/{path}").st_ctime_ns == ctime:
+                found.append(path)
+    return tuple(found)
+
+
+def _aside(spec: RunSpec) -> str:
+    """A directory next to a plain root, for what has to make room in it."""
+    return f"{spec.root.path}.aside" if isinstance(spec.root, PlainRoot) else ""
 
 
 def _keep(spec: RunSpec, output: tuple[int, int], reports: int, setting: Setting, filter_: bytes | None) -> NoReturn:
@@ -131,13 +182,8 @@ def _keep(spec: RunSpec, output: tuple[int, int], reports: int, setting: Setting
 def _start(spec: RunSpec, setting: Setting, filter_: bytes | None) -> tuple[int | None, int]:
     """Furnish the root, enter it and fork the command; returns a descriptor of the root's /proc and the command's pid."""
     targets = Targets()
-    if setting.mode == "chroot":
-        loan = _chroot.Loan(targets)
-        try:
-            room = _chroot.furnish(spec, loan)
-        finally:
-            _report({"record": targets.to_json(), "loan": loan.to_json()})
-        _chroot.enter(room)
+    if not setting.mounts:
+        room = _furnish_plain(spec, setting, targets)
         processes = None
     else:
         _own_namespaces(spec)
@@ -151,7 +197,7 @@ def _start(spec: RunSpec, setting: Setting, filter_: bytes | None) -> tuple[int 
     command = os.fork()
     if command == 0:
         try:
-            keep = _exec.DOCKER_CAPABILITIES - ({_exec.SYS_CHROOT} if setting.mode == "chroot" else set())
+            keep = _exec.DOCKER_CAPABILITIES - _WITHOUT.get(setting.mode, frozenset())
             _exec.become(spec, room.account, filter_, keep, guarded=setting.pid_namespace)
         except BaseException as error:
             _report({"error": describe_error(_explain(error))})
@@ -160,6 +206,24 @@ def _start(spec: RunSpec, setting: Setting, filter_: bytes | None) -> tuple[int 
     os.close(room.root)
     os.close(room.cwd)
     return processes, command
+
+
+def _furnish_plain(spec: RunSpec, setting: Setting, targets: Targets) -> Room:
+    """Prepare a root without mounts and enter it."""
+    loan = _chroot.Loan(targets, _aside(spec))
+    base = _base(spec, setting)
+    try:
+        room = _chroot.furnish(replace(spec, root=PlainRoot(base)), loan, setting.mode)
+    finally:
+        _report({"record": targets.to_json(), "loan": loan.to_json()})
+    ctimes = _chroot.change_times(base, loan)
+    if setting.ground is None:
+        _chroot.enter(room)
+    else:
+        ctimes |= _inplace.change_times(setting.ground)
+        os.fchdir(room.cwd)
+    _report({"ctimes": ctimes})
+    return room
 
 
 def _own_namespaces(spec: RunSpec) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,18 +45,23 @@ class Targets:
 
     def on_make(self, parent: Place, name: str, kind: Kind) -> None:
         """Note that ``name`` is about to be made in ``parent``."""
-        if any(parent.names[: len(mount)] == mount for mount in self.foreign):
+        if self._is_foreign(parent.names):
             return
         self.note_parent(parent)
         self.made.append(("/".join((*parent.names, name)), kind))
 
     def note_parent(self, parent: Place) -> None:
         """Note that something in ``parent`` is about to change."""
+        if self._is_foreign(parent.names):
+            return
         made = {path for path, _ in self.made}
         for length in range(len(parent.names) + 1):
             path = "/".join(parent.names[:length])
             if path not in made:
                 self._touch(path, parent, levels_up=len(parent.names) - length)
+
+    def _is_foreign(self, names: Names) -> bool:
+        return any(names[: len(mount)] == mount for mount in self.foreign)
 
     def _touch(self, path: str, parent: Place, levels_up: int) -> None:
         item = self.touched.get(path)
@@ -81,7 +87,24 @@ class Targets:
         }
 
 
-def clean(base: str, record: dict[str, Any]) -> tuple[str, ...]:
+Times = dict[str, int | None]
+"""Modification times, in nanoseconds, by path; None for what is no directory any more."""
+
+
+def times_of(base: str, record: dict[str, Any], hidden: Sequence[str] = ()) -> Times:
+    """The times of the touched directories as the command left them, to be taken before anything is undone. ``hidden`` are paths
+    that were out of the command's reach, with what is below them."""
+    root = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return {
+            path: mtime if any(f"{path}/".startswith(f"{each}/") for each in hidden) else _mtime(root, path)
+            for path, mtime, *_ in record["touched"]
+        }
+    finally:
+        os.close(root)
+
+
+def clean(base: str, record: dict[str, Any], times: Times) -> tuple[str, ...]:
     """Undo a record of :class:`Targets` in ``base``, the upper directory or plain root; returns what is gone, parents first.
 
     The command has ended, yet it may have put symbolic links in the way, so nothing is reached through one.
@@ -89,7 +112,6 @@ def clean(base: str, record: dict[str, Any]) -> tuple[str, ...]:
     root = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         touched = [Touched(path, mtime, copied, meta) for path, mtime, copied, meta in record["touched"]]
-        times = {item.path: _mtime(root, item.path) for item in touched}
         gone = [path for path, kind in reversed(record["made"]) if _remove(root, path, kind)]
         for item in sorted(touched, key=lambda item: -item.path.count("/") if item.path else 1):
             now = times[item.path]

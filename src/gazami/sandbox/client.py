@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeAlias
 import gazami
 from gazami.cancel import Cancel
 from gazami.errors import SandboxError, UsageError
+from gazami.sandbox._hidden import HiddenFiles
 from gazami.sandbox._protocol import rebuild_error, receive_message, send_message, spec_to_json
 from gazami.sandbox.spec import Choice, RunResult, RunSpec
 
@@ -70,6 +71,7 @@ class Sandbox:
         server: subprocess.Popen[bytes],
         control: socket.socket,
         log: int,
+        hidden: HiddenFiles,
     ) -> None:
         self.choice = choice
         self.state_dir = state_dir
@@ -77,11 +79,15 @@ class Sandbox:
         self._server = server
         self._control = control
         self._log = log
+        self._hidden = hidden
         self._lock = threading.Lock()
 
     @classmethod
-    def start(cls, choice: Choice, state_dir: Path, cancel: Cancel, *, preload: Sequence[str] = ()) -> Sandbox:
-        """Start the server in the chosen mode. ``preload`` names standard-library-only modules that calls will use.
+    def start(
+        cls, choice: Choice, state_dir: Path, cancel: Cancel, *, preload: Sequence[str] = (), hide: Sequence[str] = ()
+    ) -> Sandbox:
+        """Start the server in the chosen mode. ``preload`` names standard-library-only modules that calls will use. The files
+        ``hide`` are away until the sandbox is closed.
 
         Raises SandboxError when the server cannot enter its namespaces.
         """
@@ -92,10 +98,14 @@ class Sandbox:
             "control": theirs.fileno(),
             "mode": choice.mode,
             "userxattr": choice.userxattr,
-            "pid_namespace": choice.pid_namespace and choice.mode != "chroot",
+            "pid_namespace": choice.pid_namespace and choice.mounts,
             "ids": choice.ids or ("identity" if os.geteuid() == 0 else "subordinate"),
+            "place": choice.place,
+            "keep": list(choice.keep),
             "preload": list(preload),
+            "hide": list(hide),
         }
+        hidden = HiddenFiles(hide)  # read before the server takes them away
         server = subprocess.Popen(
             helper_command("gazami.sandbox._server", json.dumps(configuration)),
             stdin=subprocess.DEVNULL,
@@ -107,7 +117,7 @@ class Sandbox:
             start_new_session=True,
         )
         theirs.close()
-        sandbox = cls(choice, state_dir, cancel, server, ours, log)
+        sandbox = cls(choice, state_dir, cancel, server, ours, log, hidden)
         try:
             sandbox._await_start()
         except BaseException:
@@ -163,6 +173,8 @@ class Sandbox:
             timed_out=reply["timed_out"],
             oom_killed=reply["oom_killed"],
             leftovers=reply["leftovers"],
+            touched=tuple(reply["touched"]),
+            notes=tuple(reply["notes"]),
         )
 
     def call(
@@ -200,6 +212,7 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
+        self._hidden.restore()
         with self._lock:
             if self._log >= 0:
                 os.close(self._log)

@@ -7,22 +7,40 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gazami.errors import SandboxError, UsageError
+from gazami.errors import SandboxError
+from gazami.sandbox import _inplace
+from gazami.sandbox._inplace import mount_points as mount_points
 from gazami.sandbox.client import HELPER_ENVIRONMENT, helper_command
 from gazami.sandbox.spec import Choice, Mode
 
-ORDER: tuple[Mode, ...] = ("namespaces", "userns", "chroot")
+ORDER: tuple[Mode, ...] = ("namespaces", "userns", "inplace", "chroot")
 """From the best down."""
 _SECONDS = 60.0
 _HINT = (
     "Any of these is enough: CAP_SYS_ADMIN; user namespaces (in Kubernetes a pod without the RuntimeDefault seccomp profile, as a"
     " normal user also newuidmap and a range in /etc/subuid); CAP_SYS_CHROOT as root. Dockerfiles without RUN need none of them."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What ``inplace`` asks for. ``force`` passes over the signs of gazami's image in a container; ``local`` are absolute
+    paths that stay where they are: the context, caches. ``state_dir`` outlives the build and
+    its folder, so that what a killed one left moved is found again."""
+
+    in_container: bool = False
+    force: bool = False
+    local: tuple[str, ...] = ()
+    state_dir: str = ""
+
+
+_NONE = Conditions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +52,10 @@ class Finding:
     reason: str
 
 
-def choose(requested: Mode | None, state_dir: Path, *, force: bool = False, in_container: bool = False) -> Choice:
-    """The mode to run steps in. ``force`` and ``in_container`` are for ``inplace``, which is not there yet.
-
-    Raises UsageError for ``inplace``, and SandboxError with a reason for each mode when none works.
-    """
-    if requested == "inplace":
-        raise UsageError(
-            "the isolation inplace is not available yet", hint=f"Choose one of {', '.join(ORDER)}, or leave it out."
-        )
-    findings = survey(state_dir, (requested,) if requested is not None else ORDER, every=False)
-    return decide(findings)
+def choose(requested: Mode | None, state_dir: Path, *, conditions: Conditions = _NONE) -> Choice:
+    """The mode to run steps in. Raises SandboxError with a reason for each mode when none works."""
+    modes = (requested,) if requested is not None else ORDER
+    return decide(survey(state_dir, modes, every=False, conditions=conditions))
 
 
 def decide(findings: Sequence[Finding]) -> Choice:
@@ -58,9 +69,23 @@ def decide(findings: Sequence[Finding]) -> Choice:
     raise SandboxError(f"RUN steps cannot be isolated here: {reasons}", hint=_HINT)
 
 
-def survey(state_dir: Path, modes: Sequence[Mode] = ORDER, *, every: bool = True) -> tuple[Finding, ...]:
+def survey(
+    state_dir: Path, modes: Sequence[Mode] = ORDER, *, every: bool = True, conditions: Conditions = _NONE
+) -> tuple[Finding, ...]:
     """Try ``modes`` in this order with roots in ``state_dir``; unless ``every``, only up to the first that works."""
-    request = {"state_dir": str(state_dir.resolve()), "modes": list(modes), "all": every}
+    state = state_dir.resolve()
+    lasting = conditions.state_dir or str(state)
+    keep = {path.strip("/").split("/", 1)[0] for path in (*conditions.local, lasting, str(state))} | _inplace.OWN
+    request = {
+        "state_dir": str(state),
+        "modes": list(modes),
+        "all": every,
+        "in_container": conditions.in_container,
+        "force": conditions.force,
+        "keep": sorted(keep),
+        "lasting": lasting,
+        "prefixes": sorted({sys.prefix, sys.base_prefix}),
+    }
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
@@ -90,6 +115,8 @@ def _finding(item: dict[str, Any]) -> Finding:
         overlay=item["overlay"],
         userxattr=item.get("userxattr", False),
         pid_namespace=item.get("pid_namespace", False),
+        place=item.get("place", ""),
+        keep=tuple(item.get("keep", ())),
         ids=item.get("ids", ""),
     )
     return Finding(mode, choice, reason)

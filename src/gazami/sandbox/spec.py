@@ -32,11 +32,16 @@ Root: TypeAlias = OverlayRoot | PlainRoot
 
 @dataclass(frozen=True, slots=True)
 class BindMount:
-    """A host file or directory, or a directory of another root, seen at ``target`` (absolute, inside the root)."""
+    """A host file or directory, or a directory of another root, seen at ``target`` (absolute, inside the root).
+
+    ``movable``: where nothing can be mounted, ``source`` may be moved to ``target`` and back instead. It lies on the root's
+    file system, no other command uses it meanwhile, and the command may write to it although it is ``readonly``.
+    """
 
     source: str
     target: str
     readonly: bool = True
+    movable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class FileMount:
     """A file that exists only while the command runs (a secret, a here-document), with bytes of our own.
 
     ``content`` is base64 text. It never touches the disk: it lives on a tmpfs of the step's mount namespace
-    (in chroot mode it is a file of the root until the command ends).
+    (in the modes without mounts it is a file of the root until the command ends).
     """
 
     target: str
@@ -103,6 +108,10 @@ class RunResult:
     timed_out: bool = False
     oom_killed: bool = False
     leftovers: int = 0
+    touched: tuple[str, ...] = ()
+    """Paths relative to a plain root whose ctime is ours: the command has not changed them, preparing the root has."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about how the command was run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +128,13 @@ class Choice:
     rejected: tuple[tuple[str, str], ...] = ()
     pid_namespace: bool = True
     ids: Literal["identity", "subordinate", ""] = ""
+    place: str = ""
+    """``inplace``: the directory of ours for what is moved out of the way; on the file system of ``/``, so that roots next to
+    it can be moved to ``/``."""
+    keep: tuple[str, ...] = ()
+    """``inplace``: the names of top-level entries that stay where they are, besides mount points."""
+
+    @property
+    def mounts(self) -> bool:
+        """Whether roots can have mounts."""
+        return self.mode in ("namespaces", "userns")

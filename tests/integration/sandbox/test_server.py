@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import pwd
@@ -208,10 +209,34 @@ def test_chroot_mode_says_what_it_cannot_do(fresh: Bench) -> None:
         fresh.run("true", mounts=(BindMount("/etc", "/x"),))
     with pytest.raises(SandboxError, match="network namespace"):
         fresh.run("true", network="none")
-    with pytest.raises(SandboxError, match="has files there"):
-        fresh.run("true", mounts=(TmpfsMount("/etc"),))
-    with pytest.raises(SandboxError, match="has something there"):
-        fresh.run("true", mounts=(FileMount("/etc/passwd", ""),))
+    with pytest.raises(SandboxError, match="it is a directory in the image"):
+        fresh.run("true", mounts=(FileMount("/etc", ""),))
+
+
+def test_without_mounts_files_are_moved_there_and_back(fresh: Bench, tmp_path: Path) -> None:
+    if fresh.sandbox.choice.mode != "chroot":
+        pytest.skip("of chroot mode")
+    where, root = fresh.root()
+    (root / "etc/kept").write_text("of the image\n")
+    before = {path: path.stat().st_mtime_ns for path in (root / "etc", root / "etc/passwd")}
+    cache = fresh.place / "cache"
+    cache.mkdir()
+    (cache / "old").write_text("from last time\n")
+    outcome = fresh.sh(
+        "ls /etc && cat /etc/passwd /var/c/old && echo new > /var/c/new && echo gone > /etc/x && rm /var/c/old",
+        root=(where, root),
+        mounts=(
+            TmpfsMount("/etc"),
+            FileMount("/etc/passwd", base64.b64encode(b"mine\n").decode()),
+            BindMount(str(cache), "/var/c", readonly=False, movable=True),
+        ),
+    )
+    assert outcome.out == "passwd\nmine\nfrom last time\n", outcome.err
+    assert {path.name for path in cache.iterdir()} == {"new"}
+    assert (root / "etc/kept").read_text() == "of the image\n"
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert "var/c" in outcome.result.created and not (root / "var/c").exists()
+    assert {"etc", "etc/passwd"} <= set(outcome.result.touched)
 
 
 def test_chroot_mode_lends_devices_and_keeps_what_the_command_wrote(fresh: Bench) -> None:
@@ -242,6 +267,7 @@ def test_every_mode_is_found_as_root(tmp_path: Path) -> None:
     assert [(f.mode, f.choice is not None) for f in findings] == [
         ("namespaces", True),
         ("userns", True),
+        ("inplace", False),
         ("chroot", True),
     ]
     assert all(f.choice.overlay and f.choice.pid_namespace for f in findings[:2] if f.choice is not None)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gazami.errors import SandboxError, UsageError
+from gazami.errors import SandboxError
 from gazami.sandbox._namespaces import identity_map, subordinate_ranges
-from gazami.sandbox.select import Finding, choose, decide
+from gazami.sandbox.select import Finding, decide
 from gazami.sandbox.spec import Choice
 
 
@@ -34,8 +34,3 @@ def test_when_nothing_works_every_reason_is_told() -> None:
             [Finding("namespaces", None, "no"), Finding("userns", None, "never"), Finding("chroot", None, "not root")]
         )
     assert caught.value.hint is not None and "CAP_SYS_ADMIN" in caught.value.hint
-
-
-def test_inplace_is_not_there_yet(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="inplace"):
-        choose("inplace", tmp_path)

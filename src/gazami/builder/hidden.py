@@ -1,0 +1,38 @@
+"""Credentials on this machine's files while RUN steps share its root (the ``inplace`` isolation).
+
+What the builder has read already and what is an ordinary file is taken away until the build is over; the bytes wait in
+memory that a step cannot read. What lies on a mount (a secret of the pod) cannot be taken away, only told about.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from gazami.values import dataclass
+
+_MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """``ordinary`` files can be hidden, ``others`` cannot: they are mounts, or will be read again."""
+
+    ordinary: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+def exposed(read: Iterable[str], unread: Iterable[str], mounts: Iterable[str]) -> Exposed:
+    """Sort the files that exist. ``read`` are those that the builder needs no more, ``mounts`` the mount points of this
+    process."""
+    points = [point.rstrip("/") + "/" for point in mounts if point != "/"]
+    ordinary: list[str] = []
+    others: list[str] = []
+    for path in dict.fromkeys(read):
+        real = os.path.realpath(path)
+        if not os.path.isfile(real):
+            continue
+        mounted = any(f"{real}/".startswith(point) for point in points)
+        (others if mounted or os.path.getsize(real) > _MOST_BYTES else ordinary).append(path)
+    others += [path for path in dict.fromkeys(unread) if os.path.exists(path)]
+    return Exposed(tuple(ordinary), tuple(others))

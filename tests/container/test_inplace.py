@@ -1,0 +1,193 @@
+"""Docker's default container, in which RUN steps get the container's own root: what they see, and what is left of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.container.conftest import LIMITS, Podman
+
+LISTING = (
+    "find / -xdev \\( -path /proc -o -path /kaniko/tmp -o -path /kaniko/lib -o -path /busybox -o -path /workspace \\) -prune"
+    " -o -exec stat -c '%n %A %u:%g %s' {} + | grep -v ' d.*[0-9]$' | sort"
+)
+"""Every file of the container, with its mode and owner; directories have sizes that say nothing."""
+
+DOCKERFILES = (
+    "FROM {base}\nRUN echo one > /one",
+    "FROM {base}\nRUN rm -rf /home /root && mkdir -p /opt/two && chown 7:7 /opt/two",
+    "FROM {base}\nUSER 33\nRUN id -u > /tmp/who",
+    "FROM {base} AS a\nRUN echo a > /a\nFROM {base} AS b\nRUN echo b > /b\n"
+    "FROM {base}\nCOPY --from=a /a /\nCOPY --from=b /b /\nRUN cat /a /b > /c",
+    "FROM {base}\nRUN rm -f /etc/resolv.conf /etc/hosts && echo mine > /etc/hosts && mv /etc /etc2 && mkdir /etc",
+    "FROM {base}\nRUN rm -rf /var/run && mkdir -p /var/run/app && echo 1 > /var/run/app/pid",
+    "FROM {base}\nRUN chmod 700 /tmp && ln -s /tmp /link && mkdir /kept && chmod 1777 /kept",
+    "FROM {base}\nWORKDIR /app\nRUN echo x > x && ln x y && mkdir -p deep/er\nRUN rm x",
+    "FROM {debian}\nRUN useradd -m someone && su someone -c 'echo hello > ~/file'",
+    "FROM {debian}\nRUN dpkg --purge --force-all e2fsprogs logsave && rm -rf /var/log/* /var/cache/* /var/lib/dpkg/status-old",
+)
+
+
+@pytest.fixture
+def debug(podman: Podman) -> str:
+    return f"{podman.registry}/gazami:debug"
+
+
+def shell(
+    podman: Podman, options: list[str], script: str, context: Path, image: str
+) -> subprocess.CompletedProcess[str]:
+    """A script in the debug image, as runners of continuous integration run it."""
+    return podman.run([*options, "--entrypoint", ""], "sh", "-c", script, context=context, image=image)
+
+
+def test_ten_builds_in_one_container(
+    podman: Podman, docker_options: list[str], debian: str, debug: str, tmp_path: Path
+) -> None:
+    """They give the digests that ten fresh containers give."""
+    for number, text in enumerate(DOCKERFILES):
+        (tmp_path / f"D{number}").write_text(text.format(base=podman.base, debian=debian))
+    (tmp_path / "out").mkdir()
+    build = (
+        "/kaniko/executor --context=dir:///workspace/empty --dockerfile=/workspace/D$i --no-push --reproducible"
+        " --digest-file=/workspace/out/$j.$i --log-format=text 2>&1"
+    )
+    (tmp_path / "empty").mkdir()
+    for number in range(len(DOCKERFILES)):
+        done = shell(podman, docker_options, f"i={number} j=fresh; {build}", tmp_path, debug)
+        assert done.returncode == 0, done.stdout
+        assert "isolated by inplace" in done.stdout
+    numbers = " ".join(str(number) for number in range(len(DOCKERFILES)))
+    script = f"{LISTING} > /kaniko/tmp/before; for i in {numbers}; do j=same; {build} || exit 1; done"
+    script += f"; {LISTING} > /kaniko/tmp/after; diff /kaniko/tmp/before /kaniko/tmp/after"
+    done = shell(podman, docker_options, script, tmp_path, debug)
+    assert done.returncode == 0, done.stdout
+    for number, text in enumerate(DOCKERFILES):
+        fresh, same = (tmp_path / f"out/{name}.{number}" for name in ("fresh", "same"))
+        assert same.read_text() == fresh.read_text(), text
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [
+        ("", 42),
+        ("timeout -s INT 2", 130),
+        ("timeout -s TERM 2", 143),
+        ("timeout -s KILL 2", 137),
+    ],
+)
+def test_the_root_is_as_it_was_however_a_build_ends(
+    how: str, status: int, podman: Podman, docker_options: list[str], debug: str, tmp_path: Path
+) -> None:
+    command = "exit 42" if not how else "sleep 100"
+    (tmp_path / "Dockerfile").write_text(f"FROM {podman.base}\nRUN mkdir /made && rm -rf /home && {command}\n")
+    (tmp_path / "Next").write_text(
+        f"FROM {podman.base}\nRUN test ! -e /made && test -d /home && test -r /proc/self/exe\n"
+    )
+    build = "/kaniko/executor --context=dir:///workspace --no-push 2>&1"
+    script = (
+        f"mkdir -p /kaniko/.docker /own/deep; echo {{}} > /kaniko/.docker/config.json; {LISTING} > /kaniko/tmp/before;"
+        f" {how} {build}; status=$?; sleep 1; {LISTING} > /kaniko/tmp/after;"
+        f" {build} --dockerfile=Next || exit 1;"
+        f" {LISTING} > /kaniko/tmp/last; diff /kaniko/tmp/before /kaniko/tmp/last || exit 2;"
+        " diff /kaniko/tmp/before /kaniko/tmp/after && exit $status; exit 3"
+    )
+    done = shell(podman, docker_options, script, tmp_path, debug)
+    assert done.returncode == status, done.stdout
+
+
+def test_a_command_has_all_of_linux(podman: Podman, docker_options: list[str], debian: str, tmp_path: Path) -> None:
+    """What chroot mode cannot give: /proc, terminals, descriptors by name; and Docker's own view of /etc and /var/run."""
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {debian}\nSHELL ["
+        '"bash", "-ec"]\n'
+        "RUN test -x /proc/self/exe && cat <(echo substituted) > /dev/stderr && script -qc tty /dev/null\n"
+        "RUN test -e /dev/full && test -w /dev/shm && test -d /sys/class && mkdir -p /var/run/x && rm /etc/hosts\n"
+        "RUN test -d /run/x && test ! -e /kaniko/.docker/config.json && test ! -e /run/.containerenv\n"
+    )
+    done = podman.run(docker_options, "--context=dir:///workspace", "--no-push", context=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "substituted" in done.stderr + done.stdout
+    assert "/dev/pts/" in done.stdout
+
+
+def test_what_is_taken_in_the_container_is_never_mixed_with_the_image(
+    podman: Podman, docker_options: list[str], tmp_path: Path
+) -> None:
+    """A context that is mounted at /workspace, and an image that has a /workspace of its own."""
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {podman.base}\nWORKDIR /workspace\nRUN test ! -e Dockerfile && echo x > made\nRUN cat made\n"
+    )
+    target = f"{podman.registry}/taken:1"
+    done = podman.run(docker_options, "--context=dir:///workspace", f"--destination={target}", context=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "/workspace is taken in this container" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"Dockerfile"}
+    command = podman.command("run", "--rm", *LIMITS, "--network", "host", "--tls-verify=false", target)
+    seen = subprocess.run([*command, "cat", "/workspace/made"], capture_output=True, text=True, check=False)
+    assert seen.stdout == "x\n", seen.stderr
+
+
+def test_mounts_of_run_are_moved_there_and_back(podman: Podman, docker_options: list[str], tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {podman.base}\nRUN mkdir /c && echo image > /c/image\n"
+        "RUN --mount=type=cache,target=/c --mount=type=bind,source=Dockerfile,target=/etc/D"
+        " --mount=type=secret,id=s,target=/etc/passwd --mount=type=tmpfs,target=/usr"
+        " test ! -e /c/image && echo kept > /c/new && test -s /etc/D && test ! -e /usr/bin && cp /etc/passwd /read\n"
+        "RUN --mount=type=cache,target=/c cat /c/new\n"
+        "RUN test ! -e /etc/D && cat /c/image && test ! -e /c/new && grep root /etc/passwd && test -e /usr\n"
+    )
+    (tmp_path / "secret").write_text("hidden")
+    target = f"{podman.registry}/moved:1"
+    done = podman.run(
+        docker_options, "--context=dir:///workspace", "--secret=id=s,src=/workspace/secret", f"--destination={target}",
+        context=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    layers = json.loads(
+        subprocess.run(
+            ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{target}"], capture_output=True, check=True
+        ).stdout
+    )["layers"]
+    assert len(layers) == 5
+    assert [layer["size"] < 150 for layer in layers[3:]] == [True, True], "the mounts left something in layers"
+
+
+def test_only_in_gazamis_own_image(podman: Podman, docker_options: list[str], debian: str, tmp_path: Path) -> None:
+    """An image of somebody's that has /kaniko in it keeps its own root, unless --force is given."""
+    (tmp_path / "Dockerfile").write_text(f"FROM {debian}\nCOPY --from={podman.image} /kaniko /kaniko\n")
+    own = f"{podman.registry}/own:1"
+    done = podman.run(docker_options, "--context=dir:///workspace", f"--destination={own}", context=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "Dockerfile").write_text(f"FROM {podman.base}\nRUN true\n")
+    arguments = ["--tls-verify=false", "--entrypoint", "/kaniko/executor"]
+    words = ["--context=dir:///workspace", "--no-push"]
+    options = [*docker_options, *arguments]
+    done = podman.run(options, *words, context=tmp_path, image=own)
+    assert done.returncode == 0, done.stderr
+    assert "isolated by chroot" in done.stderr
+    done = podman.run(options, *words, "--isolation=inplace", context=tmp_path, image=own)
+    assert done.returncode == 1
+    assert "/ holds a system of its own" in done.stderr
+    done = podman.run(options, *words, "--isolation=inplace", "--force", context=tmp_path, image=own)
+    assert done.returncode == 0, done.stderr
+    assert "isolated by inplace" in done.stderr
+
+
+def test_credentials_in_ordinary_files_are_taken_away(
+    podman: Podman, docker_options: list[str], debug: str, tmp_path: Path
+) -> None:
+    """GitLab's script writes config.json into the container: no step sees it, and it is there again afterwards."""
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {podman.base}\nRUN test ! -e /kaniko/.docker/config.json && ! grep -rs planted /kaniko/.docker /kaniko/tmp /root\n"
+    )
+    script = (
+        'mkdir -p /kaniko/.docker && echo "{\\"auths\\":{\\"planted\\":{}}}" > /kaniko/.docker/config.json &&'
+        " chmod 640 /kaniko/.docker/config.json && /kaniko/executor --context=dir:///workspace --no-push 2>&1 &&"
+        " stat -c '%a' /kaniko/.docker/config.json && cat /kaniko/.docker/config.json"
+    )
+    done = shell(podman, docker_options, script, tmp_path, debug)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.endswith('640\n{"auths":{"planted":{}}}\n')
+    assert "can read" not in done.stdout

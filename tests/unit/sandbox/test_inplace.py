@@ -1,0 +1,151 @@
+"""The moves of the in-place mode, with a directory for ``/``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from gazami.errors import SandboxError
+from gazami.sandbox import _inplace
+from gazami.sandbox._inplace import Ground, change_times, give_back, lend, obstacle, unescaped, why_not
+
+ALL = (1 << 40) - 1
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Ground:
+    top = tmp_path / "top"
+    for name in ("etc", "proc", "kaniko/place", "workspace"):
+        (top / name).mkdir(parents=True)
+    (top / "etc/resolv.conf").write_text("nameserver 192.0.2.1\n")
+    (top / ".dockerenv").write_text("")
+    top.chmod(0o755)
+    return Ground(str(top / "kaniko/place"), frozenset({"kaniko", "proc", "workspace"}), str(top))
+
+
+@pytest.fixture
+def root(ground: Ground) -> Path:
+    """The unpacked root of an image."""
+    root = Path(ground.place) / "root-of-image"
+    for name in ("bin", "etc", "proc"):
+        (root / name).mkdir(parents=True)
+    (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n")
+    root.chmod(0o711)
+    return root
+
+
+def tree(folder: str | Path) -> set[str]:
+    paths = (path.relative_to(folder) for path in Path(folder).rglob("*"))
+    return {str(path) for path in paths if "place" not in path.parts}
+
+
+def test_a_root_is_lent_and_given_back(ground: Ground, root: Path) -> None:
+    before, image = tree(ground.top), tree(root)
+    lend(str(root), ground)
+    assert tree(ground.top) == {"bin", "etc", "etc/passwd", "proc", "kaniko", "workspace"}
+    assert Path(ground.top).stat().st_mode & 0o777 == 0o711
+    (Path(ground.top) / "made").write_text("by the command")
+    give_back(ground)
+    assert tree(ground.top) == before
+    assert tree(root) == {*image, "made"}
+    assert Path(ground.top).stat().st_mode & 0o777 == 0o755
+    give_back(ground)  # there is nothing to be done
+    assert tree(ground.top) == before
+
+
+def test_changes_of_the_command_are_told_from_the_moves(ground: Ground, root: Path) -> None:
+    lend(str(root), ground)
+    times = change_times(ground)
+    assert set(times) == {"bin", "etc"}
+    (Path(ground.top) / "etc").chmod(0o700)
+    changed = {name for name, ctime in change_times(ground).items() if times.get(name) != ctime}
+    assert changed == {"etc"}
+
+
+def test_a_killed_build_is_undone_by_the_next(ground: Ground, root: Path) -> None:
+    before = tree(ground.top)
+    lend(str(root), ground)
+    for path in sorted(root.rglob("*"), reverse=True):  # what is left of the killed build's folder is removed first
+        path.rmdir()
+    root.rmdir()
+    give_back(ground)
+    assert tree(ground.top) == before
+    assert {path.name for path in Path(ground.place).iterdir()} == set()
+
+
+def test_a_build_that_was_killed_while_it_moved(ground: Ground, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever rename is the last one, everything goes back to where it was."""
+    before, image = tree(ground.top), tree(root)
+    for last in range(4):
+        moves = iter(range(last))
+
+        def stop(source: str, target: str, moves: object = moves) -> None:
+            if next(moves, None) is None:  # type: ignore[call-overload]
+                raise KeyboardInterrupt
+            os.rename(source, target)
+
+        monkeypatch.setattr(_inplace, "move", stop)
+        with pytest.raises(KeyboardInterrupt):
+            lend(str(root), ground)
+        monkeypatch.undo()
+        give_back(ground)
+        assert (tree(ground.top), tree(root)) == (before, image), last
+
+
+def test_what_cannot_be_moved_is_an_error_and_nothing_moves(
+    ground: Ground, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, image = tree(ground.top), tree(root)
+
+    def refuse(source: str, target: str) -> None:
+        if source.endswith("/etc") and "root-of-image" in source:
+            raise PermissionError(1, "not permitted", source)
+        os.rename(source, target)
+
+    monkeypatch.setattr(_inplace, "move", refuse)
+    with pytest.raises(SandboxError, match=r"cannot be lent .*/etc: not permitted"):
+        lend(str(root), ground)
+    assert (tree(ground.top), tree(root)) == (before, image)
+
+
+def test_files_of_the_image_at_a_place_that_stays_are_an_obstacle(ground: Ground, root: Path) -> None:
+    assert obstacle(str(root), "/", ground) == ""
+    assert obstacle(str(root), "/workspace/app", ground) == "/workspace"
+    (root / "workspace").mkdir()
+    assert obstacle(str(root), "/", ground) == ""
+    (root / "workspace/file").write_text("")
+    assert obstacle(str(root), "/", ground) == "/workspace"
+
+
+def test_names_are_looked_up_by_copies_meanwhile(ground: Ground, root: Path) -> None:
+    own = Path(ground.top) / "kaniko/resolv.c"
+    own.symlink_to("/etc/resolv.conf")
+    lend(str(root), ground)
+    assert not own.is_symlink() and own.read_text() == "nameserver 192.0.2.1\n"
+    give_back(ground)
+    assert own.readlink() == Path("/etc/resolv.conf")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_reasons_against_it(ground: Ground) -> None:
+    def reason(*, force: bool = False, prefix: str = "/kaniko", capabilities: int = ALL) -> str:
+        return why_not(ground, force=force, in_container=True, prefixes=(prefix,), capabilities=capabilities)
+
+    assert "CHOWN" in reason(capabilities=0)
+    assert "own Python" in reason(prefix="/usr", force=True)
+    assert "not gazami's image" in reason()
+    before = tree(ground.top)
+    assert reason(force=True) == ""
+    assert tree(ground.top) == before
+
+
+def test_the_state_file_is_plain_json(ground: Ground, root: Path) -> None:
+    lend(str(root), ground)
+    assert json.loads((Path(ground.place) / "root").read_text())["root"] == str(root)
+
+
+def test_paths_of_mountinfo() -> None:
+    assert unescaped(r"/a\040b\011c\134040") == "/a b\tc\\040"
