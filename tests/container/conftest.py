@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,10 @@ LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
 @dataclass(frozen=True, slots=True)
 class Podman:
     """A store of its own. ``run`` starts the image with the context at /workspace, the network being this machine's. ``storage``
-    is the folder of the registry."""
+    is the folder of the registry; podman takes no ``runroot`` of more than 50 characters."""
 
     store: Path
+    runroot: str
     storage: Path
     image: str
     registry: str
@@ -40,7 +42,7 @@ class Podman:
 
     def command(self, *words: str) -> list[str]:
         return [
-            "podman", "--root", str(self.store / "root"), "--runroot", str(self.store / "run"), "--storage-driver", "vfs",
+            "podman", "--root", str(self.store), "--runroot", self.runroot, "--storage-driver", "vfs",
             "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime", "runc", *words,
         ]  # fmt: skip
 
@@ -117,7 +119,10 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     if not shutil.which("podman"):
         pytest.skip("podman is not installed")
     folder = tmp_path_factory.mktemp("images")
-    with docker_registry(folder / "registry") as registry:
+    with (
+        docker_registry(folder / "registry") as registry,
+        tempfile.TemporaryDirectory(prefix="gazami-", ignore_cleanup_errors=True) as runroot,
+    ):
         host = f"localhost:{registry.port}"
         subprocess.run(["/usr/bin/python3", str(ROOT / "deploy/image/assemble.py"), str(folder / "tree")], check=True)
         for name in ("executor", "debug", "warmer"):
@@ -126,7 +131,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
                 f"-t={host}/gazami:{name}", f"--state-dir={folder / 'state'}",
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
-        made = Podman(folder / "podman", registry.root, f"{host}/gazami:executor", host, f"{host}/busybox")
+        made = Podman(folder / "podman", runroot, registry.root, f"{host}/gazami:executor", host, f"{host}/busybox")
         made.image_of(busybox_root(folder / "busybox/root"), "busybox")
         for name in ("executor", "debug", "warmer"):
             pull = made.command("pull", "-q", "--tls-verify=false", f"{host}/gazami:{name}")

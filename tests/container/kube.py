@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,9 +122,9 @@ class Kube:
     podman: Podman
     folder: Path
 
-    def run(self, *words: str, data: str = "") -> str:
+    def attempt(self, *words: str, data: str = "") -> subprocess.CompletedProcess[str]:
         environ = {**os.environ, "CONTAINERS_CONF": str(self.folder / "containers.conf")}
-        done = subprocess.run(
+        return subprocess.run(
             self.podman.command(*words),
             env=environ,
             input=data,
@@ -132,6 +133,9 @@ class Kube:
             check=False,
             timeout=120,
         )
+
+    def run(self, *words: str, data: str = "") -> str:
+        done = self.attempt(*words, data=data)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -160,7 +164,16 @@ class Kube:
             )
             return Ended(status, log.stdout)
         finally:
-            self.run(*runtime, "play", "kube", "--down", str(path))
+            self.remove(document["metadata"]["name"])
+
+    def remove(self, pod: str) -> None:
+        """Remove a pod. podman may still be unmounting what the container had that has just ended, so this is tried again."""
+        for _ in range(10):
+            done = self.attempt("pod", "rm", "--force", "--ignore", pod)
+            if done.returncode == 0:
+                return
+            time.sleep(0.3)
+        raise AssertionError(done.stderr)
 
     def claim(self, document: Document) -> None:
         """Make the volume of a PersistentVolumeClaim."""
