@@ -1,4 +1,4 @@
-"""Write docs/reference/flags.md and kaniko-flags.md from the table of flags. ``--check`` only tells whether they are up to date."""
+"""Write the reference pages of flags from their tables. ``--check`` only tells whether they are up to date."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from gazami.cli.help import long_names, metavar
 from gazami.cli.option import REPEATABLE, Effect, Group, Option
 from gazami.cli.options import BUILD
+from gazami.cli.submit_flags import OWN
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -39,9 +40,30 @@ ones; what else gazami has is in [flags](flags.md).
 """
 
 
+_SUBMIT_HEAD = """\
+# Flags of gazami submit
+
+<!-- Made by scripts/render_reference.py from src/gazami/cli/submit_flags.py. Do not edit. -->
+
+Its own flags. Those of [gazami build](flags.md) that say what is built mean the same; those that write the image to files, and
+`--ssh`, `--dryrun`, `--check`, `--call`, `--index`, are refused. See [how to submit](../how-to/submit-to-kubernetes.md).
+
+| flag | value | default | meaning |
+|---|---|---|---|
+"""
+
+
 def pages() -> dict[Path, str]:
     """What each file should hold."""
-    return {REFERENCE / "flags.md": page(), REFERENCE / "kaniko-flags.md": kaniko_page()}
+    return {
+        REFERENCE / "flags.md": page(),
+        REFERENCE / "kaniko-flags.md": kaniko_page(),
+        REFERENCE / "submit-flags.md": submit_page(),
+    }
+
+
+def submit_page() -> str:
+    return _SUBMIT_HEAD + "\n".join(_row(option).replace(" (gazami only)", "") for option in OWN) + "\n"
 
 
 def kaniko_page() -> str:

@@ -130,6 +130,10 @@ class IntegrityError(RegistryError):
     """Bytes that do not have the digest or the size that was promised. Never retried into silence."""
 
 
+class ClusterError(GazamiError):
+    """A Kubernetes cluster said no, could not be spoken to, or could not run a build's pod."""
+
+
 class Cancelled(GazamiError):
     """Another part of the build failed first, or the user interrupted it (128 + SIGINT)."""
 

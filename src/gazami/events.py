@@ -178,20 +178,21 @@ class PhaseFinished:
 class Exported:
     """An output of the build exists: a pushed reference, an archive, a layout, a digest file."""
 
-    kind: Literal["image", "docker-archive", "oci-layout", "files", "file"]
+    kind: Literal["image", "index", "docker-archive", "oci-layout", "files", "file"]
     where: str
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class BuildFinished:
-    """The build is over and good. ``size`` is the sum of the compressed layers."""
+    """The build is over and good. ``size`` is the sum of the compressed layers, ``image_id`` the digest of the config."""
 
     seconds: float
     digest: str
     size: int
     layers: int
     destinations: tuple[str, ...] = field(default=())
+    image_id: str = ""
 
 
 Event: TypeAlias = (

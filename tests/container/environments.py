@@ -41,7 +41,8 @@ ENVIRONMENTS = {
     "user namespace, unconfined, SYS_ADMIN": Environment([*_MAP, *_UNCONFINED, "--cap-add", "SYS_ADMIN"], "namespaces"),
     "no capabilities": Environment(["--cap-drop", "ALL"], _REFUSED),
     "restricted": Environment([*_RESTRICTED, *_RUNTIME_DEFAULT], _REFUSED),
-    "restricted, unconfined": Environment([*_RESTRICTED, *_UNCONFINED], _REFUSED),
+    "restricted, podman's profile": Environment(_RESTRICTED, "userns-single"),
+    "restricted, unconfined": Environment([*_RESTRICTED, *_UNCONFINED], "userns-single"),
 }
 
 IN_ANOTHER_IMAGE = "chroot"

@@ -80,6 +80,7 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
             size,
             len(finished.image.layers),
             request.output.destinations if request.output.push else (),
+            finished.manifest.config.digest,
         )
     )
     return BuildResult(finished.manifest.digest, finished)
@@ -98,7 +99,7 @@ class Ready:
 def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Ready]:
     """Everything up to the plan: the context is here, the Dockerfile is compiled, its images are resolved."""
     with Workspace(request.sandbox.state_dir) as workspace, open_registry(request.registry, emit, cancel) as registry:
-        context = fetch_context(request, workspace, registry.transport, emit, cancel)
+        context = fetch_context(request, workspace, registry, emit, cancel)
         wanted, given = request.context.dockerfile, request.context.dockerfile_given
         folder, fetched = context.folder, context.fetched
         source, dockerfile_path = find_dockerfile(wanted, folder, registry.transport, given=given, fetched=fetched)
@@ -159,7 +160,7 @@ def _build_and_export(ready: Ready, caching: Caching | None, cancel: Cancel) -> 
     plan, tools, sources = ready.plan, ready.tools, ready.sources
     output = tools.request.output
     with Uploads(tools.registry) as uploads:
-        exporter = Exporter(output, tools.registry, tools.layers, tools.emit)
+        exporter = Exporter(output, tools.registry, tools.layers, tools.emit, tools.request.plan.platform)
         with ThreadPoolExecutor(1, thread_name_prefix="check") as pool:
             allowed = pool.submit(exporter.check_permissions)
             if caching is not None:

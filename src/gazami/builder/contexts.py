@@ -22,7 +22,7 @@ from gazami.layer.compression import decompressed
 from gazami.layer.entry import Entry, Kind
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.whiteout import is_whiteout
-from gazami.registry.transport import Transport
+from gazami.registry.client import RegistryClient
 from gazami.rootfs.unpack import Target, Unpacker
 from gazami.values import dataclass, replace
 
@@ -41,7 +41,7 @@ class Context:
 
 
 def fetch_context(
-    request: BuildRequest, workspace: Workspace, transport: Transport, emit: Emit, cancel: Cancel
+    request: BuildRequest, workspace: Workspace, registry: RegistryClient, emit: Emit, cancel: Cancel
 ) -> Context:
     """The context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of wherever it is."""
     wishes = request.context
@@ -49,7 +49,7 @@ def fetch_context(
         return Context(_below(local_folder(wishes.context), wishes.sub_path), fetched=False)
     from gazami.context.schemes import Archive, open_context
 
-    access = access_of(request, workspace, transport, cancel)
+    access = access_of(request, workspace, registry, cancel)
     with phase(emit, "context", "fetching the context") as progress:
         opened = open_context(wishes.context, access)
         if isinstance(opened, Archive):
@@ -58,13 +58,13 @@ def fetch_context(
     return Context(folder, folder.is_relative_to(workspace.root))
 
 
-def access_of(request: BuildRequest, workspace: Workspace, transport: Transport, cancel: Cancel) -> Access:
+def access_of(request: BuildRequest, workspace: Workspace, client: RegistryClient, cancel: Cancel) -> Access:
     """What the request says about fetching."""
     from gazami.context.schemes import Access
 
     wishes, registry = request.context, request.registry
     return Access(
-        transport, cancel, workspace.root, dict(wishes.environment), wishes.git, registry.proxies,
+        client.transport, client, cancel, workspace.root, dict(wishes.environment), wishes.git, registry.proxies,
         registry.certificate_directories,
     )  # fmt: skip
 

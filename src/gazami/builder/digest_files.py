@@ -9,7 +9,6 @@ from pathlib import Path
 
 from gazami.builder.request import OutputWishes
 from gazami.errors import HostError, RegistryError
-from gazami.image.digest import Digest, digest_of
 from gazami.image.reference import Reference
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Request, Transport
@@ -17,13 +16,13 @@ from gazami.registry.wire import redact
 
 
 def digest_files(
-    output: OutputWishes, references: tuple[Reference, ...], config: bytes, digest: Digest
+    output: OutputWishes, references: tuple[Reference, ...], image_id: str, digest: str
 ) -> Iterator[tuple[str, str]]:
-    """``(place, text)`` of each file that was asked for."""
+    """``(place, text)`` of each file that was asked for. ``image_id`` is the digest of the config, ``digest`` the manifest's."""
     names = "".join(f"{each.context}@{digest}\n" for each in references)
     tagged = "".join(f"{each.context}:{each.tag}@{digest}\n" for each in references)
     metadata = {
-        "containerimage.config.digest": digest_of(config),
+        "containerimage.config.digest": image_id,
         "containerimage.digest": digest,
         "image.name": ",".join(f"{each.context}:{each.tag}" for each in references),
     }
@@ -32,7 +31,7 @@ def digest_files(
         (output.digest_file, digest),
         (output.image_name_with_digest_file, names),
         (output.image_name_tag_with_digest_file, tagged),
-        (output.image_id_file, digest_of(config)),
+        (output.image_id_file, image_id),
         (output.metadata_file, json.dumps({key: value for key, value in metadata.items() if value}, indent=2) + "\n"),
         (f"{output.builder_output.rstrip('/')}/images" if output.builder_output and output.push else "", images),
     )

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from gazami.builder.digest_files import digest_files, write_text
 from gazami.builder.layers import LayerFiles, open_layer
+from gazami.builder.platform_index import assemble, members
 from gazami.builder.request import OutputWishes, Pairs
 from gazami.events import Emit, Exported
 from gazami.image.config import History, encode_config
-from gazami.image.digest import digest_of
+from gazami.image.digest import Digest, digest_of
 from gazami.image.manifest import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
@@ -29,6 +30,7 @@ from gazami.image.manifest import (
     encode_manifest,
 )
 from gazami.image.model import Image, Layer, LocalFile, Origin, Remote
+from gazami.image.platform import Platform
 from gazami.image.reference import Reference, parse_reference
 from gazami.layer.docker_archive import write_docker_archive
 from gazami.layer.oci_layout import write_oci_layout
@@ -104,6 +106,7 @@ class Exporter:
     registry: RegistryClient
     layers: LayerFiles
     emit: Emit
+    platform: Platform
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -112,12 +115,18 @@ class Exporter:
     def export(self, finished: Finished, uploads: Uploads) -> None:
         """Write every output that was asked for. Raises what the registry or the disk says."""
         self.archives(finished)
-        if self.output.push:
-            for reference in self.references:
-                self.push(finished, reference, uploads)
-        for place, text in digest_files(self.output, self.references, finished.config, finished.manifest.digest):
+        digest = self._push_all(finished, uploads) if self.output.push else finished.manifest.digest
+        for place, text in digest_files(self.output, self.references, finished.manifest.config.digest, digest):
             write_text(place, text, self.registry.transport)
-            self.emit(Exported("file", redact(place), finished.manifest.digest))
+            self.emit(Exported("file", redact(place), digest))
+
+    def _push_all(self, finished: Finished, uploads: Uploads) -> Digest:
+        """The digest of what the destinations are to be: the image's, or the index's when this build has completed it."""
+        index = self.output.index
+        for reference in members(index, self.platform, self.references) if index else self.references:
+            self.push(finished, reference, uploads)
+        made = assemble(index, self.references, self.registry, self.emit) if index else None
+        return made.digest if made else finished.manifest.digest
 
     def check_permissions(self) -> None:
         """Ask each destination's repository whether it would take a push, unless the request says not to."""

@@ -48,7 +48,7 @@ def open_cache(
 
 def open_stores(request: BuildRequest, registry: RegistryClient) -> Iterator[CacheStore]:
     """The place that is written to first, if there is one, then those that are only read."""
-    if (main := _main_place(request)) is not None:
+    if (main := main_place(request)) is not None:
         yield from _stores(main, registry, own=True)
     for place in request.cache.sources:
         if place != main:
@@ -68,7 +68,7 @@ def open_store(place: str, registry: RegistryClient) -> DirectoryStore | Reposit
     return RepositoryStore(registry.for_cache(), parse_reference(place))
 
 
-def _main_place(request: BuildRequest) -> str | None:
+def main_place(request: BuildRequest) -> str | None:
     """``--cache-repo`` and ``--cache-to``, else the first destination's repository with ``/cache`` below it, as kaniko's
     default is; None where the cache is only read from elsewhere."""
     if request.cache.repository:

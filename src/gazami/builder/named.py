@@ -41,7 +41,7 @@ def _fetch(value: str, tools: Tools) -> Tree:
         from gazami.context.git import checkout
         from gazami.context.schemes import git_environment
 
-        access = access_of(tools.request, tools.workspace, tools.registry.transport, tools.cancel)
+        access = access_of(tools.request, tools.workspace, tools.registry, tools.cancel)
         environment = git_environment(
             access, ("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND")
         )

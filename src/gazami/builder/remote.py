@@ -83,7 +83,7 @@ def _repository(source: str, step: CopyStep, tools: Tools) -> Path:
     def work() -> Path:
         folder = Path(tools.workspace.root) / f"git-{tools.workspace.new_name()}"
         agents = dict(tools.request.sandbox.ssh)
-        environment = git_environment(access_of(tools.request, tools.workspace, tools.registry.transport, tools.cancel))
+        environment = git_environment(access_of(tools.request, tools.workspace, tools.registry, tools.cancel))
         environment |= {"SSH_AUTH_SOCK": agents["default"]} if "default" in agents else {}
         with phase(tools.emit, f"git-{folder.name}", f"fetching {wanted.remote.rpartition('@')[2]}"):
             return checkout(wanted, folder, environment, tools.cancel)

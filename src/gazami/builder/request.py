@@ -51,7 +51,7 @@ class SandboxWishes:
     state_dir: str
     memory: bool = True
     """Files of stages may lie on a tmpfs when they fit."""
-    isolation: Literal["namespaces", "userns", "chroot", "inplace"] | None = None
+    isolation: Literal["namespaces", "userns", "inplace", "userns-single", "chroot"] | None = None
     force: bool = False
     in_container: bool = False
     secrets: tuple[tuple[str, str, str], ...] = ()
@@ -112,6 +112,14 @@ class FileExport:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexWishes:
+    """The index that this build's image is to be part of. ``run`` is the same for the builds of all ``platforms``."""
+
+    platforms: tuple[Platform, ...]
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputWishes:
     """``destinations`` are texts as typed. ``compression_level`` None is the default of the compressor. The digest files
     may be http and https URLs. ``builder_output`` is a directory that gets a file ``images`` after a push."""
@@ -132,6 +140,7 @@ class OutputWishes:
     compression: Literal["gzip", "zstd"] = "gzip"
     compression_level: int | None = None
     annotations: Pairs = ()
+    index: IndexWishes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def run_command(step: RunStep, state: StageState, tree_of: TreeOf) -> Done:
         for note in result.notes:
             tools.emit(Message("warning", note))
         if result.exit_code == 0:
-            return state.snapshot(changed, result.created, result.touched)
+            return state.snapshot(changed, result)
         full = is_full(changed)
         if not full or not tools.workspace.leave_memory():
             raise _failure(step, result.exit_code, timed_out=result.timed_out, oom=result.oom_killed, full=full)

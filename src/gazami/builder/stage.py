@@ -29,7 +29,7 @@ from gazami.rootfs.tree import Tree
 from gazami.values import dataclass, field, replace
 
 if TYPE_CHECKING:
-    from gazami.sandbox.spec import Root
+    from gazami.sandbox.spec import Root, RunResult
 
 PARALLEL = 3
 """Layers that are fetched and decompressed at the same time."""
@@ -215,6 +215,7 @@ class StageState:
                 "lowers": list(reversed(state.overlay)),
                 "overlay": choice.overlay,
                 "userxattr": choice.userxattr,
+                "records_owners": choice.mode == "userns-single",
             },
         )
 
@@ -236,22 +237,21 @@ class StageState:
 
     # -- layers ---------------------------------------------------------------------------------------------------
 
-    def snapshot(self, changed: str, omit: tuple[str, ...], touched: tuple[str, ...]) -> Done:
-        """The layer of what the last RUN changed below ``changed``; ``omit`` and ``touched`` are a :class:`RunResult`'s."""
+    def snapshot(self, changed: str, result: RunResult) -> Done:
+        """The layer of what the last RUN changed below ``changed``."""
         state = self.unpacked
         assert state is not None
         if state.plain:
             function = "gazami.rootfs.snapshot:scan"
-            arguments = {
-                **self._scan_arguments(state),
-                "omit": list(omit),
-                "touched": list(touched),
-                "newest": self.tools.newest,
-            }
+            arguments = {**self._scan_arguments(state), "touched": list(result.touched)}
         else:
             function = "gazami.rootfs.snapshot:upper"
             ignore = [path.strip("/") for path in self.tools.request.context.ignore_paths]
-            arguments = {"directory": changed, "omit": list(omit), "ignore": ignore, "newest": self.tools.newest}
+            arguments = {"directory": changed, "ignore": ignore}
+        arguments |= {"omit": list(result.created), "newest": self.tools.newest}
+        if self.tools.sandbox.choice.mode == "userns-single":
+            arguments |= {"owner": list(result.owner), "owners": [list(each) for each in result.owners]}
+            arguments["lowers"] = list(reversed(state.overlay))
         what = "taking a snapshot of the changed files"
         with (
             phase(self.tools.emit, f"snapshot-{changed}", what) as progress,

@@ -124,7 +124,8 @@ class Tools:
         from gazami.sandbox.select import mount_points
 
         registry = self.request.registry
-        files = exposed(registry.docker_config_files, registry.secret_files, mount_points())
+        given = [value for _, kind, value in self.request.sandbox.secrets if kind == "file"]
+        files = exposed(registry.docker_config_files, (*registry.secret_files, *given), mount_points())
         if files.others:
             self.emit(
                 Message(
@@ -150,7 +151,7 @@ class Tools:
     @property
     def unpacked_is_readable(self) -> bool:
         """Whether this process may read all unpacked files itself: not those of a user namespace's other ids."""
-        return self._sandbox is not None and self._sandbox.choice.mode != "userns"
+        return self._sandbox is not None and not self._sandbox.choice.mode.startswith("userns")
 
     def close(self) -> None:
         self.layers.close()

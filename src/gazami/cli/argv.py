@@ -28,6 +28,8 @@ class Parsed:
     positionals: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     help: bool = False
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What was written for each option that was given, for handing it on to another gazami."""
 
     def _get(self, name: str, kind: type[T]) -> T:
         value = self.values[name]
@@ -139,7 +141,8 @@ def _settle(found: _Found, table: Table) -> Parsed:
         option.name: read(option, found.words.get(option.name) or _default(option), found.spelling.get(option.name, ""))
         for option in table
     }
-    return Parsed(values, frozenset(found.words), tuple(found.positionals), tuple(found.notices))
+    words = {name: tuple(given) for name, given in found.words.items()}
+    return Parsed(values, frozenset(words), tuple(found.positionals), tuple(found.notices), words=words)
 
 
 def _default(option: Option) -> list[str]:
@@ -149,17 +152,19 @@ def _default(option: Option) -> list[str]:
 def with_environment(parsed: Parsed, table: Table, environ: Mapping[str, str]) -> Parsed:
     """Apply the variables that options name: a default for a flag that was not given, more items for a repeatable one,
     and the last word where ``env_wins``. An empty variable counts as unset. Raises :class:`UsageError`."""
-    values, given = dict(parsed.values), set(parsed.given)
+    values, given, words = dict(parsed.values), set(parsed.given), dict(parsed.words)
     for option in table:
         word = environ.get(option.env) if option.env else None
         if not word:
             continue
         if option.kind in REPEATABLE:
             values[option.name] = cast("Pairs", values[option.name]) + cast("Pairs", read(option, [word], option.env))
+            words[option.name] = (*words.get(option.name, ()), word)
         elif option.env_wins or option.name not in given:
             values[option.name] = read(option, [word], option.env)
+            words[option.name] = (word,)
         given.add(option.name)
-    return replace(parsed, values=values, given=frozenset(given))
+    return replace(parsed, values=values, given=frozenset(given), words=words)
 
 
 def changed(parsed: Parsed, table: Table) -> list[Option]:

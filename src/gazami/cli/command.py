@@ -38,6 +38,8 @@ class Command:
     usage: str
     table: Table
     work: Callable[[Parsed, Run], int]
+    shown: Table | None = None
+    """The flags that help lists, where that is not the whole table."""
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ def of_build(*names: str) -> tuple[Option, ...]:
 
 def help_of(command: Command) -> str:
     width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 110))
-    return f"{command.usage}\nFlags:\n{flag_rows(command.table, width)}\n"
+    return f"{command.usage}\nFlags:\n{flag_rows(command.shown or command.table, width)}\n"
 
 
 def run_command(command: Command, words: list[str], environ: Mapping[str, str]) -> int:

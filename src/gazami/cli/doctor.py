@@ -56,7 +56,7 @@ def describe(findings: Sequence[Finding], place: str, around: Surroundings) -> s
         roots = (
             "" if finding.choice is None else ", overlay roots" if finding.choice.overlay else ", plain roots and scans"
         )
-        lines.append(f"{finding.mode:<12} {mark:<8} {finding.reason}{roots}")
+        lines.append(f"{finding.mode:<14}{mark:<8} {finding.reason}{roots}")
     if chosen is None:
         lines += ["", "RUN steps cannot be isolated here. Dockerfiles without RUN can be built."]
     line = advice(chosen, around)
@@ -78,11 +78,13 @@ def advice(chosen: Mode | None, around: Surroundings) -> str:
             return (
                 "securityContext: {runAsUser: 0, capabilities: {add: [SYS_ADMIN]}, seccompProfile: {type: Unconfined}}"
             )
+        case "userns-single":
+            return "securityContext: {runAsUser: 0}  # and no capabilities: {drop: [ALL]}"
         case "chroot" | "inplace":
             return "securityContext: {seccompProfile: {type: Unconfined}}  # and the default capabilities"
         case None if around.uid == 0:
             return "securityContext: {seccompProfile: {type: Unconfined}}  # and no capabilities: {drop: [ALL]}"
         case None:
-            return "securityContext: {runAsUser: 0, seccompProfile: {type: Unconfined}}  # and no capabilities: {drop: [ALL]}"
+            return "securityContext: {seccompProfile: {type: Unconfined}}"
         case _:
             assert_never(chosen)

@@ -15,6 +15,7 @@ Usage:
   executor [command]
 
 Available Commands:
+  doctor      Say which isolation of RUN works here (of gazami, not of kaniko)
   login       Store a user and a password for a registry
   push        Push an archive or an OCI layout to a registry
   version     Print the version
@@ -46,6 +47,10 @@ def run(argv: list[str], environ: Mapping[str, str]) -> int:
             from gazami.cli.main import command_called
 
             return run_command(command_called(name), words, environ)
+        case ["doctor", *words]:
+            from gazami.cli.doctor import run_doctor
+
+            return run_doctor(words, environ)
         case [word, *_] if not word.startswith("-"):
             sys.stderr.write(f'Error: unknown command "{word}" for "executor"\n{_HELP}')
             return 1

@@ -14,6 +14,7 @@ Usage:
 
 Commands:
   build     build an image and push it
+  submit    build in a Kubernetes cluster and watch it from here
   push      push an OCI layout, or an archive of docker save, to registries
   pull      fetch an image into an OCI layout or an archive
   inspect   say what an image is without fetching its layers

@@ -22,8 +22,21 @@ if TYPE_CHECKING:
 
     Build = Callable[[BuildRequest, Emit, Cancel], BuildResult]
 
-_COMMANDS = ("build", "push", "pull", "inspect", "login", "warm", "cache", "lint", "doctor", "version", "help")
-_TABLES = frozenset({"push", "pull", "inspect", "login", "warm", "cache"})
+_COMMANDS = (
+    "build",
+    "submit",
+    "push",
+    "pull",
+    "inspect",
+    "login",
+    "warm",
+    "cache",
+    "lint",
+    "doctor",
+    "version",
+    "help",
+)
+_TABLES = frozenset({"submit", "push", "pull", "inspect", "login", "warm", "cache"})
 """Commands that are a module here with a ``COMMAND``."""
 
 

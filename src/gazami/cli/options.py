@@ -66,6 +66,11 @@ _OUTPUT = (
            metavar="FILE", kaniko=False),
     Option("metadata-file", Kind.STRING, Group.OUTPUT, "Write digests and names as JSON, with buildx's keys.", metavar="FILE",
            kaniko=False),
+    Option("index", Kind.SLICE, Group.OUTPUT, "This build's image is one of an index of these platforms, which other builds "
+           "make: it is pushed under a tag of its own, and the last of them pushes the index to the destinations.",
+           metavar="OS/ARCH,…", kaniko=False),
+    Option("index-run", Kind.STRING, Group.OUTPUT, "What the builds of one --index have in common and no others have: the "
+           "number of a pipeline's run and attempt.", metavar="ID", kaniko=False),
     Option("image-format", Kind.CHOICE, Group.OUTPUT, "Media types of the manifest; default: those of the base image, "
            "and OCI's for FROM scratch.",
            choices=("docker", "oci")),
@@ -152,7 +157,7 @@ _SNAPSHOT = (
 _SANDBOX = (
     Option("isolation", Kind.CHOICE, Group.SANDBOX, "How RUN is kept apart; default: the best that works here. inplace "
            "lends commands the root of gazami's own container.",
-           choices=("namespaces", "userns", "chroot", "inplace"), kaniko=False),
+           choices=("namespaces", "userns", "inplace", "userns-single", "chroot"), kaniko=False),
     Option("state-dir", Kind.STRING, Group.SANDBOX, "Where everything temporary lies; default: $GAZAMI_STATE_DIR, else a "
            "folder in $XDG_CACHE_HOME, $TMPDIR, ~/.cache or /tmp.", metavar="DIR", env="GAZAMI_STATE_DIR", kaniko=False),
     Option("add-host", Kind.MULTI, Group.SANDBOX, "Add a line to /etc/hosts of RUN.", metavar="NAME:ADDRESS", kaniko=False),
@@ -174,7 +179,8 @@ _LOGGING = (
     Option("progress", Kind.CHOICE, Group.LOGGING, "A live view (tty) or lines (plain); auto: tty on a terminal.",
            default="auto", choices=("auto", "plain", "tty"), kaniko=False),
     Option("log-format", Kind.CHOICE, Group.LOGGING, "Form of the lines; default: color on a terminal and in CI unless "
-           "NO_COLOR is set, else text.", choices=("text", "color", "json")),
+           "NO_COLOR is set, else text. events: every event as a JSON object, as gazami submit reads it.",
+           choices=("text", "color", "json", "events")),
     Option("log-timestamp", Kind.BOOL, Group.LOGGING, "Full time stamps instead of seconds since the start.",
            default="false"),
 )  # fmt: skip

@@ -31,7 +31,6 @@ def _push(parsed: Parsed, run: Run) -> int:
     from gazami.builder.request import OutputWishes
     from gazami.builder.workspace import Workspace
     from gazami.cli.request import state_dir
-    from gazami.image.digest import digest_of
     from gazami.image.manifest import Manifest
     from gazami.image.reference import parse_reference
 
@@ -50,8 +49,8 @@ def _push(parsed: Parsed, run: Run) -> int:
             image_name_with_digest_file=parsed.text("image-name-with-digest-file"),
             image_name_tag_with_digest_file=parsed.text("image-name-tag-with-digest-file"),
         )
-        config = stored.file(stored.top.config.digest).read_bytes() if isinstance(stored.top, Manifest) else b""
-        for place, text in digest_files(output, references, config, digest_of(stored.top.raw)):
+        image_id = stored.top.config.digest if isinstance(stored.top, Manifest) else digest
+        for place, text in digest_files(output, references, image_id, digest):
             write_text(place, text, client.transport)
     sys.stdout.write(f"{digest}\n")
     return 0

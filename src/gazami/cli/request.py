@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -40,7 +41,7 @@ def build_request(parsed: Parsed, around: Surroundings) -> Wanted:
     context = _context(parsed, around)
     plan, unset = _plan(parsed, around)
     secrets = tuple(_secret(spec, around.environ) for spec in parsed.secrets("secret"))
-    output = _output(parsed, around)
+    output = _output(parsed, around, plan.platform)
     cache = _cache(parsed, push_image=output.push)
     request = wishes.BuildRequest(
         context=context,
@@ -147,7 +148,7 @@ def _secret(spec: SecretSpec, environ: Mapping[str, str]) -> tuple[str, str, str
     return spec.id, "env", environ[variable]
 
 
-def _output(parsed: Parsed, around: Surroundings) -> wishes.OutputWishes:
+def _output(parsed: Parsed, around: Surroundings, platform: Platform) -> wishes.OutputWishes:
     outputs = read_outputs(parsed.texts("output"))
     destinations = (*parsed.texts("destination"), *outputs.destinations)
     push = not parsed.flag("no-push") and bool(destinations or not outputs)
@@ -181,7 +182,25 @@ def _output(parsed: Parsed, around: Surroundings) -> wishes.OutputWishes:
         compression=cast('Literal["gzip", "zstd"]', compression or "gzip"),
         compression_level=level if level > 0 else None,
         annotations=parsed.pairs("annotation"),
+        index=_index(parsed, platform, push=push),
     )
+
+
+def _index(parsed: Parsed, platform: Platform, *, push: bool) -> wishes.IndexWishes | None:
+    texts, run = parsed.texts("index"), parsed.text("index-run")
+    if not texts and not run:
+        return None
+    if not texts or not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", run):
+        hint = "for example: --index linux/amd64,linux/arm64 --index-run $CI_PIPELINE_ID"
+        raise UsageError(
+            "--index and --index-run go together, and the run is up to 80 letters, digits, _ . -", hint=hint
+        )
+    if not push:
+        raise UsageError("--index needs a push: the builds meet in the registry of --destination")
+    platforms = tuple(dict.fromkeys(parse_platform(text) for text in texts))
+    if platform not in platforms:
+        raise UsageError(f"--index does not name {platform}, the platform of this build", hint="add it, or --platform")
+    return wishes.IndexWishes(platforms, run)
 
 
 def _given(text: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gazami.cancel import Cancel
+from gazami.context.artifact import artifact_reference, open_artifact
 from gazami.context.authorities import own_certificates, system_certificates
 from gazami.context.download import stream
 from gazami.context.git import checkout
@@ -28,13 +29,14 @@ from gazami.context.git_url import (
 from gazami.context.local import local_folder
 from gazami.context.objects import StoredObject, blob, gcs, is_blob_url, s3
 from gazami.errors import ContextError, RegistryError, UsageError
+from gazami.registry.client import RegistryClient
 from gazami.registry.providers.web import Web
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Transport
 from gazami.registry.wire import redact
 from gazami.values import dataclass, field
 
-KNOWN = "a path, dir://, tar://FILE, tar://stdin or -, git:// and other Git URLs, s3://, gs://, https:// (Azure Blob, archives)"
+KNOWN = "a path, dir://, tar://FILE, tar://stdin or -, git:// and other Git URLs, s3://, gs://, https:// (Azure Blob, archives), registry://"
 _CHUNK = 1 << 20
 
 
@@ -43,6 +45,7 @@ class Access:
     """What contexts are fetched with. ``environ`` holds the variables of clouds and of git; ``git`` the pairs of ``--git``."""
 
     transport: Transport
+    registry: RegistryClient
     cancel: Cancel
     workspace: Path
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -183,6 +186,12 @@ def _stored(name: str, found: StoredObject, access: Access) -> Archive:
     return Archive(redact(without_credentials(name)), chunks())
 
 
+def _registry(rest: str, access: Access) -> Opened:
+    """A repository of ours is spoken to as it was pushed to, like the layer cache: no mirror, and ``--insecure`` counts."""
+    reference = artifact_reference(rest)
+    return Archive(str(reference), open_artifact(reference, access.registry.for_cache()))
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -195,4 +204,5 @@ SCHEMES: dict[str, Callable[[str, Access], Opened]] = {
     "gs": _gs,
     "https": _https,
     "http": _http,
+    "registry": _registry,
 }

@@ -23,7 +23,7 @@ from gazami.image.manifest import MAX_MANIFEST, Descriptor, Index, Manifest
 from gazami.image.platform import Platform
 from gazami.image.reference import Reference
 from gazami.registry.auth import Authorizer
-from gazami.registry.credentials import Keychain
+from gazami.registry.credentials import Credential, Keychain
 from gazami.registry.flights import Flights
 from gazami.registry.manifests import NO_HEAD, call_of, get_manifest, head_manifest, tags_of
 from gazami.registry.options import Direction, RegistryOptions
@@ -82,6 +82,11 @@ class RegistryClient:
     def transport(self) -> Transport:
         """The connections, for whoever fetches other things than images."""
         return self._transport
+
+    def credential(self, reference: Reference) -> Credential | None:
+        """Who we are at a repository, as far as any source knows, for whoever does work there in our name. Raises
+        :class:`HostError` when a credential program fails."""
+        return self._keychain.lookup(reference.registry, reference.repository).credential
 
     def get_manifest(self, reference: Reference) -> Manifest | Index:
         """The manifest or index, asked for once in the client's life.

@@ -1,4 +1,7 @@
-"""One log line as a value, and its three written forms: text, color and json, the formats of kaniko's logger."""
+"""One log line as a value, and its three written forms: text, color and json, the formats of kaniko's logger.
+
+The format ``events`` has no lines: see ``record_sink``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Literal
 from gazami.values import dataclass, field
 
 Severity = Literal["trace", "debug", "info", "warn", "error", "fatal", "panic"]
-Format = Literal["text", "color", "json"]
+Format = Literal["text", "color", "json", "events"]
 
 SEVERITIES: tuple[Severity, ...] = ("trace", "debug", "info", "warn", "error", "fatal", "panic")
 _COLORS = {"trace": 37, "debug": 37, "info": 36, "warn": 33, "error": 31, "fatal": 31, "panic": 31}

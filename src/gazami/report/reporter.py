@@ -8,6 +8,7 @@ from gazami.errors import GazamiError
 from gazami.events import Event
 from gazami.report.line import Settings
 from gazami.report.plain import PlainSink, Streams
+from gazami.report.record_sink import RecordSink
 
 
 class Reporter(Protocol):
@@ -25,8 +26,11 @@ def open_reporter(
 ) -> Reporter:
     """``terminal`` tells whether standard error is one that understands cursor movements.
 
-    ``auto`` takes the live view there; ``tty`` asks for it anywhere. JSON, quiet, and a missing rich give lines.
+    ``auto`` takes the live view there; ``tty`` asks for it anywhere. JSON, quiet, and a missing rich give lines; the format
+    ``events`` gives records.
     """
+    if settings.format == "events":
+        return RecordSink(streams.stderr)
     live = progress == "tty" or (progress == "auto" and terminal)
     if live and settings.format != "json" and not settings.quiet:
         try:

@@ -68,8 +68,8 @@ def _steps(record: Record) -> list[str]:
 
 def _exports(record: Record) -> list[str]:
     verbs = {
-        "image": "pushed", "docker-archive": "docker archive", "oci-layout": "OCI layout", "files": "files in",
-        "file": "wrote",
+        "image": "pushed", "index": "pushed index", "docker-archive": "docker archive", "oci-layout": "OCI layout",
+        "files": "files in", "file": "wrote",
     }  # fmt: skip
     return [
         f"{verbs[item.kind]} {item.where}"

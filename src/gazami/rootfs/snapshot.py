@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from gazami.layer.entry import Entry, FileContent, Kind, Xattrs
+from gazami.layer.recorded_owner import ATTRIBUTE, Recorded, decode, recorded
 from gazami.layer.tar_writer import write_members
 from gazami.layer.whiteout import OPAQUE, PREFIX
+from gazami.values import dataclass
 
 Member = tuple[Entry, FileContent | None]
 _KINDS = {
@@ -36,6 +38,7 @@ def upper(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None
     """Write an overlay upper directory as a layer. ``omit`` are paths (no leading slash) that do not belong in it."""
     assert output_fd is not None
     walker = _Upper(arguments["directory"], frozenset(arguments.get("omit", ())), tuple(arguments.get("ignore", ())))
+    walker.owners = _owners(arguments)
     return _write(walker.members(), output_fd, arguments.get("newest"))
 
 
@@ -52,6 +55,7 @@ def scan(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None)
     if output_fd is not None:
         scanner.omit = frozenset(arguments.get("omit", ()))
         scanner.touched = frozenset(arguments.get("touched", ()))
+        scanner.owners = _owners(arguments)
         result = _write(scanner.changed(old or {}, new), output_fd, arguments.get("newest"))
     part = index.with_suffix(".part")
     part.write_bytes(marshal.dumps(new))
@@ -84,6 +88,38 @@ def _write(members: Iterator[Member], fd: int, newest: int | None) -> dict[str, 
         while view:
             view = view[os.write(fd, view) :]
     return {"members": count}
+
+
+@dataclass(frozen=True, slots=True)
+class _Owners:
+    """Who owns files where the file system cannot say it (:mod:`gazami.layer.recorded_owner`): ``by_path``, else what their
+    attribute says, else whoever ran the command. ``lowers`` are the directories of the layers below, topmost first."""
+
+    default: tuple[int, int]
+    by_path: dict[str, tuple[int, int]]
+    lowers: tuple[str, ...]
+
+    def settle(self, entry: Entry) -> None:
+        entry.uid, entry.gid = self.by_path.get(entry.path, self.default)
+        for name, value in entry.xattrs:
+            if name == ATTRIBUTE and (owner := decode(value)):
+                if owner.as_seen:
+                    owner = self._replaced(entry.path) or owner
+                owner.apply(entry)
+        entry.xattrs = tuple(each for each in entry.xattrs if each[0] != ATTRIBUTE)
+
+    def _replaced(self, path: str) -> Recorded | None:
+        """The owner of the file of a layer below that a new one took the place of."""
+        return next((owner for lower in self.lowers if (owner := recorded(f"{lower}/{path}"))), None)
+
+
+def _owners(arguments: dict[str, Any]) -> _Owners | None:
+    """``owner`` is the default, ``owners`` a list of ``(path, uid, gid)``; without ``owner`` the file system says it."""
+    if "owner" not in arguments:
+        return None
+    uid, gid = arguments["owner"]
+    by_path = {path: (uid, gid) for path, uid, gid in arguments["owners"]}
+    return _Owners((uid, gid), by_path, tuple(arguments.get("lowers", ())))
 
 
 def _entry(path: str, place: str, info: os.stat_result) -> Entry | None:
@@ -137,6 +173,7 @@ class _Links:
 class _Upper:
     def __init__(self, directory: str, omit: frozenset[str], ignore: tuple[str, ...]) -> None:
         self._root, self._omit, self._ignore = directory, omit, ignore
+        self.owners: _Owners | None = None
         self._links = _Links()
 
     def members(self) -> Iterator[Member]:
@@ -157,6 +194,8 @@ class _Upper:
             entry = _entry(path, item.path, info)
             if entry is None:
                 continue
+            if self.owners is not None:
+                self.owners.settle(entry)
             yield self._links.member(entry, item.path, info)
             if entry.kind is Kind.DIRECTORY:
                 if _is_opaque(item.path):
@@ -187,6 +226,7 @@ class _Scan:
         self._root, self._ignore = directory, ignore
         self.omit: frozenset[str] = frozenset()
         self.touched: frozenset[str] = frozenset()
+        self.owners: _Owners | None = None
         self._values = {"full": _full, "redo": _redo, "time": _time}[mode]
 
     def stat_all(self) -> dict[str, bytes]:
@@ -231,6 +271,8 @@ class _Scan:
             info = os.lstat(place)
             entry = _entry(path, place, info)
             if entry is not None:
+                if self.owners is not None:
+                    self.owners.settle(entry)
                 yield links.member(entry, place, info)
 
     def _compare(self, folder: str, old: dict[str, bytes], new: dict[str, bytes], names: dict[str, str]) -> None:

@@ -18,12 +18,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from gazami.errors import ArchiveError
+from gazami.layer import recorded_owner
 from gazami.layer.entry import Entry, Kind
+from gazami.layer.recorded_owner import Recorded
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
 from gazami.values import dataclass, field
 
 _CHUNK = 1 << 20
+_OURS = ("trusted.overlay.", "user.overlay.", recorded_owner.ATTRIBUTE)
+"""Attributes that mean something on this machine, and nothing that an image says."""
 _MAX_LINKS = 255
 
 
@@ -35,6 +39,8 @@ class Target:
     lowers: tuple[str, ...] = ()
     overlay: bool = True
     userxattr: bool = False
+    records_owners: bool = False
+    """Owners are kept as attributes, since the namespace has one id."""
 
     @property
     def opaque_attribute(self) -> str:
@@ -48,8 +54,9 @@ def unpack(arguments: dict[str, Any], input_fd: int | None, output_fd: int | Non
     """
     assert input_fd is not None
     target = Target(
-        arguments["directory"], tuple(arguments.get("lowers", ())), arguments["overlay"], arguments["userxattr"]
-    )
+        arguments["directory"], tuple(arguments.get("lowers", ())), arguments["overlay"], arguments["userxattr"],
+        arguments.get("records_owners", False),
+    )  # fmt: skip
     os.umask(0)
     unpacker = Unpacker(target)
     reader = TarReader(_chunks(input_fd))
@@ -197,8 +204,10 @@ class Unpacker:
             self.unmapped += 1
         if entry.kind is not Kind.SYMLINK:
             os.chmod(path, entry.mode)
+        if self.target.records_owners and entry.kind in (Kind.FILE, Kind.DIRECTORY):
+            recorded_owner.record(path, Recorded(entry.uid, entry.gid))
         for name, value in entry.xattrs:
-            if not name.startswith(("trusted.overlay.", "user.overlay.")):
+            if not name.startswith(_OURS):
                 with contextlib.suppress(OSError, ValueError):
                     os.setxattr(path, name, value, follow_symlinks=False)
         if entry.kind is not Kind.DIRECTORY:
@@ -297,7 +306,7 @@ class Unpacker:
             if info is None or lower or _is_overlay_whiteout(info):
                 if not create and lower is None:
                     return ""
-                self._make_parent(here, info if lower else None, replaces=info if not lower else None)
+                self._make_parent(here, info if lower else None, info if not lower else None, lower)
             elif not stat.S_ISDIR(info.st_mode):
                 raise ArchiveError(f"a member lies below {relative!r}, which is not a directory")
             trail.append(name)
@@ -305,7 +314,9 @@ class Unpacker:
         self._parents[path] = found
         return found
 
-    def _make_parent(self, path: str, like: os.stat_result | None, replaces: os.stat_result | None) -> None:
+    def _make_parent(
+        self, path: str, like: os.stat_result | None, replaces: os.stat_result | None, lower: str | None
+    ) -> None:
         if like is not None and not stat.S_ISDIR(like.st_mode):
             raise ArchiveError(f"a member lies below {path!r}, which is not a directory")
         if replaces is not None:
@@ -314,11 +325,15 @@ class Unpacker:
         if replaces is not None:
             os.setxattr(path, self.target.opaque_attribute, b"y")
         if like is not None:
+            if self.target.records_owners and lower and (owner := recorded_owner.recorded(lower)):
+                recorded_owner.record(path, owner)
             os.chown(path, like.st_uid, like.st_gid)
             os.chmod(path, stat.S_IMODE(like.st_mode))
             self._times[path] = int(like.st_mtime)
         else:
             os.chmod(path, 0o755)
+            if self.target.records_owners:
+                recorded_owner.record(path, Recorded(0, 0))
 
     def _lower(self, relative: str) -> str | None:
         """The topmost lower layer's file at a literal path, None where it is absent or hidden."""

@@ -57,7 +57,7 @@ def furnish(spec: RunSpec, loan: Loan, mode: str) -> Room:
     for mount in spec.mounts:
         _place(root, loan, mount, mode)
     loan.targets.restore_times()
-    return Room(root, open_cwd(root, spec.cwd), account)
+    return Room(root, open_cwd(root, spec.cwd, []), account)
 
 
 def enter(room: Room) -> None:

@@ -55,6 +55,12 @@ MACHINE: Final = platform.machine()
 _PIVOT_ROOT: Final = {"x86_64": 155, "aarch64": 41}.get(MACHINE, 155)
 _CAPSET: Final = {"x86_64": 126, "aarch64": 91}.get(MACHINE, 126)
 _CAPGET: Final = {"x86_64": 125, "aarch64": 90}.get(MACHINE, 125)
+_SECCOMP: Final = {"x86_64": 317, "aarch64": 277}.get(MACHINE, 317)
+_FCHOWNAT: Final = {"x86_64": 260, "aarch64": 54}.get(MACHINE, 260)
+_SET_MODE_FILTER: Final = 1
+_NEW_LISTENER: Final = 8
+_OPENAT2: Final = 437
+_RESOLVE_IN_ROOT: Final = 0x10
 _MOVE_MOUNT: Final = 429
 _FSOPEN: Final = 430
 _FSCONFIG: Final = 431
@@ -186,6 +192,33 @@ def load_seccomp(program: bytes) -> None:
     buffer = ctypes.create_string_buffer(program, len(program))
     header = Program(len(program) // 8, ctypes.addressof(buffer))
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(header))
+
+
+def load_seccomp_listener(program: bytes) -> int:
+    """Install a BPF ``program`` whose SECCOMP_RET_USER_NOTIF go to the descriptor that is returned (seccomp(2))."""
+
+    class Program(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+    buffer = ctypes.create_string_buffer(program, len(program))
+    header = Program(len(program) // 8, ctypes.addressof(buffer))
+    result: int = _libc.syscall(
+        ctypes.c_long(_SECCOMP), ctypes.c_long(_SET_MODE_FILTER), ctypes.c_long(_NEW_LISTENER), ctypes.byref(header)
+    )
+    if result < 0:
+        raise _failed("seccomp")
+    return result
+
+
+def chown_descriptor(fd: int, uid: int, gid: int) -> None:
+    """fchownat(2) with AT_EMPTY_PATH, which takes O_PATH descriptors."""
+    _syscall("fchownat", _FCHOWNAT, fd, "", uid, gid, AT_EMPTY_PATH)
+
+
+def open_in_root(root: int, path: str, flags: int) -> int:
+    """openat2(2) (Linux ≥ 5.6) with RESOLVE_IN_ROOT: ``root`` is ``/`` for the path and for all links on its way."""
+    how = flags.to_bytes(8, "little") + bytes(8) + _RESOLVE_IN_ROOT.to_bytes(8, "little")
+    return _syscall("openat2", _OPENAT2, root, path, how, len(how))
 
 
 def overwrite_title(title: str) -> None:

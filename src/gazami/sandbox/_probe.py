@@ -16,7 +16,9 @@ from contextlib import suppress
 from typing import Any
 
 from gazami.errors import SandboxError
-from gazami.sandbox import _inplace, _linux, _mounts, _namespaces
+from gazami.layer import recorded_owner
+from gazami.layer.recorded_owner import Recorded
+from gazami.sandbox import _inplace, _linux, _mounts, _namespaces, _notify
 from gazami.sandbox._inplace import Ground
 from gazami.sandbox._paths import empty_directory
 
@@ -113,6 +115,8 @@ def _probe(mode: str, place: str) -> dict[str, Any]:
             source = "the own user ids" if ids == "identity" else "the subordinate ids of /etc/subuid"
             found = _capabilities(place, (True,))
             return {"ok": True, "reason": f"a user namespace with {source}", "ids": ids, **found}
+        case "userns-single":
+            return _try_one_id(place)
         case "chroot":
             if os.geteuid() != 0:
                 raise SandboxError("not root")
@@ -120,18 +124,42 @@ def _probe(mode: str, place: str) -> dict[str, Any]:
                 os.chroot(place)
             except OSError as error:
                 raise SandboxError(f"chroot is refused: {error.strerror} (CAP_SYS_CHROOT is needed)") from None
-            notes = ["no mounts: RUN steps have no /proc, and no bind mounts"]
+            notes = ["RUN steps have no /proc"]
             return {"ok": True, "reason": "root with CAP_SYS_CHROOT", "overlay": False, "notes": notes}
     raise SandboxError(f"unknown mode {mode}")
 
 
-def _capabilities(place: str, ways: tuple[bool, ...]) -> dict[str, Any]:
-    """What can be had in the mount namespace just entered. ``ways`` are the values of userxattr to try."""
+def _try_one_id(place: str) -> dict[str, Any]:
+    """A user namespace with one id, a file's attribute, and the filter that hands changes of owner over."""
+    _namespaces.enter_with_one_id(0, 0)
+    try:
+        _namespaces.enter_mount_namespace()
+    except OSError as error:
+        raise SandboxError(f"mounts in a user namespace are refused: {error.strerror}") from None
+    try:
+        recorded_owner.record(place, Recorded(1, 1))
+    except OSError as error:
+        raise SandboxError(f"the state directory has no user attributes: {error.strerror}") from None
+    program = _notify.filter_program(_linux.MACHINE)
+    if program is None:
+        raise SandboxError(f"there is no table of system calls for {_linux.MACHINE}")
+    found = _capabilities(place, (True,), owner=0)
+    try:
+        os.close(_linux.load_seccomp_listener(program))
+    except OSError as error:
+        raise SandboxError(f"seccomp notifications are refused: {error.strerror}") from None
+    notes = [*found["notes"], "owners of files are recorded, and shown as root inside"]
+    return {**found, "ok": True, "reason": "a user namespace with one id", "ids": "single", "notes": notes}
+
+
+def _capabilities(place: str, ways: tuple[bool, ...], owner: int = 1) -> dict[str, Any]:
+    """What can be had in the mount namespace just entered. ``ways`` are the values of userxattr to try, ``owner`` is an id that
+    files can have."""
     notes: list[str] = []
     overlay, userxattr = False, ways[-1]
     for way in ways:
         try:
-            _try_overlay(f"{place}/{way}", userxattr=way)
+            _try_overlay(f"{place}/{way}", owner, userxattr=way)
         except OSError as error:
             notes = [f"no overlay, layers are copied: {error.strerror or error}"]
             continue
@@ -145,7 +173,7 @@ def _capabilities(place: str, ways: tuple[bool, ...]) -> dict[str, Any]:
     return {"overlay": overlay, "userxattr": userxattr, "pid_namespace": pid_namespace, "notes": notes}
 
 
-def _try_overlay(place: str, *, userxattr: bool) -> None:
+def _try_overlay(place: str, owner: int, *, userxattr: bool) -> None:
     for name in ("low/d", "up", "work"):
         os.makedirs(f"{place}/{name}")
     with open(f"{place}/low/d/file", "w", encoding="ascii"):
@@ -158,7 +186,7 @@ def _try_overlay(place: str, *, userxattr: bool) -> None:
             os.mkdir(f"{place}/up/d")
             with open(f"{place}/up/d/other", "w", encoding="ascii"):
                 pass
-            os.chown(f"{place}/up/d/other", 1, 1)
+            os.chown(f"{place}/up/d/other", owner, owner)
         finally:
             _linux.umount(f"{place}/up", _linux.MNT_DETACH)
     finally:

@@ -15,13 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gazami.errors import SandboxError, UserError
+from gazami.layer import recorded_owner
+from gazami.layer.recorded_owner import Recorded
 from gazami.sandbox import _linux, _mounts
 from gazami.sandbox._accounts import FILE_LIMIT, Account, find_account
 from gazami.sandbox._inplace import Ground
 from gazami.sandbox._linux import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
-from gazami.sandbox._paths import Kind, Place, read_text, walk
+from gazami.sandbox._paths import Kind, Names, Place, read_text, walk
 from gazami.sandbox._targets import Targets
-from gazami.sandbox.spec import BindMount, FileMount, OverlayRoot, Root, RunSpec, TmpfsMount
+from gazami.sandbox.spec import MOUNTING, BindMount, FileMount, OverlayRoot, Root, RunSpec, TmpfsMount
 
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _DEV_LINKS = {
@@ -53,7 +55,11 @@ class Setting:
 
     @property
     def mounts(self) -> bool:
-        return self.mode in ("namespaces", "userns")
+        return self.mode in MOUNTING
+
+    @property
+    def records_owners(self) -> bool:
+        return self.mode == "userns-single"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ def furnish(spec: RunSpec, setting: Setting, targets: Targets) -> Room:
     _mount_proc(root, setting)
     drawer = _mount_drawer(root, sum(len(item.content) for item in spec.mounts if isinstance(item, FileMount)))
     dev = _mount_dev(root, spec.shm_size)
+    if setting.records_owners:
+        _settle_apt(dev)
     _mount_sys(root, own_network=spec.network == "none")
     _protect(root, dev)
     desk = _Desk(root, drawer, targets)
@@ -88,7 +96,11 @@ def furnish(spec: RunSpec, setting: Setting, targets: Targets) -> Room:
             case FileMount():
                 desk.place_file(mount, readonly=True)
     targets.restore_times()
-    return Room(root, open_cwd(root, spec.cwd), account)
+    made: list[Names] = []
+    cwd = open_cwd(root, spec.cwd, made)
+    if setting.records_owners:
+        _record_root_as_owner(root, made)
+    return Room(root, cwd, account)
 
 
 def enter(room: Room) -> None:
@@ -110,14 +122,26 @@ def look_up(root: int, user: str) -> Account:
     return find_account(user, passwd, group)
 
 
-def open_cwd(root: int, cwd: str) -> int:
-    """The working directory, made by root with mode 0755 when missing (it stays, as with Docker)."""
+def open_cwd(root: int, cwd: str, made: list[Names]) -> int:
+    """The working directory, made by root with mode 0755 when missing (it stays, as with Docker); ``made`` gets the names of
+    new directories."""
+
+    def note(parent: Place, name: str, kind: Kind) -> None:
+        made.append((*parent.names, name))
+
     with suppress(NotADirectoryError):
-        place = walk(root, cwd, make="directory")
+        place = walk(root, cwd, "directory", note)
         if place.is_directory:
             return place.fd
         place.close()
     raise UserError(f"the working directory {cwd} is not a directory in the image")
+
+
+def _record_root_as_owner(root: int, directories: Sequence[Names]) -> None:
+    for names in directories:
+        place = walk(root, "/" + "/".join(names))
+        recorded_owner.record(place.proc, Recorded(0, 0))
+        place.close()
 
 
 def open_sources(spec: RunSpec) -> dict[str, int]:
@@ -295,6 +319,16 @@ def _mount_dev(root: int, shm_size: int) -> int:
     with suppress(OSError):
         _linux.mount("mqueue", f"{here}/mqueue", "mqueue", flags)
     return dev
+
+
+APT_CONFIG = "/dev/.gazami-apt.conf"
+
+
+def _settle_apt(dev: int) -> None:
+    """apt checks that it has become its user _apt, which there is not; this file tells it to stay root."""
+    fd = os.open(APT_CONFIG.rpartition("/")[2], os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=dev)
+    with open(fd, "wb") as file:
+        file.write(b'APT::Sandbox::User "root";\n')
 
 
 def _make_device(dev: int, name: str, number: tuple[int, int]) -> None:

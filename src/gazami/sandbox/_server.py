@@ -73,7 +73,7 @@ def _prepare(configuration: dict[str, Any], control: socket.socket) -> _Server:
     _linux.set_name("gazami-sandbox")
     os.umask(0o022)
     setting = _setting(configuration)
-    if setting.mode == "userns":
+    if setting.mode in ("userns", "userns-single"):
         _namespaces.enter_user_namespace(configuration["ids"])
     if setting.mounts:
         _namespaces.enter_mount_namespace()

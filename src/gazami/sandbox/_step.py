@@ -20,11 +20,12 @@ import signal
 import socket
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from gazami.errors import SandboxError, SpaceError
-from gazami.sandbox import _chroot, _exec, _inplace, _linux, _namespaces, _oom, _reap, _room, _targets
+from gazami.sandbox import _chroot, _exec, _inplace, _linux, _namespaces, _notify, _oom, _reap, _room, _targets
+from gazami.sandbox._notify import Supervisor
 from gazami.sandbox._protocol import describe_error, send_message
 from gazami.sandbox._room import Room, Setting
 from gazami.sandbox._targets import Targets
@@ -54,6 +55,12 @@ def run(
             answer = _run_in(channel, spec, output, setting, filter_)
         finally:
             _inplace.give_back(setting.ground)
+    if ids := answer.pop("pretended", ()):
+        names = ", ".join(str(each) for each in ids)
+        notes = (
+            *notes,
+            f"a process asked to become user or group {names}, which there is not: its files belong to root",
+        )
     send_message(channel, {**answer, "notes": notes})
 
 
@@ -85,6 +92,9 @@ def _run_in(
         "exit_code": _KILLED if timed_out else status,
         "created": created,
         "touched": touched,
+        "owner": report.get("owner", (0, 0)),
+        "owners": report.get("owners", {}),
+        "pretended": report.get("pretended", ()),
         "timed_out": timed_out,
         "oom_killed": not timed_out and before is not None and after is not None and after > before,
         "leftovers": report.get("leftovers", leftovers),
@@ -171,16 +181,28 @@ def _keep(spec: RunSpec, output: tuple[int, int], reports: int, setting: Setting
             os._exit(1)
         if not setting.pid_namespace:
             _linux.prctl(_linux.PR_SET_CHILD_SUBREAPER, 1)
-        processes, command = _start(spec, setting, filter_)
-        _report({"status": _wait_for(command), **_leftovers(processes)})
+        started = _start(spec, setting, filter_)
+        status = _wait_for(started.command)
+        _report({**_owners(started), "status": status, **_leftovers(started.processes)})
     except BaseException as error:
         _report({"error": describe_error(_explain(error))})
     finally:
         os._exit(0)
 
 
-def _start(spec: RunSpec, setting: Setting, filter_: bytes | None) -> tuple[int | None, int]:
-    """Furnish the root, enter it and fork the command; returns a descriptor of the root's /proc and the command's pid."""
+@dataclass(frozen=True, slots=True)
+class Started:
+    """``processes`` is a descriptor of the root's /proc where there is a PID namespace; ``changes`` a path below which the
+    command's changes are seen from its root."""
+
+    processes: int | None
+    command: int
+    supervisor: Supervisor | None
+    changes: str
+
+
+def _start(spec: RunSpec, setting: Setting, filter_: bytes | None) -> Started:
+    """Furnish the root, enter it and fork the command."""
     targets = Targets()
     if not setting.mounts:
         room = _furnish_plain(spec, setting, targets)
@@ -194,9 +216,12 @@ def _start(spec: RunSpec, setting: Setting, filter_: bytes | None) -> tuple[int 
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         processes = os.open("proc", flags, dir_fd=room.root) if setting.pid_namespace else None
         _room.enter(room)
+    supervisor, channel = _supervise(room, setting)
     command = os.fork()
     if command == 0:
         try:
+            if channel is not None:
+                spec = _become_recorded(spec, room, channel)
             keep = _exec.DOCKER_CAPABILITIES - _WITHOUT.get(setting.mode, frozenset())
             _exec.become(spec, room.account, filter_, keep, guarded=setting.pid_namespace)
         except BaseException as error:
@@ -205,7 +230,34 @@ def _start(spec: RunSpec, setting: Setting, filter_: bytes | None) -> tuple[int 
             os._exit(1)
     os.close(room.root)
     os.close(room.cwd)
-    return processes, command
+    if channel is not None:
+        channel.close()
+    if supervisor is not None:
+        supervisor.start()
+    changes = "/" if targets.upper is None else f"/proc/self/fd/{targets.upper}"
+    return Started(processes, command, supervisor, changes)
+
+
+def _supervise(room: Room, setting: Setting) -> tuple[Supervisor | None, socket.socket | None]:
+    """Whoever notes the owners of files, and the command's end of the line to it."""
+    if not setting.records_owners:
+        return None, None
+    ours, theirs = socket.socketpair()
+    return Supervisor(ours, room.account.uid, room.account.gid), theirs
+
+
+def _become_recorded(spec: RunSpec, room: Room, channel: socket.socket) -> RunSpec:
+    """In the command's process, where only one id exists: that is the user's, and changes of owner go to the supervisor."""
+    program = _notify.filter_program(_linux.MACHINE)
+    if program is None:
+        raise SandboxError(f"owners cannot be recorded on {_linux.MACHINE}")
+    if room.account.uid:
+        _linux.prctl(_linux.PR_SET_DUMPABLE, 1)  # or its own files in /proc are not its own
+        _namespaces.enter_with_one_id(room.account.uid, room.account.gid)
+    _notify.install(program, channel)
+    if any(name == "APT_CONFIG" for name, _ in spec.env) or not os.path.isdir("/etc/apt"):
+        return spec
+    return replace(spec, env=(*spec.env, ("APT_CONFIG", _room.APT_CONFIG)))
 
 
 def _furnish_plain(spec: RunSpec, setting: Setting, targets: Targets) -> Room:
@@ -246,6 +298,18 @@ def _wait_for(command: int) -> int:
         if pid == command:
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
+
+
+def _owners(started: Started) -> dict[str, Any]:
+    """What the supervisor knows at the end."""
+    by = started.supervisor
+    if by is None:
+        return {}
+    return {
+        "owner": (by.uid, by.gid),
+        "owners": by.changed_links("/", started.changes),
+        "pretended": sorted(by.pretended),
+    }
 
 
 def _leftovers(processes: int | None) -> dict[str, int]:

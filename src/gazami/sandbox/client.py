@@ -99,7 +99,7 @@ class Sandbox:
             "mode": choice.mode,
             "userxattr": choice.userxattr,
             "pid_namespace": choice.pid_namespace and choice.mounts,
-            "ids": choice.ids or ("identity" if os.geteuid() == 0 else "subordinate"),
+            "ids": _ids(choice),
             "place": choice.place,
             "keep": list(choice.keep),
             "preload": list(preload),
@@ -175,6 +175,8 @@ class Sandbox:
             leftovers=reply["leftovers"],
             touched=tuple(reply["touched"]),
             notes=tuple(reply["notes"]),
+            owner=(reply["owner"][0], reply["owner"][1]),
+            owners=tuple((path, uid, gid) for path, (uid, gid) in reply["owners"].items()),
         )
 
     def call(
@@ -285,6 +287,12 @@ class Sandbox:
         with suppress(OSError):
             text = os.pread(self._log, _CHUNK, 0).decode(errors="replace").strip()
         return SandboxError(f"{how}: {text}" if text else how)
+
+
+def _ids(choice: Choice) -> str:
+    if choice.mode == "userns-single":
+        return "single"
+    return choice.ids or ("identity" if os.geteuid() == 0 else "subordinate")
 
 
 def _pass_on(fd: int, streams: dict[int, Stream], on_output: OnOutput, *, once: bool = False) -> bool:

@@ -19,7 +19,7 @@ from gazami.sandbox._inplace import mount_points as mount_points
 from gazami.sandbox.client import HELPER_ENVIRONMENT, helper_command
 from gazami.sandbox.spec import Choice, Mode
 
-ORDER: tuple[Mode, ...] = ("namespaces", "userns", "inplace", "chroot")
+ORDER: tuple[Mode, ...] = ("namespaces", "userns", "inplace", "userns-single", "chroot")
 """From the best down."""
 _SECONDS = 60.0
 _HINT = (

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Mode = Literal["namespaces", "userns", "chroot", "inplace"]
+Mode = Literal["namespaces", "userns", "inplace", "userns-single", "chroot"]
+
+
+MOUNTING: tuple[Mode, ...] = ("namespaces", "userns", "userns-single")
+"""The modes that have a mount namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,10 @@ class RunResult:
     """Paths relative to a plain root whose ctime is ours: the command has not changed them, preparing the root has."""
     notes: tuple[str, ...] = ()
     """What the user should know about how the command was run."""
+    owner: tuple[int, int] = (0, 0)
+    """``userns-single``: the uid and gid of files that have no recorded owner, the command's."""
+    owners: tuple[tuple[str, int, int], ...] = ()
+    """``userns-single``: ``(path, uid, gid)`` of symbolic links and FIFOs that the command chowned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +135,7 @@ class Choice:
     userxattr: bool = False
     rejected: tuple[tuple[str, str], ...] = ()
     pid_namespace: bool = True
-    ids: Literal["identity", "subordinate", ""] = ""
+    ids: Literal["identity", "subordinate", "single", ""] = ""
     place: str = ""
     """``inplace``: the directory of ours for what is moved out of the way; on the file system of ``/``, so that roots next to
     it can be moved to ``/``."""
@@ -137,4 +145,4 @@ class Choice:
     @property
     def mounts(self) -> bool:
         """Whether roots can have mounts."""
-        return self.mode in ("namespaces", "userns")
+        return self.mode in MOUNTING

@@ -20,6 +20,7 @@ CHOICES = {
     "namespaces": Choice("namespaces", "test", overlay=True),
     "userns": Choice("userns", "test", overlay=True, userxattr=True, ids="identity"),
     "userns-shared-proc": Choice("userns", "test", overlay=True, userxattr=True, ids="identity", pid_namespace=False),
+    "userns-single": Choice("userns-single", "test", overlay=True, userxattr=True, ids="single"),
     "chroot": Choice("chroot", "test", overlay=False, pid_namespace=False),
 }
 

@@ -29,7 +29,7 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module", params=["namespaces", "userns", "userns-shared-proc", "chroot"])
+@pytest.fixture(scope="module", params=["namespaces", "userns", "userns-shared-proc", "userns-single", "chroot"])
 def any_mode(
     request: pytest.FixtureRequest, busybox: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:

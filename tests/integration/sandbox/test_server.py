@@ -21,6 +21,7 @@ from tests.integration.sandbox.bench import SLEEP, Bench, sleepers
 
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError, SandboxError, SpaceError
+from gazami.layer.recorded_owner import recorded
 from gazami.sandbox.client import Sandbox
 from gazami.sandbox.select import choose, survey
 from gazami.sandbox.spec import BindMount, Choice, FileMount, TmpfsMount
@@ -52,7 +53,10 @@ def unpack(bench: Bench, directory: Path, data: bytes) -> dict[str, object]:
     feeder = threading.Thread(target=feed)
     feeder.start()
     try:
-        arguments = {"directory": str(directory), "lowers": [], "overlay": False, "userxattr": False}
+        single = bench.sandbox.choice.mode == "userns-single"
+        arguments = {
+            "directory": str(directory), "lowers": [], "overlay": False, "userxattr": False, "records_owners": single,
+        }  # fmt: skip
         return bench.sandbox.call(UNPACK, arguments, input_fd=read)
     finally:
         os.close(read)
@@ -61,7 +65,9 @@ def unpack(bench: Bench, directory: Path, data: bytes) -> dict[str, object]:
 
 def test_a_call_reads_its_input_and_owns_files(any_mode: Bench, tmp_path: Path) -> None:
     assert unpack(any_mode, tmp_path, tar_of(300_000))["members"] == 1
-    assert ((tmp_path / "file").stat().st_size, (tmp_path / "file").stat().st_uid) == (300_000, 42)
+    file = tmp_path / "file"
+    owner = recorded(str(file))
+    assert (file.stat().st_size, owner.uid if owner else file.stat().st_uid) == (300_000, 42)
 
 
 def test_errors_of_calls_come_back_as_themselves(any_mode: Bench, tmp_path: Path) -> None:
@@ -181,6 +187,7 @@ def test_the_death_of_gazami_kills_the_command(fresh: Bench) -> None:
 import sys
 from pathlib import Path
 from gazami.cancel import Cancel
+from gazami.layer.recorded_owner import recorded
 from gazami.sandbox.client import Sandbox
 from gazami.sandbox.spec import *
 root = {fresh.root()[0]!r}
@@ -268,6 +275,7 @@ def test_every_mode_is_found_as_root(tmp_path: Path) -> None:
         ("namespaces", True),
         ("userns", True),
         ("inplace", False),
+        ("userns-single", True),
         ("chroot", True),
     ]
     assert all(f.choice.overlay and f.choice.pid_namespace for f in findings[:2] if f.choice is not None)
@@ -319,6 +327,7 @@ import sys
 sys.path.insert(0, {str(source)!r})
 from pathlib import Path
 from gazami.cancel import Cancel
+from gazami.layer.recorded_owner import recorded
 from gazami.sandbox.client import Sandbox
 from gazami.sandbox.select import choose
 from gazami.sandbox.spec import *

@@ -21,7 +21,9 @@ def around(uid: int = 0, *, in_container: bool = True) -> Surroundings:
         ("userns", 1000, ("SYS_ADMIN", "runAsUser: 0")),
         ("chroot", 0, ("Unconfined",)),
         (None, 0, ("Unconfined", "drop")),
-        (None, 1000, ("Unconfined", "runAsUser: 0", "drop")),
+        (None, 1000, ("Unconfined",)),
+        ("userns-single", 1000, ("runAsUser: 0", "drop")),
+        ("inplace", 0, ("Unconfined",)),
     ],
 )
 def test_a_pod_is_told_the_line_that_raises_it(chosen: Mode | None, uid: int, parts: tuple[str, ...]) -> None:

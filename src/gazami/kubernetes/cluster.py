@@ -1,0 +1,197 @@
+"""What ``gazami submit`` asks of a Kubernetes API server, by lightkube: the only module that does.
+
+Objects are JSON as the server has it. Who we are is found as kubectl finds it: in a pod the service account, else the
+kubeconfig (``KUBECONFIG``, ``~/.kube/config``). Errors are :class:`ClusterError` and name the permission that is missing;
+credentials are in none of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+import httpx2
+import msgspec
+from lightkube import Client, KubeConfig
+from lightkube.core.exceptions import ApiError, ConfigError
+from lightkube.resources.batch_v1 import Job
+from lightkube.resources.core_v1 import Event, Pod, Secret
+from lightkube.types import CascadeType
+
+from gazami.errors import ClusterError
+
+T = TypeVar("T")
+
+_TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
+_PATIENCE = 8
+"""Attempts at a question whose answer did not come, over half a minute; what makes something new is sent once."""
+
+_ROLE = "deploy/kubernetes/submit-role.yaml has what gazami submit needs"
+
+
+class Cluster:
+    """One namespace of a cluster. A context manager."""
+
+    def __init__(self, context: str, namespace: str, wait: Callable[[float], bool]) -> None:
+        """``context`` and ``namespace`` are the kubeconfig's when empty. ``wait`` sleeps for seconds, and says whether to give
+        up. Raises :class:`ClusterError`."""
+        self._wait = wait
+        try:
+            config = KubeConfig.from_env().get(context or None)
+            self._client = Client(config, namespace=namespace or None, timeout=_TIMEOUT)
+        except (ConfigError, KeyError, OSError, ValueError, TypeError) as cause:
+            raise ClusterError(
+                f"no cluster to submit to: {cause or type(cause).__name__}",
+                hint="kubectl config get-contexts lists those there are; --kube-context takes one, KUBECONFIG names the file",
+            ) from None
+        self.namespace = str(self._client.namespace or "default")
+        self.server = str(self._client.config.cluster.server)
+
+    def create_job(self, manifest: dict[str, Any]) -> str:
+        """The new Job's uid."""
+        made = self._change(
+            "create",
+            "jobs.batch",
+            lambda: self._client.create(cast("Any", Job.from_dict(manifest)), namespace=self.namespace),
+        )
+        return str(_plain(made)["metadata"]["uid"])
+
+    def create_secret(self, manifest: dict[str, Any]) -> None:
+        self._change(
+            "create",
+            "secrets",
+            lambda: self._client.create(cast("Any", Secret.from_dict(manifest)), namespace=self.namespace),
+        )
+
+    def job(self, name: str) -> dict[str, Any] | None:
+        """None when it is gone."""
+        try:
+            return _plain(self._ask("get", "jobs.batch", lambda: self._client.get(Job, name, namespace=self.namespace)))
+        except _Gone:
+            return None
+
+    def pods(self, job: str) -> list[dict[str, Any]]:
+        """The Job's pods, the oldest first."""
+        found = self._ask(
+            "list", "pods", lambda: list(self._client.list(Pod, namespace=self.namespace, labels={"job-name": job}))
+        )
+        return sorted(map(_plain, found), key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What the cluster says about an object; nothing where it may not be read, since it only explains."""
+        fields: dict[str, Any] = {"involvedObject.name": name}
+        try:
+            found = self._ask(
+                "list", "events", lambda: list(self._client.list(Event, namespace=self.namespace, fields=fields))
+            )
+        except ClusterError:
+            return []
+        return [_plain(each) for each in found]
+
+    def log(self, pod: str, container: str) -> Iterator[str]:
+        """The lines of the log from its start, each behind its time stamp, until the container ends or the stream breaks.
+
+        Raises :class:`Cut` for a break, and when there is no log yet.
+        """
+        try:
+            lines = self._client.log(
+                pod, namespace=self.namespace, container=container, follow=True, timestamps=True, newlines=False
+            )
+            yield from lines
+        except ApiError as cause:
+            if cause.status.code in (401, 403):
+                raise self._refusal(cause, "get", "pods/log") from None
+            raise Cut(str(cause.status.message)) from None
+        except httpx2.HTTPError as cause:
+            raise Cut(str(cause) or type(cause).__name__) from None
+
+    def delete_job(self, name: str) -> None:
+        """With its pods and its Secret, in the background. One that is gone is good."""
+        with contextlib.suppress(_Gone):
+            self._ask(
+                "delete",
+                "jobs.batch",
+                lambda: self._client.delete(Job, name, namespace=self.namespace, cascade=CascadeType.BACKGROUND),
+            )
+
+    def delete_secret(self, name: str) -> None:
+        with contextlib.suppress(_Gone):
+            self._ask("delete", "secrets", lambda: self._client.delete(Secret, name, namespace=self.namespace))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- errors ---------------------------------------------------------------------------------------------------
+
+    def _ask(self, verb: str, resource: str, work: Callable[[], T]) -> T:
+        """Something that may be asked again."""
+        for attempt in range(1, _PATIENCE + 1):
+            try:
+                return self._change(verb, resource, work)
+            except _Unreachable:
+                given_up = self._wait(min(10.0, 0.25 * 2**attempt)) if attempt < _PATIENCE else True
+                if given_up and verb != "delete":  # what was given up is deleted all the same
+                    raise
+        return self._change(verb, resource, work)
+
+    def _change(self, verb: str, resource: str, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except ApiError as cause:
+            raise self._refusal(cause, verb, resource) from None
+        except httpx2.HTTPError as cause:
+            raise _Unreachable(
+                f"the API server {self.server} cannot be spoken to: {cause or type(cause).__name__}",
+                hint="is it running, and is this the right context? --kube-context takes another one",
+            ) from None
+        except (ConfigError, socket.gaierror) as cause:
+            raise ClusterError(f"the kubeconfig cannot be used: {cause}") from None
+        except msgspec.MsgspecError as cause:
+            raise ClusterError(
+                f"the API server {self.server} gives an answer that is none of Kubernetes': {cause}"
+            ) from None
+
+    def _refusal(self, cause: ApiError, verb: str, resource: str) -> ClusterError:
+        code, message = cause.status.code or cause.response.status_code, cause.status.message or "no reason given"
+        where = f"{resource} in the namespace {self.namespace}"
+        if code == 404 and verb != "create":
+            return _Gone(message)
+        if code == 401:
+            return ClusterError(
+                f"the API server {self.server} does not know who we are (401): {message}",
+                hint="log in to the cluster again; kubectl auth whoami tells",
+            )
+        if code == 403 and "exceeded quota" in message:
+            return ClusterError(f"the quota of the namespace {self.namespace} is used up: {message}")
+        if code == 403:
+            return ClusterError(f"the cluster does not allow to {verb} {where}: {message}", hint=_ROLE)
+        if code >= 500 or code == 429:
+            return _Unreachable(f"the API server could not {verb} {where} ({code}): {message}")
+        return ClusterError(f"the cluster refuses to {verb} {where} ({code}): {message}")
+
+
+class Cut(Exception):
+    """The stream of a log ended before the log did."""
+
+
+class _Gone(ClusterError):
+    """The object does not exist (any more)."""
+
+
+class _Unreachable(ClusterError):
+    """No answer, or one that may be another the next time."""
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value.to_dict())

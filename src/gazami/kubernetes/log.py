@@ -1,0 +1,78 @@
+"""Where the reading of a pod's log has come to, so that it can begin again after a cut and nothing is seen twice. Pure.
+
+The log is read anew from its start each time: "since" has whole seconds, or the clocks of two machines, and a log is at most as
+long as the kubelet keeps it. Records have numbers, which tell them apart whatever the clocks do; other lines (of the runtime, of
+a crash) are told apart by their time stamp and how many had the same one before.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol
+
+
+class Decoded(Protocol):
+    @property
+    def number(self) -> int: ...
+
+
+class Decode(Protocol):
+    def __call__(self, line: str, /) -> Decoded | None: ...
+
+
+class Position:
+    """Feed it the lines of each reading in order; :meth:`begin` before each."""
+
+    def __init__(self, decode: Decode) -> None:
+        self._decode = decode
+        self._last_number = 0
+        self._last_stamp, self._count = "", 0
+        self._again = 0
+        self.lost = 0
+        """Records that were gone from the log before they could be read."""
+
+    def begin(self) -> None:
+        self._again = 0
+
+    def take(self, line: str, *, final: bool = False) -> str | None:
+        """The text of a line that is new, else None. A line that a cut left incomplete is not taken, unless the log is
+        ``final``."""
+        stamp, space, text = line.partition(" ")
+        if not space:
+            return None
+        found = self._decode(text)
+        if found is not None:
+            if found.number <= self._last_number:
+                return None
+            self.lost += found.number - self._last_number - 1
+            self._last_number = found.number
+            return text
+        if text.startswith("{") and not final and not _is_json(text):
+            return None
+        return text if self._is_new(_comparable(stamp)) else None
+
+    def _is_new(self, stamp: str) -> bool:
+        if stamp < self._last_stamp:
+            return False
+        if stamp > self._last_stamp:
+            self._last_stamp, self._count, self._again = stamp, 1, 1
+            return True
+        self._again += 1
+        if self._again <= self._count:
+            return False
+        self._count = self._again
+        return True
+
+
+def _comparable(stamp: str) -> str:
+    """RFC 3339 with nine digits of the second: some runtimes leave zeros out."""
+    seconds, _, fraction = stamp.removesuffix("Z").partition(".")
+    return f"{seconds}.{fraction:0<9}"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,62 @@
+"""Owners that the file system cannot hold, as an extended attribute of the file.
+
+A user namespace with one id can own files by that id alone. What the image says, or what a command asked for by chown(2), is kept
+beside the file and takes its place in the layer. A device that cannot be made is an empty file with its number recorded. Symbolic
+links and FIFOs have no ``user.`` attributes (xattr(7)): those that were changed are told by path. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from gazami.layer.entry import Entry, Kind
+from gazami.values import dataclass
+
+ATTRIBUTE = "user.gazami.owner"
+_AS_SEEN = "="
+_DEVICES = {"c": Kind.CHARACTER, "b": Kind.BLOCK}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """``device`` is ``("c" or "b", major, minor)`` of a device, else None. ``as_seen``: a new file was given the owner that
+    every file seems to have. A program that replaces a file says so to keep the owner that the old one really has."""
+
+    uid: int
+    gid: int
+    device: tuple[str, int, int] | None = None
+    as_seen: bool = False
+
+    def encode(self) -> bytes:
+        words = [self.uid, self.gid, *(self.device or ()), *([_AS_SEEN] if self.as_seen else ())]
+        return ":".join(str(word) for word in words).encode()
+
+    def apply(self, entry: Entry) -> None:
+        entry.uid, entry.gid = self.uid, self.gid
+        if self.device is not None:
+            letter, major, minor = self.device
+            entry.kind, entry.size, entry.device = _DEVICES[letter], 0, (major, minor)
+
+
+def decode(value: bytes) -> Recorded | None:
+    """None for what is not one of our values (a command may write to the attribute itself)."""
+    with suppress(ValueError):
+        uid, gid, *device = value.decode("ascii").split(":")
+        if not device or device == [_AS_SEEN]:
+            return Recorded(int(uid), int(gid), as_seen=bool(device))
+        letter, major, minor = device
+        if letter in _DEVICES:
+            return Recorded(int(uid), int(gid), (letter, int(major), int(minor)))
+    return None
+
+
+def record(path: str, owner: Recorded) -> None:
+    """Write the attribute of a file or directory; ``path`` may be one of /proc/self/fd. Raises OSError where there are none."""
+    os.setxattr(path, ATTRIBUTE, owner.encode())
+
+
+def recorded(path: str) -> Recorded | None:
+    with suppress(OSError):
+        return decode(os.getxattr(path, ATTRIBUTE, follow_symlinks=False))
+    return None

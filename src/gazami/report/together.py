@@ -1,0 +1,84 @@
+"""Several builds in one view: each one's events with its name on them, and with places and keys that do not collide. Pure."""
+
+from __future__ import annotations
+
+from gazami import events
+from gazami.values import replace
+
+_APART = 1000
+"""Stages that a build may have before its numbers meet those of the next one."""
+
+
+class Named:
+    """The events of one of several builds. ``label`` is its name (a platform), ``number`` its place among them from 0."""
+
+    def __init__(self, label: str, number: int) -> None:
+        self._label, self._offset = label, number * _APART
+        self._held: dict[tuple[events.StepId, str], bytes] = {}
+
+    def __call__(self, event: events.Event) -> list[events.Event]:
+        """What is to be told in place of an event: nothing for the end of one build of several."""
+        match event:
+            case events.StepOutput():
+                return self._output(event)
+            case events.StepFinished() | events.StepFailed():
+                return [*self._rest(event.id), replace(event, id=self._id(event.id))]
+            case events.StepStarted():
+                return [replace(event, id=self._id(event.id), text=f"{self._label}: {event.text}")]
+            case events.StageStarted():
+                name = f"{self._label} {event.name or f'stage {event.stage}'}"
+                return [replace(event, stage=event.stage + self._offset, name=name)]
+            case events.StageFinished():
+                return [replace(event, stage=event.stage + self._offset)]
+            case events.PlanReady():
+                stages = tuple(
+                    (index + self._offset, f"{self._label} {name}", texts) for index, name, texts in event.stages
+                )
+                return [replace(event, stages=stages)]
+            case events.TransferStarted() | events.PhaseStarted():
+                return [replace(event, key=self._key(event.key), what=f"{event.what} ({self._label})")]
+            case (
+                events.TransferProgress() | events.TransferFinished() | events.PhaseProgress() | events.PhaseFinished()
+            ):
+                return [replace(event, key=self._key(event.key))]
+            case events.Message() | events.Warned():
+                return [replace(event, text=f"{self._label}: {event.text}")]
+            case events.SandboxChosen():
+                return [replace(event, mode=f"{event.mode} ({self._label})")]
+            case events.BaseResolved():
+                return [replace(event, reference=f"{event.reference} for {self._label}")]
+            case events.CacheChecked():
+                return [replace(event, where=f"{event.where} ({self._label})")]
+            case events.Exported():
+                return [event]
+            case events.BuildFinished():
+                return []
+
+    def _id(self, step: events.StepId) -> events.StepId:
+        return replace(step, stage=step.stage + self._offset)
+
+    def _key(self, key: str) -> str:
+        return f"{self._label} {key}"
+
+    def _output(self, event: events.StepOutput) -> list[events.Event]:
+        """Whole lines, so that those of two builds never share one."""
+        key = (event.id, event.stream)
+        *whole, rest = (self._held.pop(key, b"") + event.data).split(b"\n")
+        if rest:
+            self._held[key] = rest
+        if not whole:
+            return []
+        data = b"".join(self._line(line) for line in whole)
+        return [replace(event, id=self._id(event.id), data=data)]
+
+    def _rest(self, step: events.StepId) -> list[events.Event]:
+        keys = [key for key in self._held if key[0] == step]
+        return [
+            events.StepOutput(
+                self._id(step), "stderr" if key[1] == "stderr" else "stdout", self._line(self._held.pop(key))
+            )
+            for key in keys
+        ]
+
+    def _line(self, line: bytes) -> bytes:
+        return self._label.encode() + b" | " + line + b"\n"
