@@ -22,9 +22,9 @@ test-services: ## the tests that need services which take long to install (azuri
 	@scripts/setup services
 	@$(PYTEST) -q tests/external -n 2
 
-test-containers: ## the executor image under podman, in the environments that podman can make
+test-containers: ## gazami's images under podman: environments and roots, the recipes for Kubernetes and GitLab
 	@scripts/setup containers
-	@$(PYTEST) -q tests/container
+	@$(PYTEST) -q tests/container -n 2 --dist loadfile
 
 images: ## gazami's own images, built by gazami: OCI archives in out/images, and pushed where IMAGE_REPO says
 	@scripts/setup images

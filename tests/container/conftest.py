@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.container.environments import ENVIRONMENTS
 from tests.debian import debian_rootfs
 from tests.programs import gazami
 from tests.roots import busybox_root
@@ -28,16 +30,19 @@ LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
 
 @dataclass(frozen=True, slots=True)
 class Podman:
-    """A store of its own. ``run`` starts the image with the context at /workspace, the network being this machine's."""
+    """A store of its own. ``run`` starts the image with the context at /workspace, the network being this machine's. ``storage``
+    is the folder of the registry; podman takes no ``runroot`` of more than 50 characters."""
 
     store: Path
+    runroot: str
+    storage: Path
     image: str
     registry: str
     base: str
 
     def command(self, *words: str) -> list[str]:
         return [
-            "podman", "--root", str(self.store / "root"), "--runroot", str(self.store / "run"), "--storage-driver", "vfs",
+            "podman", "--root", str(self.store), "--runroot", self.runroot, "--storage-driver", "vfs",
             "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime", "runc", *words,
         ]  # fmt: skip
 
@@ -50,10 +55,22 @@ class Podman:
         )
         return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
 
+    def image_of(self, root: Path, name: str) -> str:
+        """Push an image of the files below ``root``, which is used up; its full name."""
+        context = root.parent
+        subprocess.run(
+            ["tar", "-C", str(root), "--owner=0", "--group=0", "-cf", str(context / "rootfs.tar"), "."], check=True
+        )
+        shutil.rmtree(root)
+        (context / "Dockerfile").write_text("FROM scratch\nADD rootfs.tar /\n")
+        done = gazami("build", str(context), f"-t={self.registry}/{name}", f"--state-dir={context / 'state'}")
+        assert done.returncode == 0, done.stderr
+        return f"{self.registry}/{name}"
+
 
 @pytest.fixture(scope="session")
-def docker_options(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The restrictions of Docker and of RuntimeDefault: no new namespaces, no mounts. And their capabilities."""
+def docker_seccomp(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A profile with the restrictions of Docker and of RuntimeDefault: no new namespaces, no mounts."""
     if not PODMAN_SECCOMP.exists():
         pytest.skip(f"{PODMAN_SECCOMP} is not there to make Docker's profile of")
     profile = json.loads(PODMAN_SECCOMP.read_text())
@@ -68,9 +85,33 @@ def docker_options(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]
     path = tmp_path_factory.mktemp("seccomp") / "docker.json"
     path.write_text(json.dumps(profile))
-    return [
-        "--security-opt", f"seccomp={path}", "--cap-add", "MKNOD", "--cap-add", "NET_RAW", "--cap-add", "AUDIT_WRITE",
-    ]  # fmt: skip
+    return str(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """gazami's image in the containers of the table, with a profile that stands for Docker's."""
+
+    podman: Podman
+    seccomp: str
+
+    def build(
+        self, what: str, *arguments: str, context: Path, options: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        environment = ENVIRONMENTS[what]
+        every = [*environment.with_profile(self.seccomp), *options]
+        words = ["--context=dir:///workspace", *environment.arguments, *arguments]
+        return self.podman.run(every, *words, context=context)
+
+
+@pytest.fixture(scope="session")
+def executor(podman: Podman, docker_seccomp: str) -> Executor:
+    return Executor(podman, docker_seccomp)
+
+
+@pytest.fixture(scope="session")
+def docker_options(docker_seccomp: str) -> list[str]:
+    return ENVIRONMENTS["Docker's default"].with_profile(docker_seccomp)
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +119,10 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     if not shutil.which("podman"):
         pytest.skip("podman is not installed")
     folder = tmp_path_factory.mktemp("images")
-    with docker_registry(folder / "registry") as registry:
+    with (
+        docker_registry(folder / "registry") as registry,
+        tempfile.TemporaryDirectory(prefix="gazami-", ignore_cleanup_errors=True) as runroot,
+    ):
         host = f"localhost:{registry.port}"
         subprocess.run(["/usr/bin/python3", str(ROOT / "deploy/image/assemble.py"), str(folder / "tree")], check=True)
         for name in ("executor", "debug", "warmer"):
@@ -87,15 +131,8 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
                 f"-t={host}/gazami:{name}", f"--state-dir={folder / 'state'}",
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
-        root = busybox_root(folder / "busybox/root")
-        subprocess.run(
-            ["tar", "-C", str(root), "--owner=0", "--group=0", "-cf", str(folder / "busybox/rootfs.tar"), "."],
-            check=True,
-        )
-        (folder / "busybox/Dockerfile").write_text("FROM scratch\nADD rootfs.tar /\n")
-        shutil.rmtree(root)
-        gazami("build", str(folder / "busybox"), f"-t={host}/busybox", f"--state-dir={folder / 'state'}")
-        made = Podman(folder / "podman", f"{host}/gazami:executor", host, f"{host}/busybox")
+        made = Podman(folder / "podman", runroot, registry.root, f"{host}/gazami:executor", host, f"{host}/busybox")
+        made.image_of(busybox_root(folder / "busybox/root"), "busybox")
         for name in ("executor", "debug", "warmer"):
             pull = made.command("pull", "-q", "--tls-verify=false", f"{host}/gazami:{name}")
             done = subprocess.run(pull, capture_output=True, text=True, check=False)

@@ -9,27 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.container.conftest import LIMITS, ROOT, Podman
-
-SITE = ROOT / "examples/site"
-RESTRICTED = ["--user", "1000:1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
-ENVIRONMENTS: dict[str, tuple[list[str], str]] = {
-    # what podman is told, and the isolation that is expected; none where a RUN is refused
-    "podman's default": ([], "userns"),
-    "seccomp unconfined": (["--security-opt", "seccomp=unconfined"], "userns"),
-    "Docker's default": (["DOCKER"], "inplace"),
-    "privileged": (["--privileged"], "namespaces"),
-    "SYS_ADMIN": (["--cap-add", "SYS_ADMIN"], "namespaces"),
-    "no capabilities": (["--cap-drop", "ALL"], ""),
-    "restricted": (RESTRICTED, "userns-single"),
-    "restricted, unconfined": ([*RESTRICTED, "--security-opt", "seccomp=unconfined"], "userns-single"),
-    "restricted, Docker's": (["DOCKER", *RESTRICTED], ""),
-}
-
-
-def environment(what: str, docker_options: list[str]) -> tuple[list[str], str]:
-    options, mode = ENVIRONMENTS[what]
-    return [word for option in options for word in (docker_options if option == "DOCKER" else [option])], mode
+from tests.container.conftest import LIMITS, Executor, Podman
+from tests.container.environments import ENVIRONMENTS, RUNNING
 
 
 @pytest.fixture
@@ -50,61 +31,11 @@ def context(tmp_path: Path, podman: Podman) -> Path:
 
 @pytest.mark.parametrize("what", ENVIRONMENTS)
 def test_a_dockerfile_without_run_builds_everywhere(
-    what: str, podman: Podman, docker_options: list[str], context: Path
+    what: str, podman: Podman, executor: Executor, context: Path
 ) -> None:
-    options, _ = environment(what, docker_options)
-    done = podman.run(
-        options,
-        "--context=dir:///workspace",
-        "--dockerfile=NoRun",
-        f"--destination={podman.registry}/norun:1",
-        context=context,
-    )
+    done = executor.build(what, "--dockerfile=NoRun", f"--destination={podman.registry}/norun:1", context=context)
     assert done.returncode == 0, done.stderr
     assert "isolated" not in done.stderr
-
-
-@pytest.mark.parametrize("what", ENVIRONMENTS)
-def test_run_finds_the_isolation_that_there_is(
-    what: str, podman: Podman, docker_options: list[str], context: Path
-) -> None:
-    options, mode = environment(what, docker_options)
-    done = podman.run(options, "--context=dir:///workspace", f"--destination={podman.registry}/run:1", context=context)
-    if not mode:
-        assert done.returncode == 1
-        assert "RUN steps cannot be isolated here" in done.stderr
-        assert "CAP_SYS_ADMIN" in done.stderr
-        return
-    assert done.returncode == 0, done.stderr
-    assert f"isolated by {mode}" in done.stderr
-    layers = json.loads(
-        subprocess.run(
-            ["skopeo", "inspect", "--tls-verify=false", f"docker://{podman.registry}/run:1"],
-            capture_output=True,
-            check=True,
-        ).stdout
-    )["Layers"]
-    assert len(layers) == 3
-
-
-@pytest.mark.parametrize("what", ["podman's default", "Docker's default", "privileged", "restricted, unconfined"])
-def test_apt_get_install(what: str, podman: Podman, docker_options: list[str], debian: str) -> None:
-    """The example of the demo: two stages, Debian, a package with a daemon; podman runs what came out."""
-    options, mode = environment(what, docker_options)
-    target = f"{podman.registry}/site:{mode}"
-    done = podman.run(
-        options, "--context=dir:///workspace", f"--build-arg=BASE={debian}", f"--destination={target}",
-        context=SITE,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert f"isolated by {mode}" in done.stderr
-    command = podman.command("run", "--rm", *LIMITS, "--network", "host", "--tls-verify=false", target)
-    seen = subprocess.run(
-        [*command, "sh", "-c", "nginx -t && stat -c %U:%G /var/www/html/index.html"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert seen.returncode == 0, seen.stderr
-    assert seen.stdout == "www-data:www-data\n"
 
 
 def test_the_image_is_kanikos_place(podman: Podman) -> None:
@@ -130,25 +61,6 @@ def test_the_image_is_kanikos_place(podman: Podman) -> None:
     assert "warmer" in shell.stdout
 
 
-def test_gitlabs_script(podman: Podman, context: Path) -> None:
-    script = (
-        'mkdir -p /kaniko/.docker && echo "{\\"auths\\":{}}" > /kaniko/.docker/config.json && '
-        '/kaniko/executor --context "${CI_PROJECT_DIR}" '
-        f'--dockerfile "${{CI_PROJECT_DIR}}/Dockerfile" --destination "{podman.registry}/gitlab:${{CI_COMMIT_TAG}}"'
-    )
-    done = podman.run(
-        ["--entrypoint", "", "-e", "CI_PROJECT_DIR=/workspace", "-e", "CI_COMMIT_TAG=v1"], "sh", "-c", script, context=context,
-        image=f"{podman.registry}/gazami:debug",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = subprocess.run(
-        ["skopeo", "inspect", "--tls-verify=false", f"docker://{podman.registry}/gitlab:v1"],
-        capture_output=True,
-        check=False,
-    )
-    assert found.returncode == 0
-
-
 def test_git_works_in_the_image(podman: Podman) -> None:
     done = podman.run([], "--context=git://localhost:1/nothing.git", "--no-push")
     assert done.returncode == 1
@@ -156,15 +68,12 @@ def test_git_works_in_the_image(podman: Podman) -> None:
 
 
 HUNT = Path(__file__).parent / "hunt"
-HUNTED = [what for what, (_, mode) in ENVIRONMENTS.items() if mode]
 
 
-@pytest.mark.parametrize("what", HUNTED)
-def test_a_run_cannot_get_at_the_builders_secrets(
-    what: str, podman: Podman, docker_options: list[str], debian: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("what", RUNNING)
+def test_a_run_cannot_get_at_the_builders_secrets(what: str, executor: Executor, debian: str, tmp_path: Path) -> None:
     """A step of root that hunts: environment, files, /proc of others, tracing, leaving the root, raw disks."""
-    options, mode = environment(what, docker_options)
+    tmp_path.chmod(0o755)  # a user namespace's root is nobody out here
     (tmp_path / "Dockerfile").write_text(f'FROM {debian}\nCOPY hunt.pl /\nRUN ["perl", "/hunt.pl"]\n')
     shutil.copy(HUNT / "hunt.pl", tmp_path)
     auth = base64.b64encode(b"user:hunter2").decode()
@@ -175,14 +84,14 @@ def test_a_run_cannot_get_at_the_builders_secrets(
     (tmp_path / "account").mkdir()
     (tmp_path / "account/token").write_text("hunter2")
     (tmp_path / ".dockerignore").write_text("docker\naccount\n")
-    tmp_path.chmod(0o755)
-    done = podman.run(
-        [
-            *options, "-e", "GIT_TOKEN=hunter2", "-e", "KANIKO_REGISTRY_PASSWORD=hunter2",
+    mode = ENVIRONMENTS[what].mode
+    done = executor.build(
+        what, "--no-push", context=tmp_path,
+        options=[
+            "-e", "GIT_TOKEN=hunter2", "-e", "KANIKO_REGISTRY_PASSWORD=hunter2",
             "-v", f"{tmp_path}/docker:/kaniko/.docker",
             "-v", f"{tmp_path}/account:/var/run/secrets/kubernetes.io/serviceaccount",
         ],
-        "--context=dir:///workspace", "--no-push", context=tmp_path,
     )  # fmt: skip
     log = done.stdout + done.stderr
     assert done.returncode == 0, log
@@ -196,23 +105,6 @@ def test_a_run_cannot_get_at_the_builders_secrets(
     else:
         assert not found
     assert "hunter2" not in log
-
-
-def test_a_run_in_chroot_mode_cannot_either(
-    podman: Podman, docker_options: list[str], debian: str, tmp_path: Path
-) -> None:
-    """What to ask for where a pod has Docker's profile and its secrets are mounts."""
-    (tmp_path / "Dockerfile").write_text(f'FROM {debian}\nCOPY hunt.pl /\nRUN ["perl", "/hunt.pl"]\n')
-    shutil.copy(HUNT / "hunt.pl", tmp_path)
-    (tmp_path / "docker").mkdir()
-    (tmp_path / "docker/config.json").write_text(json.dumps({"HttpHeaders": {"X-Key": "hunter2"}}))
-    done = podman.run(
-        [*docker_options, "-e", "GIT_TOKEN=hunter2", "-v", f"{tmp_path}/docker:/kaniko/.docker"],
-        "--context=dir:///workspace", "--no-push", "--isolation=chroot", context=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "hunted" in done.stdout
-    assert "FOUND" not in done.stdout
 
 
 def test_the_hunt_finds_what_can_be_found(podman: Podman, debian: str, tmp_path: Path) -> None:

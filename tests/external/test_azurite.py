@@ -14,8 +14,8 @@ from urllib.parse import quote
 import obstore
 import pytest
 from obstore.store import AzureStore
-from tests.external.programs import installed
 from tests.integration.context.test_contexts import FILES, build, tar
+from tests.npm import installed
 from tests.services import end, free_port, wait_for_port
 
 pytestmark = pytest.mark.service

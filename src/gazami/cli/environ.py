@@ -75,11 +75,11 @@ def _cwd() -> str:
 
 
 def config_places(environ: Mapping[str, str]) -> list[str]:
-    """Files that may hold credentials, the first that exists counts."""
+    """Files that may hold credentials, each once, the first that exists counts."""
     home = environ.get("HOME", "")
     settings = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
     runtime = environ.get("XDG_RUNTIME_DIR", "")
-    return [
+    places = [
         *([f"{environ['DOCKER_CONFIG']}/config.json"] if environ.get("DOCKER_CONFIG") else []),
         *([f"{home}/.docker/config.json"] if home else []),
         _KANIKO_CONFIG,
@@ -87,6 +87,7 @@ def config_places(environ: Mapping[str, str]) -> list[str]:
         *([f"{runtime}/containers/auth.json"] if runtime else []),
         *([f"{settings}/containers/auth.json"] if settings else []),
     ]
+    return list(dict.fromkeys(str(Path(place)) for place in places))
 
 
 def _docker_config(environ: Mapping[str, str]) -> tuple[str | None, str | None]:

@@ -8,47 +8,45 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests import github
 from tests.services import docker_registry
 
 pytestmark = [pytest.mark.service, pytest.mark.sandbox]
 
 
 class Job:
+    """A job whose step is the action. Its folder has what the runner makes."""
+
     def __init__(self, folder: Path, registry: str) -> None:
         self.folder = folder
-        (folder / "workspace").mkdir()
+        self.inputs = {"registry": registry, "image": "team/app"}
+        for name in ("workspace", "home", "temporary"):
+            (folder / name).mkdir()
+        for name in github.FILES:
+            (folder / name).touch()
         self.environ = {
             "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "GITHUB_WORKSPACE": str(folder / "workspace"),
-            "GITHUB_ACTIONS": "true",
-            "GITHUB_REF": "refs/heads/main",
-            "GITHUB_REPOSITORY": "owner/repo",
-            "GITHUB_ACTOR": "me",
-            "CI": "true",
-            "GITHUB_OUTPUT": str(folder / "output"),
-            "GITHUB_STEP_SUMMARY": str(folder / "summary"),
-            "INPUT_REGISTRY": registry,
-            "INPUT_PATH": ".",
-            "INPUT_BUILD_FILE": "Dockerfile",
-            "INPUT_IMAGE": "team/app",
-            "XDG_CACHE_HOME": str(folder / "cache"),
+            **github.variables(
+                home=f"{folder}/home",
+                workspace=f"{folder}/workspace",
+                files=str(folder),
+                temporary=f"{folder}/temporary",
+            ),
         }
 
     def run(self, **inputs: str) -> subprocess.CompletedProcess[str]:
-        environ = self.environ | {f"INPUT_{key.upper()}": value for key, value in inputs.items()}
         return subprocess.run(
             [sys.executable, "-m", "gazami.cli.action"],
-            env=environ,
+            env=self.environ | github.inputs(**{**self.inputs, **inputs}),
             capture_output=True,
             text=True,
             check=False,
-            cwd=self.folder,
+            cwd=self.folder / "workspace",
         )
 
     @property
     def outputs(self) -> dict[str, str]:
-        return dict(line.split("=", 1) for line in (self.folder / "output").read_text().splitlines())
+        return github.outputs(self.folder)
 
 
 def test_a_job_pushes_and_tells(tmp_path: Path, busybox: str) -> None:

@@ -20,6 +20,9 @@ def test_places_in_order() -> None:
         "/h/.config/containers/auth.json",
     ]  # fmt: skip
     assert config_places({}) == ["/kaniko/.docker/config.json"]
+    assert config_places({"DOCKER_CONFIG": "/kaniko/.docker/"}) == ["/kaniko/.docker/config.json"], (
+        "one file, named once"
+    )
 
 
 def test_the_first_file_that_exists_counts(tmp_path: Path) -> None:
