@@ -21,8 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gazami.layer import recorded_owner
 from gazami.layer.entry import Entry, FileContent, Kind, Xattrs
-from gazami.layer.recorded_owner import ATTRIBUTE, Recorded, decode, recorded
+from gazami.layer.recorded_owner import ATTRIBUTE, Recorded, decode
 from gazami.layer.tar_writer import write_members
 from gazami.layer.whiteout import OPAQUE, PREFIX
 from gazami.values import dataclass
@@ -57,6 +58,8 @@ def scan(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None)
         scanner.touched = frozenset(arguments.get("touched", ()))
         scanner.owners = _owners(arguments)
         result = _write(scanner.changed(old or {}, new), output_fd, arguments.get("newest"))
+        if scanner.owners is not None and scanner.owners.noted:
+            new = scanner.stat_all()
     part = index.with_suffix(".part")
     part.write_bytes(marshal.dumps(new))
     part.replace(index)
@@ -90,7 +93,7 @@ def _write(members: Iterator[Member], fd: int, newest: int | None) -> dict[str, 
     return {"members": count}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Owners:
     """Who owns files where the file system cannot say it (:mod:`gazami.layer.recorded_owner`): ``by_path``, else what their
     attribute says, else whoever ran the command. ``lowers`` are the directories of the layers below, topmost first."""
@@ -98,19 +101,24 @@ class _Owners:
     default: tuple[int, int]
     by_path: dict[str, tuple[int, int]]
     lowers: tuple[str, ...]
+    noted: bool = False
+    """Whether an attribute was written, which changes the file's ctime."""
 
-    def settle(self, entry: Entry) -> None:
-        entry.uid, entry.gid = self.by_path.get(entry.path, self.default)
-        for name, value in entry.xattrs:
-            if name == ATTRIBUTE and (owner := decode(value)):
-                if owner.as_seen:
-                    owner = self._replaced(entry.path) or owner
-                owner.apply(entry)
+    def settle(self, entry: Entry, place: str) -> None:
+        """Give an entry its owner, and note that for the file at ``place``: a later step's default is another."""
+        known = next((decode(value) for name, value in entry.xattrs if name == ATTRIBUTE), None)
+        owner = known or Recorded(*self.by_path.get(entry.path, self.default))
+        if owner.as_seen:
+            owner = self._replaced(entry.path) or Recorded(owner.uid, owner.gid, owner.device)
+        if owner != known and entry.kind in (Kind.FILE, Kind.DIRECTORY):
+            recorded_owner.record(place, owner)
+            self.noted = True
+        owner.apply(entry)
         entry.xattrs = tuple(each for each in entry.xattrs if each[0] != ATTRIBUTE)
 
     def _replaced(self, path: str) -> Recorded | None:
         """The owner of the file of a layer below that a new one took the place of."""
-        return next((owner for lower in self.lowers if (owner := recorded(f"{lower}/{path}"))), None)
+        return next((owner for lower in self.lowers if (owner := recorded_owner.recorded(f"{lower}/{path}"))), None)
 
 
 def _owners(arguments: dict[str, Any]) -> _Owners | None:
@@ -195,7 +203,7 @@ class _Upper:
             if entry is None:
                 continue
             if self.owners is not None:
-                self.owners.settle(entry)
+                self.owners.settle(entry, item.path)
             yield self._links.member(entry, item.path, info)
             if entry.kind is Kind.DIRECTORY:
                 if _is_opaque(item.path):
@@ -272,7 +280,7 @@ class _Scan:
             entry = _entry(path, place, info)
             if entry is not None:
                 if self.owners is not None:
-                    self.owners.settle(entry)
+                    self.owners.settle(entry, place)
                 yield links.member(entry, place, info)
 
     def _compare(self, folder: str, old: dict[str, bytes], new: dict[str, bytes], names: dict[str, str]) -> None:

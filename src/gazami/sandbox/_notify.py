@@ -113,6 +113,8 @@ class Supervisor:
                 self._pretend(name, words)
         except OSError as error:
             return _RESPONSE.pack(identity, 0, -(error.errno or errno.EPERM), 0)
+        except Exception:  # a caller that gets no answer waits for ever
+            return _RESPONSE.pack(identity, 0, -errno.EIO, 0)
         return _RESPONSE.pack(identity, 0, 0, 0)
 
     def _pretend(self, name: str, words: tuple[int, ...]) -> None:

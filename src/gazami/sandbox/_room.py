@@ -84,7 +84,7 @@ def furnish(spec: RunSpec, setting: Setting, targets: Targets) -> Room:
         _settle_apt(dev)
     _mount_sys(root, own_network=spec.network == "none")
     _protect(root, dev)
-    desk = _Desk(root, drawer, targets)
+    desk = _Desk(root, drawer, targets, one_id=setting.records_owners)
     desk.place_file(FileMount("/etc/resolv.conf", encode(resolv_conf()), mode=0o644), readonly=False)
     desk.place_file(FileMount("/etc/hosts", encode(hosts_file(spec)), mode=0o644), readonly=False)
     for mount in spec.mounts:
@@ -178,11 +178,12 @@ def encode(data: bytes) -> str:
 class _Desk:
     """Puts one mount after the other into the root."""
 
-    def __init__(self, root: int, drawer: int, targets: Targets) -> None:
+    def __init__(self, root: int, drawer: int, targets: Targets, *, one_id: bool) -> None:
         self._root = root
         self._drawer = drawer
         self._files = 0
         self._targets = targets
+        self._one_id = one_id
 
     def place_file(self, mount: FileMount, *, readonly: bool) -> None:
         self._files += 1
@@ -190,7 +191,8 @@ class _Desk:
         fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=self._drawer)
         with open(fd, "wb") as file:
             file.write(base64.b64decode(mount.content))
-            os.fchown(fd, mount.uid, mount.gid)
+            if not self._one_id:
+                os.fchown(fd, mount.uid, mount.gid)
             os.fchmod(fd, mount.mode)
         target = self._target(mount.target, "file")
         self._bind(f"/proc/self/fd/{self._drawer}/{name}", target, readonly=readonly)

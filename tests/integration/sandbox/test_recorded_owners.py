@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from tests.integration.sandbox.bench import CHOICES, Bench, Outcome
 from gazami.cancel import Cancel
 from gazami.layer.recorded_owner import Recorded, decode, record
 from gazami.sandbox.client import Sandbox
+from gazami.sandbox.spec import FileMount
 
 
 @pytest.fixture(scope="module", params=["overlay", "plain"])
@@ -123,3 +125,25 @@ def test_the_attribute_is_a_value_like_any_other(single: Bench) -> None:
     assert [decode(text) for text in (b"", b"x", b"1", b"1:2:3", b"1:2:z:1:1", "ä:1".encode())] == [None] * 6
     for owner in (Recorded(1, 2), Recorded(0, 0, as_seen=True), Recorded(1, 2, ("c", 1, 3))):
         assert decode(owner.encode()) == owner
+
+
+def test_a_later_step_of_a_user_takes_over_nothing(single: Bench) -> None:
+    """What root made in an earlier step belongs to root, although only the first step's end says so."""
+    where, changed = single.root()
+    first = single.sh("mkdir -m 777 /shared && echo > /shared/roots", root=(where, changed))
+    assert layer_of(single, first)["shared"].uid == 0
+    if single.overlay:
+        outcome = Bench(single.sandbox, single.cancel, single.base, single.place / "second", (changed,))
+        outcome.place.mkdir()
+        second = outcome.sh("echo > /shared/mine", user="www-data")
+    else:
+        second = single.sh("echo > /shared/mine", user="www-data", root=(where, changed))
+    found = layer_of(single, second)
+    assert (found["shared"].uid, found["shared/mine"].uid) == (0, 33)
+    assert "shared/roots" not in found
+
+
+def test_a_secret_is_there_for_whoever_runs(single: Bench) -> None:
+    secret = FileMount("/x/y", base64.b64encode(b"hidden").decode(), 0o444, 3, 4)
+    for user in ("", "www-data"):
+        assert single.sh("cat /x/y", user=user, mounts=(secret,)).out == "hidden"
