@@ -11,7 +11,7 @@ from tests.container.conftest import LIMITS, Podman
 
 LISTING = (
     "find / -xdev \\( -path /proc -o -path /kaniko/tmp -o -path /kaniko/lib -o -path /busybox -o -path /workspace"
-    " -o -path /context \\) -prune"
+    " -o -path /context -o -path /state \\) -prune"
     " -o -exec stat -c '%n %A %u:%g %s' {} + | grep -v ' d.*[0-9]$' | sort"
 )
 """Every file of the container, with its mode and owner; directories have sizes that say nothing."""
@@ -155,6 +155,24 @@ def test_mounts_of_run_are_moved_there_and_back(podman: Podman, docker_options: 
     )["layers"]
     assert len(layers) == 5
     assert [layer["size"] < 150 for layer in layers[3:]] == [True, True], "the mounts left something in layers"
+
+
+@pytest.mark.parametrize("volume", ["folder", "tmpfs"])
+def test_state_on_a_volume(volume: str, podman: Podman, docker_options: list[str], debug: str, tmp_path: Path) -> None:
+    """As the manifests for Kubernetes have it: roots lie on the container's own file system then, caches on the volume."""
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/Dockerfile").write_text(
+        f"FROM {podman.base}\nRUN --mount=type=cache,target=/c test -r /proc/self/exe && date >> /c/times && wc -l < /c/times\n"
+    )
+    (tmp_path / "state").mkdir()
+    mount = ["-v", f"{tmp_path}/state:/state"] if volume == "folder" else ["--tmpfs", "/state:size=512m,mode=1777"]
+    build = "/kaniko/executor --context=dir:///workspace --no-push --state-dir=/state 2>&1"
+    script = f"{LISTING} > /kaniko/tmp/before; {build} && {build}; {LISTING} > /kaniko/tmp/after;"
+    script += " diff /kaniko/tmp/before /kaniko/tmp/after"
+    done = shell(podman, [*docker_options, *mount], script, tmp_path / "context", debug)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("isolated by inplace") == 2
+    assert {"1", "2"} <= set(done.stdout.splitlines()), "the cache of the first build"
 
 
 def test_only_in_gazamis_own_image(podman: Podman, docker_options: list[str], debian: str, tmp_path: Path) -> None:

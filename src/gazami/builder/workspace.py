@@ -75,9 +75,9 @@ class Workspace:
             self._memory = self._folder_in(Path(memory.PLACE))
 
     def use_place(self, place: str) -> None:
-        """Make directories on the file system of ``place`` from now on, below it if the state directory is on another."""
+        """Make directories on the mount of ``place`` from now on, below it if it is not in the state directory."""
         self._leaving = True
-        if os.stat(place).st_dev != os.stat(self.root).st_dev:
+        if not Path(place).is_relative_to(self._state):
             self._elsewhere = self._folder_in(Path(place))
 
     def _folder_in(self, place: Path) -> Path:

@@ -67,6 +67,12 @@ def mount_points() -> list[str]:
         return [unescaped(line.split(" ")[4]) for line in file]
 
 
+def mount_of(path: str, points: Collection[str]) -> str:
+    """The mount point that an absolute path without links is on. Nothing is renamed from one mount to another, even if both
+    are of the same file system."""
+    return max((point for point in points if f"{path}/".startswith(f"{point.rstrip('/')}/")), key=len, default="/")
+
+
 def unescaped(text: str) -> str:
     """A path of mountinfo, where space, tab, newline and backslash are octal."""
     for code, character in _ESCAPES:
@@ -202,6 +208,8 @@ def why_not(ground: Ground, *, force: bool, in_container: bool, prefixes: Collec
         foreign = sorted(set(os.listdir(ground.top)) & SYSTEM - stays)
         if foreign:
             return f"/ holds a system of its own ({', '.join(foreign)}); --force passes over this"
+    if mount_of(os.path.realpath(ground.place), mount_points()) != mount_of(ground.top, mount_points()):
+        return f"{ground.place} is on another mount than /"
     return _cannot_move(ground, stays)
 
 

@@ -41,7 +41,7 @@ def _try_in_place(mode: str, request: dict[str, Any]) -> dict[str, Any]:
     finding: dict[str, Any] = {"mode": mode, "ok": False}
     state_dir = request["lasting"]
     try:
-        near = os.stat(state_dir).st_dev == os.stat("/").st_dev
+        near = _inplace.mount_of(os.path.realpath(state_dir), _inplace.mount_points()) == "/"
         place = f"{state_dir}/inplace" if near else "/kaniko/tmp/inplace"
         ground = Ground(place, frozenset(request["keep"]))
         _inplace.give_back(ground)

@@ -59,7 +59,8 @@ def run(
         names = ", ".join(str(each) for each in ids)
         notes = (
             *notes,
-            f"a process asked to become user or group {names}, which there is not: its files belong to root",
+            f"a process asked to become user or group {names}, which there is not: it stayed root, and so did its files;"
+            " if it checks that, it has failed",
         )
     send_message(channel, {**answer, "notes": notes})
 
