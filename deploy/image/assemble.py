@@ -79,6 +79,10 @@ LEFT_OUT = frozenset(
 MODULES_LEFT_OUT = re.compile(
     r"_(test|tkinter|sqlite3|curses|dbm|gdbm|xx|codecs_(?!jp_none))|nis|ossaudiodev|audioop|xxlimited"
 )
+CODECS_LEFT_OUT = re.compile(
+    r"(cp(?!437)|mac_|iso8859_|iso2022|koi8|big5|euc_|gb|shift_|johab|hz|hp_|kz1048|ptcp154|tis_620|palmos)\w*\.py"
+)
+"""Codecs of single countries. cp437 stays, for names in zip files; everything else is UTF-8."""
 PRELOADED = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2", "libgcc_s.so.1")
 EDITS = {
     "loader": ((b"/etc/ld.so.cache", b"/kaniko/ld.cache"), (b"/etc/ld.so.preload", b"/kaniko/ld.preload")),
@@ -127,6 +131,8 @@ def python(kaniko: Path) -> None:
         out = {name for name in names if name in LEFT_OUT or name.startswith("config-")}
         if place.endswith("lib-dynload"):
             out |= {name for name in names if MODULES_LEFT_OUT.match(name)}
+        if place.endswith("encodings"):
+            out |= {name for name in names if CODECS_LEFT_OUT.fullmatch(name)}
         return out
 
     shutil.copytree(source, kaniko / "lib" / VERSION, ignore=ignored, symlinks=False)

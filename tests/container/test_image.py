@@ -61,6 +61,12 @@ def test_the_image_is_kanikos_place(podman: Podman) -> None:
     assert "warmer" in shell.stdout
 
 
+def test_the_image_is_small(podman: Podman) -> None:
+    words = podman.command("image", "inspect", "--format", "{{.Size}}", podman.image)
+    size = int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    assert size < 60_000_000, "bytes unpacked"
+
+
 def test_git_works_in_the_image(podman: Podman) -> None:
     done = podman.run([], "--context=git://localhost:1/nothing.git", "--no-push")
     assert done.returncode == 1
