@@ -157,6 +157,25 @@ def test_mounts_of_run_are_moved_there_and_back(podman: Podman, docker_options: 
     assert [layer["size"] < 150 for layer in layers[3:]] == [True, True], "the mounts left something in layers"
 
 
+def test_a_step_that_kills_the_sandbox_and_a_doctor_that_looks(
+    podman: Podman, docker_options: list[str], debug: str, tmp_path: Path
+) -> None:
+    """A step of root can kill what would give the root back, so gazami does; and nobody takes it while a command has it."""
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {podman.base}\nRUN sleep 5 && test -d /home\nRUN killall -9 gazami-sandbox; sleep 9\n"
+    )
+    script = (
+        f"mkdir -p /own/deep; {LISTING} > /kaniko/tmp/before;"
+        " /kaniko/executor --context=dir:///workspace --no-push > /kaniko/tmp/log 2>&1 & sleep 3;"
+        " PATH=/busybox:$PATH /kaniko/executor doctor; wait $!; echo status $?; cat /kaniko/tmp/log;"
+        f" {LISTING} > /kaniko/tmp/after; diff /kaniko/tmp/before /kaniko/tmp/after && echo same"
+    )
+    done = shell(podman, docker_options, script, tmp_path, debug)
+    assert "another build has this container's root" in done.stdout
+    assert "[1/2] done" in done.stdout and "status 0" not in done.stdout, done.stdout
+    assert done.stdout.endswith("same\n"), done.stdout
+
+
 @pytest.mark.parametrize("volume", ["folder", "tmpfs"])
 def test_state_on_a_volume(volume: str, podman: Podman, docker_options: list[str], debug: str, tmp_path: Path) -> None:
     """As the manifests for Kubernetes have it: roots lie on the container's own file system then, caches on the volume."""

@@ -215,7 +215,7 @@ class StageState:
                 "lowers": list(reversed(state.overlay)),
                 "overlay": choice.overlay,
                 "userxattr": choice.userxattr,
-                "records_owners": choice.mode == "userns-single",
+                "records_owners": choice.records_owners,
             },
         )
 
@@ -249,7 +249,7 @@ class StageState:
             ignore = [path.strip("/") for path in self.tools.request.context.ignore_paths]
             arguments = {"directory": changed, "ignore": ignore}
         arguments |= {"omit": list(result.created), "newest": self.tools.newest}
-        if self.tools.sandbox.choice.mode == "userns-single":
+        if self.tools.sandbox.choice.records_owners:
             arguments |= {"owner": list(result.owner), "owners": [list(each) for each in result.owners]}
             arguments["lowers"] = list(reversed(state.overlay))
         what = "taking a snapshot of the changed files"

@@ -156,10 +156,12 @@ class Tools:
     def close(self) -> None:
         self.layers.close()
         if self._sandbox is not None:
-            self._remove(self.workspace.all_files)
-            self.workspace.remover = None
-            self._sandbox.close()
-            self._sandbox = None
+            try:
+                self._remove(self.workspace.all_files)
+            finally:  # also when a command has killed the sandbox's server
+                self.workspace.remover = None
+                self._sandbox.close()
+                self._sandbox = None
 
     def timestamp(self, when: datetime) -> str:
         """RFC 3339, as Docker writes history times; always the same with SOURCE_DATE_EPOCH."""

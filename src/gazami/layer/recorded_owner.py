@@ -56,7 +56,8 @@ def record(path: str, owner: Recorded) -> None:
     os.setxattr(path, ATTRIBUTE, owner.encode())
 
 
-def recorded(path: str) -> Recorded | None:
+def recorded(path: str, *, follow: bool = False) -> Recorded | None:
+    """``follow`` is for names of descriptors in /proc."""
     with suppress(OSError):
-        return decode(os.getxattr(path, ATTRIBUTE, follow_symlinks=False))
+        return decode(os.getxattr(path, ATTRIBUTE, follow_symlinks=follow))
     return None

@@ -10,11 +10,13 @@ its context. Mount points further down (/etc/resolv.conf, /var/run/secrets/…) 
 are in. A root that has files of its own where something must stay cannot be lent; the caller runs that command otherwise.
 
 Two files make a killed builder's work undone by the next one: ``root`` names the lent root as long as anything is moved, and
-``lent`` exists from the moment when the container's entries are all out of the way. Standard library only.
+``lent`` exists from the moment when the container's entries are all out of the way. A third, ``lock``, is held by the build that
+has the root: another one in the same container, or a look at what works there, keeps its hands off. Standard library only.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -59,6 +61,20 @@ class Ground:
         """The names of the top-level entries that are not moved, as it is before anything is."""
         there = frozenset(name for name in self.keep if os.path.lexists(self.path(name)))
         return there | _top_level(mount_points(), self.top)
+
+
+def reserve(ground: Ground) -> int:
+    """Take the container's root for this process and its children, until the descriptor that is returned is closed by all of
+    them. What a killed build left is undone first. Raises BlockingIOError when another build has the root."""
+    os.makedirs(ground.place, 0o700, exist_ok=True)
+    lock = os.open(f"{ground.place}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        give_back(ground)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
 
 
 def mount_points() -> list[str]:
@@ -189,14 +205,15 @@ def change_times(ground: Ground) -> dict[str, int]:
 
 
 def why_not(ground: Ground, *, force: bool, in_container: bool, prefixes: Collection[str], capabilities: int) -> str:
-    """The reason against this mode here, or nothing. ``prefixes`` are where this Python lies, ``capabilities`` the effective
-    ones as bits. ``force`` passes over the marker, the container and the entries of the root, never over what it needs."""
+    """The reason against this mode here, or nothing; raises as :func:`reserve`. ``prefixes`` are where this Python lies,
+    ``capabilities`` the effective ones as bits. ``force`` passes over the marker, the container and the entries of the root,
+    never over what it needs."""
     if os.geteuid() != 0:
         return "not root"
     missing = [name for name, number in _NEEDED.items() if not capabilities >> number & 1]
     if missing:
         return f"the capabilities {', '.join(missing)} are missing"
-    stays = ground.stays()
+    stays = ground.stays()  # what is kept is there, whether or not a killed build has yet to be undone
     for prefix in prefixes:
         if prefix.strip("/").split("/", 1)[0] not in stays:
             return f"gazami's own Python is in {prefix}, which would be moved away: only for gazami's image"
@@ -205,12 +222,16 @@ def why_not(ground: Ground, *, force: bool, in_container: bool, prefixes: Collec
             return f"this is not gazami's image ({MARKER} is missing); --force passes over this"
         if not in_container:
             return "this does not look like a container; --force passes over this"
-        foreign = sorted(set(os.listdir(ground.top)) & SYSTEM - stays)
-        if foreign:
-            return f"/ holds a system of its own ({', '.join(foreign)}); --force passes over this"
     if mount_of(os.path.realpath(ground.place), mount_points()) != mount_of(ground.top, mount_points()):
         return f"{ground.place} is on another mount than /"
-    return _cannot_move(ground, stays)
+    lock = reserve(ground)
+    try:
+        foreign = sorted(set(os.listdir(ground.top)) & SYSTEM - stays)
+        if foreign and not force:
+            return f"/ holds a system of its own ({', '.join(foreign)}); --force passes over this"
+        return _cannot_move(ground, ground.stays())
+    finally:
+        os.close(lock)
 
 
 def _cannot_move(ground: Ground, stays: frozenset[str]) -> str:

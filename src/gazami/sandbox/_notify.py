@@ -23,7 +23,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from gazami.layer.recorded_owner import Recorded, record
+from gazami.layer.recorded_owner import Recorded, record, recorded
 from gazami.sandbox import _linux
 from gazami.sandbox import _seccomp_table as table
 
@@ -147,7 +147,7 @@ class Supervisor:
         place, info = f"/proc/self/fd/{fd}", os.fstat(fd)
         plain = stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode)
         key = (info.st_dev, info.st_ino)
-        known = recorded_of(fd) if plain else self.others.get(key)
+        known = recorded(place, follow=True) if plain else self.others.get(key)
         was = known or Recorded(self.uid, self.gid)
         as_seen = (known is None or was.as_seen) and (uid, gid) == (0, 0)
         new = Recorded(was.uid if uid == _KEEP else uid, was.gid if gid == _KEEP else gid, was.device, as_seen)
@@ -195,15 +195,6 @@ class Supervisor:
                         if owner := self.others.get((info.st_dev, info.st_ino)):
                             found[path] = (owner.uid, owner.gid)
         return found
-
-
-def recorded_of(fd: int) -> Recorded | None:
-    """The owner recorded for an O_PATH descriptor's file."""
-    from gazami.layer.recorded_owner import ATTRIBUTE, decode
-
-    with suppress(OSError):
-        return decode(os.getxattr(f"/proc/self/fd/{fd}", ATTRIBUTE))
-    return None
 
 
 def install(program: bytes, channel: socket.socket) -> None:

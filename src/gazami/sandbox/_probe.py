@@ -44,7 +44,6 @@ def _try_in_place(mode: str, request: dict[str, Any]) -> dict[str, Any]:
         near = _inplace.mount_of(os.path.realpath(state_dir), _inplace.mount_points()) == "/"
         place = f"{state_dir}/inplace" if near else "/kaniko/tmp/inplace"
         ground = Ground(place, frozenset(request["keep"]))
-        _inplace.give_back(ground)
         reason = _inplace.why_not(
             ground,
             force=request["force"],
@@ -52,6 +51,8 @@ def _try_in_place(mode: str, request: dict[str, Any]) -> dict[str, Any]:
             prefixes=request["prefixes"],
             capabilities=_linux.get_capabilities()[0],
         )
+    except BlockingIOError:
+        reason = "another build has this container's root"
     except OSError as error:
         reason = f"{error.filename or state_dir}: {error.strerror}"
     if reason:

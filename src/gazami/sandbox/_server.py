@@ -95,7 +95,10 @@ def _setting(configuration: dict[str, Any]) -> Setting:
     ground = None
     if configuration["mode"] == "inplace":
         ground = Ground(configuration["place"], frozenset(configuration["keep"]))
-        _inplace.give_back(ground)  # what a builder that was killed left
+        try:
+            _inplace.reserve(ground)  # as long as this process and its handlers live
+        except BlockingIOError:
+            raise SandboxError("another build has this container's root") from None
     return Setting(configuration["mode"], configuration["userxattr"], configuration["pid_namespace"], ground)
 
 

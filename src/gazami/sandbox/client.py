@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeAlias
 import gazami
 from gazami.cancel import Cancel
 from gazami.errors import SandboxError, UsageError
+from gazami.sandbox import _inplace
 from gazami.sandbox._hidden import HiddenFiles
 from gazami.sandbox._protocol import rebuild_error, receive_message, send_message, spec_to_json
 from gazami.sandbox.spec import Choice, RunResult, RunSpec
@@ -214,11 +215,27 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
+        if self.choice.mode == "inplace":
+            self._take_root_back()
         self._hidden.restore()
         with self._lock:
             if self._log >= 0:
                 os.close(self._log)
                 self._log = -1
+
+    def _take_root_back(self) -> None:
+        """What the server does, unless a command of root has killed it; nothing if another build has the root by now. The
+        server's handlers may need a moment to die."""
+        ground = _inplace.Ground(self.choice.place, frozenset(self.choice.keep))
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                os.close(_inplace.reserve(ground))
+                return
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                return
 
     def _await_start(self) -> None:
         self._control.settimeout(_START_SECONDS)

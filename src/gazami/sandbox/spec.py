@@ -146,3 +146,8 @@ class Choice:
     def mounts(self) -> bool:
         """Whether roots can have mounts."""
         return self.mode in MOUNTING
+
+    @property
+    def records_owners(self) -> bool:
+        """Whether files are owned by one id, and their owners recorded (:mod:`gazami.layer.recorded_owner`)."""
+        return self.mode == "userns-single"

@@ -11,7 +11,7 @@ import pytest
 
 from gazami.errors import SandboxError
 from gazami.sandbox import _inplace
-from gazami.sandbox._inplace import Ground, change_times, give_back, lend, obstacle, unescaped, why_not
+from gazami.sandbox._inplace import Ground, change_times, give_back, lend, obstacle, reserve, unescaped, why_not
 
 ALL = (1 << 40) - 1
 
@@ -74,7 +74,7 @@ def test_a_killed_build_is_undone_by_the_next(ground: Ground, root: Path) -> Non
     root.rmdir()
     give_back(ground)
     assert tree(ground.top) == before
-    assert {path.name for path in Path(ground.place).iterdir()} == set()
+    assert {path.name for path in Path(ground.place).iterdir()} <= {"lock"}
 
 
 def test_a_build_that_was_killed_while_it_moved(ground: Ground, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +156,19 @@ def test_reasons_against_it(ground: Ground) -> None:
     before = tree(ground.top)
     assert reason(force=True) == ""
     assert tree(ground.top) == before
+
+
+def test_one_build_at_a_time_has_the_root(ground: Ground, root: Path) -> None:
+    """Another build in the container, or `doctor`, must not take the root from under a command."""
+    lock = reserve(ground)
+    lend(str(root), ground)
+    seen = tree(ground.top)
+    with pytest.raises(BlockingIOError):
+        reserve(ground)
+    assert tree(ground.top) == seen
+    os.close(lock)  # it was killed
+    os.close(reserve(ground))
+    assert "bin" not in tree(ground.top)
 
 
 def test_the_state_file_is_plain_json(ground: Ground, root: Path) -> None:
