@@ -104,11 +104,14 @@ def test_a_command_has_all_of_linux(podman: Podman, docker_options: list[str], d
         f"FROM {debian}\nSHELL ["
         '"bash", "-ec"]\n'
         "RUN test -x /proc/self/exe && cat <(echo substituted) > /dev/stderr && script -qc tty /dev/null\n"
+        "RUN grep 192.0.2.53 /etc/resolv.conf && grep localhost /etc/hosts\n"
         "RUN test -e /dev/full && test -w /dev/shm && test -d /sys/class && mkdir -p /var/run/x && rm /etc/hosts\n"
         "RUN <<EOF\n#!/usr/bin/perl\nprint STDERR 'a script of its own';\nEOF\n"
         "RUN test ! -e /dev/pipes && test -d /run/x && test ! -e /kaniko/.docker/config.json && test ! -e /run/.containerenv\n"
     )
-    done = podman.run(docker_options, "--context=dir:///workspace", "--no-push", context=tmp_path)
+    done = podman.run(
+        [*docker_options, "--dns=192.0.2.53"], "--context=dir:///workspace", "--no-push", context=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert "substituted" in done.stderr + done.stdout
     assert "/dev/pts/" in done.stdout

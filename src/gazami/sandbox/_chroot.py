@@ -17,7 +17,7 @@ from typing import Any
 from gazami.errors import SandboxError
 from gazami.sandbox._moving import move
 from gazami.sandbox._paths import Kind, Names, Place, empty_directory, parts, walk
-from gazami.sandbox._room import DEVICES, Room, hosts_file, look_up, open_cwd, resolv_conf
+from gazami.sandbox._room import DEVICES, RESOLV_CONF, Room, hosts_file, look_up, open_cwd
 from gazami.sandbox._targets import Targets
 from gazami.sandbox.spec import BindMount, FileMount, PlainRoot, RunSpec, StepMount, TmpfsMount
 
@@ -40,19 +40,19 @@ class Loan:
         return {"files": self.files, "nodes": self.nodes, "placed": self.placed}
 
 
-def furnish(spec: RunSpec, loan: Loan, mode: str) -> Room:
-    """Prepare ``spec.root``; raises SandboxError for what needs a mount or a namespace. ``mode`` is for the messages."""
+def furnish(spec: RunSpec, loan: Loan, mode: str, names: bytes) -> Room:
+    """Prepare ``spec.root``; raises SandboxError for what needs a mount or a namespace. ``mode`` is for the messages,
+    ``names`` the text of /etc/resolv.conf."""
     if not isinstance(spec.root, PlainRoot):
         raise SandboxError(f"an overlay root needs a mount, which {mode} mode does not have")
     if spec.network == "none":
         raise SandboxError(
             f"RUN --network=none needs a network namespace, which {mode} mode does not have", hint=_NEEDS_MOUNTS
         )
-    names = resolv_conf()
     root = os.open(spec.root.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     account = look_up(root, spec.user)
     _make_devices(root, loan)
-    _lend_text(root, loan, "/etc/resolv.conf", names)
+    _lend_text(root, loan, RESOLV_CONF, names)
     _lend_text(root, loan, "/etc/hosts", hosts_file(spec))
     for mount in spec.mounts:
         _place(root, loan, mount, mode)

@@ -57,6 +57,11 @@ class Ground:
     def found(self) -> str:
         return f"{self.place}/found"
 
+    def of_container(self, path: str) -> str:
+        """Where a file of the container is to be found while the root is lent."""
+        aside = f"{self.found}{path}"
+        return aside if os.path.exists(aside) else self.path(path[1:])
+
     def stays(self) -> frozenset[str]:
         """The names of the top-level entries that are not moved, as it is before anything is."""
         there = frozenset(name for name in self.keep if os.path.lexists(self.path(name)))

@@ -85,7 +85,7 @@ def furnish(spec: RunSpec, setting: Setting, targets: Targets) -> Room:
     _mount_sys(root, own_network=spec.network == "none")
     _protect(root, dev)
     desk = _Desk(root, drawer, targets, one_id=setting.records_owners)
-    desk.place_file(FileMount("/etc/resolv.conf", encode(resolv_conf()), mode=0o644), readonly=False)
+    desk.place_file(FileMount(RESOLV_CONF, encode(resolv_conf()), mode=0o644), readonly=False)
     desk.place_file(FileMount("/etc/hosts", encode(hosts_file(spec)), mode=0o644), readonly=False)
     for mount in spec.mounts:
         match mount:
@@ -156,10 +156,13 @@ def open_sources(spec: RunSpec) -> dict[str, int]:
     return sources
 
 
-def resolv_conf() -> bytes:
+RESOLV_CONF = "/etc/resolv.conf"
+
+
+def resolv_conf(path: str = RESOLV_CONF) -> bytes:
     """The host's name servers, which the command shares the network with."""
     try:
-        with open("/etc/resolv.conf", "rb") as file:
+        with open(path, "rb") as file:
             return file.read(1 << 20)
     except OSError:
         return b""

@@ -265,8 +265,9 @@ def _furnish_plain(spec: RunSpec, setting: Setting, targets: Targets) -> Room:
     """Prepare a root without mounts and enter it."""
     loan = _chroot.Loan(targets, _aside(spec))
     base = _base(spec, setting)
+    place = _room.RESOLV_CONF if setting.ground is None else setting.ground.of_container(_room.RESOLV_CONF)
     try:
-        room = _chroot.furnish(replace(spec, root=PlainRoot(base)), loan, setting.mode)
+        room = _chroot.furnish(replace(spec, root=PlainRoot(base)), loan, setting.mode, _room.resolv_conf(place))
     finally:
         _report({"record": targets.to_json(), "loan": loan.to_json()})
     ctimes = _chroot.change_times(base, loan)
