@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,23 @@ def test_scan_and_unpack(tmp_path: Path, before: dict[str, Any], after: dict[str
 
 def apply(tmp_path: Path, arguments: dict[str, Any], copy: Path) -> None:
     with (tmp_path / "layer.tar").open("wb") as out:
-        scan(arguments, None, out.fileno())
+        in_child(lambda: scan(arguments, None, out.fileno()))
     with (tmp_path / "layer.tar").open("rb") as layer:
-        unpack({"directory": str(copy), "overlay": False, "userxattr": False}, layer.fileno(), None)
+        there = {"directory": str(copy), "overlay": False, "userxattr": False}
+        in_child(lambda: unpack(there, layer.fileno(), None))
+
+
+def in_child(work: Callable[[], object]) -> None:
+    """In a process of its own, as the fork server has it: the work makes the directory its root."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def make(root: Path, wanted: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 
 from gazami.builder.caching import Caching
-from gazami.builder.layers import Unpacker, observed, open_layer, phase, produced
+from gazami.builder.layers import observed, open_layer, phase, produced
 from gazami.builder.tools import Tools
 from gazami.cache.entry import Entry
 from gazami.errors import Cancelled, GazamiError
@@ -63,7 +63,7 @@ class CacheMounts:
         if hit is None:
             return
         tools = self.tools
-        unpacker = Unpacker(tools.sandbox, {"directory": path, "lowers": [], "overlay": False, "userxattr": False})
+        unpacker = tools.unpacker(path)
         try:
             with (
                 phase(tools.emit, f"mount-{identity}", f"restoring the cache mount {identity}") as progress,

@@ -81,7 +81,7 @@ def _below(folder: Path, sub_path: str) -> Path:
 
 def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, cancel: Cancel) -> Path:
     folder.mkdir(mode=0o700)
-    unpacker = Unpacker(Target(str(folder), overlay=False))
+    unpacker = Unpacker(Target(overlay=False, directory=str(folder)))
     owner, mask, left_out = (os.geteuid(), os.getegid()), os.umask(0), 0
     chunks = observed(cancel.checked(archive.chunks), progress)  # type: ignore[arg-type]
     ahead = Ahead(decompressed(chunks))

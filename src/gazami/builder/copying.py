@@ -14,6 +14,7 @@ from gazami.context.git_url import is_git
 from gazami.context.ignore import ignore_of
 from gazami.errors import DockerfileError
 from gazami.events import Warned
+from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind, LayerContent
 from gazami.layer.pack import pack_layer
 from gazami.layer.tar_writer import write_members
@@ -177,8 +178,7 @@ def _listed(members: Iterator[_Member], index: Members | None, newest: int | Non
 def _bytes_of(content: FileContent | BytesContent | None, size: int) -> bytes | None:
     if not isinstance(content, FileContent):
         return content.data if content is not None else None
-    with open(content.path, "rb") as file:
-        file.seek(content.offset)
+    with open_content(content) as file:
         return file.read(size)
 
 

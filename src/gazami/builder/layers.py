@@ -200,8 +200,9 @@ class LayerFiles:
             if not isinstance(content, LayerContent) or content in found:
                 continue
             directory = self.directories.get(content.layer) if readable else None
-            if directory is not None and _lies_in(directory, content.path, size, real):
-                found[content] = FileContent(f"{directory}/{content.path}")
+            identity = _unpacked_as(directory, content.path, size, real) if directory is not None else None
+            if directory is not None and identity is not None:
+                found[content] = FileContent(content.path, beneath=directory, identity=identity)
             else:
                 wanted.setdefault(content.layer, {})[content.path] = content
         for name, paths in wanted.items():
@@ -356,8 +357,9 @@ def _verified_file(path: Path, layer: Layer) -> Iterator[bytes]:
         raise IntegrityError(f"the stored blob {layer.descriptor.digest} was changed while the build ran")
 
 
-def _lies_in(directory: str, path: str, size: int, real: set[str]) -> bool:
-    """Whether a member was unpacked at its own path: a file of its size, all of whose parents are real directories.
+def _unpacked_as(directory: str, path: str, size: int, real: set[str]) -> tuple[int, int] | None:
+    """Device and inode of a member that was unpacked at its own path: a file of its size, all of whose parents are real
+    directories. None when it was not.
 
     A layer's symlink in the way would lead out of ``directory``, to a file of this machine; such a member was unpacked
     elsewhere, and its bytes are taken from the blob. ``real`` collects directories that were looked at.
@@ -369,12 +371,12 @@ def _lies_in(directory: str, path: str, size: int, real: set[str]) -> bool:
             place = f"{place}/{parent}"
             if place not in real:
                 if not stat.S_ISDIR(os.lstat(place).st_mode):
-                    return False
+                    return None
                 real.add(place)
         info = os.lstat(f"{place}/{name}")
     except OSError:
-        return False
-    return stat.S_ISREG(info.st_mode) and info.st_size == size
+        return None
+    return (info.st_dev, info.st_ino) if stat.S_ISREG(info.st_mode) and info.st_size == size else None
 
 
 def open_layer(files: LayerFiles, layer: Layer) -> Callable[[], BinaryIO]:

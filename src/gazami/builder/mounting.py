@@ -14,7 +14,6 @@ import posixpath
 from pathlib import Path
 
 from gazami.builder.copying import TreeOf, placed_members
-from gazami.builder.layers import Unpacker
 from gazami.builder.tools import Tools
 from gazami.dockerfile.mounts import Mount
 from gazami.errors import ContextError, DockerfileError, UserError
@@ -95,8 +94,8 @@ def _laid_out(tree: Tree, source: str, tools: Tools) -> str:
         raise ContextError(f'"/{source.lstrip("/")}": not found')
     copier.copy_node(tree, place.path or "mount", place.node, "/mount")
     directory = tools.workspace.new_path("mount")
-    tools.sandbox.call("gazami.rootfs.unpack:make_directories", {"paths": [directory]})
-    unpacker = Unpacker(tools.sandbox, {"directory": directory, "lowers": [], "overlay": False, "userxattr": False})
+    tools.sandbox.call("gazami.rootfs.directories:make", {"paths": [directory]})
+    unpacker = tools.unpacker(directory)
     with unpacker.feeding() as write:
         for chunk in write_members(placed_members(copier.changes, copier.tree, tools)):
             write(chunk)
@@ -115,10 +114,10 @@ def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
     if is_new:
         if wanted.files is not None:
             laid = _laid_out(tree_of(wanted.files), mount.source, tools)
-            tools.sandbox.call("gazami.rootfs.unpack:move", {"source": laid, "target": path})
+            tools.sandbox.call("gazami.rootfs.directories:move", {"source": laid, "target": path})
         mode = 0o755 if mount.mode is None else mount.mode
         tools.sandbox.call(
-            "gazami.rootfs.unpack:make_directories",
+            "gazami.rootfs.directories:make",
             {"paths": [path], "mode": mode, "uid": mount.uid or 0, "gid": mount.gid or 0},
         )
     if tools.cache_mounts is not None and mount.sharing != "private":

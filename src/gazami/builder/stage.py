@@ -18,6 +18,7 @@ from gazami.image.config import History, ImageConfig
 from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer
 from gazami.image.reference import Reference
+from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Kind, LayerContent
 from gazami.layer.pack import layer_writer
 from gazami.plan.created_by import COMMENT
@@ -135,8 +136,7 @@ class StageState:
             return content.data
         if isinstance(content, LayerContent):
             content = self.tools.layers.locate([(content, node.size)], readable=False)[content]
-        with Path(content.path).open("rb") as source:
-            source.seek(content.offset)
+        with open_content(content) as source:
             return bytes(source.read(node.size))
 
     # -- the root -------------------------------------------------------------------------------------------------
@@ -216,12 +216,13 @@ class StageState:
                 "overlay": choice.overlay,
                 "userxattr": choice.userxattr,
                 "records_owners": choice.records_owners,
+                "devices": choice.guards_devices,
             },
         )
 
     def _new_directory(self, what: str) -> str:
         path = self.tools.workspace.new_path(what)
-        self.tools.sandbox.call("gazami.rootfs.unpack:make_directories", {"paths": [path]})
+        self.tools.sandbox.call("gazami.rootfs.directories:make", {"paths": [path]})
         return path
 
     def _scan_index(self, state: Unpacked) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gazami.builder.hidden import exposed
 from gazami.builder.indexes import Indexes
-from gazami.builder.layers import LayerFiles
+from gazami.builder.layers import LayerFiles, Unpacker
 from gazami.builder.memory import estimate, fits
 from gazami.builder.request import BuildRequest
 from gazami.builder.workspace import Workspace
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gazami.context.git_url import GitSource
     from gazami.sandbox.client import Sandbox
 
-_PRELOAD = ("gazami.rootfs.unpack", "gazami.rootfs.snapshot")
+_PRELOAD = ("gazami.rootfs.unpack", "gazami.rootfs.snapshot", "gazami.rootfs.directories")
 """Modules whose functions run in the sandbox's namespace."""
 
 
@@ -153,6 +153,12 @@ class Tools:
         """Whether this process may read all unpacked files itself: not those of a user namespace's other ids."""
         return self._sandbox is not None and not self._sandbox.choice.mode.startswith("userns")
 
+    def unpacker(self, directory: str) -> Unpacker:
+        """Unpacks a layer of its own into a directory that exists."""
+        devices = self.sandbox.choice.guards_devices
+        arguments = {"directory": directory, "overlay": False, "userxattr": False, "devices": devices}
+        return Unpacker(self.sandbox, arguments)
+
     def close(self) -> None:
         self.layers.close()
         if self._sandbox is not None:
@@ -171,7 +177,7 @@ class Tools:
 
     def _remove(self, paths: list[str]) -> None:
         if self._sandbox is not None:
-            self._sandbox.call("gazami.rootfs.unpack:remove", {"paths": paths}, cleanup=True)
+            self._sandbox.call("gazami.rootfs.directories:remove", {"paths": paths}, cleanup=True)
 
 
 def hide(ignore: Ignore, omitted: tuple[str, ...] = ()) -> Filter:

@@ -1,6 +1,7 @@
 """What a RUN changed, as a tar stream: read from an overlay's upper directory, or by a stat scan of a plain root.
 
-Both run in the fork server's namespace and write to ``output_fd``. Standard library only.
+Both run in the fork server's namespace and write to ``output_fd``. A step has had the files, so the process makes their directory
+its own root first (:mod:`.inside`), and a file is read only if it is the very one that was listed. Standard library only.
 
 A scan compares each file's stat with the one of the previous scan. The modes differ in what counts:
 
@@ -18,7 +19,6 @@ import os
 import stat
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from gazami.layer import recorded_owner
@@ -26,6 +26,8 @@ from gazami.layer.entry import Entry, FileContent, Kind, Xattrs
 from gazami.layer.recorded_owner import ATTRIBUTE, Recorded, decode
 from gazami.layer.tar_writer import write_members
 from gazami.layer.whiteout import OPAQUE, PREFIX
+from gazami.rootfs import inside
+from gazami.rootfs.inside import Lower
 from gazami.values import dataclass
 
 Member = tuple[Entry, FileContent | None]
@@ -38,8 +40,9 @@ _KINDS = {
 def upper(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
     """Write an overlay upper directory as a layer. ``omit`` are paths (no leading slash) that do not belong in it."""
     assert output_fd is not None
-    walker = _Upper(arguments["directory"], frozenset(arguments.get("omit", ())), tuple(arguments.get("ignore", ())))
+    walker = _Upper(frozenset(arguments.get("omit", ())), tuple(arguments.get("ignore", ())))
     walker.owners = _owners(arguments)
+    inside.enter(arguments["directory"])
     return _write(walker.members(), output_fd, arguments.get("newest"))
 
 
@@ -48,30 +51,46 @@ def scan(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None)
 
     Without ``output_fd`` only the index is written anew. ``touched`` are paths whose ctime says nothing, since it is ours.
     """
-    index = Path(arguments["index"])
-    old = _load(index)
-    scanner = _Scan(arguments["directory"], arguments.get("mode", "full"), tuple(arguments.get("ignore", ())))
+    index = _Index(arguments["index"])
+    old = index.load()
+    scanner = _Scan(arguments.get("mode", "full"), tuple(arguments.get("ignore", ())))
+    owners = _owners(arguments)
+    inside.enter(arguments["directory"])
     new = scanner.stat_all()
     result: dict[str, Any] = {"members": 0}
     if output_fd is not None:
         scanner.omit = frozenset(arguments.get("omit", ()))
         scanner.touched = frozenset(arguments.get("touched", ()))
-        scanner.owners = _owners(arguments)
-        result = _write(scanner.changed(old or {}, new), output_fd, arguments.get("newest"))
+        scanner.owners = owners
+        result = _write(scanner.changed(old, new), output_fd, arguments.get("newest"))
         if scanner.owners is not None and scanner.owners.noted:
             new = scanner.stat_all()
-    part = index.with_suffix(".part")
-    part.write_bytes(marshal.dumps(new))
-    part.replace(index)
+    index.save(new)
     return result
 
 
-def _load(index: Path) -> dict[str, Any] | None:
-    try:
-        loaded: dict[str, Any] = marshal.loads(index.read_bytes())
-    except FileNotFoundError:
-        return None
-    return loaded
+class _Index:
+    """The file that holds the last scan's records. Its folder is opened before this process enters the root."""
+
+    def __init__(self, path: str) -> None:
+        folder, _, self._name = path.rpartition("/")
+        self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    def load(self) -> dict[str, bytes]:
+        try:
+            fd = os.open(self._name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._folder)
+        except FileNotFoundError:
+            return {}
+        with open(fd, "rb") as file:
+            loaded: dict[str, bytes] = marshal.loads(file.read())
+        return loaded
+
+    def save(self, records: dict[str, bytes]) -> None:
+        part = f"{self._name}.part"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(part, flags, 0o600, dir_fd=self._folder), "wb") as file:
+            file.write(marshal.dumps(records))
+        os.rename(part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
 
 
 def _write(members: Iterator[Member], fd: int, newest: int | None) -> dict[str, Any]:
@@ -100,7 +119,7 @@ class _Owners:
 
     default: tuple[int, int]
     by_path: dict[str, tuple[int, int]]
-    lowers: tuple[str, ...]
+    lowers: tuple[Lower, ...]
     noted: bool = False
     """Whether an attribute was written, which changes the file's ctime."""
 
@@ -118,7 +137,7 @@ class _Owners:
 
     def _replaced(self, path: str) -> Recorded | None:
         """The owner of the file of a layer below that a new one took the place of."""
-        return next((owner for lower in self.lowers if (owner := recorded_owner.recorded(f"{lower}/{path}"))), None)
+        return next((owner for lower in self.lowers if (owner := lower.owner(path))), None)
 
 
 def _owners(arguments: dict[str, Any]) -> _Owners | None:
@@ -127,7 +146,7 @@ def _owners(arguments: dict[str, Any]) -> _Owners | None:
         return None
     uid, gid = arguments["owner"]
     by_path = {path: (uid, gid) for path, uid, gid in arguments["owners"]}
-    return _Owners((uid, gid), by_path, tuple(arguments.get("lowers", ())))
+    return _Owners((uid, gid), by_path, inside.open_lowers(arguments.get("lowers", [])))
 
 
 def _entry(path: str, place: str, info: os.stat_result) -> Entry | None:
@@ -175,17 +194,17 @@ class _Links:
             if first != entry.path:
                 entry.kind, entry.link, entry.size, entry.xattrs = Kind.HARDLINK, first, 0, ()
                 return entry, None
-        return entry, FileContent(place)
+        return entry, FileContent(place, identity=(info.st_dev, info.st_ino))
 
 
 class _Upper:
-    def __init__(self, directory: str, omit: frozenset[str], ignore: tuple[str, ...]) -> None:
-        self._root, self._omit, self._ignore = directory, omit, ignore
+    def __init__(self, omit: frozenset[str], ignore: tuple[str, ...]) -> None:
+        self._omit, self._ignore = omit, ignore
         self.owners: _Owners | None = None
         self._links = _Links()
 
     def members(self) -> Iterator[Member]:
-        yield from self._below(self._root, "")
+        yield from self._below("/", "")
 
     def _below(self, folder: str, base: str) -> Iterator[Member]:
         with os.scandir(folder) as found:
@@ -230,8 +249,8 @@ class _Scan:
     values in the order in which the directory lists them. Nearly all records are the same as last time, and comparing those is
     one comparison of bytes; only where a record differs its names are looked at one by one."""
 
-    def __init__(self, directory: str, mode: str, ignore: tuple[str, ...]) -> None:
-        self._root, self._ignore = directory, ignore
+    def __init__(self, mode: str, ignore: tuple[str, ...]) -> None:
+        self._ignore = ignore
         self.omit: frozenset[str] = frozenset()
         self.touched: frozenset[str] = frozenset()
         self.owners: _Owners | None = None
@@ -240,8 +259,8 @@ class _Scan:
     def stat_all(self) -> dict[str, bytes]:
         """Directory to record, parents before what they hold."""
         out: dict[str, bytes] = {}
-        device = os.lstat(self._root).st_dev
-        stack = [("", self._root)]
+        device = os.lstat("/").st_dev
+        stack = [("", "/")]
         values, pack, encode, ignore = self._values, _STAT.pack, os.fsencode, self._ignore
         while stack:
             base, folder = stack.pop()
@@ -275,7 +294,7 @@ class _Scan:
             if not path:
                 yield Entry(name, Kind.FILE, 0), None
                 continue
-            place = f"{self._root}/{path}"
+            place = f"/{path}"
             info = os.lstat(place)
             entry = _entry(path, place, info)
             if entry is not None:

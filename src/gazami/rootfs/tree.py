@@ -170,7 +170,9 @@ class Tree:
 class LayerApplier:
     """Applies one layer's members to a tree (OCI image spec, layer.md, applying changesets).
 
-    Whiteouts hide what lower layers left, never what this layer brings, in whatever order they come.
+    Whiteouts hide what lower layers left, never what this layer brings, in whatever order they come. The outcome is what
+    overlay shows of directories with one layer each, as :mod:`.unpack` makes it: a symlink on a member's way is followed if
+    this layer brought it, one of a lower layer is shadowed by a directory.
     """
 
     def __init__(self, tree: Tree, content: Callable[[str], Content | None]) -> None:
@@ -220,14 +222,33 @@ class LayerApplier:
         known = self._parents.get(path)
         if known is not None:
             return known
-        place = self._resolve(path)
-        node = place.node
-        if node is None:
-            node = self._make_parents(place.path)
-        if node.children is None:
-            raise ArchiveError(f"archive member below {path!r}, which is not a directory")
-        self._parents[path] = node
-        return node
+        todo = [part for part in reversed(path.split("/")) if part]
+        trail = [self._tree.root]
+        hops = 0
+        while todo:
+            name = todo.pop()
+            if name == ".." and len(trail) > 1:
+                trail.pop()
+            if name in (".", ".."):
+                continue
+            siblings = self._tree.children_of(trail[-1])
+            node = siblings.get(name)
+            if node is not None and node.kind is Kind.SYMLINK and id(node) in self._mine:
+                hops += 1
+                if hops > MAX_LINKS:
+                    raise ArchiveError(f"too many symbolic links on the way to {path!r}")
+                trail = trail[:1] if node.link.startswith("/") else trail
+                todo += [part for part in reversed(node.link.split("/")) if part]
+                continue
+            if node is None or not node.is_directory:
+                if node is not None and id(node) in self._mine:
+                    raise ArchiveError(f"archive member below {path!r}, part of which is not a directory")
+                node = siblings[name] = Node(Kind.DIRECTORY, 0o755)
+                self._mine.add(id(node))
+                self._parents.clear()
+            trail.append(node)
+        self._parents[path] = trail[-1]
+        return trail[-1]
 
     def _resolve(self, path: str, *, follow: bool = True) -> Place:
         try:
@@ -235,26 +256,11 @@ class LayerApplier:
         except ContextError as cause:
             raise ArchiveError(cause.message) from None
 
-    def _make_parents(self, path: str) -> Node:
-        node = self._tree.root
-        for name in path.split("/"):
-            if node.children is None:
-                raise ArchiveError(f"archive member below {path!r}, part of which is not a directory")
-            below = self._tree.children_of(node).get(name)
-            if below is None:
-                below = Node(Kind.DIRECTORY, 0o755)
-                self._tree.children_of(node)[name] = below
-                self._mine.add(id(below))
-            node = below
-        return node
-
     def _whiteout(self, parent: str, name: str) -> None:
-        if is_aufs_metadata(name):
+        if is_aufs_metadata(name) or (name == OPAQUE and not parent):  # the kernel's overlay has no opaque root
             return
-        place = self._resolve(parent)
-        if place.node is None or place.node.children is None:
-            return
-        siblings = self._tree.children_of(place.node)
+        holder = self._parent(parent)
+        siblings = self._tree.children_of(holder)
         hidden = list(siblings) if name == OPAQUE else [deleted_name(name) or ""]
         self._parents.clear()
         for each in hidden:

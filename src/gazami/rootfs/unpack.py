@@ -1,10 +1,14 @@
 """A layer's tar stream to files on disk, as root of the namespace that owns them. Standard library only.
 
-Theory of operation. With overlay roots each layer has a directory of its own, so whiteouts become overlay's (a 0:0
-character device, an opaque attribute); a plain root receives the layers one upon the other and whiteouts delete. Either way
-a member's parent is found by walking its components with lstat, in the new directory first and then in the lower ones: an
-existing symlink is followed within, a directory that only lower layers have is made with their metadata, as copy-up
-would. Nothing else writes here meanwhile, so what was seen as a directory is one, and no path leaves the root.
+Theory of operation. The tree is the one that containerd's overlay snapshots show: as if each layer were unpacked into a directory
+of its own, and these were stacked. With overlay roots that is what happens, and whiteouts become overlay's (a 0:0 character
+device, an opaque attribute). A plain root receives the layers one upon the other, and whiteouts delete. Either way a
+member's parent is found among the files of this layer: a symlink of its own is followed inside the root, one that only
+lower layers have is shadowed by a directory, and a directory that only lower layers have is made with their metadata, as
+copy-up would.
+
+The fork server's process has made the target its own root (:mod:`.inside`), so none of the paths here leads out.
+Source: OCI image spec, layer.md; containerd, ``pkg/archive`` (behaviour).
 """
 
 from __future__ import annotations
@@ -12,35 +16,41 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from typing import Any
 
 from gazami.errors import ArchiveError
 from gazami.layer import recorded_owner
+from gazami.layer.beneath import remove_tree
 from gazami.layer.entry import Entry, Kind
 from gazami.layer.recorded_owner import Recorded
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
+from gazami.rootfs import inside
+from gazami.rootfs.inside import Lower
 from gazami.values import dataclass, field
 
 _CHUNK = 1 << 20
 _OURS = ("trusted.overlay.", "user.overlay.", recorded_owner.ATTRIBUTE)
 """Attributes that mean something on this machine, and nothing that an image says."""
 _MAX_LINKS = 255
+_IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR, errno.ENOTEMPTY)
 
 
 @dataclass(slots=True)
 class Target:
-    """Where a layer goes. ``lowers`` (topmost first) are the directories of the layers below, of overlay roots only."""
+    """How a layer is unpacked. ``lowers`` (topmost first) are the layers below, of overlay roots only. ``directory`` is where it
+    goes: by default this process's own root, else one in which nothing but the unpacker writes."""
 
-    directory: str
-    lowers: tuple[str, ...] = ()
+    lowers: tuple[Lower, ...] = ()
     overlay: bool = True
     userxattr: bool = False
     records_owners: bool = False
     """Owners are kept as attributes, since the namespace has one id."""
+    devices: bool = True
+    """Device nodes are made. Without it they are only recorded: nothing would keep a command from opening them."""
+    directory: str = ""
 
     @property
     def opaque_attribute(self) -> str:
@@ -48,14 +58,16 @@ class Target:
 
 
 def unpack(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
-    """Unpack the tar stream on ``input_fd``; what the fork server calls. Returns counts.
+    """Unpack the tar stream on ``input_fd`` into ``directory``; what the fork server calls. Returns counts.
 
     Raises :class:`ArchiveError` for members that cannot be, :class:`OSError` for the host's failures.
     """
     assert input_fd is not None
+    lowers = inside.open_lowers(arguments.get("lowers", []))
+    inside.enter(arguments["directory"])
     target = Target(
-        arguments["directory"], tuple(arguments.get("lowers", ())), arguments["overlay"], arguments["userxattr"],
-        arguments.get("records_owners", False),
+        lowers, arguments["overlay"], arguments["userxattr"], arguments.get("records_owners", False),
+        arguments.get("devices", False),
     )  # fmt: skip
     os.umask(0)
     unpacker = Unpacker(target)
@@ -74,28 +86,32 @@ def _chunks(fd: int) -> Iterator[bytes]:
 @dataclass(slots=True)
 class Unpacker:
     """Feed members in order, then :meth:`finish`. ``unmapped`` counts owners that the namespace cannot express,
-    ``skipped`` devices that it may not make; the recorded header keeps both."""
+    ``skipped`` devices that it may not make; the recorded header keeps both.
+
+    ``_mine`` are the paths that this layer brought, ``_above`` all directories that hold one of them.
+    """
 
     target: Target
     unmapped: int = 0
     skipped: int = 0
     _parents: dict[str, str] = field(default_factory=dict)
     _mine: set[str] = field(default_factory=set)
+    _above: set[str] = field(default_factory=set)
     _times: dict[str, int] = field(default_factory=dict)
 
     def add(self, entry: Entry, content: Iterator[bytes]) -> None:
         try:
             self._add(entry, content)
         except OSError as cause:
-            if cause.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR, errno.ENOTEMPTY):
+            if cause.errno in _IMPOSSIBLE:
                 raise ArchiveError(f"member {entry.path[:200]!r} cannot be unpacked: {cause.strerror}") from cause
             raise
 
     def finish(self) -> None:
         """Set the times of directories, deepest first, now that nothing is created in them any more."""
         for path in sorted(self._times, reverse=True):
-            with contextlib.suppress(OSError):
-                os.utime(path, (self._times[path], self._times[path]), follow_symlinks=False)
+            with contextlib.suppress(OSError, OverflowError):
+                os.utime(path or "/", (self._times[path], self._times[path]), follow_symlinks=False)
 
     # -- members --------------------------------------------------------------------------------------------------
 
@@ -108,8 +124,7 @@ class Unpacker:
         if name.startswith(".wh."):
             self._whiteout(parent, name)
             return
-        folder = self._parent(parent)
-        path = f"{folder}/{name}"
+        path = f"{self._parent(parent)}/{name}"
         old = _lstat(path)
         if entry.kind is Kind.DIRECTORY:
             self._add_directory(path, entry, old)
@@ -126,9 +141,16 @@ class Unpacker:
             case _:
                 if not self._special(path, entry):
                     return
-        self._mine.add(path)
+        self._brought(path)
         if entry.kind is not Kind.HARDLINK:
             self._attributes(path, entry)
+
+    def _brought(self, path: str) -> None:
+        self._mine.add(path)
+        parent = path.rpartition("/")[0]
+        while parent and parent not in self._above:
+            self._above.add(parent)
+            parent = parent.rpartition("/")[0]
 
     def _add_directory(self, path: str, entry: Entry, old: os.stat_result | None) -> None:
         hid = False
@@ -143,8 +165,8 @@ class Unpacker:
     def _directory(self, path: str, entry: Entry, *, exists: bool) -> None:
         if not exists:
             os.mkdir(path, 0o700)
-        self._mine.add(path)
-        self._attributes(path, entry)
+        self._brought(path)
+        self._attributes(path or "/", entry)
         self._times[path] = entry.mtime
 
     def _file(self, path: str, entry: Entry, content: Iterator[bytes]) -> None:
@@ -163,32 +185,72 @@ class Unpacker:
             os.close(fd)
 
     def _hard_link(self, path: str, entry: Entry) -> None:
-        parent, _, name = entry.link.rpartition("/")
-        source = f"{self._parent(parent)}/{name}"
-        found = _lstat(source)
+        place = self._linked(entry)
+        found = _lstat(place)
         if found is None or _is_overlay_whiteout(found):
-            self._copy_up(entry, source)
+            place = self._copy_up(entry, place)
         elif stat.S_ISDIR(found.st_mode):
             raise ArchiveError(f"hard link {entry.path!r} points to the directory {entry.link!r}")
-        os.link(source, path, follow_symlinks=False)
+        os.link(place, path, follow_symlinks=False)
 
-    def _copy_up(self, entry: Entry, destination: str) -> None:
-        """A hard link to a file of a lower layer takes a copy of it here, as overlay does."""
-        relative = destination[len(self.target.directory) + 1 :]
-        source = self._lower(relative)
-        if source is None or stat.S_ISDIR(os.lstat(source).st_mode):
+    def _linked(self, entry: Entry) -> str:
+        """Where a hard link's target lies; links of lower layers on the way are followed, and nothing is made."""
+        todo = [part for part in reversed(entry.link.split("/")) if part]
+        trail: list[str] = []
+        hops = 0
+        while todo:
+            name = todo.pop()
+            if name == "..":
+                del trail[-1:]
+            if name in (".", ".."):
+                continue
+            trail.append(name)
+            link = self._link_of("/".join(trail)) if todo else None
+            if link is not None:
+                hops += 1
+                if hops > _MAX_LINKS:
+                    raise ArchiveError(f"too many symbolic links on the way to {entry.link!r}")
+                del trail[0 if link.startswith("/") else -1 :]
+                todo += [part for part in reversed(link.split("/")) if part]
+        return self.target.directory + "".join(f"/{name}" for name in trail)
+
+    def _link_of(self, relative: str) -> str | None:
+        """The text of the symlink that the image has at a path, None where it has none."""
+        place = f"{self.target.directory}/{relative}"
+        info = _lstat(place)
+        if info is not None:
+            return os.readlink(place) if stat.S_ISLNK(info.st_mode) else None
+        below = self._lower(relative)
+        return below[0].readlink(relative) if below and stat.S_ISLNK(below[1].st_mode) else None
+
+    def _copy_up(self, entry: Entry, place: str) -> str:
+        """A hard link to a file of a lower layer takes a copy of it here, as overlay does; where that is."""
+        below = self._lower(place[1:])
+        if below is None or not (stat.S_ISREG(below[1].st_mode) or stat.S_ISLNK(below[1].st_mode)):
             raise ArchiveError(f"hard link {entry.path!r} points to {entry.link!r}, which is not a file in the image")
-        shutil.copy2(source, destination, follow_symlinks=False)
-        info = os.lstat(source)
-        os.chown(destination, info.st_uid, info.st_gid, follow_symlinks=False)
+        lower, info = below
+        parent, _, name = place.rpartition("/")
+        copy = f"{self._parent(parent[1:])}/{name}"
+        if _lstat(copy) is not None:  # a whiteout that this layer has just made
+            os.unlink(copy)
+        if stat.S_ISLNK(info.st_mode):
+            os.symlink(lower.readlink(place[1:]), copy)
+        else:
+            _copy_file(lower.open(place[1:]), copy)
+        os.chown(copy, info.st_uid, info.st_gid, follow_symlinks=False)
         if not stat.S_ISLNK(info.st_mode):
-            os.chmod(destination, stat.S_IMODE(info.st_mode))
-        self._mine.add(destination)
+            os.chmod(copy, stat.S_IMODE(info.st_mode))
+        os.utime(copy, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
+        self._brought(copy)
+        return copy
 
     def _special(self, path: str, entry: Entry) -> bool:
         kinds = {Kind.FIFO: stat.S_IFIFO, Kind.CHARACTER: stat.S_IFCHR, Kind.BLOCK: stat.S_IFBLK}
         if entry.kind is Kind.CHARACTER and entry.device == (0, 0):
             self.skipped += 1  # would delete the name in an overlay
+            return False
+        if entry.kind is not Kind.FIFO and not self.target.devices:
+            self.skipped += 1
             return False
         try:
             os.mknod(path, kinds[entry.kind] | 0o600, os.makedev(*entry.device))
@@ -217,25 +279,25 @@ class Unpacker:
     # -- deletions ------------------------------------------------------------------------------------------------
 
     def _whiteout(self, parent: str, name: str) -> None:
-        if is_aufs_metadata(name):
+        if is_aufs_metadata(name) or (name == OPAQUE and not parent):  # the kernel's overlay has no opaque root
             return
-        folder = self._parent(parent, create=self.target.overlay)
-        if not folder:
-            return
+        folder = self._parent(parent)
         if name == OPAQUE:
             self._make_opaque(folder)
             return
-        path = f"{folder}/{deleted_name(name)}"
-        if not deleted_name(name) or deleted_name(name) in (".", ".."):
+        deleted = deleted_name(name)
+        if not deleted or deleted in (".", ".."):
             raise ArchiveError(f"whiteout {name!r} names nothing")
+        path = f"{folder}/{deleted}"
         old = _lstat(path)
-        if self.target.overlay:
-            if old is None:
+        if not self.target.overlay:
+            if old is not None:
+                self._remove_lower(path, old)
+        elif old is None:
+            if self._lower(path[1:]) is not None:  # else a directory of one layer would list the name
                 os.mknod(path, stat.S_IFCHR, 0)
-            elif stat.S_ISDIR(old.st_mode):
-                os.setxattr(path, self.target.opaque_attribute, b"y")
-        elif old is not None:
-            self._remove_lower(path, old)
+        elif stat.S_ISDIR(old.st_mode):
+            os.setxattr(path, self.target.opaque_attribute, b"y")
 
     def _make_opaque(self, folder: str) -> None:
         if self.target.overlay:
@@ -247,126 +309,130 @@ class Unpacker:
 
     def _remove_lower(self, path: str, old: os.stat_result) -> None:
         """Delete what lower layers left at a path of a plain root, and nothing that this layer brought."""
-        if stat.S_ISDIR(old.st_mode):
-            if path not in self._mine and not any(each.startswith(path + "/") for each in self._mine):
-                self._remove(path, old)
-                return
+        if path in self._mine and not stat.S_ISDIR(old.st_mode):
+            return
+        if stat.S_ISDIR(old.st_mode) and (path in self._mine or path in self._above):
             for name in os.listdir(path):
                 below = f"{path}/{name}"
                 self._remove_lower(below, os.lstat(below))
-        elif path not in self._mine:
-            self._remove(path, old)
+            return
+        self._remove(path, old)
 
     def _remove(self, path: str, old: os.stat_result) -> None:
         if stat.S_ISDIR(old.st_mode):
-            shutil.rmtree(path)
-            prefix = path + "/"
-            self._times = {
-                each: when for each, when in self._times.items() if each != path and not each.startswith(prefix)
-            }
-            self._mine = {each for each in self._mine if each != path and not each.startswith(prefix)}
+            remove_tree(path)
+            if path in self._mine or path in self._above:
+                self._forget(path)
         else:
             os.unlink(path)
             self._mine.discard(path)
-        self._parents.clear()
+        if stat.S_ISDIR(old.st_mode) or stat.S_ISLNK(old.st_mode):
+            self._parents.clear()
+
+    def _forget(self, path: str) -> None:
+        """A directory of this layer was replaced by the layer itself."""
+        prefix = path + "/"
+        gone = {each for each in (*self._mine, *self._above) if each == path or each.startswith(prefix)}
+        self._mine -= gone
+        self._above -= gone
+        for each in gone:
+            self._times.pop(each, None)
 
     # -- parents --------------------------------------------------------------------------------------------------
 
-    def _parent(self, path: str, *, create: bool = True) -> str:
-        """The real directory for an entry's parent, made where it is missing; empty when it is not to be made."""
+    def _parent(self, path: str) -> str:
+        """The directory for an entry's parent, made where it is missing."""
         known = self._parents.get(path)
         if known is not None:
             return known
         todo = [part for part in reversed(path.split("/")) if part]
-        trail: list[str] = []
+        here = top = self.target.directory
         hops = 0
         while todo:
             name = todo.pop()
-            if name == "..":
-                del trail[-1:]
+            if name == ".." and here != top:
+                here = here.rpartition("/")[0]
+            if name in (".", ".."):
                 continue
-            if name == ".":
-                continue
-            relative = "/".join([*trail, name])
-            here = f"{self.target.directory}/{relative}"
-            info = _lstat(here)
-            lower = None
-            if info is None:
-                lower = self._lower(relative)
-                info = _lstat(lower) if lower else None
-            if info is not None and stat.S_ISLNK(info.st_mode):
+            place = f"{here}/{name}"
+            info = _lstat(place)
+            if info is not None and stat.S_ISLNK(info.st_mode) and self._is_of_this_layer(place):
                 hops += 1
                 if hops > _MAX_LINKS:
                     raise ArchiveError(f"too many symbolic links on the way to {path!r}")
-                link = os.readlink(lower or here)
-                if link.startswith("/"):
-                    trail = []
+                link = os.readlink(place)
+                here = top if link.startswith("/") else here
                 todo += [part for part in reversed(link.split("/")) if part]
                 continue
-            if info is None or lower or _is_overlay_whiteout(info):
-                if not create and lower is None:
-                    return ""
-                self._make_parent(here, info if lower else None, info if not lower else None, lower)
-            elif not stat.S_ISDIR(info.st_mode):
-                raise ArchiveError(f"a member lies below {relative!r}, which is not a directory")
-            trail.append(name)
-        found = "/".join([self.target.directory, *trail])
-        self._parents[path] = found
-        return found
+            if info is None or not stat.S_ISDIR(info.st_mode):
+                self._make_parent(place, info)
+            here = place
+        self._parents[path] = here
+        return here
 
-    def _make_parent(
-        self, path: str, like: os.stat_result | None, replaces: os.stat_result | None, lower: str | None
-    ) -> None:
-        if like is not None and not stat.S_ISDIR(like.st_mode):
-            raise ArchiveError(f"a member lies below {path!r}, which is not a directory")
+    def _is_of_this_layer(self, path: str) -> bool:
+        return self.target.overlay or path in self._mine
+
+    def _make_parent(self, path: str, replaces: os.stat_result | None) -> None:
+        """Make a directory that a member needs: like the one of a lower layer, or in the place of something that is none."""
         if replaces is not None:
+            if self._is_of_this_layer(path) and not _is_overlay_whiteout(replaces):
+                raise ArchiveError(f"a member lies below {path[1:]!r}, which is not a directory")
             os.unlink(path)
+            self._parents.clear()
         os.mkdir(path, 0o755)
-        if replaces is not None:
+        self._brought(path)
+        if replaces is not None and self.target.overlay:
             os.setxattr(path, self.target.opaque_attribute, b"y")
-        if like is not None:
-            if self.target.records_owners and lower and (owner := recorded_owner.recorded(lower)):
-                recorded_owner.record(path, owner)
-            os.chown(path, like.st_uid, like.st_gid)
-            os.chmod(path, stat.S_IMODE(like.st_mode))
-            self._times[path] = int(like.st_mtime)
-        else:
+        below = self._lower(path[1:]) if replaces is None else None
+        if below is None or not stat.S_ISDIR(below[1].st_mode):
             os.chmod(path, 0o755)
             if self.target.records_owners:
                 recorded_owner.record(path, Recorded(0, 0))
+            return
+        lower, like = below
+        if self.target.records_owners and (owner := lower.owner(path[1:])):
+            recorded_owner.record(path, owner)
+        os.chown(path, like.st_uid, like.st_gid)
+        os.chmod(path, stat.S_IMODE(like.st_mode))
+        self._times[path] = int(like.st_mtime)
 
-    def _lower(self, relative: str) -> str | None:
-        """The topmost lower layer's file at a literal path, None where it is absent or hidden."""
+    def _lower(self, relative: str) -> tuple[Lower, os.stat_result] | None:
+        """The topmost lower layer that has something at a literal path, None where it is absent or hidden."""
         parts = relative.split("/")
-        for root in self.target.lowers:
-            path = root
-            for number, name in enumerate(parts):
-                path = f"{path}/{name}"
-                info = _lstat(path)
+        for lower in self.target.lowers:
+            for count in range(1, len(parts) + 1):
+                info = lower.stat("/".join(parts[:count]))
                 if info is None:
                     break
                 if _is_overlay_whiteout(info):
                     return None
-                if number == len(parts) - 1:
-                    return path
+                if count == len(parts):
+                    return lower, info
                 if not stat.S_ISDIR(info.st_mode):
                     return None
-            if self._hides(root, parts):
+            if self._hides(lower, parts[: count - 1]):
                 return None
         return None
 
-    def _hides(self, root: str, parts: list[str]) -> bool:
-        """Whether an opaque directory of this layer cuts off the ones below it."""
-        path = root
-        for name in parts[:-1]:
-            path = f"{path}/{name}"
-            try:
-                if os.getxattr(path, self.target.opaque_attribute, follow_symlinks=False) == b"y":
-                    return True
-            except OSError as cause:
-                if cause.errno in (errno.ENOENT, errno.ENOTDIR):
-                    return False
-        return False
+    def _hides(self, lower: Lower, directories: list[str]) -> bool:
+        """Whether an opaque directory of a layer cuts off the layers below it."""
+        paths = ("/".join(directories[:count]) for count in range(1, len(directories) + 1))
+        return any(lower.is_opaque(path, self.target.opaque_attribute) for path in paths)
+
+
+def _copy_file(source: int, target: str) -> None:
+    with open(source, "rb", buffering=0) as reader:
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb", buffering=0) as writer:
+            while data := reader.read(_CHUNK):
+                view = memoryview(data)
+                while view:
+                    view = view[writer.write(view) or 0 :]
+            for name in os.listxattr(source):
+                if not name.startswith(_OURS[:2]):
+                    with contextlib.suppress(OSError):
+                        os.setxattr(fd, name, os.getxattr(source, name))
 
 
 def _lstat(path: str) -> os.stat_result | None:
@@ -378,26 +444,3 @@ def _lstat(path: str) -> os.stat_result | None:
 
 def _is_overlay_whiteout(info: os.stat_result) -> bool:
     return stat.S_ISCHR(info.st_mode) and info.st_rdev == 0
-
-
-def remove(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
-    """Delete directories that only the namespace's root may delete; what the fork server calls."""
-    for path in arguments["paths"]:
-        shutil.rmtree(path, ignore_errors=True)
-    return {}
-
-
-def make_directories(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
-    """Make directories, by default 0755 and the namespace's root's; what the fork server calls."""
-    for path in arguments["paths"]:
-        os.makedirs(path, 0o755, exist_ok=True)
-        os.chown(path, arguments.get("uid", 0), arguments.get("gid", 0))
-        os.chmod(path, arguments.get("mode", 0o755))
-    return {}
-
-
-def move(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
-    """Rename a directory, making the target's parents; what the fork server calls."""
-    os.makedirs(os.path.dirname(arguments["target"]), 0o755, exist_ok=True)
-    os.rename(arguments["source"], arguments["target"])
-    return {}

@@ -142,10 +142,18 @@ class Choice:
     keep: tuple[str, ...] = ()
     """``inplace``: the names of top-level entries that stay where they are, besides mount points."""
 
+    device_cgroup: bool = False
+    """Modes without mounts: the container's own control group keeps every process from opening any but the usual devices."""
+
     @property
     def mounts(self) -> bool:
         """Whether roots can have mounts."""
         return self.mode in MOUNTING
+
+    @property
+    def guards_devices(self) -> bool:
+        """Whether device nodes may lie in a root: something keeps commands from opening them."""
+        return self.mounts or self.device_cgroup
 
     @property
     def records_owners(self) -> bool:

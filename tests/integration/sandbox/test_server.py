@@ -27,7 +27,7 @@ from gazami.sandbox.select import choose, survey
 from gazami.sandbox.spec import BindMount, Choice, FileMount, TmpfsMount
 
 UNPACK = "gazami.rootfs.unpack:unpack"
-MAKE = "gazami.rootfs.unpack:make_directories"
+MAKE = "gazami.rootfs.directories:make"
 
 
 def tar_of(size: int) -> bytes:
@@ -340,7 +340,7 @@ with Sandbox.start(choice, Path(place), Cancel()) as sandbox:
     result = sandbox.run(
         RunSpec(root, ("sh", "-c", script), (("PATH", "/bin"),)), lambda s, d: print(d.decode(), end="", flush=True)
     )
-    print(result.exit_code, sandbox.call("gazami.rootfs.unpack:remove", {{"paths": [place + "/upper", place + "/work"]}}))
+    print(result.exit_code, sandbox.call("gazami.rootfs.directories:remove", {{"paths": [place + "/upper", place + "/work"]}}))
 """
         done = subprocess.run(
             [python, "-c", script],

@@ -55,9 +55,25 @@ def test_a_file_replaces_a_directory_and_back() -> None:
     assert paths(tree_of([file("a")], [directory("a"), file("a/x")])) == ["a", "a/x"]
 
 
-def test_members_below_a_symlink_land_at_its_target() -> None:
-    tree = tree_of([directory("usr"), directory("usr/lib"), link("lib", "usr/lib")], [file("lib/x")])
+def test_members_below_a_symlink_of_their_own_layer_land_at_its_target() -> None:
+    tree = tree_of([directory("usr"), directory("usr/lib"), link("lib", "usr/lib"), file("lib/x")])
     assert paths(tree) == ["lib", "usr", "usr/lib", "usr/lib/x"]
+
+
+def test_a_directory_shadows_the_symlink_of_a_lower_layer() -> None:
+    """As overlay shows directories that each hold one layer: containerd's tree."""
+    tree = tree_of([directory("usr"), directory("usr/lib"), link("lib", "usr/lib")], [file("lib/x")])
+    assert paths(tree) == ["lib", "lib/x", "usr", "usr/lib"]
+
+
+def test_a_lower_file_on_a_members_way_is_shadowed_too() -> None:
+    tree = tree_of([file("a")], [file("a/b")])
+    assert paths(tree) == ["a", "a/b"]
+
+
+def test_the_root_cannot_be_opaque() -> None:
+    """The kernel's overlay ignores the attribute there."""
+    assert paths(tree_of([file("a")], [file(".wh..wh..opq"), file("b")])) == ["a", "b"]
 
 
 def test_a_directory_replaces_a_symlink() -> None:
