@@ -82,7 +82,8 @@ def _bind(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
         place = tools.context.resolve(mount.source)
         if place.node is None:
             raise ContextError(f'"/{mount.source.lstrip("/")}": not found')
-        return BindMount(f"{tools.context_folder}/{place.path}".rstrip("/"), mount.target, True)
+        source = f"{os.path.realpath(tools.context_folder)}/{place.path}".rstrip("/")
+        return BindMount(source, mount.target, True, beneath=os.path.realpath(tools.context_folder))
     return BindMount(_laid_out(tree_of(wanted.files), mount.source, tools), mount.target, readonly, movable=True)
 
 
@@ -170,6 +171,6 @@ def _add_agent(mount: Mount, tools: Tools, mounts: list[StepMount], env: list[tu
         return
     number = sum(isinstance(each, BindMount) and "/ssh_agent." in each.target for each in mounts)
     target = mount.target or f"/run/buildkit/ssh_agent.{number}"
-    mounts.append(BindMount(sockets[identity], target, False))
+    mounts.append(BindMount(os.path.realpath(sockets[identity]), target, False))
     if not any(name == "SSH_AUTH_SOCK" for name, _ in (*step.env, *env)):
         env.append(("SSH_AUTH_SOCK", target))

@@ -11,13 +11,16 @@ from __future__ import annotations
 import base64
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from gazami.errors import SandboxError
-from gazami.sandbox._moving import move
-from gazami.sandbox._paths import Kind, Names, Place, empty_directory, parts, walk
-from gazami.sandbox._room import DEVICES, RESOLV_CONF, Room, hosts_file, look_up, open_cwd
+from gazami.layer.beneath import remove_below
+from gazami.sandbox._devices import DEVICES, remove_foreign
+from gazami.sandbox._moving import move_entry
+from gazami.sandbox._paths import Kind, Names, Place, parts, walk
+from gazami.sandbox._room import RESOLV_CONF, Room, hosts_file, look_up, open_cwd, open_source
 from gazami.sandbox._targets import Targets
 from gazami.sandbox.spec import BindMount, FileMount, PlainRoot, RunSpec, StepMount, TmpfsMount
 
@@ -40,9 +43,9 @@ class Loan:
         return {"files": self.files, "nodes": self.nodes, "placed": self.placed}
 
 
-def furnish(spec: RunSpec, loan: Loan, mode: str, names: bytes) -> Room:
+def furnish(spec: RunSpec, loan: Loan, mode: str, names: bytes, *, devices: bool) -> Room:
     """Prepare ``spec.root``; raises SandboxError for what needs a mount or a namespace. ``mode`` is for the messages,
-    ``names`` the text of /etc/resolv.conf."""
+    ``names`` the text of /etc/resolv.conf. ``devices``: nodes for any device may lie in the root."""
     if not isinstance(spec.root, PlainRoot):
         raise SandboxError(f"an overlay root needs a mount, which {mode} mode does not have")
     if spec.network == "none":
@@ -55,7 +58,7 @@ def furnish(spec: RunSpec, loan: Loan, mode: str, names: bytes) -> Room:
     _lend_text(root, loan, RESOLV_CONF, names)
     _lend_text(root, loan, "/etc/hosts", hosts_file(spec))
     for mount in spec.mounts:
-        _place(root, loan, mount, mode)
+        _place(root, loan, mount, mode, devices=devices)
     loan.targets.restore_times()
     return Room(root, open_cwd(root, spec.cwd, []), account)
 
@@ -126,14 +129,14 @@ def _lend_text(root: int, loan: Loan, path: str, content: bytes) -> None:
         place.close()
 
 
-def _place(root: int, loan: Loan, mount: StepMount, mode: str) -> None:
+def _place(root: int, loan: Loan, mount: StepMount, mode: str, *, devices: bool) -> None:
     """Put one mount's files where the command looks for them."""
     if isinstance(mount, BindMount) and not mount.movable:
         raise SandboxError(
             f"RUN --mount at {mount.target} needs a bind mount, which {mode} mode does not have", hint=_NEEDS_MOUNTS
         )
     source = mount.source if isinstance(mount, BindMount) else None
-    is_file = isinstance(mount, FileMount) or (source is not None and not os.path.isdir(source))
+    is_file = isinstance(mount, FileMount) or (isinstance(mount, BindMount) and not _is_directory(mount))
     target = _target(root, loan, mount.target, "file" if is_file else "directory")
     names, is_directory = target.names, target.is_directory
     target.close()
@@ -148,7 +151,7 @@ def _place(root: int, loan: Loan, mount: StepMount, mode: str) -> None:
         _set_aside(loan, parent, names, source)
         match mount:
             case BindMount():
-                move(mount.source, f"{parent.proc}/{names[-1]}")
+                _lend(loan, parent, names[-1], mount.source, devices=devices)
             case TmpfsMount():
                 os.mkdir(names[-1], 0o700, dir_fd=parent.fd)
                 os.chmod(names[-1], mount.mode, dir_fd=parent.fd)
@@ -163,10 +166,40 @@ def _place(root: int, loan: Loan, mount: StepMount, mode: str) -> None:
 def _set_aside(loan: Loan, parent: Place, names: Names, source: str | None) -> None:
     """Move what is at the place out of the way, and note how it comes back."""
     os.makedirs(loan.aside, 0o700, exist_ok=True)
-    aside = f"{loan.aside}/{len(loan.placed)}"
-    move(f"{parent.proc}/{names[-1]}", aside)
-    loan.placed.append({"path": "/".join(names), "aside": aside, "source": source})
+    with _folder(loan.aside) as aside:
+        move_entry(parent.fd, names[-1], aside, str(len(loan.placed)))
+    loan.placed.append({"path": "/".join(names), "aside": f"{loan.aside}/{len(loan.placed)}", "source": source})
     loan.targets.foreign.append(names)
+
+
+def _lend(loan: Loan, parent: Place, name: str, source: str, *, devices: bool) -> None:
+    """Move a directory or file of ours to where the command looks for it, and note which one it is."""
+    above, own = os.path.split(source)
+    with _folder(above) as folder:
+        info = os.stat(own, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISDIR(info.st_mode) and not devices:
+            remove_foreign(folder, own)
+        move_entry(folder, own, parent.fd, name)
+    info = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
+    loan.placed[-1]["identity"] = (info.st_dev, info.st_ino, stat.S_IFMT(info.st_mode))
+
+
+def _is_directory(mount: BindMount) -> bool:
+    fd = open_source(mount)
+    try:
+        return stat.S_ISDIR(os.fstat(fd).st_mode)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _folder(path: str) -> Iterator[int]:
+    """A directory of the build's own."""
+    fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _write_file(parent: int, name: str, mount: FileMount) -> None:
@@ -178,20 +211,22 @@ def _write_file(parent: int, name: str, mount: FileMount) -> None:
 
 
 def _take_away(root: int, item: dict[str, Any]) -> None:
-    """Take what was placed away again (a directory or file of ours goes back to where it came from), and put back what had
-    been set aside."""
+    """Take what was placed away again, and put back what had been set aside. A directory or file of ours goes back to where it
+    came from, if it is the very one that was lent; whatever else the command left in its place is nobody's, and is removed."""
     *above, name = parts(item["path"])
     parent = walk(root, "/".join(above))
     try:
         with suppress(FileNotFoundError):
-            if item["source"] is not None:
-                move(f"{parent.proc}/{name}", item["source"])
-            elif stat.S_ISDIR(os.stat(name, dir_fd=parent.fd, follow_symlinks=False).st_mode):
-                empty_directory(f"{parent.proc}/{name}")
-                os.rmdir(name, dir_fd=parent.fd)
+            info = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
+            if tuple(item.get("identity", ())) == (info.st_dev, info.st_ino, stat.S_IFMT(info.st_mode)):
+                source, own = os.path.split(item["source"])
+                with _folder(source) as folder:
+                    move_entry(parent.fd, name, folder, own)
             else:
-                os.unlink(name, dir_fd=parent.fd)
-        move(item["aside"], f"{parent.proc}/{name}")
+                remove_below(parent.fd, name)
+        source, own = os.path.split(item["aside"])
+        with _folder(source) as folder:
+            move_entry(folder, own, parent.fd, name)
     finally:
         parent.close()
 

@@ -10,6 +10,7 @@ import errno
 import os
 import resource
 import signal
+from dataclasses import dataclass
 from typing import NoReturn
 
 from gazami.sandbox import _linux
@@ -17,7 +18,7 @@ from gazami.sandbox._accounts import Account
 from gazami.sandbox.spec import RunSpec
 
 CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP = 0, 1, 3, 4, 5, 6, 7, 8
-NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP = 10, 13, 18, 27, 29, 31
+NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, SYS_ADMIN, MKNOD, AUDIT_WRITE, SETFCAP = 10, 13, 18, 21, 27, 29, 31
 DOCKER_CAPABILITIES = frozenset(
     {
         CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP,
@@ -31,6 +32,14 @@ REPORTS = 3
 """The descriptor on which a failure before exec is told."""
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A seccomp program. ``no_new_privileges``: it can only be loaded by a process that gives up set-user-ID programs."""
+
+    program: bytes
+    no_new_privileges: bool
+
+
 def environment(spec: RunSpec, account: Account) -> dict[str, str]:
     """Exactly the spec's variables, and HOME from passwd when it is missing or empty."""
     variables = dict(spec.env)
@@ -39,7 +48,7 @@ def environment(spec: RunSpec, account: Account) -> dict[str, str]:
     return variables
 
 
-def become(spec: RunSpec, account: Account, filter_: bytes | None, keep: frozenset[int], *, guarded: bool) -> NoReturn:
+def become(spec: RunSpec, account: Account, filter_: Filter | None, keep: frozenset[int], *, guarded: bool) -> NoReturn:
     """Turn this process into the command; ``guarded`` means that a PID namespace ends it with its keeper.
 
     Raises OSError when the process cannot be made what it should be; a program that cannot be run is told on the command's own
@@ -50,7 +59,9 @@ def become(spec: RunSpec, account: Account, filter_: bytes | None, keep: frozens
     _reset_signals()
     permitted = _drop_bounding(keep)
     if filter_ is not None:
-        _linux.load_seccomp(filter_)
+        if filter_.no_new_privileges:
+            _linux.prctl(_linux.PR_SET_NO_NEW_PRIVS, 1)
+        _linux.load_seccomp(filter_.program)
     _hand_over_output(account)
     for name, soft, hard in spec.limits:
         resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (soft, hard))

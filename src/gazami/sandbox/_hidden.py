@@ -1,7 +1,7 @@
 """Files that are away while commands run: read, unlinked, and put back afterwards. Standard library only.
 
 The bytes are kept by two processes, the builder and its fork server. Each puts back what is missing when it ends, so that
-killing one of them loses nothing.
+killing one of them loses nothing. A command may have put links where the directories were, so none is followed on the way back.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import os
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
+
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class HiddenFiles:
@@ -29,14 +31,29 @@ class HiddenFiles:
                 del self._files[path]
 
     def restore(self) -> None:
-        """Put every file back as it was, unless there is one at its place."""
+        """Put every file back as it was, unless there is one at its place or its directory is no directory any more."""
         for path, (data, info) in self._files.items():
             with suppress(OSError):
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-                with open(fd, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fchown(fd, info.st_uid, info.st_gid)
-                    os.fchmod(fd, stat.S_IMODE(info.st_mode))
-                    os.utime(fd, ns=(info.st_atime_ns, info.st_mtime_ns))
+                _write(path, data, info)
+
+
+def _write(path: str, data: bytes, info: os.stat_result) -> None:
+    *above, name = [part for part in path.split("/") if part]
+    folder = os.open("/", _DIRECTORY)
+    try:
+        for part in above:
+            with suppress(FileExistsError):
+                os.mkdir(part, 0o755, dir_fd=folder)
+            deeper = os.open(part, _DIRECTORY, dir_fd=folder)
+            os.close(folder)
+            folder = deeper
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o600, dir_fd=folder)
+    finally:
+        os.close(folder)
+    with open(fd, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fchown(fd, info.st_uid, info.st_gid)
+        os.fchmod(fd, stat.S_IMODE(info.st_mode))
+        os.utime(fd, ns=(info.st_atime_ns, info.st_mtime_ns))

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gazami.errors import SandboxError
+from gazami.sandbox._mountinfo import mounts
 from gazami.sandbox._moving import move
 
 OWN = frozenset({"kaniko", "busybox"})
@@ -37,7 +38,6 @@ SYSTEM = frozenset({"usr", "lib", "lib32", "lib64", "sbin", "boot", "opt", "srv"
 RESOLVER = (("/kaniko/resolv.c", "/etc/resolv.conf"), ("/kaniko/ho", "/etc/hosts"))
 """What the C library of gazami's image reads instead of the container's files, which it links to."""
 _KERNELS = frozenset({"proc", "sys", "dev"})
-_ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 _NEEDED = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "SETGID": 6, "SETUID": 7}
 
 
@@ -83,22 +83,14 @@ def reserve(ground: Ground) -> int:
 
 
 def mount_points() -> list[str]:
-    """The absolute paths at which something is mounted, from /proc/self/mountinfo (proc(5))."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return [unescaped(line.split(" ")[4]) for line in file]
+    """The absolute paths at which something is mounted."""
+    return [mount.point for mount in mounts()]
 
 
 def mount_of(path: str, points: Collection[str]) -> str:
     """The mount point that an absolute path without links is on. Nothing is renamed from one mount to another, even if both
     are of the same file system."""
     return max((point for point in points if f"{path}/".startswith(f"{point.rstrip('/')}/")), key=len, default="/")
-
-
-def unescaped(text: str) -> str:
-    """A path of mountinfo, where space, tab, newline and backslash are octal."""
-    for code, character in _ESCAPES:
-        text = text.replace(code, character)
-    return text
 
 
 def _top_level(paths: Collection[str], top: str) -> frozenset[str]:

@@ -39,12 +39,14 @@ PR_SET_SECCOMP: Final = 22
 PR_CAPBSET_READ: Final = 23
 PR_CAPBSET_DROP: Final = 24
 PR_SET_CHILD_SUBREAPER: Final = 36
+PR_SET_NO_NEW_PRIVS: Final = 38
 SECCOMP_MODE_FILTER: Final = 2
 
 AT_FDCWD: Final = -100
 AT_EMPTY_PATH: Final = 0x1000
 AT_RECURSIVE: Final = 0x8000
 MOUNT_ATTR_RDONLY: Final = 1
+MOUNT_ATTR_NODEV: Final = 4
 FSCONFIG_SET_FLAG: Final = 0
 FSCONFIG_SET_STRING: Final = 1
 FSCONFIG_CMD_CREATE: Final = 6
@@ -143,18 +145,18 @@ def fsconfig(context: int, command: int, key: str | None = None, value: str | No
     _syscall("fsconfig", _FSCONFIG, context, command, key, value, 0)
 
 
-def fsmount(context: int) -> int:
-    return _syscall("fsmount", _FSMOUNT, context, CLOEXEC, 0)
+def fsmount(context: int, attributes: int = 0) -> int:
+    return _syscall("fsmount", _FSMOUNT, context, CLOEXEC, attributes)
 
 
 def move_mount(mount_fd: int, target: str) -> None:
     _syscall("move_mount", _MOVE_MOUNT, mount_fd, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH)
 
 
-def mount_set_readonly(mount_fd: int) -> None:
-    """mount_setattr(2) with AT_RECURSIVE (Linux ≥ 5.12): ``mount_fd`` and what is mounted below become read-only."""
-    attributes = MOUNT_ATTR_RDONLY.to_bytes(8, "little") + bytes(24)
-    _syscall("mount_setattr", _MOUNT_SETATTR, mount_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes, len(attributes))
+def mount_restrict(mount_fd: int, attributes: int) -> None:
+    """mount_setattr(2) with AT_RECURSIVE (Linux ≥ 5.12): ``mount_fd`` and what is mounted below get ``MOUNT_ATTR_…``."""
+    given = attributes.to_bytes(8, "little") + bytes(24)
+    _syscall("mount_setattr", _MOUNT_SETATTR, mount_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, given, len(given))
 
 
 def close_from(first: int) -> None:

@@ -97,7 +97,7 @@ def _mount_by_context(
     if userxattr:
         _linux.fsconfig(context, _linux.FSCONFIG_SET_FLAG, "userxattr")
     _linux.fsconfig(context, _linux.FSCONFIG_CMD_CREATE)
-    mounted = _linux.fsmount(context)
+    mounted = _linux.fsmount(context, _linux.MOUNT_ATTR_NODEV)
     try:
         _linux.move_mount(mounted, target)
     finally:
@@ -123,7 +123,7 @@ def _mount_by_descriptors(
         os.chdir("/proc/self/fd")
         for options in ([*required, *optional], [*required, *optional[:-1]], required):
             try:
-                _linux.mount("overlay", target, "overlay", 0, ",".join(options))
+                _linux.mount("overlay", target, "overlay", _linux.MS_NODEV, ",".join(options))
                 return
             except OSError as error:
                 if error.errno != errno.EINVAL or options is required:
@@ -143,17 +143,19 @@ def _explain(context: int) -> str:
     return "; ".join(lines)
 
 
-def bind(source: str, target: str) -> None:
-    """Show ``source`` and what is mounted below it at ``target`` too."""
-    _linux.mount(source, target, None, MS_BIND | MS_REC)
+def bind(source: str, target: str, *, recursive: bool = True) -> None:
+    """Show ``source`` and, if ``recursive``, what is mounted below it at ``target`` too."""
+    _linux.mount(source, target, None, MS_BIND | (MS_REC if recursive else 0))
 
 
-def make_readonly(place: Place) -> None:
-    """Make the mount at ``place`` read-only, with those below it where the kernel can (Linux ≥ 5.12)."""
+def restrict(place: Place, *, readonly: bool) -> None:
+    """Let no device be opened through the mount at ``place``, and make it read-only if asked; with those below it where the
+    kernel can (Linux ≥ 5.12)."""
     with suppress(OSError):
-        _linux.mount_set_readonly(place.fd)
+        _linux.mount_restrict(place.fd, _linux.MOUNT_ATTR_NODEV | (_linux.MOUNT_ATTR_RDONLY if readonly else 0))
         return
     kept = os.fstatvfs(place.fd).f_flag & (
         _linux.MS_NOSUID | _linux.MS_NODEV | _linux.MS_NOEXEC | _linux.MS_NOATIME | _linux.MS_NODIRATIME
     )
-    _linux.mount(None, place.proc, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
+    wanted = _linux.MS_NODEV | (MS_RDONLY if readonly else 0)
+    _linux.mount(None, place.proc, None, MS_REMOUNT | MS_BIND | wanted | kept)

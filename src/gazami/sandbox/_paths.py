@@ -112,17 +112,6 @@ def read_text(root: int, path: str, limit: int) -> str | None:
         place.close()
 
 
-def empty_directory(directory: str) -> None:
-    """Remove what is in a directory, following no symbolic link."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                empty_directory(entry.path)
-                os.rmdir(entry.path)
-            else:
-                os.unlink(entry.path)
-
-
 def _open(name: str, here: int) -> int:
     return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
 

@@ -17,10 +17,10 @@ from typing import Any
 
 from gazami.errors import SandboxError
 from gazami.layer import recorded_owner
+from gazami.layer.beneath import remove_tree
 from gazami.layer.recorded_owner import Recorded
-from gazami.sandbox import _inplace, _linux, _mounts, _namespaces, _notify
+from gazami.sandbox import _devices, _inplace, _linux, _mounts, _namespaces, _notify
 from gazami.sandbox._inplace import Ground
-from gazami.sandbox._paths import empty_directory
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def _try_in_place(mode: str, request: dict[str, Any]) -> dict[str, Any]:
     notes = ["RUN steps share this container with the builder"]
     return {
         **finding, "ok": True, "reason": "root in gazami's own container", "overlay": False, "notes": notes, "place": place,
-        "keep": sorted(ground.keep),
+        "keep": sorted(ground.keep), "device_cgroup": _devices.are_guarded(place),
     }  # fmt: skip
 
 
@@ -121,12 +121,16 @@ def _probe(mode: str, place: str) -> dict[str, Any]:
         case "chroot":
             if os.geteuid() != 0:
                 raise SandboxError("not root")
+            guarded = _devices.are_guarded(place)
+            pid_namespace = _can_have_pid_namespace()
             try:
                 os.chroot(place)
             except OSError as error:
                 raise SandboxError(f"chroot is refused: {error.strerror} (CAP_SYS_CHROOT is needed)") from None
-            notes = ["RUN steps have no /proc"]
-            return {"ok": True, "reason": "root with CAP_SYS_CHROOT", "overlay": False, "notes": notes}
+            return {
+                "ok": True, "reason": "root with CAP_SYS_CHROOT", "overlay": False, "notes": ["RUN steps have no /proc"],
+                "device_cgroup": guarded, "pid_namespace": pid_namespace,
+            }  # fmt: skip
     raise SandboxError(f"unknown mode {mode}")
 
 
@@ -192,7 +196,8 @@ def _try_overlay(place: str, owner: int, *, userxattr: bool) -> None:
             _linux.umount(f"{place}/up", _linux.MNT_DETACH)
     finally:
         with suppress(OSError):
-            empty_directory(place)
+            for name in os.listdir(place):
+                remove_tree(f"{place}/{name}")
 
 
 def _try_bind(place: str) -> None:
@@ -201,6 +206,18 @@ def _try_bind(place: str) -> None:
         _linux.umount(place, _linux.MNT_DETACH)
     except OSError as error:
         raise SandboxError(f"mounts are refused: {error.strerror}") from None
+
+
+def _can_have_pid_namespace() -> bool:
+    """Whether commands without a /proc can have a PID namespace, which ends them all with its first process."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        with suppress(OSError):
+            _linux.unshare(_linux.CLONE_NEWPID)
+            status = 0
+        os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def _try_proc(place: str) -> bool:

@@ -23,13 +23,14 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gazami.errors import SandboxError
-from gazami.sandbox import _inplace, _linux, _namespaces, _reap, _seccomp, _step
+from gazami.sandbox import _exec, _inplace, _linux, _namespaces, _reap, _seccomp, _step
+from gazami.sandbox._exec import Filter
 from gazami.sandbox._hidden import HiddenFiles
 from gazami.sandbox._inplace import Ground
 from gazami.sandbox._protocol import describe_error, receive_descriptors, receive_message, send_message, spec_from_json
 from gazami.sandbox._room import Setting
 
-_FAREWELL = 5
+_FAREWELL = 4
 """Seconds that handlers get to clean up when gazami is gone."""
 
 
@@ -37,7 +38,7 @@ _FAREWELL = 5
 class _Server:
     control: socket.socket
     setting: Setting
-    filter: bytes | None
+    filter: Filter | None
     hidden: HiddenFiles
 
 
@@ -60,7 +61,7 @@ def main() -> NoReturn:
     server.hidden.restore()
     if not server.setting.pid_namespace:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _reap.end_children()
+        _reap.end_children(_FAREWELL)
     os._exit(0)
 
 
@@ -82,13 +83,25 @@ def _prepare(configuration: dict[str, Any], control: socket.socket) -> _Server:
     _linux.prctl(_linux.PR_SET_DUMPABLE, 0)
     for module in configuration["preload"]:
         importlib.import_module(module)
-    filter_ = _seccomp.docker_filter(_linux.MACHINE) if setting.mounts else None
+    filter_ = _filter(setting)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
     hidden = HiddenFiles(configuration["hide"])
     hidden.unlink()
     return _Server(control, setting, filter_, hidden)
+
+
+def _filter(setting: Setting) -> Filter | None:
+    """The system calls that commands may make; None where they have those of this container's own filter, and another could only
+    be loaded by giving up set-user-ID programs (sudo) with no_new_privs (seccomp(2))."""
+    shares_processes = not (setting.mounts or setting.pid_namespace)
+    program = _seccomp.docker_filter(_linux.MACHINE, without=_seccomp.INTO_OTHERS if shares_processes else frozenset())
+    if program is None:
+        return None
+    if _linux.get_capabilities()[0] >> _exec.SYS_ADMIN & 1:
+        return Filter(program, no_new_privileges=False)
+    return None if _seccomp.is_filtered() else Filter(program, no_new_privileges=True)
 
 
 def _setting(configuration: dict[str, Any]) -> Setting:
@@ -99,7 +112,10 @@ def _setting(configuration: dict[str, Any]) -> Setting:
             _inplace.reserve(ground)  # as long as this process and its handlers live
         except BlockingIOError:
             raise SandboxError("another build has this container's root") from None
-    return Setting(configuration["mode"], configuration["userxattr"], configuration["pid_namespace"], ground)
+    return Setting(
+        configuration["mode"], configuration["userxattr"], configuration["pid_namespace"], configuration["device_cgroup"],
+        ground,
+    )  # fmt: skip
 
 
 def _serve(server: _Server) -> None:

@@ -24,26 +24,43 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from gazami.errors import SandboxError, SpaceError
-from gazami.sandbox import _chroot, _exec, _inplace, _linux, _namespaces, _notify, _oom, _reap, _room, _targets
+from gazami.sandbox import (
+    _chroot,
+    _devices,
+    _exec,
+    _inplace,
+    _kernel_files,
+    _linux,
+    _namespaces,
+    _notify,
+    _oom,
+    _reap,
+    _room,
+    _targets,
+)  # fmt: skip
+from gazami.sandbox._cgroup import Group
+from gazami.sandbox._exec import Filter
 from gazami.sandbox._notify import Supervisor
 from gazami.sandbox._protocol import describe_error, send_message
 from gazami.sandbox._room import Room, Setting
 from gazami.sandbox._targets import Targets
-from gazami.sandbox.spec import OverlayRoot, PlainRoot, RunSpec
+from gazami.sandbox.spec import BindMount, OverlayRoot, PlainRoot, RunSpec
 
 _KILLED = 128 + signal.SIGKILL
 _WITHOUT = {"chroot": frozenset({_exec.SYS_CHROOT}), "inplace": frozenset({_exec.SETPCAP})}
 """Capabilities that a command does not get: leaving a chroot is one, and a process that lacks one of those that the other
 processes of this container have can look into none of them (ptrace(2), "Ptrace access mode checking")."""
+_CLEANING = 30.0
+"""Seconds that the keeper may take to end when its command has, with all the processes of its PID namespace."""
 
 
 def run(
-    channel: socket.socket, spec: RunSpec, output: tuple[int, int], setting: Setting, filter_: bytes | None
+    channel: socket.socket, spec: RunSpec, output: tuple[int, int], setting: Setting, filter_: Filter | None
 ) -> None:
     """Run the command and send the reply; the caller's closing of ``channel`` kills it."""
     notes: tuple[str, ...] = ()
     if setting.ground is not None and isinstance(spec.root, PlainRoot):
-        obstacle = _inplace.obstacle(spec.root.path, spec.cwd, setting.ground)
+        obstacle = _inplace.obstacle(spec.root.path, spec.cwd, setting.ground) or _devices_in_the_way(setting)
         if obstacle:
             notes = (f"{obstacle} is taken in this container, so this step runs in chroot mode: it has no /proc",)
             setting = replace(setting, mode="chroot", ground=None)
@@ -65,26 +82,40 @@ def run(
     send_message(channel, {**answer, "notes": notes})
 
 
+def _devices_in_the_way(setting: Setting) -> str:
+    """A device of the container that a step must not have; it has the container's /dev when it runs in place."""
+    assert setting.ground is not None
+    return "" if setting.device_cgroup else next(iter(_devices.foreign(setting.ground.path("dev"))), "")
+
+
 def _run_in(
-    channel: socket.socket, spec: RunSpec, output: tuple[int, int], setting: Setting, filter_: bytes | None
+    channel: socket.socket, spec: RunSpec, output: tuple[int, int], setting: Setting, filter_: Filter | None
 ) -> dict[str, Any]:
-    """The command's whole life; what to answer."""
+    """The command's whole life; what to answer. Raises SandboxError when processes of it cannot be ended: then nothing is
+    touched that it may still change."""
     before = _oom.kills()
     read, write = os.pipe()
+    held = [] if setting.mounts else _sources_held(spec)
+    group = None
     if setting.pid_namespace:
         _linux.unshare(_linux.CLONE_NEWPID)
     else:
         _linux.prctl(_linux.PR_SET_CHILD_SUBREAPER, 1)
+        group = Group()
     keeper = os.fork()
     if keeper == 0:
         os.close(read)
+        if group is not None:
+            group.add(os.getpid())
         _keep(spec, output, write, setting, filter_)
     for fd in (*output, write):
         os.close(fd)
     report, timed_out = _watch(channel, read, keeper, spec.timeout)
-    ended = os.waitstatus_to_exitcode(os.waitpid(keeper, 0)[1])
-    leftovers = 0 if setting.pid_namespace else _reap.end_children()
+    ended = _end_of(keeper)
+    leftovers = _end_leftovers(group)
     created, touched = _clean(spec, report, setting)
+    for fd in held:
+        os.close(fd)
     status = report.get("status", _KILLED if ended else 0)
     after = _oom.kills() if status == _KILLED else before
     if "error" in report and not timed_out:
@@ -100,6 +131,40 @@ def _run_in(
         "oom_killed": not timed_out and before is not None and after is not None and after > before,
         "leftovers": report.get("leftovers", leftovers),
     }
+
+
+def _sources_held(spec: RunSpec) -> list[int]:
+    """What will be lent to the command, held open, so that no other file gets the same inode meanwhile."""
+    return [_room.open_source(mount) for mount in spec.mounts if isinstance(mount, BindMount) and mount.movable]
+
+
+def _end_of(keeper: int) -> int:
+    """The keeper's status as :func:`os.waitstatus_to_exitcode` says it. Raises SandboxError when it does not end."""
+    deadline = time.monotonic() + _CLEANING
+    with suppress(OSError):
+        poller = select.poll()
+        descriptor = os.pidfd_open(keeper)
+        poller.register(descriptor, select.POLLIN)
+        poller.poll(_CLEANING * 1000)
+        os.close(descriptor)
+    while True:
+        pid, status = os.waitpid(keeper, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            os.kill(keeper, signal.SIGKILL)
+            _reap.Ended(0, tuple(_reap.described(pid) for pid in sorted(_reap.descendants(os.getpid())))).check()
+        time.sleep(0.002)
+
+
+def _end_leftovers(group: Group | None) -> int:
+    """End what the command left, where no PID namespace has done it; how many there were."""
+    if group is None:
+        return 0
+    group.end()
+    ended = _reap.end_children()
+    ended.check()
+    return ended.killed
 
 
 def _watch(channel: socket.socket, read: int, keeper: int, timeout: float | None) -> tuple[dict[str, Any], bool]:
@@ -172,7 +237,7 @@ def _aside(spec: RunSpec) -> str:
     return f"{spec.root.path}.aside" if isinstance(spec.root, PlainRoot) else ""
 
 
-def _keep(spec: RunSpec, output: tuple[int, int], reports: int, setting: Setting, filter_: bytes | None) -> NoReturn:
+def _keep(spec: RunSpec, output: tuple[int, int], reports: int, setting: Setting, filter_: Filter | None) -> NoReturn:
     """The keeper's whole life. Never returns."""
     gc.disable()
     try:
@@ -184,7 +249,7 @@ def _keep(spec: RunSpec, output: tuple[int, int], reports: int, setting: Setting
             _linux.prctl(_linux.PR_SET_CHILD_SUBREAPER, 1)
         started = _start(spec, setting, filter_)
         status = _wait_for(started.command)
-        _report({**_owners(started), "status": status, **_leftovers(started.processes)})
+        _report({**_owners(started), "status": status, **_leftovers(started.children)})
     except BaseException as error:
         _report({"error": describe_error(_explain(error))})
     finally:
@@ -193,29 +258,29 @@ def _keep(spec: RunSpec, output: tuple[int, int], reports: int, setting: Setting
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """``processes`` is a descriptor of the root's /proc where there is a PID namespace; ``changes`` a path below which the
-    command's changes are seen from its root."""
+    """``children`` is the file that lists the keeper's children, which what the command leaves becomes; ``changes`` a path below
+    which the command's changes are seen from its root."""
 
-    processes: int | None
+    children: int | None
     command: int
     supervisor: Supervisor | None
     changes: str
 
 
-def _start(spec: RunSpec, setting: Setting, filter_: bytes | None) -> Started:
+def _start(spec: RunSpec, setting: Setting, filter_: Filter | None) -> Started:
     """Furnish the root, enter it and fork the command."""
     targets = Targets()
+    children = None
+    with suppress(OSError):
+        children = os.open("/proc/thread-self/children", os.O_RDONLY | os.O_CLOEXEC)
     if not setting.mounts:
         room = _furnish_plain(spec, setting, targets)
-        processes = None
     else:
         _own_namespaces(spec)
         try:
             room = _room.furnish(spec, setting, targets)
         finally:
             _report({"record": targets.to_json()})
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-        processes = os.open("proc", flags, dir_fd=room.root) if setting.pid_namespace else None
         _room.enter(room)
     supervisor, channel = _supervise(room, setting)
     command = os.fork()
@@ -224,6 +289,8 @@ def _start(spec: RunSpec, setting: Setting, filter_: bytes | None) -> Started:
             if channel is not None:
                 spec = _become_recorded(spec, room, channel)
             keep = _exec.DOCKER_CAPABILITIES - _WITHOUT.get(setting.mode, frozenset())
+            if not (setting.mounts or setting.device_cgroup):
+                keep -= {_exec.MKNOD}
             _exec.become(spec, room.account, filter_, keep, guarded=setting.pid_namespace)
         except BaseException as error:
             _report({"error": describe_error(_explain(error))})
@@ -236,7 +303,7 @@ def _start(spec: RunSpec, setting: Setting, filter_: bytes | None) -> Started:
     if supervisor is not None:
         supervisor.start()
     changes = "/" if targets.upper is None else f"/proc/self/fd/{targets.upper}"
-    return Started(processes, command, supervisor, changes)
+    return Started(children, command, supervisor, changes)
 
 
 def _supervise(room: Room, setting: Setting) -> tuple[Supervisor | None, socket.socket | None]:
@@ -258,7 +325,7 @@ def _become_recorded(spec: RunSpec, room: Room, channel: socket.socket) -> RunSp
     _notify.install(program, channel)
     if any(name == "APT_CONFIG" for name, _ in spec.env) or not os.path.isdir("/etc/apt"):
         return spec
-    return replace(spec, env=(*spec.env, ("APT_CONFIG", _room.APT_CONFIG)))
+    return replace(spec, env=(*spec.env, ("APT_CONFIG", _kernel_files.APT_CONFIG)))
 
 
 def _furnish_plain(spec: RunSpec, setting: Setting, targets: Targets) -> Room:
@@ -267,7 +334,13 @@ def _furnish_plain(spec: RunSpec, setting: Setting, targets: Targets) -> Room:
     base = _base(spec, setting)
     place = _room.RESOLV_CONF if setting.ground is None else setting.ground.of_container(_room.RESOLV_CONF)
     try:
-        room = _chroot.furnish(replace(spec, root=PlainRoot(base)), loan, setting.mode, _room.resolv_conf(place))
+        room = _chroot.furnish(
+            replace(spec, root=PlainRoot(base)),
+            loan,
+            setting.mode,
+            _room.resolv_conf(place),
+            devices=setting.device_cgroup,
+        )
     finally:
         _report({"record": targets.to_json(), "loan": loan.to_json()})
     ctimes = _chroot.change_times(base, loan)
@@ -314,11 +387,9 @@ def _owners(started: Started) -> dict[str, Any]:
     }
 
 
-def _leftovers(processes: int | None) -> dict[str, int]:
-    """How many other processes the PID namespace holds; they die with this one."""
-    if processes is None:
-        return {}
-    return {"leftovers": sum(name.isdigit() for name in os.listdir(processes)) - 1}
+def _leftovers(children: int | None) -> dict[str, int]:
+    """How many processes the command has left, where the kernel says it (CONFIG_PROC_CHILDREN)."""
+    return {} if children is None else {"leftovers": len(os.pread(children, 1 << 20, 0).split())}
 
 
 def _handler_is_gone() -> bool:

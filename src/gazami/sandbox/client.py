@@ -49,13 +49,16 @@ def helper_command(module: str, argument: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-X", "utf8", "-c", code, argument]
 
 
-def _hide_this_process() -> None:
+def _hide_this_process(*, adopt: bool) -> None:
     """Make the builder undumpable: a step with the same uid can read neither its memory, environment, root nor descriptors
-    in /proc (ptrace(2), "Ptrace access mode checking"). Programs that it starts are dumpable again.
+    in /proc (ptrace(2), "Ptrace access mode checking"). Programs that it starts are dumpable again. ``adopt``: it becomes the
+    parent of processes that a command leaves when it kills the fork server.
     """
     from gazami.sandbox import _linux  # ctypes is only worth its import where there is a RUN
 
     _linux.prctl(_linux.PR_SET_DUMPABLE, 0)
+    if adopt:
+        _linux.prctl(_linux.PR_SET_CHILD_SUBREAPER, 1)
 
 
 HELPER_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -92,14 +95,15 @@ class Sandbox:
 
         Raises SandboxError when the server cannot enter its namespaces.
         """
-        _hide_this_process()
+        _hide_this_process(adopt=not choice.pid_namespace)
         ours, theirs = socket.socketpair()
         log = os.memfd_create("gazami-sandbox-log", os.MFD_CLOEXEC)
         configuration = {
             "control": theirs.fileno(),
             "mode": choice.mode,
             "userxattr": choice.userxattr,
-            "pid_namespace": choice.pid_namespace and choice.mounts,
+            "pid_namespace": choice.pid_namespace and choice.mode != "inplace",
+            "device_cgroup": choice.device_cgroup,
             "ids": _ids(choice),
             "place": choice.place,
             "keep": list(choice.keep),
@@ -215,6 +219,8 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
+        if not self.choice.pid_namespace:
+            self._end_orphans()
         if self.choice.mode == "inplace":
             self._take_root_back()
         self._hidden.restore()
@@ -222,6 +228,15 @@ class Sandbox:
             if self._log >= 0:
                 os.close(self._log)
                 self._log = -1
+
+    def _end_orphans(self) -> None:
+        """What the server does, unless a command of root has killed it: then the command's processes have come to this one, which
+        knows them by their session."""
+        from gazami.sandbox import _linux, _reap
+
+        if self._server.returncode != 0:
+            _reap.end_strangers()
+        _linux.prctl(_linux.PR_SET_CHILD_SUBREAPER, 0)
 
     def _take_root_back(self) -> None:
         """What the server does, unless a command of root has killed it; nothing if another build has the root by now. The

@@ -118,5 +118,6 @@ def _finding(item: dict[str, Any]) -> Finding:
         place=item.get("place", ""),
         keep=tuple(item.get("keep", ())),
         ids=item.get("ids", ""),
+        device_cgroup=item.get("device_cgroup", False),
     )
     return Finding(mode, choice, reason)

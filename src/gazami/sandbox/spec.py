@@ -46,6 +46,8 @@ class BindMount:
     target: str
     readonly: bool = True
     movable: bool = False
+    beneath: str = ""
+    """A directory above ``source`` below which no symbolic link is followed; else only the last component is no link."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ CHOICES = {
     "userns": Choice("userns", "test", overlay=True, userxattr=True, ids="identity"),
     "userns-shared-proc": Choice("userns", "test", overlay=True, userxattr=True, ids="identity", pid_namespace=False),
     "userns-single": Choice("userns-single", "test", overlay=True, userxattr=True, ids="single"),
-    "chroot": Choice("chroot", "test", overlay=False, pid_namespace=False),
+    "chroot": Choice("chroot", "test", overlay=False),
+    "chroot-shared": Choice("chroot", "test", overlay=False, pid_namespace=False),
 }
 
 

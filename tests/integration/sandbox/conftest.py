@@ -29,7 +29,9 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module", params=["namespaces", "userns", "userns-shared-proc", "userns-single", "chroot"])
+@pytest.fixture(
+    scope="module", params=["namespaces", "userns", "userns-shared-proc", "userns-single", "chroot", "chroot-shared"]
+)
 def any_mode(
     request: pytest.FixtureRequest, busybox: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:

@@ -11,7 +11,8 @@ import pytest
 
 from gazami.errors import SandboxError
 from gazami.sandbox import _inplace
-from gazami.sandbox._inplace import Ground, change_times, give_back, lend, obstacle, reserve, unescaped, why_not
+from gazami.sandbox._inplace import Ground, change_times, give_back, lend, obstacle, reserve, why_not
+from gazami.sandbox._mountinfo import unescaped
 
 ALL = (1 << 40) - 1
 

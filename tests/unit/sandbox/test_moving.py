@@ -33,7 +33,7 @@ def state(folder: Path) -> dict[str, tuple[int, int, int]]:
 
 
 def between_mounts(monkeypatch: pytest.MonkeyPatch, busy: str = "") -> None:
-    def rename(source: str, target: str) -> None:
+    def rename(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
         if busy and Path(source).name == busy:
             raise OSError(errno.EBUSY, "busy", source)
         raise OSError(errno.EXDEV, "cross-device", source)

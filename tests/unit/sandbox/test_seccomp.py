@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gazami.sandbox import _seccomp_table as table
-from gazami.sandbox._seccomp import docker_filter, verdicts
+from gazami.sandbox._seccomp import INTO_OTHERS, docker_filter, verdicts
 
 X86_64, I386, AARCH64, ARM = 0xC000003E, 0x40000003, 0xC00000B7, 0x40000028
 ALLOW, EPERM, ENOSYS = "allow", errno.EPERM, errno.ENOSYS
@@ -51,7 +51,8 @@ def test_every_number_has_the_table_s_verdict(machine: str, architecture: int, t
     names = {number: name for name, number in table.numbers(text).items()}
     for number in range(600):
         name = names.get(number)
-        expected: str | int = EPERM if name is None else ENOSYS if name == "clone3" else ALLOW
+        refusal = EPERM if number <= table.NEWEST else ENOSYS
+        expected: str | int = refusal if name is None else ENOSYS if name == "clone3" else ALLOW
         assert verdict(program, architecture, number) == expected, (number, name)
 
 
@@ -86,6 +87,7 @@ def test_what_docker_refuses_is_in_no_table(name: str) -> None:
         ("personality", 0xFFFFFFFF, ALLOW),
         ("personality", 0x0040000, EPERM),
         ("socket", 2, ALLOW),
+        ("socket", 38, EPERM),
         ("socket", 40, EPERM),
         ("socket", 1 << 32 | 40, EPERM),
     ],
@@ -116,10 +118,28 @@ def test_machines_without_a_table_have_no_filter() -> None:
     assert docker_filter("riscv64") is None
 
 
-def test_intervals_ascend_and_end_with_a_refusal() -> None:
+def test_intervals_ascend_and_end_with_what_nobody_knows() -> None:
     found = verdicts(table.X86_64)
     assert [number for number, _ in found] == sorted({number for number, _ in found})
-    assert found[0] == (0, "allow") and found[-1][1] == "deny"
+    assert found[0] == (0, "allow") and found[-1] == (table.NEWEST + 1, "unknown")
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_calls_into_other_processes_can_be_refused_besides(machine: str) -> None:
+    architecture, text = (X86_64, table.X86_64) if machine == "x86_64" else (AARCH64, table.AARCH64)
+    docker, strict = docker_filter(machine), docker_filter(machine, without=INTO_OTHERS)
+    assert docker is not None and strict is not None
+    for name, number in table.numbers(text).items():
+        if name in INTO_OTHERS:
+            assert (verdict(docker, architecture, number), verdict(strict, architecture, number)) == (ALLOW, EPERM), (
+                name
+            )
+        else:
+            assert verdict(docker, architecture, number) == verdict(strict, architecture, number), name
+
+
+def test_the_table_names_its_source() -> None:
+    assert re.search(r"moby's profiles, seccomp/v\d", table.__doc__ or "")
 
 
 @pytest.mark.parametrize(
