@@ -113,7 +113,7 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
         layers = LayerFiles(workspace, registry, emit, stop, keep_blobs=_keeps_blobs(request), local=images.blobs)
         tools = Tools(
             request, workspace, registry, layers, emit, stop, _packing(request, plan, images.found), images.found,
-            Indexes(Path(request.sandbox.state_dir) / "indexes"), FolderTree(str(folder), hide(ignore, ())),
+            Indexes(workspace.state / "indexes"), FolderTree(str(folder), hide(ignore, ())),
             str(folder),
         )  # fmt: skip
         tools.shared_bases = shared_bases(plan, images.found)

@@ -109,7 +109,7 @@ def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
     identity = mount.id or mount.target
     if mount.sharing == "private":
         identity += f"\0private-{os.getpid()}"
-    folder = Path(tools.request.sandbox.state_dir) / "cache-mounts" / hashlib.sha256(identity.encode()).hexdigest()[:32]
+    folder = tools.workspace.state / "cache-mounts" / hashlib.sha256(identity.encode()).hexdigest()[:32]
     path = str(folder)
     is_new = not folder.exists()
     if is_new:

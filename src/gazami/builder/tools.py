@@ -108,7 +108,7 @@ class Tools:
             self.workspace.use_memory()
         files = Path(self.workspace.files)
         local = (self.context_folder, self.request.cache.directory)
-        conditions = Conditions(wishes.in_container, wishes.force, local, wishes.state_dir)
+        conditions = Conditions(wishes.in_container, wishes.force, local, str(self.workspace.state))
         choice = choose(wishes.isolation, files, conditions=conditions)
         self.emit(SandboxChosen(choice.mode, choice.reason))
         if not choice.overlay:

@@ -6,31 +6,37 @@ A build holds a lock on its folder, so a later one can tell the folder of a kill
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import itertools
 import os
-import shutil
+import stat
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
 from gazami.builder import memory
+from gazami.builder.state_directory import claim, state_error
 from gazami.cancel import Cancel
-from gazami.errors import HostError, SpaceError
+from gazami.layer.beneath import remove_tree
 from gazami.layer.blobs import BlobStore
 from gazami.rootfs.spool import Spool
 
 _PREFIX = "build-"
+_BEGINNING = 60.0
+"""Seconds in which a build has locked its new folder."""
 
 
 class Workspace:
-    """A context manager. ``remover`` (set by whoever has a namespace) deletes what only the namespace's root may."""
+    """A context manager. ``remover`` (set by whoever has a namespace) deletes what only the namespace's root may. ``state`` is what
+    outlives the build."""
+
+    state: Path
 
     def __init__(self, state_dir: str) -> None:
-        self._state = Path(state_dir)
+        self._state = state_dir
         self.remover: Callable[[list[str]], None] | None = None
         self._local = threading.local()
         self._spools: list[Spool] = []
@@ -42,13 +48,11 @@ class Workspace:
 
     def __enter__(self) -> Workspace:
         try:
-            self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _remove_stale(self._state, _PREFIX)
-            self.root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._state))
-            self._lock = _lock(self.root)
+            self.state = claim(self._state)
+            _remove_stale(self.state, _PREFIX)
+            self.root, self._lock = _locked_folder(self.state, _PREFIX)
         except OSError as cause:
-            raise _state_error(self._state, cause) from cause
-        self.root.chmod(0o711)
+            raise state_error(Path(self._state), cause) from cause
         self.blobs = BlobStore(self.root / "blobs")
         (self.root / "files").mkdir()
         return self
@@ -61,11 +65,11 @@ class Workspace:
         if self.remover is not None:
             with contextlib.suppress(Exception):
                 self.remover(self.all_files)
-        shutil.rmtree(self.root, ignore_errors=True)
+        remove_tree(str(self.root))
         os.close(self._lock)
         for place in (self._memory, self._elsewhere):
             if place is not None:
-                shutil.rmtree(place, ignore_errors=True)
+                remove_tree(str(place))
         while self._locks:
             os.close(self._locks.pop())
 
@@ -77,16 +81,15 @@ class Workspace:
     def use_place(self, place: str) -> None:
         """Make directories on the mount of ``place`` from now on, below it if it is not in the state directory."""
         self._leaving = True
-        if not Path(place).is_relative_to(self._state):
+        if not Path(place).is_relative_to(self.state):
             self._elsewhere = self._folder_in(Path(place))
 
     def _folder_in(self, place: Path) -> Path:
         """A locked folder of this build's, with one for files in it."""
         prefix = f"gazami-{os.getuid()}-{_PREFIX}"
         _remove_stale(place, prefix)
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-        self._locks.append(_lock(folder))
-        folder.chmod(0o711)
+        folder, lock = _locked_folder(place, prefix)
+        self._locks.append(lock)
         (folder / "files").mkdir()
         return folder
 
@@ -125,27 +128,42 @@ class Workspace:
         return [str(place / "files") for place in places if place is not None]
 
 
-def _lock(folder: Path) -> int:
-    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    return fd
+def _locked_folder(place: Path, prefix: str) -> tuple[Path, int]:
+    """A new folder (0700) and the descriptor of its lock. It gets the name by which others look for folders of killed builds when
+    it is locked, so none takes it for one."""
+    new = Path(tempfile.mkdtemp(prefix=f".new-{prefix}", dir=place))
+    lock = os.open(new / "lock", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = new.with_name(new.name.removeprefix(".new-"))
+    new.rename(folder)
+    return folder, lock
 
 
 def _remove_stale(place: Path, prefix: str) -> None:
-    """Remove what builds that were killed left behind."""
-    for folder in place.glob(prefix + "*"):
+    """Remove what builds of this user's that were killed left behind. A folder that has no lock yet is a build's that begins,
+    unless it is old."""
+    for folder in (*place.glob(f"{prefix}*"), *place.glob(f".new-{prefix}*")):
         try:
-            fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+            info = folder.lstat()
+            if info.st_uid != os.geteuid() or not stat.S_ISDIR(info.st_mode):
+                continue
+            if folder.name.startswith(".new-") and time.time() - info.st_mtime < _BEGINNING:
+                continue
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if folder.name.startswith(".new-"):
+                remove_tree(str(folder))
+            continue
         except OSError:
             continue
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             pass  # another build lives in it
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(str(folder))
         finally:
-            os.close(fd)
+            os.close(lock)
 
 
 def is_full(path: str) -> bool:
@@ -169,12 +187,3 @@ def locked(paths: tuple[str, ...], cancel: Cancel) -> Iterator[None]:
                     cancel.wait(0.1)
                     cancel.check()
         yield
-
-
-def _state_error(place: Path, cause: OSError) -> HostError:
-    if cause.errno in (errno.ENOSPC, errno.EDQUOT):
-        return SpaceError(f"no space left in the state directory {place}", hint="give another one with --state-dir")
-    return HostError(
-        f"the state directory {place} cannot be used: {cause.strerror}",
-        hint="give a writable one with --state-dir or $GAZAMI_STATE_DIR",
-    )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
+from gazami.builder.state_directory import claim
 from gazami.cli.environ import Surroundings, look_around
 from gazami.cli.request import state_dir
 from gazami.errors import GazamiError
@@ -34,7 +35,7 @@ def run_doctor(words: list[str], environ: Mapping[str, str]) -> int:
         given = word.partition("=")[2]
     try:
         around = look_around(environ)
-        place = state_dir(given, around)
+        place = str(claim(state_dir(given, around)))
         findings = survey(Path(place), conditions=Conditions(around.in_container, local=(around.cwd,)))
     except GazamiError as error:
         sys.stderr.write(f"Error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))

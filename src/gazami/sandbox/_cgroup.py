@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from gazami.sandbox._mountinfo import mounts
 
-_SECONDS = 2.0
+_SECONDS = 0.5
 
 
 class Group:
@@ -24,7 +24,7 @@ class Group:
             os.mkdir(path)
             self._path = path
             if not os.access(f"{path}/cgroup.kill", os.W_OK):
-                self.end()
+                self.remove()
 
     def add(self, pid: int) -> None:
         """Put a process into it, before it has children."""
@@ -32,14 +32,16 @@ class Group:
             with suppress(OSError):
                 _write(f"{self._path}/cgroup.procs", str(pid))
 
-    def end(self) -> None:
-        """Kill everything in it and remove it."""
-        if not self._path:
-            return
-        with suppress(OSError):
-            _write(f"{self._path}/cgroup.kill", "1")
+    def kill(self) -> None:
+        """Kill everything in it."""
+        if self._path:
+            with suppress(OSError):
+                _write(f"{self._path}/cgroup.kill", "1")
+
+    def remove(self) -> None:
+        """Remove it, when what was killed has been reaped."""
         deadline = time.monotonic() + _SECONDS
-        while time.monotonic() < deadline:
+        while self._path and time.monotonic() < deadline:
             try:
                 os.rmdir(self._path)
                 break

@@ -161,8 +161,9 @@ def _end_leftovers(group: Group | None) -> int:
     """End what the command left, where no PID namespace has done it; how many there were."""
     if group is None:
         return 0
-    group.end()
+    group.kill()
     ended = _reap.end_children()
+    group.remove()
     ended.check()
     return ended.killed
 
