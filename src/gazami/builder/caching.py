@@ -170,7 +170,7 @@ class Caching:
         store, entry = found
         assert entry.layer is not None
         assert entry.diff_id is not None
-        layer = self.layers.register(Layer(entry.layer, entry.diff_id, store.origin(entry.layer)))
+        layer = Layer(entry.layer, entry.diff_id, store.origin(entry.layer))
         return Hit(layer, entry.created, (store, entry.index) if entry.index is not None else None)
 
     def _complain(self, name: str, text: str) -> None:

@@ -31,7 +31,7 @@ from gazami.registry.origins import Origins
 from gazami.registry.progress import Progress
 from gazami.registry.pull import download
 from gazami.registry.push import Bytes, Push, from_file, from_start
-from gazami.registry.resolved import Resolved, check_is_image, check_layers, choose
+from gazami.registry.resolved import NESTING, Resolved, check_is_image, check_layers, choose
 from gazami.registry.routing import route, trust
 from gazami.registry.session import Call, Session
 from gazami.registry.stream import GrowingUpload
@@ -42,7 +42,6 @@ from gazami.registry.wire import next_link
 MAX_CONFIG = 8 * 1024 * 1024
 """Bytes; a larger image config is refused."""
 
-_NESTING = 4
 _PUSHING = "error pushing image"
 _CHECKING = "error checking push permissions"
 _UNKNOWN = "BLOB_UNKNOWN"
@@ -315,14 +314,14 @@ class RegistryClient:
     def _resolve(self, reference: Reference, platform: Platform) -> Resolved:
         found = self.get_manifest(reference)
         index_digest: Digest | None = None
-        for _ in range(_NESTING):
+        for _ in range(NESTING):
             if isinstance(found, Manifest):
                 break
             index_digest = index_digest or found.digest
             entry = choose(reference, found, platform)
             found = self.get_manifest(reference.with_digest(entry.digest))
         if not isinstance(found, Manifest):
-            raise RegistryError(f"{reference} is an index of indexes, more than {_NESTING} deep")
+            raise RegistryError(f"{reference} is an index of indexes, more than {NESTING} deep")
         check_is_image(reference, found)
         raw = self.read_blob(reference, found.config)
         config = parse_config(raw)
