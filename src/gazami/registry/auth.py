@@ -12,10 +12,11 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from gazami.errors import AuthenticationError, RegistryError
 from gazami.registry.credentials import Credential, Keychain, Lookup
+from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, joined, same_origin
 from gazami.registry.refusal import Refusal, error_of
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Request, Response, Transport
@@ -162,13 +163,16 @@ class Authorizer:
 
     def _exchange(self, request: Request) -> Response:
         """One attempt, following redirects; credentials stay with the host that they were meant for."""
-        for _ in range(5):
+        named, headers = request.url, request.headers
+        for _ in range(MAX_REDIRECTS):
             response = self._transport.exchange(request, self._trust)
-            target = response.header("Location")
-            if request.method != "GET" or response.status not in (301, 302, 303, 307, 308) or not target:
+            location = response.header("Location")
+            if request.method != "GET" or response.status not in STATUSES or not location:
                 break
             response.close()
-            request = Request("GET", *_redirected(request, target))
+            target = joined(request.url, location)
+            check_redirect(request.url, target)
+            request = Request("GET", target, headers if same_origin(target, named) else ())
         return response
 
     def _read(self, response: Response) -> _Token:
@@ -215,10 +219,3 @@ def _oauth2_request(realm: str, service: str, scopes: tuple[str, ...], identity_
     }
     headers = (("Content-Type", "application/x-www-form-urlencoded"),)
     return Request("POST", realm, headers, urlencode(form).encode())
-
-
-def _redirected(request: Request, target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    url = urljoin(request.url, target)
-    old, new = urlsplit(request.url), urlsplit(url)
-    same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
-    return url, request.headers if same else ()
