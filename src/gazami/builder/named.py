@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from gazami.builder.contexts import access_of
@@ -12,6 +11,7 @@ from gazami.context.download import download
 from gazami.context.git_url import is_git, parse_git
 from gazami.context.local import local_folder
 from gazami.errors import ContextError, IntegrityError, RegistryError
+from gazami.foreign import read_json
 from gazami.image.config import parse_config
 from gazami.image.digest import Digest, hex_of, matches, parse_digest
 from gazami.image.manifest import Manifest, parse_manifest
@@ -78,7 +78,7 @@ def resolve_layout(base: ImageBase) -> Resolved:
     """Read manifest and config of ``oci-layout://PATH[:TAG|@DIGEST]``. Raises :class:`ContextError`, :class:`RegistryError`."""
     folder, name = _split(base.reference)
     try:
-        index = json.loads((folder / "index.json").read_bytes())
+        index = read_json((folder / "index.json").read_bytes())
         entries = index["manifests"]
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise ContextError(f"{folder} is not an OCI layout", hint="it needs an index.json with manifests") from cause

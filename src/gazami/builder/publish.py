@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import lzma
 import re
 import tarfile
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 from gazami.builder.workspace import Workspace
 from gazami.errors import ArchiveError, IntegrityError, UsageError
 from gazami.events import Emit, Exported
+from gazami.foreign import read_json
 from gazami.image.config import parse_config
 from gazami.image.digest import Digest, digest_of, hasher_for, hex_of, is_digest, matches
 from gazami.image.manifest import (
@@ -117,7 +117,7 @@ def _opener(path: Path) -> Callable[[], BinaryIO]:
 
 def _layout(folder: Path, name: str) -> Stored:
     try:
-        entries = json.loads((folder / "index.json").read_bytes())["manifests"]
+        entries = read_json((folder / "index.json").read_bytes())["manifests"]
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise UsageError(f"{folder} is not an OCI layout", hint="it needs an index.json with manifests") from cause
     chosen = [each for each in entries if not name or name in (each.get("digest"), _name_of(each))]
@@ -179,7 +179,7 @@ def _oci_archive(
 
 def _docker_archive(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], workspace: Workspace) -> Stored:
     try:
-        images = json.loads(_small(archive, members, "manifest.json"))
+        images = read_json(_small(archive, members, "manifest.json"))
         if len(images) != 1:
             raise UsageError(f"the archive holds {len(images)} images", hint="save one image into it")
         config_name, layer_names = str(images[0]["Config"]), [str(each) for each in images[0]["Layers"]]

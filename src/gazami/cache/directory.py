@@ -19,6 +19,7 @@ from typing import Any
 from gazami.cache.entry import CONFIG, EMPTY, Entry, decode_entry, encode_entry
 from gazami.cache.store import Blob, Listed
 from gazami.errors import HostError, RegistryError
+from gazami.foreign import read_json
 from gazami.image.digest import Digest, matches
 from gazami.image.manifest import Descriptor, Manifest, parse_manifest
 from gazami.image.model import LocalFile, Origin
@@ -115,7 +116,7 @@ class DirectoryStore:
 
     def _read_index(self) -> dict[str, dict[str, Any]]:
         try:
-            document = json.loads((self._folder / "index.json").read_bytes())
+            document = read_json((self._folder / "index.json").read_bytes())
             found = document["manifests"]
             return {str((each.get("annotations") or {}).get(_REF)): each for each in found}
         except FileNotFoundError:

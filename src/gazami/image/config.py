@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gazami.errors import RegistryError
+from gazami.foreign import read_json
 from gazami.image.digest import Digest, parse_digest
 from gazami.image.platform import Platform
 from gazami.values import dataclass, field, replace
@@ -84,7 +85,7 @@ def scratch_config(platform: Platform) -> ImageConfig:
 def parse_config(raw: bytes) -> ImageConfig:
     """Read a config blob. Raises :class:`RegistryError` when it is malformed."""
     try:
-        document = json.loads(raw)
+        document = read_json(raw)
         run: Mapping[str, Any] = document.get("config") or {}
         arch, variant = str(document.get("architecture", "")), str(document.get("variant", ""))
         return ImageConfig(

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from gazami.errors import RegistryError
+from gazami.foreign import read_json
 from gazami.image.digest import Digest, digest_of, parse_digest
 from gazami.image.platform import Platform
 from gazami.values import dataclass, field
@@ -92,7 +93,7 @@ def parse_manifest(raw: bytes, media_type: str | None = None) -> Manifest | Inde
     """Read the bytes of a manifest or an index. ``media_type`` is the registry's Content-Type, used where the document
     has none of its own. Raises :class:`RegistryError` when it is neither, is malformed, or is a schema 1 manifest."""
     try:
-        document = json.loads(raw)
+        document = read_json(raw)
         if not isinstance(document, dict):
             raise TypeError
         kind = str(document.get("mediaType") or (media_type or "").split(";")[0].strip())

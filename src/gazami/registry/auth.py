@@ -8,13 +8,13 @@ goes to the registry itself and to the realm that it names, never to a plain-HTT
 from __future__ import annotations
 
 import base64
-import json
 import threading
 import time
 from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 from gazami.errors import AuthenticationError, RegistryError
+from gazami.foreign import read_json
 from gazami.registry.credentials import Credential, Keychain, Lookup
 from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, joined, same_origin
 from gazami.registry.refusal import Refusal, error_of
@@ -177,7 +177,7 @@ class Authorizer:
 
     def _read(self, response: Response) -> _Token:
         try:
-            document = json.loads(response.read(_MAX_TOKEN))
+            document = read_json(response.read(_MAX_TOKEN))
             text = str(document.get("token") or document.get("access_token") or "")
             lifetime = float(document.get("expires_in") or DEFAULT_LIFETIME)
         except (ValueError, TypeError, AttributeError):

@@ -5,12 +5,12 @@ Everything here reads text that a registry sent, so nothing raises: what cannot 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
+from gazami.foreign import read_json
 from gazami.values import dataclass
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -82,7 +82,7 @@ class Complaint:
 def parse_error(body: bytes) -> tuple[Complaint, ...]:
     """The complaints of an error body (distribution spec, error codes), or the start of a body that is plain text."""
     try:
-        document = json.loads(body)
+        document = read_json(body)
     except ValueError:
         text = " ".join(body.decode("utf-8", "replace").split())
         return (Complaint("", text[:300]),) if text and not text.startswith("<") else ()
