@@ -161,7 +161,7 @@ class Caching:
         return None
 
     def _is_fresh(self, entry: Entry) -> bool:
-        return self.wishes.ttl <= 0 or entry.created + timedelta(seconds=self.wishes.ttl) > self.now()
+        return self.wishes.ttl <= 0 or self.now() - entry.created < timedelta(seconds=self.wishes.ttl)
 
     def _hit(self, tag: str, *, any_age: bool = False) -> Hit | None:
         found = self._get(tag, any_age=any_age)

@@ -79,7 +79,7 @@ def resolve_layout(base: ImageBase) -> Resolved:
     folder, name = _split(base.reference)
     try:
         index = read_json((folder / "index.json").read_bytes())
-        entries = index["manifests"]
+        entries = [each for each in index["manifests"] if isinstance(each, dict)]
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise ContextError(f"{folder} is not an OCI layout", hint="it needs an index.json with manifests") from cause
     digest = _wanted(entries, name, folder)

@@ -117,7 +117,8 @@ def _opener(path: Path) -> Callable[[], BinaryIO]:
 
 def _layout(folder: Path, name: str) -> Stored:
     try:
-        entries = read_json((folder / "index.json").read_bytes())["manifests"]
+        listed = read_json((folder / "index.json").read_bytes())["manifests"]
+        entries = [each for each in listed if isinstance(each, dict)]
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise UsageError(f"{folder} is not an OCI layout", hint="it needs an index.json with manifests") from cause
     chosen = [each for each in entries if not name or name in (each.get("digest"), _name_of(each))]
@@ -136,7 +137,8 @@ def _layout(folder: Path, name: str) -> Stored:
 
 
 def _name_of(entry: dict[str, Any]) -> str | None:
-    return (entry.get("annotations") or {}).get("org.opencontainers.image.ref.name")
+    notes = entry.get("annotations")
+    return notes.get("org.opencontainers.image.ref.name") if isinstance(notes, dict) else None
 
 
 def _verified(store: Path, digest: str) -> bytes:

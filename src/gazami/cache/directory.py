@@ -55,7 +55,8 @@ class DirectoryStore:
             if not matches(raw, digest):
                 raise RegistryError(f"the entry {tag} of {self.name} is damaged")
             manifest = parse_manifest(raw)
-            assert isinstance(manifest, Manifest)
+            if not isinstance(manifest, Manifest):
+                raise RegistryError(f"the entry {tag} of {self.name} is an index")
             if any(not self._path(each.digest).exists() for each in manifest.layers):
                 return None
             for each in (digest, *(layer.digest for layer in manifest.layers)):

@@ -76,7 +76,7 @@ class InlineStore:
                 key: Entry(_time(times[number]), manifest.layers[number], config.diff_ids[number])
                 for key, number in keys.items()
             }
-        except (ValueError, TypeError, AttributeError, IndexError) as cause:
+        except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as cause:
             raise RegistryError(f"the inline cache of {self._image} is malformed") from cause
 
 

@@ -22,6 +22,7 @@ from gazami.cancel import Cancel
 from gazami.context.git_askpass import answers, offered
 from gazami.context.git_url import GitSource, without_credentials
 from gazami.errors import ContextError, HostError
+from gazami.foreign import printable
 
 _OWN = "/kaniko"
 """Where gazami's image has a git of its own."""
@@ -82,7 +83,7 @@ class Git:
     def _shown(self, err: str) -> str:
         lines = [line.strip() for line in err.splitlines()]
         told = [line for line in lines if line and not line.startswith(_BOILERPLATE)]
-        text = without_credentials("; ".join(told[-2:]))
+        text = printable(without_credentials("; ".join(told[-2:])))
         for secret in self.secrets:
             text = text.replace(secret, "REDACTED")
         return text[:1000]

@@ -20,13 +20,14 @@ from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, j
 from gazami.registry.refusal import Refusal, error_of
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Request, Response, Transport
-from gazami.registry.wire import Challenge, merge_scopes, parse_error, redact, with_query
+from gazami.registry.wire import Challenge, is_token, merge_scopes, parse_error, redact, with_query
 from gazami.values import dataclass, field
 
 CLIENT_ID = "gazami"
 DEFAULT_LIFETIME = 60.0
 """Seconds that a token lives when the server does not say (token spec, expires_in)."""
 
+_LONGEST_LIFE = 10 * 365 * 86400.0
 _MAX_TOKEN = 1024 * 1024
 
 
@@ -122,7 +123,10 @@ class Authorizer:
         return token.header
 
     def _check_realm(self, realm: str, credential: Credential | None, *, secure: bool) -> None:
-        scheme = urlsplit(realm).scheme
+        try:
+            scheme = urlsplit(realm).scheme
+        except ValueError:
+            scheme = ""
         if scheme not in ("http", "https") or (scheme == "http" and secure and credential):
             raise AuthenticationError(
                 f"{self._registry} names {redact(realm)!r} as its token server, to which no password is sent",
@@ -182,8 +186,10 @@ class Authorizer:
             lifetime = float(document.get("expires_in") or DEFAULT_LIFETIME)
         except (ValueError, TypeError, AttributeError):
             text, lifetime = "", DEFAULT_LIFETIME
-        if not text or "\n" in text or "\r" in text:
+        if not is_token(text):
             raise RegistryError(f"{redact(response.url)}: the answer holds no token", url=redact(response.url))
+        if not 0 < lifetime < _LONGEST_LIFE:  # also where it is no number
+            lifetime = DEFAULT_LIFETIME
         return _Token(f"Bearer {text}", self._clock() + lifetime - min(10.0, lifetime / 10))
 
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
-from urllib.parse import urljoin
 
 from gazami.cancel import Cancel
 from gazami.errors import IntegrityError, NotFoundError, RegistryError
@@ -31,6 +30,7 @@ from gazami.registry.origins import Origins
 from gazami.registry.progress import Progress
 from gazami.registry.pull import download
 from gazami.registry.push import Bytes, Push, from_file, from_start
+from gazami.registry.redirects import joined
 from gazami.registry.resolved import NESTING, Resolved, check_is_image, check_layers, choose
 from gazami.registry.routing import route, trust
 from gazami.registry.session import Call, Session
@@ -52,6 +52,7 @@ _IMMUTABLE = (
     "cannot be overwritten because the tag is immutable",  # Amazon ECR
 )
 _PAGE = 1000
+_MOST_TAGS = 1_000_000
 
 
 class RegistryClient:
@@ -159,8 +160,10 @@ class RegistryClient:
                     raise session.refusal(response, f"list the tags of {reference.context}", call)
                 page = tags_of(response.body)
                 link = next_link(response.header("Link"))
-                target = urljoin(response.url, link) if link and not found.keys() >= set(page) else None
+                target = joined(response.url, link) if link and not found.keys() >= set(page) else None
             found.update(dict.fromkeys(page))
+            if len(found) > _MOST_TAGS:
+                raise RegistryError(f"{reference.context} lists more than {_MOST_TAGS} tags")
         return tuple(found)
 
     def push_blob(

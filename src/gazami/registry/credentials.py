@@ -17,6 +17,7 @@ from gazami.errors import HostError, UsageError
 from gazami.foreign import ForeignJSONError, read_json
 from gazami.image.reference import DOCKER_HUB
 from gazami.registry.credential_program import CredentialProgram
+from gazami.registry.wire import is_token
 from gazami.values import dataclass, field
 
 HUB_KEY = "https://index.docker.io/v1/"
@@ -214,7 +215,12 @@ def _entry(key: str, value: Any, place: str) -> Credential:
                 f"{place}: 'auth' of the entry {key!r} is not the base64 form of user:password",
                 hint=f"make it with: printf '%s' 'user:password' | base64, or log in to {key} again",
             )
-    return Credential(username, password, str(value.get("identitytoken") or ""), str(value.get("registrytoken") or ""))
+    registry_token = str(value.get("registrytoken") or "")
+    if registry_token and not is_token(registry_token):
+        raise UsageError(
+            f"{place}: 'registrytoken' of the entry {key!r} is not a token: it has other characters than ASCII"
+        )
+    return Credential(username, password, str(value.get("identitytoken") or ""), registry_token)
 
 
 def _program(name: str, place: str) -> str:

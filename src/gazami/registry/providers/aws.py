@@ -247,7 +247,7 @@ def _lifetime(expiration: str, now: Callable[[], float]) -> float:
     """Seconds until an ISO 8601 time; a quarter of an hour where there is none."""
     try:
         return max(0.0, datetime.fromisoformat(expiration.replace("Z", "+00:00")).timestamp() - now())
-    except ValueError:
+    except (ValueError, OverflowError):
         return 900.0
 
 
