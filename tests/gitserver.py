@@ -9,7 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,6 +24,8 @@ class GitServer:
     root: Path
     authority: str
     seen: list[str]
+    authorizations: list[str] = field(default_factory=list)
+    """Every password that came."""
 
 
 @contextmanager
@@ -32,11 +34,13 @@ def git_server(place: Path, users: tuple[tuple[str, str], ...] = (), *, tls: boo
     root.mkdir(parents=True)
     wanted = {base64.b64encode(f"{user}:{password}".encode()).decode() for user, password in users}
     seen: list[str] = []
+    authorizations: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def serve(self) -> None:
             path, _, query = self.path.partition("?")
             seen.append(self.path)
+            authorizations.extend(self.headers.get_all("Authorization") or ())
             if path.startswith("/private/") and self.headers.get("Authorization", "")[6:] not in wanted:
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="git"')
@@ -79,7 +83,7 @@ def git_server(place: Path, users: tuple[tuple[str, str], ...] = (), *, tls: boo
         made.cert_pem.write_to_path(authority)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield GitServer(f"localhost:{server.server_port}", root, authority, seen)
+        yield GitServer(f"localhost:{server.server_port}", root, authority, seen, authorizations)
     finally:
         server.shutdown()
         server.server_close()

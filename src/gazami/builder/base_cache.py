@@ -13,6 +13,7 @@ from gazami.builder.named import resolve_layout
 from gazami.builder.workspace import locked
 from gazami.cancel import Cancel
 from gazami.errors import GazamiError, HostError
+from gazami.foreign import read_json
 from gazami.image.digest import Digest, hex_of
 from gazami.image.platform import Platform
 from gazami.image.reference import Reference
@@ -96,6 +97,6 @@ class BaseCache:
                 store.commit(part, layer.digest)
         blobs = tuple(store.path(layer.digest) for layer in image.manifest.layers)
         write_oci_layout(folder, image.config_raw, image.manifest, blobs)
-        index = json.loads((folder / "index.json").read_bytes())
+        index = read_json((folder / "index.json").read_bytes())
         index["manifests"][0]["annotations"] = {"org.opencontainers.image.ref.name": str(image.reference)}
         (folder / "index.json").write_text(json.dumps(index, indent=2))

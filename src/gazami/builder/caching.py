@@ -161,7 +161,7 @@ class Caching:
         return None
 
     def _is_fresh(self, entry: Entry) -> bool:
-        return self.wishes.ttl <= 0 or entry.created + timedelta(seconds=self.wishes.ttl) > self.now()
+        return self.wishes.ttl <= 0 or self.now() - entry.created < timedelta(seconds=self.wishes.ttl)
 
     def _hit(self, tag: str, *, any_age: bool = False) -> Hit | None:
         found = self._get(tag, any_age=any_age)
@@ -170,7 +170,7 @@ class Caching:
         store, entry = found
         assert entry.layer is not None
         assert entry.diff_id is not None
-        layer = self.layers.register(Layer(entry.layer, entry.diff_id, store.origin(entry.layer)))
+        layer = Layer(entry.layer, entry.diff_id, store.origin(entry.layer))
         return Hit(layer, entry.created, (store, entry.index) if entry.index is not None else None)
 
     def _complain(self, name: str, text: str) -> None:

@@ -33,18 +33,29 @@ TreeOf = Callable[[FilesFrom], Tree]
 
 
 def copy_files(step: CopyStep, state: StageState, tree_of: TreeOf) -> Done:
-    tree = Tree() if step.link and not step.chmod else state.index()
     chmod, octal = parse_chmod(step.chmod)
-    copier = Copier(tree, Attributes(_owner(step, state), chmod, octal), exclude=_excluded(step.exclude))
+    attributes = Attributes(_owner(step, state), chmod, octal)
     local = [source for source in step.sources if not is_remote(step, source)]
     source_tree = tree_of(step.files) if local else Tree()
-    try:
-        _copy_sources(step, copier, source_tree, state)
-    except MissingSource as error:
-        raise _explained(error, step, state.tools) from None
-    for document in step.inline:
-        copier.put_file(document.name, document.content.encode("utf-8", "surrogateescape"), step.dest)
-    return _packed(copier.changes, tree, state)
+
+    def copied(tree: Tree) -> Changes:
+        copier = Copier(tree, attributes, exclude=_excluded(step.exclude))
+        try:
+            _copy_sources(step, copier, source_tree, state)
+        except MissingSource as error:
+            raise _explained(error, step, state.tools) from None
+        for document in step.inline:
+            copier.put_file(document.name, document.content.encode("utf-8", "surrogateescape"), step.dest)
+        return copier.changes
+
+    if step.link and not step.chmod:
+        tree = Tree()
+        return _packed(copied(tree), tree, state)
+    if step.chown or step.chmod:  # what is missing on the way gets these: it has to be missing indeed
+        tree = state.index()
+        return _packed(copied(tree), tree, state)
+    tree, changes = state.onto(copied)
+    return _packed(changes, tree, state)
 
 
 def _explained(error: MissingSource, step: CopyStep, tools: Tools) -> MissingSource:
@@ -102,8 +113,7 @@ def _add(copier: Copier, source_tree: Tree, source: str, step: CopyStep, state: 
 def _owner(step: CopyStep, state: StageState) -> Owner | None:
     if not step.chown:
         return None
-    named = not all(part.isdigit() for part in step.chown.split(":"))
-    owner = parse_owner(step.chown, state.accounts() if named else Accounts())
+    owner = parse_owner(step.chown, state.accounts() if _has_names(step.chown) else Accounts())
     if owner.unknown and not state.image.layers:
         raise DockerfileError(
             f"--chown={step.chown}: there is no user or group {', '.join(owner.unknown)} in an image without files",
@@ -111,6 +121,11 @@ def _owner(step: CopyStep, state: StageState) -> Owner | None:
         )
     _warn_unknown(owner, f"--chown={step.chown}", step, state.tools)
     return owner
+
+
+def _has_names(owner: str) -> bool:
+    """Whether ``user[:group]`` has to be looked up in the image's files."""
+    return not all(part.isdigit() for part in owner.split(":"))
 
 
 def _warn_unknown(owner: Owner, where: str, step: CopyStep | WorkdirStep, tools: Tools) -> None:
@@ -132,13 +147,27 @@ def _excluded(patterns: tuple[str, ...]) -> Excluded | None:
 
 
 def make_workdir(step: WorkdirStep, state: StageState) -> Done:
-    tree = state.index()
-    owner = parse_owner(step.user, state.accounts()) if step.user else Owner(0, 0)
+    owner = (
+        parse_owner(step.user, state.accounts() if _has_names(step.user) else Accounts()) if step.user else Owner(0, 0)
+    )
     _warn_unknown(owner, f"USER {step.user}", step, state.tools)
+
+    def made(tree: Tree) -> Changes:
+        return _made_directories(step.path, owner, tree)
+
+    if (owner.uid, owner.gid) == (0, 0):
+        tree, changes = state.onto(made)
+    else:
+        tree = state.index()
+        changes = made(tree)
+    return _packed(changes, tree, state)
+
+
+def _made_directories(wanted: str, owner: Owner, tree: Tree) -> Changes:
     changes = Changes()
-    place = tree.resolve(step.path)
+    place = tree.resolve(wanted)
     if place.node is not None and not place.node.is_directory:
-        raise DockerfileError(f"WORKDIR {step.path}: /{place.path} is not a directory")
+        raise DockerfileError(f"WORKDIR {wanted}: /{place.path} is not a directory")
     parts = place.path.split("/") if place.path else []
     for count in range(1, len(parts) + 1):
         path = "/".join(parts[:count])
@@ -146,8 +175,8 @@ def make_workdir(step: WorkdirStep, state: StageState) -> Done:
         if node is None:
             changes.put(tree, path, Node(Kind.DIRECTORY, 0o755, owner.uid, owner.gid))
         elif not node.is_directory:
-            raise DockerfileError(f"WORKDIR {step.path}: /{path} is not a directory")
-    return _packed(changes, tree, state)
+            raise DockerfileError(f"WORKDIR {wanted}: /{path} is not a directory")
+    return changes
 
 
 def _packed(changes: Changes, tree: Tree, state: StageState) -> Done:

@@ -1,6 +1,8 @@
-"""Indexes of images and of cached layers, kept beside the state and in the layer cache.
+"""Indexes of images and of layers: this machine's own, which are believed, and those of the layer cache, which are hearsay.
 
-What is kept saves reading whole layers; what is not, or cannot be read, costs a build nothing but that.
+What is kept saves reading whole layers; what is not, or cannot be read, costs a build nothing but that. The folder holds only
+indexes that this machine made from layers whose digests it checked (or that it wrote itself). What a cache says serves the
+destination of a copy alone, and is never kept: see ``rootfs.hearsay``.
 """
 
 from __future__ import annotations
@@ -17,13 +19,18 @@ from gazami.cache.store import CacheStore
 from gazami.errors import GazamiError
 from gazami.image.digest import Digest
 from gazami.image.manifest import Descriptor
-from gazami.layer.entry import BytesContent, Entry, LayerContent
-from gazami.rootfs.index import MAX_INDEX, IndexTree, decode_members, encode_tree
+from gazami.layer.entry import BytesContent, LayerContent
+from gazami.rootfs.hearsay import HearsayTree
+from gazami.rootfs.index import MAX_INDEX, MAX_MEMBERS, IndexTree, Members, decode_members, encode_members, encode_tree
 from gazami.rootfs.tree import LayerApplier, Tree
 from gazami.values import dataclass, field
 
 KEPT = 64
-"""Index files in the state directory; the ones used least recently go first."""
+"""Index files of a kind in the state directory; the ones used least recently go first."""
+
+_IMAGE, _LAYER = "image-", "layer-"
+_FORMER = "index-*"
+"""Names of earlier versions, which kept here what a cache had said."""
 
 
 class RemoteIndexes(Protocol):
@@ -35,86 +42,117 @@ class RemoteIndexes(Protocol):
 
 @dataclass(slots=True)
 class Indexes:
-    """``folder`` outlives builds. ``members`` says where the index of a cached layer can be read, by diff id."""
+    """``folder`` outlives builds. ``members`` says where a cache has the index of a cached layer, by diff id."""
 
     folder: Path
     remote: RemoteIndexes | None = None
     members: dict[Digest, tuple[CacheStore, Descriptor]] = field(default_factory=dict)
+    _heard: dict[str, bytes | None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    # -- images ---------------------------------------------------------------------------------------------------
+    # -- our own --------------------------------------------------------------------------------------------------
 
     def load(self, layers: tuple[Digest, ...]) -> Tree | None:
-        """The index of an image with just these layers, if it is kept anywhere."""
-        name = _name(layers)
+        """The index of an image with just these layers, if this machine made it."""
+        data = self._read(_IMAGE + _name(layers))
+        if data is None:
+            return None
+        with contextlib.suppress(GazamiError):
+            tree = IndexTree(data)
+            return tree if tree.layers == layers else None
+        return None
+
+    def save(self, layers: tuple[Digest, ...], tree: Tree) -> None:
+        """Keep the index of an image. ``tree`` was read from its layers, and shows them and nothing else."""
+        data = encode_tree(tree, layers)
+        if data is not None:
+            self._keep(_IMAGE, _name(layers), data)
+            if self.remote is not None:
+                self.remote.write_index(_tag(layers), data)
+
+    def save_layer(self, diff_id: Digest, members: Members) -> None:
+        """Keep the index of a layer that this machine made or read."""
+        if len(members) <= MAX_MEMBERS:
+            self._keep(_LAYER, _name((diff_id,)), encode_members(members))
+
+    def has(self, diff_id: Digest) -> bool:
+        """Whether there is an index of our own of a layer."""
+        return (self.folder / (_LAYER + _name((diff_id,)))).exists()
+
+    def apply(self, diff_id: Digest, tree: Tree) -> bool:
+        """Apply a layer to a tree from our own index; False where there is none, and the tree is untouched."""
+        data = self._read(_LAYER + _name((diff_id,)))
+        return data is not None and _apply(data, diff_id, tree, bytes_too=True)
+
+    # -- hearsay --------------------------------------------------------------------------------------------------
+
+    def heard(self, layers: tuple[Digest, ...]) -> HearsayTree | None:
+        """What the cache says of an image with just these layers."""
+        if self.remote is None:
+            return None
+        name = _tag(layers)
+        if name not in self._heard:
+            self._heard[name] = self.remote.read_index(name)
+        data = self._heard[name]
+        if data is None:
+            return None
+        with contextlib.suppress(GazamiError):
+            tree = HearsayTree(data)
+            return tree if tree.layers == layers else None
+        return None
+
+    def apply_heard(self, diff_id: Digest, tree: Tree) -> bool:
+        """Apply a cached layer to a tree from what its cache says of it. Whoever wrote that chose the layer too."""
+        store, descriptor = self.members.get(diff_id, (None, None))
+        if store is None or descriptor is None:
+            return False
+        try:
+            data = store.read(descriptor, MAX_INDEX)
+        except (GazamiError, OSError):
+            return False
+        return _apply(data, diff_id, tree, bytes_too=False)
+
+    # -- files ----------------------------------------------------------------------------------------------------
+
+    def _read(self, name: str) -> bytes | None:
         path = self.folder / name
-        data = None
         with contextlib.suppress(OSError):
             if path.stat().st_size <= MAX_INDEX:
                 data = path.read_bytes()
                 os.utime(path)
-        tree = _tree(data, layers)
-        if tree is None and self.remote is not None:
-            data = self.remote.read_index(name)
-            tree = _tree(data, layers)
-            if tree is not None and data is not None:
-                self._keep(name, data)
-        return tree
+                return data
+        return None
 
-    def save(self, layers: tuple[Digest, ...], tree: Tree) -> None:
-        """Keep the index of an image. ``tree`` shows its layers and nothing else."""
-        name = _name(layers)
-        data = encode_tree(tree, layers)
-        if data is not None:
-            self._keep(name, data)
-            if self.remote is not None:
-                self.remote.write_index(name, data)
-
-    def _keep(self, name: str, data: bytes) -> None:
+    def _keep(self, kind: str, name: str, data: bytes) -> None:
         with contextlib.suppress(OSError), self._lock:
             self.folder.mkdir(exist_ok=True, mode=0o700)
             fd, part = tempfile.mkstemp(dir=self.folder, prefix=".part-")
             try:
                 with os.fdopen(fd, "wb") as file:
                     file.write(data)
-                os.replace(part, self.folder / name)
+                os.replace(part, self.folder / (kind + name))
             except BaseException:
                 os.unlink(part)
                 raise
-            files = sorted(self.folder.glob("index-*"), key=lambda each: each.stat().st_mtime)
-            for old in files[:-KEPT]:
+            files = sorted(self.folder.glob(f"{kind}*"), key=lambda each: each.stat().st_mtime)
+            for old in (*files[:-KEPT], *self.folder.glob(_FORMER)):
                 old.unlink()
 
-    # -- cached layers --------------------------------------------------------------------------------------------
 
-    def apply(self, diff_id: Digest, tree: Tree) -> bool:
-        """Apply a cached layer to a tree from its own index; False where there is none, and the tree is untouched."""
-        store, descriptor = self.members.get(diff_id, (None, None))
-        if store is None or descriptor is None:
-            return False
-        try:
-            rows = list(decode_members(store.read(descriptor, MAX_INDEX)))
-        except (GazamiError, OSError):
-            return False
-        apply_rows(rows, diff_id, tree)
-        return True
-
-
-def apply_rows(rows: list[tuple[Entry, bytes | None]], layer: str, tree: Tree) -> None:
-    applier = LayerApplier(tree, lambda path: LayerContent(layer, path))
-    for entry, data in rows:
-        applier.add(entry, BytesContent(data) if data is not None else None)
+def _apply(data: bytes, diff_id: Digest, tree: Tree, *, bytes_too: bool) -> bool:
+    try:
+        rows = list(decode_members(data))
+    except GazamiError:
+        return False
+    applier = LayerApplier(tree, lambda path: LayerContent(diff_id, path))
+    for entry, inline in rows:
+        applier.add(entry, BytesContent(inline) if inline is not None and bytes_too else None)
+    return True
 
 
 def _name(layers: tuple[Digest, ...]) -> str:
-    return f"index-{hashlib.sha256(' '.join(layers).encode()).hexdigest()}"
+    return hashlib.sha256(" ".join(layers).encode()).hexdigest()
 
 
-def _tree(data: bytes | None, layers: tuple[Digest, ...]) -> Tree | None:
-    if data is None:
-        return None
-    try:
-        tree = IndexTree(data)
-    except GazamiError:
-        return None
-    return tree if tree.layers == layers else None
+def _tag(layers: tuple[Digest, ...]) -> str:
+    return f"index-{_name(layers)}"

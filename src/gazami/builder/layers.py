@@ -93,7 +93,11 @@ class LayerFiles:
     """Files of blobs that were on this machine before the build (``--cache-dir``)."""
     _started: dict[str, Ahead] = field(default_factory=dict)
 
-    def register(self, layer: Layer) -> Layer:
+    def register(self, layer: Layer, *, pinned: bool = False) -> Layer:
+        """Remember where the bytes of a diff id are. What an image's own manifest says (``pinned``) goes before what a cache says;
+        a stage's layer stays the one that it was, whatever other blob claims the same diff id."""
+        if pinned:
+            self.layers[layer.diff_id] = layer
         self.layers.setdefault(layer.diff_id, layer)
         return layer
 
@@ -165,8 +169,10 @@ class LayerFiles:
 
     # -- one pass -------------------------------------------------------------------------------------------------
 
-    def ingest(self, layer: Layer, tree: Tree | None, unpacker: Unpacker | None) -> None:
-        """Read a layer once: into the index, into a directory, or both."""
+    def ingest(
+        self, layer: Layer, tree: Tree | None, unpacker: Unpacker | None, members: Members | None = None
+    ) -> None:
+        """Read a layer once: into the index, into a directory, or both. ``members`` gets its list."""
         self.register(layer)
         short = hex_of(layer.descriptor.digest)[:12]
         what = f"unpacking layer {short}" if unpacker else f"reading the index of layer {short}"
@@ -177,9 +183,9 @@ class LayerFiles:
             try:
                 if unpacker is not None:
                     with unpacker.feeding() as write:
-                        _consume(layer, teed(chunks, write), tree)
+                        _consume(layer, teed(chunks, write), tree, members)
                 else:
-                    _consume(layer, chunks, tree)
+                    _consume(layer, chunks, tree, members)
             except ArchiveError as error:
                 error.message = f"layer {layer.descriptor.digest}: {error.message}"
                 raise
@@ -289,12 +295,12 @@ def produced(sandbox: Sandbox, function: str, arguments: dict[str, Any]) -> Iter
         thread.join()
 
 
-def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None) -> None:
+def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None, members: Members | None) -> None:
     if tree is None:
         for _ in chunks:
             pass
         return
-    index_layer(layer.diff_id, chunks, tree)
+    index_layer(layer.diff_id, chunks, tree, members)
 
 
 def index_layer(name: str, chunks: Iterator[bytes], tree: Tree, members: Members | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from gazami.builder.contexts import access_of
@@ -11,15 +10,16 @@ from gazami.builder.tools import Tools, hide
 from gazami.context.download import download
 from gazami.context.git_url import is_git, parse_git
 from gazami.context.local import local_folder
-from gazami.errors import ContextError, RegistryError
+from gazami.errors import ContextError, IntegrityError, RegistryError
+from gazami.foreign import read_json
 from gazami.image.config import parse_config
-from gazami.image.digest import Digest, digest_of, hex_of, parse_digest
-from gazami.image.manifest import Index, Manifest, parse_manifest
+from gazami.image.digest import Digest, hex_of, matches, parse_digest
+from gazami.image.manifest import Manifest, parse_manifest
 from gazami.image.model import Layer, LocalFile, Remote
 from gazami.image.reference import Reference, parse_reference
 from gazami.plan.outline import context_name
 from gazami.plan.steps import ImageBase
-from gazami.registry.resolved import Resolved, check_is_image, check_layers, choose
+from gazami.registry.resolved import NESTING, Resolved, check_is_image, check_layers, choose
 from gazami.rootfs.folder import FolderTree
 from gazami.rootfs.tree import Tree
 
@@ -78,16 +78,19 @@ def resolve_layout(base: ImageBase) -> Resolved:
     """Read manifest and config of ``oci-layout://PATH[:TAG|@DIGEST]``. Raises :class:`ContextError`, :class:`RegistryError`."""
     folder, name = _split(base.reference)
     try:
-        index = json.loads((folder / "index.json").read_bytes())
-        entries = index["manifests"]
+        index = read_json((folder / "index.json").read_bytes())
+        entries = [each for each in index["manifests"] if isinstance(each, dict)]
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise ContextError(f"{folder} is not an OCI layout", hint="it needs an index.json with manifests") from cause
     digest = _wanted(entries, name, folder)
     reference = Reference("oci-layout.invalid", "image", None, digest)
     found = parse_manifest(_read(folder, digest))
-    while isinstance(found, Index):
+    for _ in range(NESTING):
+        if isinstance(found, Manifest):
+            break
         found = parse_manifest(_read(folder, choose(reference, found, base.platform).digest))
-    assert isinstance(found, Manifest)
+    if not isinstance(found, Manifest):
+        raise RegistryError(f"the OCI layout {folder} has an index of indexes, more than {NESTING} deep")
     check_is_image(reference, found)
     raw = _read(folder, found.config.digest)
     config = parse_config(raw)
@@ -123,6 +126,6 @@ def _read(folder: Path, digest: Digest) -> bytes:
         data = _blob(folder, digest).read_bytes()
     except OSError as cause:
         raise ContextError(f"the OCI layout {folder} lacks the blob {digest}") from cause
-    if digest.startswith("sha256:") and digest_of(data) != digest:
-        raise RegistryError(f"the blob {digest} of the OCI layout {folder} is damaged")
+    if not matches(data, digest):
+        raise IntegrityError(f"the blob {digest} of the OCI layout {folder} is damaged")
     return data

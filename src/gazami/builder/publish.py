@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import lzma
 import re
 import tarfile
@@ -16,8 +15,9 @@ from typing import Any, BinaryIO
 from gazami.builder.workspace import Workspace
 from gazami.errors import ArchiveError, IntegrityError, UsageError
 from gazami.events import Emit, Exported
+from gazami.foreign import read_json
 from gazami.image.config import parse_config
-from gazami.image.digest import Digest, digest_of, hex_of
+from gazami.image.digest import Digest, digest_of, hasher_for, hex_of, is_digest, matches
 from gazami.image.manifest import (
     DOCKER_CONFIG,
     DOCKER_LAYER_GZIP,
@@ -30,14 +30,14 @@ from gazami.image.manifest import (
     parse_manifest,
 )
 from gazami.image.reference import Reference
-from gazami.layer.compression import detect
+from gazami.layer.compression import decompressed, detect
 from gazami.layer.pack import Packing, pack_layer
 from gazami.registry.client import RegistryClient
 from gazami.registry.transfer import Uploads
 from gazami.values import dataclass
 
 _CHUNK = 1 << 20
-_BLOB = re.compile(r"(?:\./)?blobs/sha256/([0-9a-f]{64})\Z")
+_BLOB = re.compile(r"(?:\./)?blobs/(sha256/[0-9a-f]{64}|sha512/[0-9a-f]{128})\Z")
 _SMALL = 8 << 20
 
 
@@ -48,10 +48,10 @@ class Stored:
     top: Manifest | Index
     members: tuple[Manifest, ...]
     blobs: Path
-    """A folder ``sha256/<hex>``."""
+    """A folder ``<algorithm>/<hex>``."""
 
     def file(self, digest: Digest) -> Path:
-        return self.blobs / "sha256" / hex_of(digest)
+        return self.blobs / digest.split(":", 1)[0] / hex_of(digest)
 
 
 def load(path: Path, name: str, workspace: Workspace) -> Stored:
@@ -117,7 +117,8 @@ def _opener(path: Path) -> Callable[[], BinaryIO]:
 
 def _layout(folder: Path, name: str) -> Stored:
     try:
-        entries = json.loads((folder / "index.json").read_bytes())["manifests"]
+        listed = read_json((folder / "index.json").read_bytes())["manifests"]
+        entries = [each for each in listed if isinstance(each, dict)]
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise UsageError(f"{folder} is not an OCI layout", hint="it needs an index.json with manifests") from cause
     chosen = [each for each in entries if not name or name in (each.get("digest"), _name_of(each))]
@@ -136,16 +137,18 @@ def _layout(folder: Path, name: str) -> Stored:
 
 
 def _name_of(entry: dict[str, Any]) -> str | None:
-    return (entry.get("annotations") or {}).get("org.opencontainers.image.ref.name")
+    notes = entry.get("annotations")
+    return notes.get("org.opencontainers.image.ref.name") if isinstance(notes, dict) else None
 
 
 def _verified(store: Path, digest: str) -> bytes:
-    algorithm, _, encoded = digest.partition(":")
+    if not is_digest(digest):
+        raise ArchiveError(f"the layout's index names {digest!r}, which is not a digest")
     try:
-        raw = (store / algorithm / encoded).read_bytes()
+        raw = (store / digest.replace(":", "/")).read_bytes()
     except OSError as cause:
         raise ArchiveError(f"the blob {digest} is missing") from cause
-    if digest_of(raw) != digest:
+    if not matches(raw, digest):
         raise IntegrityError(f"the blob {digest} is damaged")
     return raw
 
@@ -154,18 +157,21 @@ def _oci_archive(
     archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str, workspace: Workspace
 ) -> Stored:
     folder = workspace.root / "archive"
-    (folder / "blobs/sha256").mkdir(parents=True)
     for path, member in members.items():
         match = _BLOB.match(path)
         if match is None:
             continue
-        digest = hashlib.sha256()
-        with (folder / "blobs/sha256" / match[1]).open("wb") as out:
+        name_of_blob = Digest(match[1].replace("/", ":"))
+        digest = hasher_for(name_of_blob)
+        place = folder / "blobs" / match[1]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("wb") as out:
             for chunk in _chunks(archive, member):
                 digest.update(chunk)
                 out.write(chunk)
-        if digest.hexdigest() != match[1]:
-            raise IntegrityError(f"the blob sha256:{match[1]} of the archive is damaged")
+        if digest.hexdigest() != hex_of(name_of_blob):
+            raise IntegrityError(f"the blob {name_of_blob} of the archive is damaged")
+    folder.mkdir(exist_ok=True)
     (folder / "index.json").write_bytes(_small(archive, members, "index.json"))
     return _layout(folder, name)
 
@@ -175,7 +181,7 @@ def _oci_archive(
 
 def _docker_archive(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], workspace: Workspace) -> Stored:
     try:
-        images = json.loads(_small(archive, members, "manifest.json"))
+        images = read_json(_small(archive, members, "manifest.json"))
         if len(images) != 1:
             raise UsageError(f"the archive holds {len(images)} images", hint="save one image into it")
         config_name, layer_names = str(images[0]["Config"]), [str(each) for each in images[0]["Layers"]]
@@ -203,10 +209,18 @@ def _layer(
     kind = detect(head)
     if kind in ("gzip", "zstd"):
         with workspace.blobs.create() as (file, part):
-            digest = hashlib.sha256()
-            for chunk in _chunks(archive, member):
-                digest.update(chunk)
-                file.write(chunk)
+            digest, unpacked = hashlib.sha256(), hasher_for(diff_id)
+
+            def stored() -> Iterator[bytes]:
+                for chunk in _chunks(archive, member):
+                    digest.update(chunk)
+                    file.write(chunk)
+                    yield chunk
+
+            for chunk in decompressed(stored()):
+                unpacked.update(chunk)
+            if unpacked.hexdigest() != hex_of(diff_id):
+                raise IntegrityError(f"the layer {name} of the archive does not have the diff id {diff_id}")
             found = Digest(f"sha256:{digest.hexdigest()}")
             workspace.blobs.commit(part, found)
         return Descriptor(DOCKER_LAYER_GZIP if kind == "gzip" else DOCKER_LAYER_ZSTD, found, member.size)

@@ -19,9 +19,12 @@ def open_registry(wishes: RegistryWishes, emit: Emit, cancel: Cancel) -> Registr
     options = _options(wishes)
     transport = Transport(options, emit, cancel)
     sources: list[CredentialSource] = []
+    named = wishes.named_hosts
     if wishes.docker_config is not None:
-        sources.append(parse_docker_config(wishes.docker_config, wishes.docker_config_place or "config.json"))
-    sources.append(Providers(wishes.credential_helpers, dict(wishes.environment), transport))
+        config = parse_docker_config(wishes.docker_config, wishes.docker_config_place or "config.json")
+        sources.append(config)
+        named = (*named, *config.hosts)
+    sources.append(Providers(wishes.credential_helpers, dict(wishes.environment), transport, named))
     return RegistryClient(options, Keychain(sources), emit, cancel, transport=transport)
 
 

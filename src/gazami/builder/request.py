@@ -89,6 +89,8 @@ class RegistryWishes:
     """The built-in sources of credentials to ask, after docker's config."""
     environment: Pairs = field(default=(), repr=False)
     """The variables that those sources read."""
+    named_hosts: tuple[str, ...] = ()
+    """Registries that the command line or a CI system names, as opposed to a Dockerfile."""
     docker_config: str | None = field(default=None, repr=False)
     """Contents of docker's ``config.json`` found by the command line, as text."""
     docker_config_place: str | None = None

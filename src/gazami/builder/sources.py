@@ -43,7 +43,7 @@ class Sources:
         chain = resolved.config.diff_ids
         known = self.tools.base_trees.get(chain)
         if known is None:
-            layers = [self.tools.layers.register(layer) for layer in image_layers(image, resolved)]
+            layers = [self.tools.layers.register(layer, pinned=True) for layer in image_layers(image, resolved)]
             known = self.tools.indexes.load(chain)
             if known is None:
                 known = Tree()

@@ -6,14 +6,15 @@ same pass over each layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gazami.builder.layers import Unpacker, index_layer, observed, phase, produced, teed
 from gazami.builder.tools import Tools
-from gazami.errors import SpaceError
+from gazami.errors import ArchiveError, ContextError, DockerfileError, SpaceError
 from gazami.image.config import History, ImageConfig
 from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer
@@ -24,6 +25,7 @@ from gazami.layer.pack import layer_writer
 from gazami.plan.created_by import COMMENT
 from gazami.plan.steps import StagePlan
 from gazami.registry.stream import GrowingUpload
+from gazami.rootfs.hearsay import HearsayTree
 from gazami.rootfs.index import Members
 from gazami.rootfs.owners import MAX_ACCOUNTS, Accounts, parse_accounts
 from gazami.rootfs.tree import Tree
@@ -31,6 +33,8 @@ from gazami.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from gazami.sandbox.spec import Root, RunResult
+
+Made = TypeVar("Made")
 
 PARALLEL = 3
 """Layers that are fetched and decompressed at the same time."""
@@ -69,6 +73,8 @@ class StageState:
     tools: Tools
     tree: Tree = field(default_factory=Tree)
     indexed: int = 0
+    confirmed: bool = True
+    """The tree was read from layers, here or in an earlier build on this machine; a cache's word is not in it."""
     wants_tree: bool = False
     wants_root: bool = False
     unpacked: Unpacked | None = None
@@ -83,28 +89,74 @@ class StageState:
 
     def index(self) -> Tree:
         """The index of all layers so far. When a RUN will need the root anyway, both come from one pass over each layer."""
-        with self.tools.locks.of("index", self.base if self.base in self.tools.shared_bases else id(self)):
+        with self._lock():
             return self._index()
 
+    def onto(self, work: Callable[[Tree], Made]) -> tuple[Tree, Made]:
+        """Do work that copies onto the files so far, on their index. To save reading layers, the index may be one that a cache
+        has, as far as that can do no harm (``rootfs.hearsay``); ``work`` is done again where it could."""
+        with self._lock():
+            try:
+                tree = self._destination()
+                if self.confirmed:
+                    return tree, work(tree)
+                doubts = tree.doubts if isinstance(tree, HearsayTree) else []
+                doubts.clear()
+                made = work(tree)
+                if not doubts:
+                    return tree, made
+            except (ArchiveError, ContextError, DockerfileError):
+                if self.confirmed:
+                    raise
+            tree = self._index()
+        return tree, work(tree)
+
+    def _lock(self) -> threading.RLock:
+        return self.tools.locks.of("index", self.base if self.base in self.tools.shared_bases else id(self))
+
+    def _destination(self) -> Tree:
+        if self.wants_root:
+            return self._index()
+        if self.confirmed:
+            self._load_base()
+        if not self.indexed and self.base and (heard := self.tools.indexes.heard(self.base)) is not None:
+            self.tree, self.indexed, self.confirmed = heard, len(self.base), False
+        missing = self.image.layers[self.indexed :]
+        for number, layer in enumerate(missing, self.indexed):
+            if number >= len(self.base) and not self.tools.indexes.has(layer.diff_id):
+                self.confirmed = self.confirmed and layer.diff_id not in self.tools.indexes.members
+                if self.tools.indexes.apply_heard(layer.diff_id, self.tree):
+                    self.indexed += 1
+                    continue
+            self._learn(layer, missing[number - len(self.image.layers) :])
+        return self.tree
+
     def _index(self) -> Tree:
+        if not self.confirmed:
+            self.tree, self.indexed, self.confirmed = Tree(), 0, True
         self._load_base()
         if self.wants_root and self.indexed < len(self.image.layers):
             self.wants_tree = True
             self._unpack_missing(self._unpacked())
         missing = self.image.layers[self.indexed :]
         for number, layer in enumerate(missing):
-            if not self.tools.indexes.apply(layer.diff_id, self.tree):
-                self.tools.layers.prefetch(self._unknown(missing[number : number + PARALLEL]))
-                self.tools.layers.ingest(layer, self.tree, None)
-            self._indexed_one()
+            self._learn(layer, missing[number:])
         return self.tree
 
-    def _unknown(self, layers: tuple[Layer, ...]) -> list[Layer]:
-        return [layer for layer in layers if layer.diff_id not in self.tools.indexes.members]
+    def _learn(self, layer: Layer, ahead: tuple[Layer, ...]) -> None:
+        """Apply the next layer to the tree: from our own index of it, else from its bytes."""
+        indexes = self.tools.indexes
+        if not indexes.apply(layer.diff_id, self.tree):
+            self.tools.layers.prefetch(each for each in ahead[:PARALLEL] if each.diff_id not in indexes.members)
+            members: Members | None = [] if self.indexed >= len(self.base) and indexes.remote is not None else None
+            self.tools.layers.ingest(layer, self.tree, None, members)
+            if members is not None:
+                indexes.save_layer(layer.diff_id, members)
+        self._indexed_one()
 
     def _load_base(self) -> None:
         """Take the index of the base, if another stage or an earlier build made it."""
-        if not self.base or self.indexed:
+        if not self.base or self.indexed or not self.confirmed:
             return
         known = self.tools.base_trees.get(self.base)
         kept = known.copy() if known is not None else self.tools.indexes.load(self.base)
@@ -117,6 +169,8 @@ class StageState:
     def _indexed_one(self) -> None:
         """Count a layer that the tree learnt of; the index of a whole base is kept, for other stages and later builds."""
         self.indexed += 1
+        if not self.confirmed:
+            return
         if self.indexed == len(self.base):
             self.tools.indexes.save(self.base, self.tree)
         chain = self.image.config.diff_ids[: self.indexed]

@@ -143,9 +143,15 @@ class Stages:
             if done is not None and done.layer is not None and self.caching is not None and state.made is not None:
                 pushed = self._uploaded(done.layer, final=final and not single)
                 self.caching.store(stage, position, below, Hit(done.layer, state.made), done.members, pushed)
+                if done.members is not None:
+                    tools.indexes.save_layer(done.layer.diff_id, done.members)
         if single and len(state.image.layers) - own > 1:
             if not needed_later:
-                state.tree, state.indexed = Tree(), 0  # room for the joining, which needs as much
+                state.tree, state.indexed, state.confirmed = (
+                    Tree(),
+                    0,
+                    True,
+                )  # room for the joining, which needs as much
             _squash_stage(state, own)
         if final:
             self.exporter.upload_layers(state.image, self.uploads)
@@ -211,14 +217,15 @@ class Stages:
                 image = replace(parent.image, media_type=media_type)
                 state = StageState(stage, image, self.tools)
                 state.take_config(stage.config)
+                state.base = parent.base
                 with self.sources.lock(StageSource(index)):
-                    if parent.indexed == len(parent.image.layers):
+                    if parent.confirmed and parent.indexed == len(parent.image.layers):
                         state.tree, state.indexed = parent.tree.copy(), parent.indexed
                 return state
 
     def _base_image(self, base: ImageBase, stage: StagePlan) -> Image:
         resolved = self.tools.images[base]
-        layers = tuple(self.tools.layers.register(layer) for layer in image_layers(base, resolved))
+        layers = tuple(self.tools.layers.register(layer, pinned=True) for layer in image_layers(base, resolved))
         config = replace(stage.config, diff_ids=resolved.config.diff_ids, history=_repaired(resolved))
         return Image(config, layers, OCI_MANIFEST if self.tools.packing.oci else DOCKER_MANIFEST)
 

@@ -19,7 +19,8 @@ from typing import Any
 from gazami.cache.entry import CONFIG, EMPTY, Entry, decode_entry, encode_entry
 from gazami.cache.store import Blob, Listed
 from gazami.errors import HostError, RegistryError
-from gazami.image.digest import Digest, digest_of
+from gazami.foreign import read_json
+from gazami.image.digest import Digest, matches
 from gazami.image.manifest import Descriptor, Manifest, parse_manifest
 from gazami.image.model import LocalFile, Origin
 from gazami.layer.blobs import BlobStore
@@ -51,10 +52,11 @@ class DirectoryStore:
         path = self._path(digest)
         try:
             raw = path.read_bytes()
-            if digest_of(raw) != digest:
+            if not matches(raw, digest):
                 raise RegistryError(f"the entry {tag} of {self.name} is damaged")
             manifest = parse_manifest(raw)
-            assert isinstance(manifest, Manifest)
+            if not isinstance(manifest, Manifest):
+                raise RegistryError(f"the entry {tag} of {self.name} is an index")
             if any(not self._path(each.digest).exists() for each in manifest.layers):
                 return None
             for each in (digest, *(layer.digest for layer in manifest.layers)):
@@ -88,7 +90,7 @@ class DirectoryStore:
 
     def read(self, descriptor: Descriptor, limit: int) -> bytes:
         data = self._path(descriptor.digest).read_bytes()
-        if digest_of(data) != descriptor.digest or len(data) > limit:
+        if len(data) > limit or not matches(data, descriptor.digest):
             raise RegistryError(f"the blob {descriptor.digest} of {self.name} is damaged")
         return data
 
@@ -115,7 +117,7 @@ class DirectoryStore:
 
     def _read_index(self) -> dict[str, dict[str, Any]]:
         try:
-            document = json.loads((self._folder / "index.json").read_bytes())
+            document = read_json((self._folder / "index.json").read_bytes())
             found = document["manifests"]
             return {str((each.get("annotations") or {}).get(_REF)): each for each in found}
         except FileNotFoundError:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from gazami.cache.keys import Inputs, record
 from gazami.errors import RegistryError, UsageError
+from gazami.foreign import read_json
 from gazami.image.digest import Digest, digest_of, parse_digest
 from gazami.image.manifest import OCI_MANIFEST, Descriptor, Manifest, encode_manifest
 from gazami.values import dataclass, replace
@@ -68,7 +69,7 @@ def decode_entry(manifest: Manifest) -> Entry:
         raise RegistryError(f"it is not a cache entry but {manifest.config.media_type or 'something unknown'}")
     try:
         created = datetime.strptime(notes[_CREATED], _TIME).replace(tzinfo=UTC)
-        inputs = tuple((str(name), str(value)) for name, value in json.loads(notes.get(_PREFIX + "inputs", "[]")))
+        inputs = tuple((str(name), str(value)) for name, value in read_json(notes.get(_PREFIX + "inputs", "[]")))
         diff_id = notes.get(_PREFIX + "diff-id")
         layers = [each for each in manifest.layers if each.media_type != INDEX]
         indexes = [each for each in manifest.layers if each.media_type == INDEX]

@@ -11,6 +11,7 @@ from typing import Any
 from gazami.cache.entry import Entry
 from gazami.cache.store import Blob, Listed
 from gazami.errors import NotFoundError, RegistryError
+from gazami.foreign import read_json
 from gazami.image.config import parse_config
 from gazami.image.manifest import Descriptor, Manifest
 from gazami.image.model import Origin, Remote
@@ -70,12 +71,12 @@ class InlineStore:
         config = parse_config(self._client.read_blob(self._image, manifest.config))
         times = [entry.created for entry in config.history if not entry.empty_layer]
         try:
-            keys: dict[str, Any] = json.loads(note)
+            keys: dict[str, Any] = read_json(note)
             return {
                 key: Entry(_time(times[number]), manifest.layers[number], config.diff_ids[number])
                 for key, number in keys.items()
             }
-        except (ValueError, TypeError, AttributeError, IndexError) as cause:
+        except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as cause:
             raise RegistryError(f"the inline cache of {self._image} is malformed") from cause
 
 

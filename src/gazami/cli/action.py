@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from gazami.cli.workflow_commands import command, masks, no_commands
 from gazami.errors import GazamiError, UsageError
+from gazami.foreign import printable, read_json
 from gazami.values import dataclass
 
 HUB = "https://index.docker.io/v1/"
@@ -145,13 +147,13 @@ def run(environ: Mapping[str, str]) -> int:
         folder = Path(name)
         try:
             words = flags(inputs, folder)
-            _mask(inputs.text("password"))
+            sys.stdout.write(masks(inputs.text("password")))
             around = _environment(inputs, folder)
             if inputs.flag("skip_unchanged_digest"):
                 return _unless_unchanged(inputs, words, around, folder)
             return _tell(_build(words, around), inputs, environ, folder, refreshed=True)
         except GazamiError as error:
-            sys.stdout.write(f"::error::{_escaped(error.message)}\n")
+            sys.stdout.write(command("error", printable(error.message)))
             return 1
 
 
@@ -168,11 +170,12 @@ def _environment(inputs: Inputs, folder: Path) -> dict[str, str]:
 def _build(words: list[str], environ: Mapping[str, str]) -> int:
     from gazami.cli.run import run_build
 
-    sys.stdout.write(f"::group::gazami build {shlex.join(words)}\n")
-    sys.stdout.flush()
-    status = run_build(words, environ, None)
-    sys.stdout.write("::endgroup::\n")
-    return status
+    sys.stdout.write(command("group", f"gazami build {shlex.join(words)}"))
+    try:
+        with no_commands():
+            return run_build(words, environ, None)
+    finally:
+        sys.stdout.write(command("endgroup", ""))
 
 
 def _unless_unchanged(inputs: Inputs, words: list[str], environ: Mapping[str, str], folder: Path) -> int:
@@ -185,8 +188,9 @@ def _unless_unchanged(inputs: Inputs, words: list[str], environ: Mapping[str, st
     digest = (folder / "digest").read_text()
     with _captured() as said:
         known = _run(["inspect", f"{inputs.image}:latest", "--json"], environ)
-    if known == 0 and json.loads(said()).get("ManifestDigest") == digest:
-        sys.stdout.write(f"::notice::{inputs.image}:latest has the digest {digest} already: nothing is pushed\n")
+    if known == 0 and read_json(said()).get("ManifestDigest") == digest:
+        text = f"{inputs.image}:latest has the digest {digest} already: nothing is pushed"
+        sys.stdout.write(command("notice", text))
         return _tell(0, inputs, inputs.environ, folder, refreshed=False)
     destinations = [word for word in words if word.startswith("--destination=")]
     names = f"--image-name-tag-with-digest-file={folder / 'image-tag-digest'}"
@@ -197,7 +201,8 @@ def _unless_unchanged(inputs: Inputs, words: list[str], environ: Mapping[str, st
 def _run(words: list[str], environ: Mapping[str, str]) -> int:
     from gazami.cli.main import run as run_gazami
 
-    return run_gazami(words, environ)
+    with no_commands():
+        return run_gazami(words, environ)
 
 
 @contextlib.contextmanager
@@ -217,9 +222,8 @@ def _tell(status: int, inputs: Inputs, environ: Mapping[str, str], folder: Path,
     """Outputs, the summary of the job, and an annotation for a failure."""
     if status:
         where = Path(inputs.text("path", ".")) / inputs.text("build_file", "Dockerfile")
-        sys.stdout.write(
-            f"::error file={where}::the build of {inputs.image} failed with status {status}, see its log\n"
-        )
+        text = f"the build of {inputs.image} failed with status {status}, see its log"
+        sys.stdout.write(command("error", text, file=str(where)))
         return status
     digest = _read(folder / "digest")
     names = _read(folder / "image-tag-digest").strip() or f"{inputs.image}:{inputs.tag}@{digest}"
@@ -241,16 +245,6 @@ def _tell(status: int, inputs: Inputs, environ: Mapping[str, str], folder: Path,
 
 def _read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
-
-
-def _mask(secret: str) -> None:
-    """Tell the runner to hide the secret in every log of the job."""
-    if secret:
-        sys.stdout.write(f"::add-mask::{secret}\n")
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ def _list(place: str, parsed: Parsed, run: Run) -> int:
     if parsed.flag("json"):
         sys.stdout.write(json.dumps([_facts(each) for each in listed], indent=2) + "\n")
         return 0
-    from gazami.report.units import printable, size
+    from gazami.foreign import printable
+    from gazami.report.units import size
 
     for each in listed:
         blob = each.entry.layer or each.entry.index
@@ -66,7 +67,8 @@ def _list(place: str, parsed: Parsed, run: Run) -> int:
 def _prune(place: str, parsed: Parsed, run: Run) -> int:
     from gazami.builder.layer_cache import open_store
     from gazami.cache.prune import to_prune, total_size
-    from gazami.report.units import printable, size
+    from gazami.foreign import printable
+    from gazami.report.units import size
 
     older, unused, largest = parsed.seconds("older-than"), parsed.seconds("unused-for"), parsed.text("max-size")
     if older is None and unused is None and not largest:
@@ -133,8 +135,8 @@ def _explain(parsed: Parsed, run: Run) -> int:
     from gazami.builder.build import prepared
     from gazami.builder.layer_cache import open_cache
     from gazami.cli.request import build_request
+    from gazami.foreign import printable
     from gazami.plan.steps import MetadataStep
-    from gazami.report.units import printable
 
     wished = replace(parsed, values={**parsed.values, "cache": True, "no-push-cache": True})
     request = build_request(wished, run.around).request

@@ -15,6 +15,7 @@ from typing import Any
 
 from gazami.cli.container import container_runtime
 from gazami.errors import HostError, UsageError
+from gazami.foreign import read_json
 from gazami.values import dataclass, field
 
 _KANIKO_CONFIG = "/kaniko/.docker/config.json"
@@ -122,8 +123,8 @@ def merge_auth(own: str, file: str | None) -> str | None:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = read_json(text)
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 

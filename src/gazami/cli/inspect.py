@@ -78,7 +78,8 @@ def _described(name: str, top: Manifest | Index, found: Resolved) -> dict[str, A
 
 
 def _text(known: dict[str, Any]) -> str:
-    from gazami.report.units import printable, size
+    from gazami.foreign import printable
+    from gazami.report.units import size
 
     lines: list[str] = []
     for key, value in known.items():

@@ -16,6 +16,7 @@ from gazami.cli.argv import Parsed
 from gazami.cli.command import TALKING, Command, Run, of_build, one_positional
 from gazami.cli.option import Group, Kind, Option, Table
 from gazami.errors import HostError, UsageError
+from gazami.foreign import read_json
 from gazami.image.reference import DOCKER_HUB
 
 _USAGE = """\
@@ -77,7 +78,7 @@ def _password(parsed: Parsed) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes())
+        document = read_json(path.read_bytes())
         if not isinstance(document, dict):
             raise ValueError
         return document

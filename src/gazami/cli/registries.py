@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from gazami.cli.argv import Parsed
@@ -27,6 +28,13 @@ _SECRET_FILES = (
 )  # fmt: skip
 _IN_HOME = (".aws/credentials", ".config/gcloud", ".netrc", ".git-credentials", ".ssh")
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+_NAMING = (
+    "destination", "output", "cache-repo", "cache-from", "cache-to", "registry-mirror", "registry-map", "registry-certificate",
+    "registry-client-cert", "insecure-registry", "skip-tls-verify-registry", "build-context", "context", "image",
+)  # fmt: skip
+"""Flags that name registries or what lies in them; build arguments do not count, since anybody's branch may set those."""
+
+_OF_GITLAB = ("CI_REGISTRY", "CI_DEPENDENCY_PROXY_SERVER")
 _NAMES = frozenset({"HOME", "CLOUDSDK_CONFIG", "NO_GCE_CHECK"})
 
 
@@ -43,6 +51,20 @@ def mirrors(parsed: Parsed) -> Pairs:
         except UsageError as error:
             raise UsageError(f"{flag}: {error.message}", hint=error.hint) from None
     return tuple((registry, target) for _, registry, target in (*maps, *hub))
+
+
+def named_hosts(parsed: Parsed, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The registries that the user names: in flags, as arguments, by the variables of GitLab."""
+    texts = [*parsed.positionals, *(environ.get(name, "") for name in _OF_GITLAB)]
+    for flag in _NAMING:
+        texts += parsed.words.get(flag, ())
+    found: dict[str, None] = {}
+    for text in texts:
+        for word in re.split(r"[=,;]", text):
+            host = word.strip().rpartition("://")[2].partition("/")[0].rpartition("@")[2].lower()
+            if host == "localhost" or "." in host.strip(".") or ":" in host:
+                found[host] = None
+    return tuple(found)
 
 
 def credential_helpers(parsed: Parsed) -> tuple[str, ...]:

@@ -263,6 +263,7 @@ def registry_wishes(parsed: Parsed, around: Surroundings) -> wishes.RegistryWish
         skip_default_registry_fallback=parsed.flag("skip-default-registry-fallback"),
         credential_helpers=registries.credential_helpers(parsed),
         environment=registries.credential_variables(around.environ),
+        named_hosts=registries.named_hosts(parsed, around.environ),
         docker_config=around.docker_config,
         docker_config_place=around.docker_config_place,
         docker_config_files=tuple(config_places(around.environ)),

@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, ClusterError, GazamiError
 from gazami.events import BuildFinished, Emit, Event, Exported, Message
+from gazami.foreign import printable
 from gazami.kubernetes.follow import Api, Follower, create
 from gazami.kubernetes.job import Build, PodWishes
 from gazami.kubernetes.log import Position
 from gazami.kubernetes.pod import Ended
 from gazami.report.records import Failure, decode
 from gazami.report.together import Named
-from gazami.report.units import printable
 from gazami.values import dataclass, field
 
 

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from gazami.errors import ContextError, IntegrityError, NotFoundError, RegistryError
+from gazami.errors import IntegrityError, NotFoundError, RegistryError
 from gazami.image.digest import Digest, hasher_for
+from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, joined, same_origin
 from gazami.registry.routing import Trust
 from gazami.registry.transport import ConnectionFault, Request, Response, Transport
 from gazami.registry.wire import redact
 
-MAX_REDIRECTS = 10
 UNNAMED = "__unnamed__"
 
 
@@ -109,22 +109,21 @@ def _pieces(url: str, transport: Transport, authorize: Authorize = nobody) -> It
 
 def _open(url: str, transport: Transport, headers: Headers, authorize: Authorize) -> Response:
     """Follow redirects; what proves who we are goes to the URL's own host only."""
-    target, credentials = _split_credentials(url)
-    host = urlsplit(target).netloc
+    named, credentials = _split_credentials(url)
+    target = named
     for _ in range(MAX_REDIRECTS + 1):
-        parts = urlsplit(target)
-        if parts.scheme not in ("http", "https"):
-            raise ContextError(f"{redact(url)} redirects to {parts.scheme}://, which is not followed")
         own: Headers = ()
-        if parts.netloc == host:
+        if same_origin(target, named):
             own = (("Authorization", credentials),) if credentials else authorize(headers)
         request = Request("GET", target, (*headers, *own))
         response = transport.persist(lambda request=request: transport.exchange(request, Trust()))  # type: ignore[misc]
-        location = response.header("Location") if response.status in (301, 302, 303, 307, 308) else None
+        location = response.header("Location") if response.status in STATUSES else None
         if not location:
             return response
         response.close()
-        target = urljoin(target, location)
+        following = joined(target, location)
+        check_redirect(target, following)
+        target = following
     raise RegistryError(f"{redact(url)} redirects more than {MAX_REDIRECTS} times", url=redact(url))
 
 

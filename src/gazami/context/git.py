@@ -18,6 +18,9 @@ from gazami.context.git_url import GitSource, is_hash, without_credentials
 from gazami.errors import ContextError
 
 _FETCHED = re.compile(r"([0-9a-f]{40,64})\t[^\t]*\t(?:(branch|tag) '(.*)' of )?")
+_LATEST = (1 << 33) - 1
+"""In the year 2242."""
+
 _ALL = "+refs/heads/*:refs/remotes/origin/*"
 
 
@@ -33,7 +36,7 @@ def checkout(source: GitSource, folder: Path, environment: Mapping[str, str], ca
     try:
         git = _git(source, folder, home, environment, cancel)
         commit = _check_out(git, source)
-        when = int(git.run("show", "-s", "--format=%ct", commit).strip())
+        when = time_of(git.run("show", "-s", "--format=%ct", commit))
     finally:
         shutil.rmtree(home, ignore_errors=True)
     if not source.keep_git_dir:
@@ -145,6 +148,12 @@ def _resolved(git: Git, ref: str) -> str:
     except ContextError as error:
         hint = "there is no such branch, tag or commit"
         raise ContextError(f"{ref} is not a commit of the repository", hint=hint) from error
+
+
+def time_of(text: str) -> int:
+    """The seconds that git prints of a commit, as a time that files can have; a commit may claim any."""
+    match = re.fullmatch(r"\s*(-?[0-9]{1,19})\s*", text)
+    return min(max(0, int(match[1])), _LATEST) if match else 0
 
 
 def _set_times(folder: Path, when: int) -> None:

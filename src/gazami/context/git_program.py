@@ -1,8 +1,8 @@
 """The git program as a child: an environment of its own, credentials in that environment only, ended with all its helpers.
 
 Neither the machine's nor the user's configuration is read, and not one that the repository brings: HOME is an empty folder
-beside the clone. Credentials are a header for the one host that they are for, set by ``GIT_CONFIG_COUNT`` variables, so that
-they stand in no argument, no file and no log.
+beside the clone. Credentials are for the one host that they are for, wherever git is sent to (``git_askpass``), and stand in no
+argument, no file and no log.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from gazami.cancel import Cancel
+from gazami.context.git_askpass import answers, offered
 from gazami.context.git_url import GitSource, without_credentials
 from gazami.errors import ContextError, HostError
+from gazami.foreign import printable
 
 _OWN = "/kaniko"
 """Where gazami's image has a git of its own."""
@@ -49,15 +51,18 @@ class Git:
         }  # fmt: skip
         if (core := Path(_OWN) / "libexec/git-core").is_dir():
             env["GIT_EXEC_PATH"] = str(core)
-        try:
-            process = subprocess.Popen(
-                ["git", "-c", "core.autocrlf=false", "-c", "core.logAllRefUpdates=false", *arguments],
-                cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                umask=0o022, text=True, errors="replace", start_new_session=True,
-            )  # fmt: skip
-        except FileNotFoundError as cause:
-            raise HostError("the git program is not installed", hint="install it, or use an archive instead") from cause
-        out, err = self._wait(process)
+        with offered(self.environment, self.home) as (asked, descriptors):
+            try:
+                process = subprocess.Popen(
+                    ["git", "-c", "core.autocrlf=false", "-c", "core.logAllRefUpdates=false", *arguments],
+                    cwd=self.folder, env={**env, **asked}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE, umask=0o022, text=True, errors="replace", start_new_session=True,
+                    pass_fds=descriptors,
+                )  # fmt: skip
+            except FileNotFoundError as cause:
+                hint = "install it, or use an archive instead"
+                raise HostError("the git program is not installed", hint=hint) from cause
+            out, err = self._wait(process)
         if process.returncode:
             said = self._shown(err) or f"status {process.returncode}"
             raise ContextError(f"git {arguments[0]}: {said}", hint=_hint(err))
@@ -78,7 +83,7 @@ class Git:
     def _shown(self, err: str) -> str:
         lines = [line.strip() for line in err.splitlines()]
         told = [line for line in lines if line and not line.startswith(_BOILERPLATE)]
-        text = without_credentials("; ".join(told[-2:]))
+        text = printable(without_credentials("; ".join(told[-2:])))
         for secret in self.secrets:
             text = text.replace(secret, "REDACTED")
         return text[:1000]
@@ -98,21 +103,15 @@ def credentials_of(source: GitSource, variables: Mapping[str, str]) -> tuple[str
 
 
 def authorization(remote: str, credentials: tuple[str, str] | None) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Variables that make git send ``credentials`` to the remote's own host, and all their spellings."""
+    """Variables that give ``credentials`` to git for the remote's own host, and all their spellings."""
     if credentials is None:
         return {}, ()
     user, password = credentials
     encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
-    parts = urlsplit(remote)
-    variables = {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"http.{parts.scheme}://{parts.netloc}/.extraHeader",
-        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {encoded}",
-    }
     spelled = {encoded, password, quote(password, safe="")}
     if not password:
         spelled |= {user, quote(user, safe="")}
-    return variables, tuple(sorted((each for each in spelled if each), key=len, reverse=True))
+    return answers(remote, credentials), tuple(sorted((each for each in spelled if each), key=len, reverse=True))
 
 
 _HINTS = (

@@ -170,5 +170,5 @@ def _is_json_array(text: str) -> bool:
         return False
     try:
         return isinstance(json.loads(text), list)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

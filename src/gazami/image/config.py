@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gazami.errors import RegistryError
+from gazami.foreign import printable, read_json
 from gazami.image.digest import Digest, parse_digest
 from gazami.image.platform import Platform
 from gazami.values import dataclass, field, replace
@@ -84,18 +85,18 @@ def scratch_config(platform: Platform) -> ImageConfig:
 def parse_config(raw: bytes) -> ImageConfig:
     """Read a config blob. Raises :class:`RegistryError` when it is malformed."""
     try:
-        document = json.loads(raw)
+        document = read_json(raw)
         run: Mapping[str, Any] = document.get("config") or {}
-        arch, variant = str(document.get("architecture", "")), str(document.get("variant", ""))
+        arch, variant = _word(document.get("architecture")), _word(document.get("variant"))
         return ImageConfig(
-            platform=Platform(str(document.get("os", "")), arch, variant, str(document.get("os.version", ""))),
+            platform=Platform(_word(document.get("os")), arch, variant, _word(document.get("os.version"))),
             env=tuple(_split(each) for each in run.get("Env") or ()),
             entrypoint=_strings(run.get("Entrypoint")),
             cmd=_strings(run.get("Cmd")),
             args_escaped=bool(run.get("ArgsEscaped")),
             labels=tuple((str(key), str(value)) for key, value in (run.get("Labels") or {}).items()),
-            exposed_ports=tuple(run.get("ExposedPorts") or {}),
-            volumes=tuple(run.get("Volumes") or {}),
+            exposed_ports=tuple(str(each) for each in run.get("ExposedPorts") or {}),
+            volumes=tuple(str(each) for each in run.get("Volumes") or {}),
             working_dir=str(run.get("WorkingDir") or ""),
             user=str(run.get("User") or ""),
             stop_signal=str(run.get("StopSignal") or ""),
@@ -103,7 +104,7 @@ def parse_config(raw: bytes) -> ImageConfig:
             shell=_strings(run.get("Shell")),
             healthcheck=_healthcheck(run.get("Healthcheck")),
             author=str(document.get("author") or ""),
-            created=document.get("created"),
+            created=_time(document.get("created")),
             diff_ids=tuple(parse_digest(each) for each in (document.get("rootfs") or {}).get("diff_ids") or ()),
             history=tuple(_history(each) for each in document.get("history") or ()),
             os_features=_strings(document.get("os.features")) or (),
@@ -111,7 +112,7 @@ def parse_config(raw: bytes) -> ImageConfig:
     except RegistryError:
         raise
     except Exception as cause:
-        raise RegistryError(f"the image config is malformed ({type(cause).__name__}: {cause})") from cause
+        raise RegistryError(f"the image config is malformed ({type(cause).__name__}: {str(cause)[:200]})") from cause
 
 
 def encode_config(config: ImageConfig) -> bytes:
@@ -192,7 +193,7 @@ def _encode_history(entry: History) -> dict[str, Any]:
 
 def _history(value: Mapping[str, Any]) -> History:
     return History(
-        value.get("created"),
+        _time(value.get("created")),
         str(value.get("created_by") or ""),
         str(value.get("comment") or ""),
         str(value.get("author") or ""),
@@ -205,12 +206,30 @@ def _healthcheck(value: Mapping[str, Any] | None) -> Healthcheck | None:
         return None
     return Healthcheck(
         _strings(value.get("Test")) or (),
-        int(value.get("Interval") or 0),
-        int(value.get("Timeout") or 0),
-        int(value.get("StartPeriod") or 0),
-        int(value.get("StartInterval") or 0),
-        int(value.get("Retries") or 0),
+        _number(value.get("Interval")),
+        _number(value.get("Timeout")),
+        _number(value.get("StartPeriod")),
+        _number(value.get("StartInterval")),
+        _number(value.get("Retries")),
     )
+
+
+def _word(value: Any) -> str:
+    """A short text that is shown in messages."""
+    return printable(str(value))[:300] if value else ""
+
+
+def _number(value: Any) -> int:
+    if value is not None and (not isinstance(value, int | float) or not -(1 << 63) <= value < 1 << 63):
+        raise ValueError("a number of 64 bits is needed")
+    return int(value or 0)
+
+
+def _time(value: Any) -> str | None:
+    """RFC 3339 as it is written; whether it is one is for those who calculate with it."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError("a time must be a string")
+    return value
 
 
 def _split(pair: Any) -> tuple[str, str]:

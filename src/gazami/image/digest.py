@@ -1,4 +1,4 @@
-"""Digests (OCI image spec, descriptor.md#digests): ``algorithm:encoded``, of which sha256 is the one in use."""
+"""Digests (OCI image spec, descriptor.md#digests): ``algorithm:encoded``, of which sha256 is the one in use and sha512 is read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,22 @@ _SHA512 = re.compile(r"sha512:[a-f0-9]{128}\Z")
 
 def parse_digest(text: str) -> Digest:
     """Return ``text`` as a :data:`Digest`. Raises :class:`UsageError` when it is not one of a known algorithm."""
-    if _SHA256.match(text) or _SHA512.match(text):
+    if is_digest(text):
         return Digest(text)
     raise UsageError(f"{text!r} is not a digest", hint="a digest is sha256: and 64 lower-case hexadecimal digits")
 
 
+def is_digest(text: str) -> bool:
+    return bool(_SHA256.match(text) or _SHA512.match(text))
+
+
 def digest_of(data: bytes) -> Digest:
     return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+
+
+def matches(data: bytes, digest: str) -> bool:
+    """Whether bytes have a digest, by its own algorithm; no bytes have one of an algorithm that we do not know."""
+    return is_digest(digest) and hashlib.new(digest.split(":", 1)[0], data).hexdigest() == hex_of(Digest(digest))
 
 
 def hex_of(digest: Digest) -> str:

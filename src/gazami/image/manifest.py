@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from gazami.errors import RegistryError
+from gazami.foreign import printable, read_json
 from gazami.image.digest import Digest, digest_of, parse_digest
 from gazami.image.platform import Platform
 from gazami.values import dataclass, field
@@ -92,10 +93,10 @@ def parse_manifest(raw: bytes, media_type: str | None = None) -> Manifest | Inde
     """Read the bytes of a manifest or an index. ``media_type`` is the registry's Content-Type, used where the document
     has none of its own. Raises :class:`RegistryError` when it is neither, is malformed, or is a schema 1 manifest."""
     try:
-        document = json.loads(raw)
+        document = read_json(raw)
         if not isinstance(document, dict):
             raise TypeError
-        kind = str(document.get("mediaType") or (media_type or "").split(";")[0].strip())
+        kind = _word(document.get("mediaType") or (media_type or "").split(";")[0].strip())
         if kind not in MANIFEST_TYPES + INDEX_TYPES:
             kind = OCI_INDEX if "manifests" in document else OCI_MANIFEST
         if document.get("schemaVersion") != 2:
@@ -110,8 +111,8 @@ def parse_manifest(raw: bytes, media_type: str | None = None) -> Manifest | Inde
         config = _descriptor(document["config"])
         layers = tuple(_descriptor(each) for each in document.get("layers") or ())
     except (ValueError, KeyError, TypeError, AttributeError) as cause:
-        raise RegistryError(f"the manifest is malformed ({type(cause).__name__}: {cause})") from cause
-    return Manifest(kind, config, layers, raw, digest_of(raw), notes, document.get("artifactType"))
+        raise RegistryError(f"the manifest is malformed ({type(cause).__name__}: {str(cause)[:200]})") from cause
+    return Manifest(kind, config, layers, raw, digest_of(raw), notes, _word(document.get("artifactType")) or None)
 
 
 def encode_manifest(
@@ -173,6 +174,11 @@ def _annotations(document: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((str(key), str(value)) for key, value in notes.items())
 
 
+def _word(value: Any) -> str:
+    """A short text of a document; it is shown in messages and compared with words of the specifications."""
+    return printable(str(value))[:300] if value else ""
+
+
 def _descriptor(value: dict[str, Any]) -> Descriptor:
     size = value["size"]
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
@@ -184,14 +190,14 @@ def _descriptor(value: dict[str, Any]) -> Descriptor:
     platform = None
     if value.get("platform"):
         given = value["platform"]
-        arch, variant = str(given.get("architecture", "")), str(given.get("variant", ""))
+        arch, variant = _word(given.get("architecture")), _word(given.get("variant"))
         if arch == "arm64" and variant == "v8":
             variant = ""
         elif arch == "arm" and not variant:
             variant = "v7"
-        platform = Platform(str(given.get("os", "")), arch, variant, str(given.get("os.version", "")))
+        platform = Platform(_word(given.get("os")), arch, variant, _word(given.get("os.version")))
     return Descriptor(
-        str(value.get("mediaType", "")),
+        _word(value.get("mediaType")),
         digest,
         size,
         _annotations(value),

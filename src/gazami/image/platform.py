@@ -45,7 +45,7 @@ class Platform:
 
 
 def _arm_version(variant: str) -> int:
-    return int(variant[1:]) if variant[1:].isdigit() else 7
+    return int(variant[1:]) if re.fullmatch(r"v[0-9]{1,3}", variant) else 7
 
 
 def host_platform(machine: str) -> Platform:

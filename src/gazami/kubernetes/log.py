@@ -7,8 +7,9 @@ a crash) are told apart by their time stamp and how many had the same one before
 
 from __future__ import annotations
 
-import json
 from typing import Protocol
+
+from gazami.foreign import read_json
 
 
 class Decoded(Protocol):
@@ -72,7 +73,7 @@ def _comparable(stamp: str) -> str:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        read_json(text)
     except ValueError:
         return False
     return True

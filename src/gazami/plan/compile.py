@@ -43,6 +43,9 @@ from gazami.plan.steps import (
 )
 from gazami.values import dataclass, field, replace
 
+MAX_TRIGGERS = 1000
+"""ONBUILD instructions of a base that a build carries out."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedImage:
@@ -114,6 +117,13 @@ def triggers(
             texts = ()
         case ImageBase():
             texts = images[stage.base].config.onbuild if stage.base in images else ()
+            if len(texts) > MAX_TRIGGERS:
+                raise DockerfileError(
+                    f"{stage.base.reference} has {len(texts)} ONBUILD instructions, more than {MAX_TRIGGERS}",
+                    hint="choose another base: this one would have every build of it do its work",
+                    span=stage.from_.place.span,
+                    source=outline.source,
+                )
         case StageBase(index):
             instructions = outline.stages[index].instructions
             texts = tuple(each.trigger for each in instructions if isinstance(each, ast.Onbuild))

@@ -8,24 +8,26 @@ goes to the registry itself and to the realm that it names, never to a plain-HTT
 from __future__ import annotations
 
 import base64
-import json
 import threading
 import time
 from collections.abc import Callable
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from gazami.errors import AuthenticationError, RegistryError
+from gazami.foreign import read_json
 from gazami.registry.credentials import Credential, Keychain, Lookup
+from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, joined, same_origin
 from gazami.registry.refusal import Refusal, error_of
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Request, Response, Transport
-from gazami.registry.wire import Challenge, merge_scopes, parse_error, redact, with_query
+from gazami.registry.wire import Challenge, is_token, merge_scopes, parse_error, redact, with_query
 from gazami.values import dataclass, field
 
 CLIENT_ID = "gazami"
 DEFAULT_LIFETIME = 60.0
 """Seconds that a token lives when the server does not say (token spec, expires_in)."""
 
+_LONGEST_LIFE = 10 * 365 * 86400.0
 _MAX_TOKEN = 1024 * 1024
 
 
@@ -121,7 +123,10 @@ class Authorizer:
         return token.header
 
     def _check_realm(self, realm: str, credential: Credential | None, *, secure: bool) -> None:
-        scheme = urlsplit(realm).scheme
+        try:
+            scheme = urlsplit(realm).scheme
+        except ValueError:
+            scheme = ""
         if scheme not in ("http", "https") or (scheme == "http" and secure and credential):
             raise AuthenticationError(
                 f"{self._registry} names {redact(realm)!r} as its token server, to which no password is sent",
@@ -162,24 +167,29 @@ class Authorizer:
 
     def _exchange(self, request: Request) -> Response:
         """One attempt, following redirects; credentials stay with the host that they were meant for."""
-        for _ in range(5):
+        named, headers = request.url, request.headers
+        for _ in range(MAX_REDIRECTS):
             response = self._transport.exchange(request, self._trust)
-            target = response.header("Location")
-            if request.method != "GET" or response.status not in (301, 302, 303, 307, 308) or not target:
+            location = response.header("Location")
+            if request.method != "GET" or response.status not in STATUSES or not location:
                 break
             response.close()
-            request = Request("GET", *_redirected(request, target))
+            target = joined(request.url, location)
+            check_redirect(request.url, target)
+            request = Request("GET", target, headers if same_origin(target, named) else ())
         return response
 
     def _read(self, response: Response) -> _Token:
         try:
-            document = json.loads(response.read(_MAX_TOKEN))
+            document = read_json(response.read(_MAX_TOKEN))
             text = str(document.get("token") or document.get("access_token") or "")
             lifetime = float(document.get("expires_in") or DEFAULT_LIFETIME)
         except (ValueError, TypeError, AttributeError):
             text, lifetime = "", DEFAULT_LIFETIME
-        if not text or "\n" in text or "\r" in text:
+        if not is_token(text):
             raise RegistryError(f"{redact(response.url)}: the answer holds no token", url=redact(response.url))
+        if not 0 < lifetime < _LONGEST_LIFE:  # also where it is no number
+            lifetime = DEFAULT_LIFETIME
         return _Token(f"Bearer {text}", self._clock() + lifetime - min(10.0, lifetime / 10))
 
 
@@ -215,10 +225,3 @@ def _oauth2_request(realm: str, service: str, scopes: tuple[str, ...], identity_
     }
     headers = (("Content-Type", "application/x-www-form-urlencoded"),)
     return Request("POST", realm, headers, urlencode(form).encode())
-
-
-def _redirected(request: Request, target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    url = urljoin(request.url, target)
-    old, new = urlsplit(request.url), urlsplit(url)
-    same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
-    return url, request.headers if same else ()

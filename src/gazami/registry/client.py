@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
-from urllib.parse import urljoin
 
 from gazami.cancel import Cancel
 from gazami.errors import IntegrityError, NotFoundError, RegistryError
@@ -31,7 +30,8 @@ from gazami.registry.origins import Origins
 from gazami.registry.progress import Progress
 from gazami.registry.pull import download
 from gazami.registry.push import Bytes, Push, from_file, from_start
-from gazami.registry.resolved import Resolved, check_is_image, check_layers, choose
+from gazami.registry.redirects import joined
+from gazami.registry.resolved import NESTING, Resolved, check_is_image, check_layers, choose
 from gazami.registry.routing import route, trust
 from gazami.registry.session import Call, Session
 from gazami.registry.stream import GrowingUpload
@@ -42,7 +42,6 @@ from gazami.registry.wire import next_link
 MAX_CONFIG = 8 * 1024 * 1024
 """Bytes; a larger image config is refused."""
 
-_NESTING = 4
 _PUSHING = "error pushing image"
 _CHECKING = "error checking push permissions"
 _UNKNOWN = "BLOB_UNKNOWN"
@@ -53,6 +52,7 @@ _IMMUTABLE = (
     "cannot be overwritten because the tag is immutable",  # Amazon ECR
 )
 _PAGE = 1000
+_MOST_TAGS = 1_000_000
 
 
 class RegistryClient:
@@ -160,8 +160,10 @@ class RegistryClient:
                     raise session.refusal(response, f"list the tags of {reference.context}", call)
                 page = tags_of(response.body)
                 link = next_link(response.header("Link"))
-                target = urljoin(response.url, link) if link and not found.keys() >= set(page) else None
+                target = joined(response.url, link) if link and not found.keys() >= set(page) else None
             found.update(dict.fromkeys(page))
+            if len(found) > _MOST_TAGS:
+                raise RegistryError(f"{reference.context} lists more than {_MOST_TAGS} tags")
         return tuple(found)
 
     def push_blob(
@@ -315,14 +317,14 @@ class RegistryClient:
     def _resolve(self, reference: Reference, platform: Platform) -> Resolved:
         found = self.get_manifest(reference)
         index_digest: Digest | None = None
-        for _ in range(_NESTING):
+        for _ in range(NESTING):
             if isinstance(found, Manifest):
                 break
             index_digest = index_digest or found.digest
             entry = choose(reference, found, platform)
             found = self.get_manifest(reference.with_digest(entry.digest))
         if not isinstance(found, Manifest):
-            raise RegistryError(f"{reference} is an index of indexes, more than {_NESTING} deep")
+            raise RegistryError(f"{reference} is an index of indexes, more than {NESTING} deep")
         check_is_image(reference, found)
         raw = self.read_blob(reference, found.config)
         config = parse_config(raw)

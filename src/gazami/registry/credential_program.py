@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import threading
 
 from gazami.errors import HostError
+from gazami.foreign import printable, read_json
 
 TIMEOUT = 60.0
 """Seconds that a program may take; some of them ask a cloud's metadata service."""
@@ -56,12 +56,12 @@ class CredentialProgram:
         except (OSError, subprocess.TimeoutExpired) as cause:
             raise HostError(f"{self.name} could not be run for {server}: {type(cause).__name__}") from None
         if done.returncode:
-            said = (done.stdout.strip() or done.stderr.strip()).decode("utf-8", "replace")
+            said = printable((done.stdout.strip() or done.stderr.strip()).decode("utf-8", "replace"))
             if _NOT_FOUND in said.lower():
                 return None
             raise HostError(f"{self.name} failed for {server} with status {done.returncode}: {said[:300]}")
         try:
-            answer = json.loads(done.stdout)
+            answer = read_json(done.stdout)
             username, secret = str(answer.get("Username") or ""), str(answer.get("Secret") or "")
         except (ValueError, AttributeError):
             raise HostError(f"{self.name} did not answer with JSON for {server}") from None

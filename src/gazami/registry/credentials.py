@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from gazami.errors import HostError, UsageError
+from gazami.foreign import ForeignJSONError, read_json
 from gazami.image.reference import DOCKER_HUB
 from gazami.registry.credential_program import CredentialProgram
+from gazami.registry.wire import is_token
 from gazami.values import dataclass, field
 
 HUB_KEY = "https://index.docker.io/v1/"
@@ -112,6 +113,11 @@ class DockerConfig:
         self._helpers = {name: CredentialProgram(program) for name, program in helpers.items()}
         self._store = CredentialProgram(store) if store else None
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The registries that the file speaks of."""
+        return frozenset(name.partition("/")[0] for name in (*self._auths, *self._helpers))
+
     def lookup(self, registry: str, repository: str) -> Lookup:
         asked: list[str] = []
         broken: HostError | None = None
@@ -139,12 +145,10 @@ class DockerConfig:
 def parse_docker_config(text: str, place: str) -> DockerConfig:
     """Read a ``config.json``. Raises :class:`UsageError`, naming ``place`` and the entry, when it is malformed."""
     try:
-        document = json.loads(text)
-    except ValueError as cause:
+        document = read_json(text)
+    except ForeignJSONError as cause:
         raise UsageError(
-            f"{place} is not valid JSON: {cause}"
-            if isinstance(cause, json.JSONDecodeError)
-            else f"{place} is not JSON",
+            f"{place} is not valid JSON: {cause}",
             hint='docker login writes this file; a file made by hand holds {"auths": {"registry": {"auth": …}}}',
         ) from None
     if not isinstance(document, dict):
@@ -211,7 +215,12 @@ def _entry(key: str, value: Any, place: str) -> Credential:
                 f"{place}: 'auth' of the entry {key!r} is not the base64 form of user:password",
                 hint=f"make it with: printf '%s' 'user:password' | base64, or log in to {key} again",
             )
-    return Credential(username, password, str(value.get("identitytoken") or ""), str(value.get("registrytoken") or ""))
+    registry_token = str(value.get("registrytoken") or "")
+    if registry_token and not is_token(registry_token):
+        raise UsageError(
+            f"{place}: 'registrytoken' of the entry {key!r} is not a token: it has other characters than ASCII"
+        )
+    return Credential(username, password, str(value.get("identitytoken") or ""), registry_token)
 
 
 def _program(name: str, place: str) -> str:

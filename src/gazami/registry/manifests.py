@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import replace
 
 from gazami.errors import RegistryError, UsageError
+from gazami.foreign import read_json
 from gazami.image.digest import parse_digest
 from gazami.image.manifest import ACCEPT, INDEX_TYPES, MANIFEST_TYPES, MAX_MANIFEST, Descriptor, Index, Manifest
 from gazami.image.manifest import parse_manifest as read_manifest
@@ -65,6 +65,6 @@ def call_of(method: str, path: str, reference: Reference, direction: Direction) 
 def tags_of(raw: bytes) -> tuple[str, ...]:
     """The tags of one page of a list. Raises :class:`RegistryError`."""
     try:
-        return tuple(str(tag) for tag in json.loads(raw).get("tags") or ())
+        return tuple(str(tag) for tag in read_json(raw).get("tags") or ())
     except (ValueError, AttributeError, TypeError):
         raise RegistryError("the registry's list of tags is malformed") from None

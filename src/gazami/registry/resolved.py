@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from gazami.errors import IntegrityError, NotFoundError, RegistryError
 from gazami.image.config import ImageConfig
-from gazami.image.digest import Digest, digest_of, hasher_for
+from gazami.image.digest import Digest, digest_of, is_digest, matches
 from gazami.image.manifest import DOCKER_CONFIG, OCI_CONFIG, Descriptor, Index, Manifest, choose_manifest
 from gazami.image.platform import Platform
 from gazami.image.reference import Reference
 from gazami.values import dataclass
+
+NESTING = 4
+"""Indexes in indexes that are followed; one that contains itself ends there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,9 @@ def verify_manifest(reference: Reference, raw: bytes, announced: str | None) -> 
     Raises :class:`IntegrityError`.
     """
     if reference.digest is not None:
-        hasher = hasher_for(reference.digest)
-        hasher.update(raw)
-        if f"{hasher.name}:{hasher.hexdigest()}" != reference.digest:
-            raise IntegrityError(f"the manifest of {reference} has the digest {hasher.name}:{hasher.hexdigest()}")
-    elif announced and announced.startswith("sha256:") and announced != digest_of(raw):
+        if not matches(raw, reference.digest):
+            raise IntegrityError(f"the manifest of {reference} has the digest {digest_of(raw)}")
+    elif announced and is_digest(announced) and not matches(raw, announced):
         raise IntegrityError(f"the manifest of {reference} has the digest {digest_of(raw)}, announced was {announced}")
 
 

@@ -7,10 +7,11 @@ registry's own host alone, never along a redirect or an upload location to anoth
 from __future__ import annotations
 
 import threading
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from gazami.errors import RegistryError, TransportError
 from gazami.registry.auth import Authorizer
+from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, joined, same_origin
 from gazami.registry.refusal import Refusal, error_of
 from gazami.registry.retry import RETRYABLE
 from gazami.registry.routing import Route, Trust
@@ -18,7 +19,6 @@ from gazami.registry.transport import Body, ConnectionFault, Request, Response, 
 from gazami.registry.wire import parse_challenges, parse_error, redact
 from gazami.values import dataclass, replace
 
-_REDIRECTS = 10
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -110,7 +110,7 @@ class Session:
         """The answer's Location as an absolute URL; on our own host it keeps our scheme, which a TLS-terminating
         proxy in front of the registry may have hidden from it."""
         target = response.header("Location")
-        return self._adopt(urljoin(response.url, target)) if target else None
+        return self._adopt(joined(response.url, target)) if target else None
 
     def owns(self, url: str) -> bool:
         return _host(url) == _host(f"{urlsplit(url).scheme}://{self._route.host}")
@@ -137,24 +137,20 @@ class Session:
     def _follow(self, call: Call, header: str | None) -> Response:
         """The answer behind all redirects. Other methods than GET and HEAD follow 307 and 308 alone."""
         request = Request(call.method, call.target, call.headers, call.body, call.timeout)
-        for _ in range(_REDIRECTS):
+        for _ in range(MAX_REDIRECTS):
             response = self._exchange(request, header)
             target = self.location(response)
-            followed = (301, 302, 303, 307, 308) if request.method in ("GET", "HEAD") else (307, 308)
+            followed = STATUSES if request.method in ("GET", "HEAD") else (307, 308)
             if response.status not in followed or not target:
                 return response
             response.close()
-            if urlsplit(target).scheme == "http" and self._route.schemes == ("https",):
-                raise TransportError(
-                    f"{redact(response.url)} leads from https to {redact(target)}, which is not followed",
-                    url=redact(response.url),
-                )
+            check_redirect(response.url, target)
             request = replace(request, url=target)
         raise TransportError(f"{redact(request.url)}: too many redirects", url=redact(request.url))
 
     def _exchange(self, request: Request, header: str | None) -> Response:
         if urlsplit(request.url).scheme:
-            if header and self.owns(request.url):
+            if header and same_origin(request.url, f"{self._scheme}://{self._route.host}"):
                 request = replace(request, headers=(*request.headers, ("Authorization", header)))
             return self.transport.exchange(request, self._trust)
         if header:

@@ -14,19 +14,20 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from gazami.cancel import Cancel
 from gazami.errors import RegistryError, TransportError
 from gazami.events import Emit, Message
+from gazami.foreign import printable
 from gazami.registry.options import RegistryOptions
 from gazami.registry.proxy import choose_proxy
 from gazami.registry.retry import RETRYABLE, pause_after
 from gazami.registry.routing import Trust
 from gazami.registry.tls import tls_context
-from gazami.registry.wire import parse_retry_after, redact
+from gazami.registry.wire import host_in, parse_retry_after, redact
 from gazami.values import dataclass, field
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class ConnectionFault(TransportError):
     """One attempt without an answer, or with half of one. Leaves this package as a plain TransportError."""
 
     def __init__(self, kind: FaultKind, cause: str, url: str) -> None:
-        host = urlsplit(url).netloc.rpartition("@")[2]
+        host = host_in(url)
         super().__init__(f"{host}: {cause}", url=redact(url), hint=_hint(kind, cause, host))
         self.kind: FaultKind = kind
         self.cause = cause
@@ -241,7 +242,7 @@ class Transport:
                 if pause is None:
                     return response
                 response.close()
-                reason = f"{urlsplit(response.url).netloc}: status {response.status}"
+                reason = f"{host_in(response.url)}: status {response.status}"
             self._emit(Message("info", f"{reason}; trying again in {pause:.1f} s"))
             self.wait(pause)
 
@@ -326,6 +327,8 @@ class _translated:
 
         if isinstance(error, (HTTPError, OSError, HTTPException)):
             raise ConnectionFault(*_diagnose(error), self._url) from error
+        if isinstance(error, ValueError):  # a name that IDNA refuses, a header that is not Latin-1
+            raise ConnectionFault("refused", "the address or a header cannot be sent", self._url) from error
 
 
 def _diagnose(error: BaseException) -> tuple[FaultKind, str]:
@@ -344,6 +347,8 @@ def _diagnose(error: BaseException) -> tuple[FaultKind, str]:
         said = str(chain[-1])
         kind: FaultKind = "refused" if re.search(r"failed: 4\d\d", said) else "connect"
         return kind, f"the proxy cannot be used: {said}"
+    if isinstance(error, (exceptions.LocationValueError, InvalidURL)):
+        return "refused", "the address is not one that can be asked"
     if isinstance(error, exceptions.NameResolutionError):
         return "connect", "its name cannot be resolved"
     if isinstance(error, exceptions.NewConnectionError):
@@ -353,7 +358,7 @@ def _diagnose(error: BaseException) -> tuple[FaultKind, str]:
         return "connect", "no connection in time"
     if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
         return "timeout", "no answer in time"
-    return "cut", f"the connection was cut ({chain[-1]})"
+    return "cut", f"the connection was cut ({printable(str(chain[-1]))[:300]})"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -5,19 +5,28 @@ Everything here reads text that a registry sent, so nothing raises: what cannot 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
+from gazami.foreign import printable, read_json
 from gazami.values import dataclass
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _SCHEME = re.compile(rf"\s*({_TOKEN})(?:\s+|\Z|(?=,))")
 _PARAMETER = re.compile(rf'\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,|\Z)')
 _LINK = re.compile(r"<([^>]*)>([^,]*)")
-_RANGE = re.compile(r"(?:bytes[= ]\s*)?(\d+)-(\d+)(?:/(?:\d+|\*))?\s*\Z")
+_RANGE = re.compile(r"(?:bytes[= ]\s*)?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]+|\*))?\s*\Z")
+_DIGITS = 18
+"""Of a number of bytes; Python's own limit is reached far beyond."""
+
+_LONGEST = 2000
+"""Characters of an address in a message."""
+
+_MOST = 10
+"""Complaints of one answer that are told."""
+
 _PUBLIC_QUERY = frozenset({"scope", "service", "mount", "from", "digest", "n", "last"})
 
 
@@ -82,26 +91,31 @@ class Complaint:
 def parse_error(body: bytes) -> tuple[Complaint, ...]:
     """The complaints of an error body (distribution spec, error codes), or the start of a body that is plain text."""
     try:
-        document = json.loads(body)
+        document = read_json(body)
     except ValueError:
-        text = " ".join(body.decode("utf-8", "replace").split())
+        text = printable(" ".join(body.decode("utf-8", "replace").split()))
         return (Complaint("", text[:300]),) if text and not text.startswith("<") else ()
     if not isinstance(document, dict):
         return ()
     listed = document.get("errors")
     if isinstance(listed, list):
-        return tuple(_complaint(each) for each in listed if isinstance(each, dict))
-    text = str(document.get("error_description") or document.get("message") or document.get("details") or "")
-    code = document.get("error") or document.get("code") or ""
-    return (Complaint(str(code), text[:300]),) if text or code else ()
+        return tuple(_complaint(each) for each in listed[:_MOST] if isinstance(each, dict))
+    text = _text(document.get("error_description") or document.get("message") or document.get("details"))
+    code = _text(document.get("error") or document.get("code"))
+    return (Complaint(code[:100], text[:300]),) if text or code else ()
 
 
 def _complaint(entry: dict[str, object]) -> Complaint:
-    message = str(entry.get("message") or "")
-    detail = entry.get("detail")
-    if isinstance(detail, str) and detail and detail not in message:
+    message = _text(entry.get("message"))
+    detail = _text(entry.get("detail")) if isinstance(entry.get("detail"), str) else ""
+    if detail and detail not in message:
         message = f"{message} ({detail})" if message else detail
-    return Complaint(str(entry.get("code") or ""), message[:500])
+    return Complaint(_text(entry.get("code"))[:100], message[:500])
+
+
+def _text(value: object) -> str:
+    """Somebody else's words, fit for a line of the log."""
+    return printable(str(value)) if value else ""
 
 
 def parse_range_end(value: str | None) -> int | None:
@@ -120,7 +134,7 @@ def parse_content_range_start(value: str | None) -> int | None:
 
 
 def parse_length(value: str | None) -> int | None:
-    return int(value) if value and value.isascii() and value.isdigit() else None
+    return int(value) if value and value.isascii() and value.isdigit() and len(value) <= _DIGITS else None
 
 
 def next_link(value: str | None) -> str | None:
@@ -137,11 +151,16 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return float(value)
+        return float(value[:_DIGITS])
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
+
+
+def is_token(text: str) -> bool:
+    """Whether a text may be the credentials of an Authorization header: visible ASCII (RFC 6750 section 2.1, and some more)."""
+    return bool(text) and text.isascii() and text.isprintable()
 
 
 def with_query(url: str, name: str, value: str) -> str:
@@ -151,9 +170,20 @@ def with_query(url: str, name: str, value: str) -> str:
     return urlunsplit(parts._replace(query=f"{parts.query}&{pair}" if parts.query else pair))
 
 
+def host_in(url: str) -> str:
+    """Host and port of a URL, for messages."""
+    try:
+        return printable(urlsplit(url).netloc.rpartition("@")[2])[:300]
+    except ValueError:
+        return "(no host)"
+
+
 def redact(url: str) -> str:
     """``url`` fit for messages: no user information, no query value that might be a signature or a token."""
-    parts = urlsplit(url)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    try:
+        parts = urlsplit(url)
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return "(an address that is not a URL)"
     shown = "&".join(f"{key}={value if key in _PUBLIC_QUERY else 'REDACTED'}" for key, value in pairs)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, shown, ""))
+    return printable(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, shown, "")))[:_LONGEST]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gazami.errors import GazamiError, Source, Span, UsageError
+from gazami.foreign import printable_lines
 from gazami.report.line import Line
 
 _RULE = "-" * 20
@@ -54,12 +55,15 @@ def failure(error: GazamiError) -> Line:
     parts += [f"caused by: {cause}" for cause in causes(error)]
     if error.hint:
         parts.append(f"hint: {error.hint}")
-    facts: dict[str, object] = {"error": type(error).__name__, "causes": causes(error)}
+    facts: dict[str, object] = {
+        "error": type(error).__name__,
+        "causes": [printable_lines(each) for each in causes(error)],
+    }
     if error.hint:
-        facts["hint"] = error.hint
+        facts["hint"] = printable_lines(error.hint)
     if error.source and error.span:
-        facts |= {"file": error.source.name, "line": error.span.start}
+        facts |= {"file": printable_lines(error.source.name), "line": error.span.start}
     for name in ("url", "status"):
         if (value := getattr(error, name, None)) is not None:
             facts[name] = value
-    return Line("error", "\n".join(parts), facts, brief=error.message)
+    return Line("error", printable_lines("\n".join(parts)), facts, brief=printable_lines(error.message))

@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
-from gazami.values import dataclass, field
+from gazami.foreign import printable_lines
+from gazami.values import dataclass, field, replace
 
 Severity = Literal["trace", "debug", "info", "warn", "error", "fatal", "panic"]
 Format = Literal["text", "color", "json", "events"]
@@ -48,7 +49,9 @@ def written(line: Line, settings: Settings, elapsed: float, clock: str) -> str:
     """The line with its newline. ``elapsed`` is in seconds since the start, ``clock`` the time of day in RFC 3339.
 
     Errors are shown at every verbosity. A text of several lines stays one JSON object, and is indented in the other forms.
+    Whoever said it, nothing in it steers the terminal.
     """
+    line = replace(line, text=printable_lines(line.text))
     if settings.format == "json":
         return _json(line, clock)
     if settings.format == "text" and settings.timestamps:

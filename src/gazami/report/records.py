@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 
 from gazami import errors, events
 from gazami.errors import CommandFailed, GazamiError, RegistryError, Source, Span
+from gazami.foreign import read_json
 from gazami.report.excerpt import causes
 from gazami.values import dataclass, fields
 
@@ -73,7 +74,7 @@ def decode(line: str) -> Numbered | None:
     if not line.startswith(f'{{"{_MARK}":'):
         return None
     try:
-        document = json.loads(line)
+        document = read_json(line)
         if not isinstance(document, dict) or document.pop(_MARK) != VERSION:
             return None
         number, kind = document.pop("n"), document.pop("event")

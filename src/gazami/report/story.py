@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal, assert_never
 
 from gazami import events
+from gazami.foreign import printable, printable_lines
 from gazami.report import units
 from gazami.report.line import Line, Severity
 from gazami.report.summary import Record, facts, summary
@@ -85,7 +86,7 @@ class Story:
                 name = self.record.names.get(event.id.stage, "") if len(self.record.names) > 1 else ""
                 label = f"[{name + ' ' if name else ''}{event.id.step}/{event.total}]"
                 self._steps[event.id] = _Work(label, now, now)
-                return [Line("info", f"{label} {units.printable(event.text)}", _place(event.id))]
+                return [Line("info", f"{label} {printable(event.text)}", _place(event.id))]
             case events.StepOutput() if work := self._steps.get(event.id):
                 work.told = now
             case events.StepFinished():
@@ -200,9 +201,7 @@ def _finished(event: events.StepFinished, label: str, record: Record) -> Line:
         place["layer_size"] = event.layer_size
     if event.cached:
         started = record.started.get(event.id)
-        return Line(
-            "info", f"Using caching version of cmd: {units.printable(started.text) if started else label}", place
-        )
+        return Line("info", f"Using caching version of cmd: {printable(started.text) if started else label}", place)
     text = f"{label} done in {units.seconds(event.seconds)}"
     if event.layer_size is not None:
         text += f", layer {units.size(event.layer_size)}"
@@ -249,7 +248,7 @@ def _plainly(event: _Plain) -> list[Line]:
             steps = sum(len(texts) for _, _, texts in event.stages)
             listed = "".join(f"\n[{name or index}] {text}" for index, name, texts in event.stages for text in texts)
             head = f"Building {_count(len(event.stages), 'stage')}, {_count(steps, 'step')}"
-            return [Line("info", head), *([Line("debug", "Plan:" + _printable_lines(listed))] if listed else [])]
+            return [Line("info", head), *([Line("debug", "Plan:" + printable_lines(listed))] if listed else [])]
         case events.CacheChecked():
             text = f"Cache {event.where}: {event.found} of {_count(event.asked, 'step')} found"
             return [Line("info", text, {"where": event.where, "asked": event.asked, "found": event.found})]
@@ -257,11 +256,6 @@ def _plainly(event: _Plain) -> list[Line]:
             return [_exported(event)]
         case _:
             assert_never(event)
-
-
-def _printable_lines(text: str) -> str:
-    """The lines of a text, each printable."""
-    return "\n".join(units.printable(line) for line in text.split("\n"))
 
 
 def _exported(event: events.Exported) -> Line:

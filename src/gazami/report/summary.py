@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gazami import events
+from gazami.foreign import printable
 from gazami.report import units
 from gazami.values import dataclass, field
 
@@ -59,7 +60,7 @@ def _steps(record: Record) -> list[str]:
             lines.append(f"{record.names.get(step.id.stage, f'stage {step.id.stage}')}:")
         stage = step.id.stage
         started = record.started.get(step.id)
-        text = units.printable(started.text if started else "")
+        text = printable(started.text if started else "")
         time = "cached" if step.cached else units.seconds(step.seconds)
         layer = units.size(step.layer_size) if step.layer_size is not None else "-"
         lines.append(f"  {step.id.step:3d}  {shorten(text, _WIDTH):<{_WIDTH}} {time:>8} {layer:>10}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from gazami import events
 from gazami.errors import GazamiError
+from gazami.foreign import printable
 from gazami.report import units
 from gazami.report.excerpt import failure
 from gazami.report.line import Line, Settings
@@ -54,17 +55,17 @@ class View:
         """Take an event in; returns what is to scroll up: a finished step, or the kept output of one that failed."""
         match event:
             case events.StepStarted():
-                self.steps[event.id] = _Row(f"[{event.id.step}/{event.total}] {units.printable(event.text)}", now)
+                self.steps[event.id] = _Row(f"[{event.id.step}/{event.total}] {printable(event.text)}", now)
             case events.StepOutput() if row := self.steps.get(event.id):
                 *whole, row.partial = (row.partial + event.data.decode("utf-8", "replace")).split("\n")
-                row.tail.extend(units.printable(line.rstrip("\r").rpartition("\r")[2]) for line in whole)
+                row.tail.extend(printable(line.rstrip("\r").rpartition("\r")[2]) for line in whole)
                 row.partial = row.partial[-4096:]
             case events.StepFinished():
                 row = self.steps.pop(event.id, None)
                 return [_finished(row, event)] if row else []
             case events.StepFailed():
                 row = self.steps.pop(event.id, None)
-                return [*row.tail, *([units.printable(row.partial)] if row.partial else [])] if row else []
+                return [*row.tail, *([printable(row.partial)] if row.partial else [])] if row else []
             case events.TransferStarted():
                 word = "pull" if event.direction == "pull" else "push"
                 self.work[event.key] = _Row(f"{word} {event.what}", now, total=event.total)
@@ -83,7 +84,7 @@ class View:
         rows: list[tuple[str, str]] = []
         for row in self.steps.values():
             rows.append((_right(row.text, units.seconds(now - row.since), width), "bold"))
-            last = [*row.tail, *([units.printable(row.partial)] if row.partial else [])][-_TAIL_SHOWN:]
+            last = [*row.tail, *([printable(row.partial)] if row.partial else [])][-_TAIL_SHOWN:]
             rows.extend((f"  │ {shorten(line, width - 5)}", "dim") for line in last)
         for row in list(self.work.values())[:_BARS]:
             rows.append((_right(f"  {row.text}", _progress(row, now), width), "cyan"))

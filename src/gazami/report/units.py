@@ -37,11 +37,3 @@ def amount(done: int, total: int | None, unit: str) -> str:
         return size(count) if unit == "bytes" else f"{number(count)} {unit}".strip()
 
     return f"{one(done)} of {one(total)}" if total else one(done)
-
-
-def printable(text: str) -> str:
-    """Without escape sequences and control characters, so that a RUN cannot steer the terminal through our own lines."""
-    import re
-
-    text = re.sub(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)", "", text)
-    return re.sub(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]", "", text)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 from gazami.errors import ArchiveError
+from gazami.foreign import read_json
 from gazami.image.digest import Digest
 from gazami.layer.compression import compressor, decompressed
 from gazami.layer.entry import BytesContent, Content, Entry, Kind, LayerContent, Xattrs
@@ -27,6 +28,9 @@ MAX_MEMBERS = 200_000
 """A layer of more members is kept without an index, so that memory stays bounded."""
 
 _VERSION = 1
+_LARGEST = 1 << 53
+"""Numbers that every reader of a header takes."""
+
 _NONE: list[Any] = ["", [0, 0], [], None]
 
 
@@ -51,11 +55,13 @@ def decode_members(data: bytes) -> Iterator[tuple[Entry, bytes | None]]:
     try:
         for row in json.loads(body):
             name, kind, mode, uid, gid, mtime, size, link, device, xattrs, inline = _padded(row, 7)
+            if min(mode, uid, gid, size) < 0 or max(mode, uid, gid, size, abs(mtime)) >= _LARGEST:
+                raise ValueError("number")
             entry = Entry(
                 name, Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs)
             )  # fmt: skip
             yield entry, base64.b64decode(inline) if inline is not None else None
-    except (ValueError, TypeError, KeyError, IndexError) as cause:
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
         raise ArchiveError(f"the index of a layer is damaged ({type(cause).__name__})") from cause
 
 
@@ -138,7 +144,7 @@ class IndexTree(Tree):
             self._layers: list[str] = [str(each) for each in head["layers"]]
             self._table = {str(path): (int(start), int(size)) for path, start, size in head["table"]}
             root = self._node("", [0, -1, None, *head["root"]])
-        except (ValueError, TypeError, KeyError, IndexError) as cause:
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
             raise ArchiveError(f"the index of an image is damaged ({type(cause).__name__})") from cause
         self._shared: dict[int, Node] = {}
         self._unread: dict[int, str] = {}
@@ -212,7 +218,7 @@ class IndexTree(Tree):
                     if node.children is not None:
                         self._defer(node, below)
                 children[name] = node
-        except (ValueError, TypeError, KeyError, IndexError) as cause:
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
             raise ArchiveError(f"the index of an image is damaged ({type(cause).__name__})") from cause
 
     def _node(self, path: str, row: list[Any]) -> Node:
@@ -248,7 +254,7 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
         pieces.append(piece)
     head, _, body = b"".join(pieces).partition(b"\n")
     try:
-        document = json.loads(head)
+        document = read_json(head)
         if not isinstance(document, dict):
             raise TypeError
     except (ValueError, TypeError) as cause:

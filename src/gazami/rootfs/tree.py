@@ -81,6 +81,10 @@ class Tree:
     def children_of(self, node: Node) -> dict[str, Node]:
         return node.children if node.children is not None else {}
 
+    def child(self, node: Node, name: str) -> Node | None:
+        """One file of a directory; every walk along a path comes by here."""
+        return self.children_of(node).get(name)
+
     def rooted_at(self, node: Node) -> Tree:
         """The files below one of this tree's directories, as a tree of their own that shares its nodes."""
         return Tree(node)
@@ -106,7 +110,7 @@ class Tree:
         """The node at a literal path, no symlink followed."""
         node: Node | None = self.root
         for name in path.split("/") if path else ():
-            node = self.children_of(node).get(name) if node is not None else None
+            node = self.child(node, name) if node is not None else None
         return node
 
     def resolve(self, path: str, *, follow: bool = True) -> Place:
@@ -124,7 +128,7 @@ class Tree:
                     trail.pop()
                 continue
             parent = trail[-1][1] if trail else self.root
-            node = self.children_of(parent).get(name) if parent is not None else None
+            node = self.child(parent, name) if parent is not None else None
             if node is not None and node.kind is Kind.SYMLINK and (todo or follow):
                 hops += 1
                 if hops > MAX_LINKS:

@@ -83,3 +83,25 @@ def test_retries_and_directories() -> None:
     with open_registry(made, discard, Cancel()) as registry:
         options = registry._options
     assert options.retry.attempts == 10 and options.ignore_immutable_tags and options.fallback
+
+
+def test_the_hosts_that_the_command_line_names() -> None:
+    from gazami.cli.registries import named_hosts
+
+    words = [
+        "-d", "one.example/app:1", "--cache-repo=two.example:5000/cache", "--registry-map=quay.io=https://Three.example/q",
+        "--build-context=base=docker-image://four.example/base", "--build-arg=BASE=evil.example/x", "-o",
+        "type=image,name=five.example/app", "--insecure-registry=localhost",
+    ]  # fmt: skip
+    found = set(named_hosts(parse(words, BUILD), {"CI_REGISTRY": "https://six.example", "OTHER": "seven.example"}))
+    hosts = {
+        "one.example",
+        "two.example:5000",
+        "three.example",
+        "four.example",
+        "five.example",
+        "six.example",
+        "localhost",
+    }
+    assert hosts <= found
+    assert not found & {"evil.example", "seven.example"}

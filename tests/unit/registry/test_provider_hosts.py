@@ -85,7 +85,7 @@ def test_operations_of_ecr() -> None:
     ],
 )
 def test_variables_of_a_host(registry: str, name: str) -> None:
-    found = HostVariables({f"{name}_USER": "ada", f"{name}_PASSWORD": "pw"}).lookup(registry, "a")
+    found = HostVariables({f"{name}_USER": "ada", f"{name}_PASSWORD": "pw"}, [registry]).lookup(registry, "a")
     assert found.credential == Credential("ada", "pw") and "pw" not in str(found.asked)
     assert HostVariables({f"{name}_USER": "ada"}).lookup(registry, "a") == Lookup()
     assert HostVariables({f"{name}_USER": "ada", f"{name}_PASSWORD": "pw"}).lookup("other.test", "a") == Lookup()
@@ -138,3 +138,46 @@ def test_answers_are_kept_while_they_live() -> None:
     assert len(asked) == 3
     times[0] += FAILED_FOR
     assert provider.lookup("r.cloud", "a").credential == Credential("u", "4")
+
+
+AMBIGUOUS = "KANIKO_REGISTRY_CORP_EXAMPLE"
+
+
+@pytest.mark.parametrize(
+    ("registry", "name", "named", "used"),
+    [
+        ("registry.corp.example", AMBIGUOUS, (), True),
+        ("registry-corp.example", AMBIGUOUS, (), False),
+        ("registry.corp-example", AMBIGUOUS, (), False),
+        ("registry_corp.example", AMBIGUOUS, (), False),
+        ("evil.registry-corp.example", AMBIGUOUS, (), False),
+        ("evil.registry.corp.example", AMBIGUOUS, (), True),
+        ("a-b.registry.corp.example", AMBIGUOUS, (), True),
+        # named: the user's own words decide, also against the spelling with dots
+        ("registry-corp.example", AMBIGUOUS, ("registry-corp.example",), True),
+        ("registry-corp.example:5000", AMBIGUOUS, ("registry-corp.example",), True),
+        ("registry.corp.example", AMBIGUOUS, ("registry-corp.example",), False),
+        ("evil.registry.corp.example", AMBIGUOUS, ("registry-corp.example",), False),
+        ("registry.corp.example", AMBIGUOUS, ("registry-corp.example", "registry.corp.example"), True),
+        ("registry-corp.example", AMBIGUOUS, ("other.example",), False),
+        ("two.corp.example", "KANIKO_CORP_EXAMPLE", ("one.corp.example",), True),
+        # two underscores
+        ("registry-corp.example", "KANIKO_REGISTRY__CORP_EXAMPLE", (), True),
+        ("registry.corp.example", "KANIKO_REGISTRY__CORP_EXAMPLE", (), False),
+        ("registry--corp.example", "KANIKO_REGISTRY__CORP_EXAMPLE", (), False),
+        ("x.registry-corp.example", "KANIKO_REGISTRY__CORP_EXAMPLE", (), True),
+        ("Registry.Corp.Example", AMBIGUOUS, (), True),
+    ],
+)
+def test_a_variable_goes_to_the_host_that_it_is_meant_for(
+    registry: str, name: str, named: tuple[str, ...], used: bool
+) -> None:
+    environ = {f"{name}_USER": "ada", f"{name}_PASSWORD": "pw"}
+    found = HostVariables(environ, named).lookup(registry, "a")
+    assert found.credential == (Credential("ada", "pw") if used else None)
+    assert "pw" not in str(found.asked)
+
+
+def test_a_variable_that_is_not_used_is_explained() -> None:
+    environ = {f"{AMBIGUOUS}_USER": "ada", f"{AMBIGUOUS}_PASSWORD": "pw"}
+    assert "KANIKO_REGISTRY__CORP_EXAMPLE_USER" in HostVariables(environ).lookup("registry-corp.example", "a").asked[0]

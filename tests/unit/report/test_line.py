@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from gazami.foreign import printable
 from gazami.report import units
 from gazami.report.line import Line, Settings, written
 
@@ -61,4 +62,4 @@ def test_units() -> None:
 
 
 def test_printable() -> None:
-    assert units.printable("\x1b[2J\x1b]0;title\x07a\tb\x07\x1b[31mc\r") == "a\tbc"
+    assert printable("\x1b[2J\x1b]0;title\x07a\tb\x07\x1b[31mc\r") == "a\tbc"

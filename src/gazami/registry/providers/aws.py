@@ -2,7 +2,8 @@
 
 Variables, a web identity (IAM roles for service accounts), a profile with keys or a web identity, the container's
 credentials (ECS, EKS Pod Identity), the instance's role (IMDSv2). A profile that needs more (SSO, a source profile, a
-program) is left to botocore, of the extra ``aws``.
+program) is left to botocore, of the extra ``aws``. An identity that a variable names is that one or none: what is asked after
+it would be somebody else.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ def find_keys(environ: Environment, web: Web, region: str, now: Callable[[], flo
         try:
             keys = place(environ, web, region, now)
         except Unavailable as error:
+            if names := [name for name in _NAMED.get(place, ()) if environ.get(name)]:
+                raise Unavailable(
+                    f"{error.message}; no other identity is tried, since {names[0]} names this one"
+                ) from None
             reasons.append(error.message)
         else:
             if keys is not None:
@@ -68,15 +73,19 @@ def service_endpoint(environ: Environment, service: str, otherwise: str) -> str:
 
 def _variables(environ: Environment, web: Web, region: str, now: Callable[[], float]) -> AwsKeys | None:
     access, secret = environ.get("AWS_ACCESS_KEY_ID", ""), environ.get("AWS_SECRET_ACCESS_KEY", "")
-    if not access or not secret:
+    if not access and not secret:
         return None
+    if not access or not secret:
+        raise Unavailable("only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set")
     return AwsKeys(access, secret, environ.get("AWS_SESSION_TOKEN", ""), how="keys of AWS_ACCESS_KEY_ID")
 
 
 def _web_identity(environ: Environment, web: Web, region: str, now: Callable[[], float]) -> AwsKeys | None:
     file, role = environ.get("AWS_WEB_IDENTITY_TOKEN_FILE", ""), environ.get("AWS_ROLE_ARN", "")
-    if not file or not role:
+    if not file:
         return None
+    if not role:
+        raise Unavailable("AWS_WEB_IDENTITY_TOKEN_FILE is set without AWS_ROLE_ARN")
     return _assume(environ, web, region, now, file, role, environ.get("AWS_ROLE_SESSION_NAME", ""))
 
 
@@ -114,7 +123,7 @@ def _profile(environ: Environment, web: Web, region: str, now: Callable[[], floa
     name = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
     settings = _settings(environ, name)
     if not settings:
-        if environ.get("AWS_PROFILE"):
+        if environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE"):
             raise Unavailable(f"there is no AWS profile {name!r}")
         return None
     if settings.get("aws_access_key_id") and settings.get("aws_secret_access_key") and "role_arn" not in settings:
@@ -134,6 +143,8 @@ def _profile(environ: Environment, web: Web, region: str, now: Callable[[], floa
         )
     if any(key in settings for key in _FROM_ELSEWHERE):
         return _from_botocore(name, now)
+    if any(key in settings for key in ("aws_access_key_id", "aws_secret_access_key", "role_arn")):
+        raise Unavailable(f"the AWS profile {name!r} has only a part of what it needs")
     return None
 
 
@@ -160,6 +171,8 @@ def _settings(environ: Environment, name: str) -> dict[str, str]:
         try:
             parser.read_string(Path(path).read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
+            if path in (environ.get("AWS_SHARED_CREDENTIALS_FILE"), environ.get("AWS_CONFIG_FILE")):
+                raise Unavailable(f"{path} does not exist") from None
             continue
         except (OSError, UnicodeDecodeError, configparser.Error):
             raise Unavailable(f"{path} cannot be read") from None
@@ -234,5 +247,14 @@ def _lifetime(expiration: str, now: Callable[[], float]) -> float:
     """Seconds until an ISO 8601 time; a quarter of an hour where there is none."""
     try:
         return max(0.0, datetime.fromisoformat(expiration.replace("Z", "+00:00")).timestamp() - now())
-    except ValueError:
+    except (ValueError, OverflowError):
         return 900.0
+
+
+_NAMED: dict[Place, tuple[str, ...]] = {
+    _variables: ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    _web_identity: ("AWS_WEB_IDENTITY_TOKEN_FILE",),
+    _profile: ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"),
+    _container: ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+}
+"""The variables by which somebody names the identity of a place."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from gazami.foreign import read_json
 from gazami.registry.credentials import Credential
 from gazami.registry.providers.grant import Grant, Provider, Unavailable
 from gazami.registry.providers.web import Headers, Web, read_secret, text_of
@@ -37,6 +37,9 @@ _RESOURCES = {
     "de": "https://management.microsoftazure.de",
 }
 _JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_NOT_USED = ("AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME")
+"""Variables of the SDKs that name an identity in a way that gazami has not; the managed identity would be another one."""
+
 _METADATA = "http://169.254.169.254"
 
 Environment = Mapping[str, str]
@@ -86,6 +89,8 @@ def _entra_token(environ: Environment, web: Web, cloud: str, resource: str = "")
     elif assertion := _federated(environ):
         proof, how = {"client_assertion_type": _JWT_BEARER, "client_assertion": assertion}, "federated token"
     if not proof:
+        if other := next((name for name in _NOT_USED if environ.get(name)), None):
+            raise Unavailable(f"{other} is not supported: use AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE")
         return _managed(environ, web, resource)
     if not client or not tenant:
         raise Unavailable(f"a {how} needs AZURE_CLIENT_ID and AZURE_TENANT_ID")
@@ -139,7 +144,7 @@ def _lifetime(token: str, now: Callable[[], float]) -> float:
     """Seconds until a JSON Web Token ends, as it says itself (RFC 7519, exp)."""
     try:
         payload = token.split(".")[1]
-        claims: Any = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        claims: Any = read_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return max(0.0, float(claims["exp"]) - now())
     except (IndexError, KeyError, TypeError, ValueError, binascii.Error):
         return _LIFETIME

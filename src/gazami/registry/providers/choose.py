@@ -6,7 +6,7 @@ The modules are imported when the first registry wants to know who we are, which
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from gazami.registry.credentials import CredentialSource, Keychain, Lookup
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 class Providers:
     """A source that asks the providers called ``names``; names that are not in the table are left out."""
 
-    def __init__(self, names: tuple[str, ...], environ: Mapping[str, str], transport: Transport) -> None:
+    def __init__(
+        self, names: tuple[str, ...], environ: Mapping[str, str], transport: Transport, named: Iterable[str] = ()
+    ) -> None:
+        """``named`` are the hosts that the user wrote outside of Dockerfiles."""
+        self._named = tuple(named)
         self._names = frozenset(names)
         self._environ = environ
         self._transport = transport
@@ -41,7 +45,7 @@ class Providers:
         from gazami.registry.routing import Trust
 
         table: dict[str, Callable[[Mapping[str, str], Web], CredentialSource]] = {
-            "env": lambda environ, web: HostVariables(environ),
+            "env": lambda environ, web: HostVariables(environ, self._named),
             "google": google,
             "ecr": ecr,
             "acr": azure,

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gazami.foreign import read_json
 from gazami.registry.credentials import Credential
 from gazami.registry.providers.grant import Grant, Provider, Unavailable
 from gazami.registry.providers.web import Web, missing_extra, read_secret, seconds_of, text_of
@@ -46,16 +48,14 @@ def _grant(environ: Mapping[str, str], web: Web, now: Callable[[], float]) -> Gr
         return _from_file(path, read_secret(path, "GOOGLE_APPLICATION_CREDENTIALS"), web, now)
     settings = environ.get("CLOUDSDK_CONFIG") or (f"{environ['HOME']}/.config/gcloud" if environ.get("HOME") else "")
     path = f"{settings}/application_default_credentials.json"
-    try:
-        text = read_secret(path, "gcloud's credentials") if settings else ""
-    except Unavailable:
-        text = ""
-    return _from_file(path, text, web, now) if text else _from_metadata(environ, web)
+    if settings and os.path.lexists(path):  # a file that is broken is not a reason to be somebody else
+        return _from_file(path, read_secret(path, "gcloud's credentials"), web, now)
+    return _from_metadata(environ, web)
 
 
 def _from_file(path: str, text: str, web: Web, now: Callable[[], float]) -> Grant:
     try:
-        key = json.loads(text)
+        key = read_json(text)
         kind = key["type"]
     except (ValueError, KeyError, TypeError):
         raise Unavailable(f"{path} is not a file of Google credentials (JSON with a type)") from None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from gazami.errors import RegistryError
+from gazami.foreign import read_json
 from gazami.registry.providers.grant import Unavailable
 from gazami.registry.routing import Trust
 from gazami.registry.transport import ConnectionFault, Request, Response, Transport
@@ -66,7 +66,7 @@ class Web:
         """As :meth:`ask`, for an answer that is a JSON object."""
         raw = self.ask(method, url, headers, body, metadata=metadata)
         try:
-            document = json.loads(raw)
+            document = read_json(raw)
         except ValueError:
             document = None
         if not isinstance(document, dict):
