@@ -10,7 +10,6 @@ import errno
 import fcntl
 import itertools
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from gazami.builder import memory
 from gazami.cancel import Cancel
 from gazami.errors import HostError, SpaceError
 from gazami.layer.blobs import BlobStore
+from gazami.rootfs.removal import remove_tree
 from gazami.rootfs.spool import Spool
 
 _PREFIX = "build-"
@@ -61,11 +61,11 @@ class Workspace:
         if self.remover is not None:
             with contextlib.suppress(Exception):
                 self.remover(self.all_files)
-        shutil.rmtree(self.root, ignore_errors=True)
+        remove_tree(str(self.root), ignore_errors=True)
         os.close(self._lock)
         for place in (self._memory, self._elsewhere):
             if place is not None:
-                shutil.rmtree(place, ignore_errors=True)
+                remove_tree(str(place), ignore_errors=True)
         while self._locks:
             os.close(self._locks.pop())
 
@@ -143,7 +143,7 @@ def _remove_stale(place: Path, prefix: str) -> None:
         except OSError:
             pass  # another build lives in it
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(str(folder), ignore_errors=True)
         finally:
             os.close(fd)
 

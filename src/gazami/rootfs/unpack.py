@@ -22,7 +22,9 @@ from gazami.layer import recorded_owner
 from gazami.layer.entry import Entry, Kind
 from gazami.layer.recorded_owner import Recorded
 from gazami.layer.tar_reader import TarReader
+from gazami.layer.tar_sparse import HOLE
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
+from gazami.rootfs.removal import remove_tree
 from gazami.values import dataclass, field
 
 _CHUNK = 1 << 20
@@ -151,7 +153,7 @@ class Unpacker:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             for piece in content:
-                if len(piece) >= 4096 and not piece.strip(b"\0"):
+                if piece is HOLE or (len(piece) >= 4096 and not piece.strip(b"\0")):
                     os.lseek(fd, len(piece), os.SEEK_CUR)
                     continue
                 view = memoryview(piece)
@@ -259,7 +261,7 @@ class Unpacker:
 
     def _remove(self, path: str, old: os.stat_result) -> None:
         if stat.S_ISDIR(old.st_mode):
-            shutil.rmtree(path)
+            remove_tree(path)
             prefix = path + "/"
             self._times = {
                 each: when for each, when in self._times.items() if each != path and not each.startswith(prefix)
@@ -383,7 +385,7 @@ def _is_overlay_whiteout(info: os.stat_result) -> bool:
 def remove(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
     """Delete directories that only the namespace's root may delete; what the fork server calls."""
     for path in arguments["paths"]:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path, ignore_errors=True)
     return {}
 
 
