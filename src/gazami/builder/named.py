@@ -13,7 +13,7 @@ from gazami.context.git_url import is_git, parse_git
 from gazami.context.local import local_folder
 from gazami.errors import ContextError, RegistryError
 from gazami.image.config import parse_config
-from gazami.image.digest import Digest, digest_of, hex_of, parse_digest
+from gazami.image.digest import Digest, hasher_for, hex_of, parse_digest
 from gazami.image.manifest import Index, Manifest, parse_manifest
 from gazami.image.model import Layer, LocalFile, Remote
 from gazami.image.reference import Reference, parse_reference
@@ -24,6 +24,9 @@ from gazami.rootfs.folder import FolderTree
 from gazami.rootfs.tree import Tree
 
 _LAYOUT = "oci-layout://"
+_NESTING = 4
+MAX_DOCUMENT = 16 << 20
+"""Bytes of a manifest or config of a layout; a larger one is refused."""
 
 
 def named_context(name: str, tools: Tools) -> Tree:
@@ -80,14 +83,16 @@ def resolve_layout(base: ImageBase) -> Resolved:
     try:
         index = json.loads((folder / "index.json").read_bytes())
         entries = index["manifests"]
-    except (OSError, ValueError, KeyError, TypeError) as cause:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as cause:
         raise ContextError(f"{folder} is not an OCI layout", hint="it needs an index.json with manifests") from cause
     digest = _wanted(entries, name, folder)
     reference = Reference("oci-layout.invalid", "image", None, digest)
     found = parse_manifest(_read(folder, digest))
-    while isinstance(found, Index):
-        found = parse_manifest(_read(folder, choose(reference, found, base.platform).digest))
-    assert isinstance(found, Manifest)
+    for _ in range(_NESTING):
+        if isinstance(found, Index):
+            found = parse_manifest(_read(folder, choose(reference, found, base.platform).digest))
+    if not isinstance(found, Manifest):
+        raise RegistryError(f"the OCI layout {folder} nests more than {_NESTING} indexes")
     check_is_image(reference, found)
     raw = _read(folder, found.config.digest)
     config = parse_config(raw)
@@ -120,9 +125,14 @@ def _blob(folder: Path, digest: Digest) -> Path:
 
 def _read(folder: Path, digest: Digest) -> bytes:
     try:
-        data = _blob(folder, digest).read_bytes()
+        with _blob(folder, digest).open("rb") as file:
+            data = file.read(MAX_DOCUMENT + 1)
     except OSError as cause:
         raise ContextError(f"the OCI layout {folder} lacks the blob {digest}") from cause
-    if digest.startswith("sha256:") and digest_of(data) != digest:
+    if len(data) > MAX_DOCUMENT:
+        raise RegistryError(f"the blob {digest} of the OCI layout {folder} has more than {MAX_DOCUMENT} bytes")
+    hasher = hasher_for(digest)
+    hasher.update(data)
+    if hasher.hexdigest() != hex_of(digest):
         raise RegistryError(f"the blob {digest} of the OCI layout {folder} is damaged")
     return data
