@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
+from tests.counting import lines_run
 from tests.tarbytes import BLOCK, END, base256, header, member, padded, pax
 
 from gazami.errors import ArchiveError, ContextError, SpaceError
@@ -204,23 +202,6 @@ def test_deep_directories_are_deleted_from_disk(tmp_path: Path) -> None:
 # -- growth of work with input ---------------------------------------------------------------------------------------------
 
 
-def calls(work: Callable[[], Any]) -> int:
-    """Lines that run, as a measure that no other process on the machine changes."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal count
-        count += 1
-        return trace
-
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(None)
-    return count
-
-
 def with_globals(members: int) -> bytes:
     records = tuple((b"SCHILY.xattr.user.%d" % number, b"v") for number in range(members))
     return pax(*records, kind=b"g") + b"".join(pax((b"uid", b"5")) + header(b"f%d" % n) for n in range(300)) + END
@@ -240,4 +221,4 @@ def indexed(data: bytes) -> None:
 @pytest.mark.parametrize("make", [with_globals, whiteouts])
 def test_twice_the_input_is_less_than_three_times_the_work(make: Callable[[int], bytes]) -> None:
     small, large = make(150), make(300)
-    assert calls(lambda: indexed(large)) < 3 * calls(lambda: indexed(small))
+    assert lines_run(lambda: indexed(large)) < 3 * lines_run(lambda: indexed(small))
