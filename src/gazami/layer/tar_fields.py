@@ -16,8 +16,8 @@ MAX_META = 8 << 20
 MAX_GLOBAL = 64 << 10
 """Bytes of global PAX records. They hold for every member, so that their number counts as often as there are members."""
 
-MAX_PATH = 4095
-"""Bytes of a member's path and of a link's target, the limit of Linux (PATH_MAX without its NUL)."""
+MAX_PATH = 65535
+"""Bytes of a member's path and of a link's target. Linux takes less at once (PATH_MAX); an index may hold what no disk does."""
 
 _MAX_ID = 1 << 32
 _MAX_SIZE = 1 << 63

@@ -17,7 +17,7 @@ MAX_LINKS = 255
 """Symlinks followed on one path, as Go's and the kernel's walks bound it."""
 
 MAX_DEPTH = 2048
-"""Directories on one path: more names than this do not fit into PATH_MAX."""
+"""Directories on one path: more names than this do not fit into PATH_MAX at once."""
 
 
 class Node:
