@@ -121,6 +121,7 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
         try:
             yield Ready(plan, tools, Sources(tools))
         finally:
+            cancel.cleaning()
             tools.close()
 
 
