@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from gazami.errors import Cancelled
 
@@ -11,12 +11,13 @@ from gazami.errors import Cancelled
 class Cancel:
     """``set`` may be called from any thread or signal handler; ``check`` raises :class:`Cancelled` once it was."""
 
-    __slots__ = ("_event", "_parts", "_reason")
+    __slots__ = ("_cleaning", "_event", "_parts", "_reason")
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._reason = "cancelled"
         self._parts: tuple[Cancel, ...] = ()
+        self._cleaning: Callable[[], None] | None = None
 
     def set(self, reason: str = "cancelled") -> None:
         if not self._event.is_set():
@@ -24,6 +25,15 @@ class Cancel:
             self._event.set()
             for part in self._parts:
                 part.set(reason)
+
+    def when_cleaning(self, tell: Callable[[], None]) -> None:
+        """Whom to tell when the orderly end of the work has begun."""
+        self._cleaning = tell
+
+    def cleaning(self) -> None:
+        """The work is over or given up, and what it leaves is about to be removed."""
+        if self._cleaning is not None:
+            self._cleaning()
 
     def part(self) -> Cancel:
         """A switch for a part of the work: it is set when this one is, and may be set alone."""

@@ -44,8 +44,6 @@ from gazami.plan.render import render_plan
 from gazami.plan.steps import (
     ImageBase,
     Plan,
-    ScratchBase,
-    StageBase,
     StagePlan,
 )
 from gazami.registry.resolved import Resolved
@@ -123,6 +121,7 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
         try:
             yield Ready(plan, tools, Sources(tools))
         finally:
+            cancel.cleaning()
             tools.close()
 
 
@@ -194,13 +193,8 @@ def _packing(request: BuildRequest, plan: Plan, images: dict[ImageBase, Resolved
 
 
 def _manifest_type(plan: Plan, stage: StagePlan, images: dict[ImageBase, Resolved]) -> str:
-    match stage.base:
-        case ImageBase():
-            return images[stage.base].manifest.media_type
-        case StageBase(index):
-            return _manifest_type(plan, plan.stage(index), images)
-        case ScratchBase():
-            return OCI_MANIFEST
+    *_, first = plan.lineage(stage)
+    return images[first.base].manifest.media_type if isinstance(first.base, ImageBase) else OCI_MANIFEST
 
 
 def _keeps_blobs(request: BuildRequest) -> bool:

@@ -26,11 +26,10 @@ from gazami.plan.steps import (
     MetadataStep,
     Plan,
     RunStep,
-    ScratchBase,
-    StageBase,
     StagePlan,
     StageSource,
     WorkdirStep,
+    sources_of_step,
 )
 from gazami.registry.resolved import Resolved
 from gazami.values import dataclass, field
@@ -50,11 +49,36 @@ class StepKeys:
 
     def definition(self, stage: StagePlan, position: int) -> Inputs:
         """Raises :class:`GazamiError` kinds, with the step's place, when what it copies is missing."""
-        known = self._inputs.get((stage.index, position))
-        if known is None:
-            known = self._made(stage, position, self._below(stage, position), self._by_definition)
-            self._inputs[stage.index, position] = known
-        return known
+        todo = [(stage, position)]
+        while todo:  # what a step's key is made of first, however long the chain of steps and stages is
+            stage, position = todo[-1]
+            missing = [each for each in self._needed(stage, position) if (each[0].index, each[1]) not in self._inputs]
+            if missing:
+                todo += missing
+                continue
+            todo.pop()
+            if (stage.index, position) not in self._inputs:
+                made = self._made(stage, position, self._below(stage, position), self._by_definition)
+                self._inputs[stage.index, position] = made
+        return self._inputs[stage.index, position]
+
+    def _needed(self, stage: StagePlan, position: int) -> list[tuple[StagePlan, int]]:
+        """The steps whose keys are inputs of a step's."""
+        sources = [
+            self.plan.stage(each.index)
+            for each in sources_of_step(stage.steps[position])
+            if isinstance(each, StageSource)
+        ]
+        found = [self._step_below(stage, position)] + [self._step_below(each, len(each.steps)) for each in sources]
+        return [each for each in found if each is not None]
+
+    def _step_below(self, stage: StagePlan, position: int) -> tuple[StagePlan, int] | None:
+        """The nearest step with a layer below a position, in the stage or those that it is built from."""
+        for each in self.plan.lineage(stage):
+            for earlier in range((position if each is stage else len(each.steps)) - 1, -1, -1):
+                if not isinstance(each.steps[earlier], MetadataStep):
+                    return each, earlier
+        return None
 
     def content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Inputs:
         """``diff_ids`` are the layers that the stage has before the step; stages copied from must have been built."""
@@ -72,16 +96,11 @@ class StepKeys:
         return step_inputs(step, below, contents, self.settings, self.form)
 
     def _below(self, stage: StagePlan, position: int) -> tuple[str, str]:
-        for earlier in range(position - 1, -1, -1):
-            if not isinstance(stage.steps[earlier], MetadataStep):
-                return after(key_of(self.definition(stage, earlier)))
-        match stage.base:
-            case ScratchBase():
-                return files_of(())
-            case ImageBase():
-                return files_of(self.images[stage.base].config.diff_ids)
-            case StageBase(index):
-                return self._result(self.plan.stage(index))
+        below = self._step_below(stage, position)
+        if below is not None:
+            return after(key_of(self._inputs[below[0].index, below[1]]))
+        *_, first = self.plan.lineage(stage)
+        return files_of(self.images[first.base].config.diff_ids if isinstance(first.base, ImageBase) else ())
 
     def _result(self, stage: StagePlan) -> tuple[str, str]:
         """What stands for the files of a whole stage."""

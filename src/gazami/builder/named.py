@@ -24,6 +24,8 @@ from gazami.rootfs.folder import FolderTree
 from gazami.rootfs.tree import Tree
 
 _LAYOUT = "oci-layout://"
+MAX_DOCUMENT = 16 << 20
+"""Bytes of a manifest or config of a layout; a larger one is refused."""
 
 
 def named_context(name: str, tools: Tools) -> Tree:
@@ -123,9 +125,12 @@ def _blob(folder: Path, digest: Digest) -> Path:
 
 def _read(folder: Path, digest: Digest) -> bytes:
     try:
-        data = _blob(folder, digest).read_bytes()
+        with _blob(folder, digest).open("rb") as file:
+            data = file.read(MAX_DOCUMENT + 1)
     except OSError as cause:
         raise ContextError(f"the OCI layout {folder} lacks the blob {digest}") from cause
+    if len(data) > MAX_DOCUMENT:
+        raise RegistryError(f"the blob {digest} of the OCI layout {folder} has more than {MAX_DOCUMENT} bytes")
     if not matches(data, digest):
         raise IntegrityError(f"the blob {digest} of the OCI layout {folder} is damaged")
     return data

@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import lzma
-import re
-import tarfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from gazami.builder.image_archive import ImageArchive
 from gazami.builder.workspace import Workspace
 from gazami.errors import ArchiveError, IntegrityError, UsageError
 from gazami.events import Emit, Exported
 from gazami.foreign import read_json
-from gazami.image.config import parse_config
-from gazami.image.digest import Digest, digest_of, hasher_for, hex_of, is_digest, matches
-from gazami.image.manifest import (
-    DOCKER_CONFIG,
-    DOCKER_LAYER_GZIP,
-    DOCKER_LAYER_ZSTD,
-    DOCKER_MANIFEST,
-    Descriptor,
-    Index,
-    Manifest,
-    encode_manifest,
-    parse_manifest,
-)
+from gazami.image.digest import Digest, hex_of, is_digest, matches
+from gazami.image.manifest import Index, Manifest, parse_manifest
 from gazami.image.reference import Reference
-from gazami.layer.compression import decompressed, detect
-from gazami.layer.pack import Packing, pack_layer
 from gazami.registry.client import RegistryClient
 from gazami.registry.transfer import Uploads
 from gazami.values import dataclass
-
-_CHUNK = 1 << 20
-_BLOB = re.compile(r"(?:\./)?blobs/(sha256/[0-9a-f]{64}|sha512/[0-9a-f]{128})\Z")
-_SMALL = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +41,14 @@ def load(path: Path, name: str, workspace: Workspace) -> Stored:
         return _layout(path, name)
     if not path.is_file():
         raise UsageError(f"{path} does not exist", hint="name an OCI layout directory, or an archive of an image")
-    try:
-        with tarfile.open(path) as archive:
-            found = _archived(archive, name, workspace)
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as cause:
-        raise ArchiveError(f"{path} is no tar archive, or a damaged one ({type(cause).__name__})") from cause
-    if found is None:
-        raise UsageError(f"{path} is neither an OCI archive nor one of docker save")
-    return found
-
-
-def _archived(archive: tarfile.TarFile, name: str, workspace: Workspace) -> Stored | None:
-    members = {member.name.removeprefix("./"): member for member in archive if member.isfile()}
-    if "index.json" in members:
-        return _oci_archive(archive, members, name, workspace)
-    if "manifest.json" in members:
-        return _docker_archive(archive, members, workspace)
-    return None
+    archive = ImageArchive(path)
+    if "index.json" in archive.names:
+        folder = workspace.root / "archive"
+        archive.write_layout(folder)
+        return _layout(folder, name)
+    if "manifest.json" in archive.names:
+        return Stored(archive.docker_image(workspace), (), workspace.blobs.root)
+    raise UsageError(f"{path} is neither an OCI archive nor one of docker save")
 
 
 def publish(stored: Stored, references: tuple[Reference, ...], client: RegistryClient, emit: Emit) -> Digest:
@@ -151,115 +120,3 @@ def _verified(store: Path, digest: str) -> bytes:
     if not matches(raw, digest):
         raise IntegrityError(f"the blob {digest} is damaged")
     return raw
-
-
-def _oci_archive(
-    archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str, workspace: Workspace
-) -> Stored:
-    folder = workspace.root / "archive"
-    for path, member in members.items():
-        match = _BLOB.match(path)
-        if match is None:
-            continue
-        name_of_blob = Digest(match[1].replace("/", ":"))
-        digest = hasher_for(name_of_blob)
-        place = folder / "blobs" / match[1]
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with place.open("wb") as out:
-            for chunk in _chunks(archive, member):
-                digest.update(chunk)
-                out.write(chunk)
-        if digest.hexdigest() != hex_of(name_of_blob):
-            raise IntegrityError(f"the blob {name_of_blob} of the archive is damaged")
-    folder.mkdir(exist_ok=True)
-    (folder / "index.json").write_bytes(_small(archive, members, "index.json"))
-    return _layout(folder, name)
-
-
-# -- docker save ------------------------------------------------------------------------------------------------------
-
-
-def _docker_archive(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], workspace: Workspace) -> Stored:
-    try:
-        images = read_json(_small(archive, members, "manifest.json"))
-        if len(images) != 1:
-            raise UsageError(f"the archive holds {len(images)} images", hint="save one image into it")
-        config_name, layer_names = str(images[0]["Config"]), [str(each) for each in images[0]["Layers"]]
-    except (ValueError, KeyError, TypeError, IndexError) as cause:
-        raise ArchiveError("manifest.json of the archive is malformed") from cause
-    raw = _small(archive, members, config_name)
-    config = parse_config(raw)
-    if len(config.diff_ids) != len(layer_names):
-        raise IntegrityError(f"the archive has {len(layer_names)} layers, its config {len(config.diff_ids)}")
-    layers = tuple(
-        _layer(archive, members, name, diff_id, workspace)
-        for name, diff_id in zip(layer_names, config.diff_ids, strict=True)
-    )
-    workspace.blobs.put(digest_of(raw), raw)
-    descriptor = Descriptor(DOCKER_CONFIG, digest_of(raw), len(raw))
-    return Stored(encode_manifest(DOCKER_MANIFEST, descriptor, layers), (), workspace.blobs.root)
-
-
-def _layer(
-    archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str, diff_id: Digest, workspace: Workspace
-) -> Descriptor:
-    """A layer's blob: as it is when it is compressed, else compressed now."""
-    member = _member(archive, members, name)
-    head = next(_chunks(archive, member), b"")
-    kind = detect(head)
-    if kind in ("gzip", "zstd"):
-        with workspace.blobs.create() as (file, part):
-            digest, unpacked = hashlib.sha256(), hasher_for(diff_id)
-
-            def stored() -> Iterator[bytes]:
-                for chunk in _chunks(archive, member):
-                    digest.update(chunk)
-                    file.write(chunk)
-                    yield chunk
-
-            for chunk in decompressed(stored()):
-                unpacked.update(chunk)
-            if unpacked.hexdigest() != hex_of(diff_id):
-                raise IntegrityError(f"the layer {name} of the archive does not have the diff id {diff_id}")
-            found = Digest(f"sha256:{digest.hexdigest()}")
-            workspace.blobs.commit(part, found)
-        return Descriptor(DOCKER_LAYER_GZIP if kind == "gzip" else DOCKER_LAYER_ZSTD, found, member.size)
-    layer = pack_layer(_chunks(archive, member), workspace.blobs, Packing())
-    if layer.diff_id != diff_id:
-        raise IntegrityError(f"the layer {name} of the archive does not have the diff id {diff_id}")
-    return layer.descriptor
-
-
-def _member(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str) -> tarfile.TarInfo:
-    found = members.get(name.removeprefix("./"))
-    if found is not None:
-        return found
-    try:  # docker save writes equal layers once and links to them
-        member = archive.getmember(name)
-        if member.issym():
-            target = str(Path(name).parent / member.linkname).replace("\\", "/")
-            parts: list[str] = []
-            for part in target.split("/"):
-                parts = parts[:-1] if part == ".." else [*parts, part] if part not in ("", ".") else parts
-            found = members.get("/".join(parts))
-    except KeyError:
-        found = None
-    if found is None:
-        raise ArchiveError(f"the archive has no member {name!r}")
-    return found
-
-
-def _chunks(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
-    file = archive.extractfile(member)
-    if file is None:
-        raise ArchiveError(f"{member.name!r} of the archive is not a file")
-    with file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-
-
-def _small(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str) -> bytes:
-    member = _member(archive, members, name)
-    if member.size > _SMALL:
-        raise ArchiveError(f"{name!r} of the archive has {member.size} bytes")
-    return b"".join(_chunks(archive, member))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled
@@ -28,25 +27,30 @@ def in_order_of_need(
     if len(stages) == 1:
         work(stages[0])
         return
-    room = threading.BoundedSemaphore(AT_ONCE)
-    begun: dict[int, Future[None]] = {}
+    waiting = {stage.index: set(inputs(stage)) for stage in stages}
+    waits_for: dict[int, list[StagePlan]] = {}
+    for stage in stages:
+        for index in waiting[stage.index]:
+            waits_for.setdefault(index, []).append(stage)
     failures: list[BaseException] = []
 
-    def run(stage: StagePlan, needed: list[Future[None]]) -> None:
-        try:
-            for each in needed:
-                each.result()
-            with room:
-                cancel.check()
-                work(stage)
-        except BaseException as error:
-            failures.append(error)
-            cancel.set("another stage failed")
-            raise
+    def run(stage: StagePlan) -> StagePlan:
+        cancel.check()
+        work(stage)
+        return stage
 
-    with ThreadPoolExecutor(len(stages), thread_name_prefix="stage") as pool:
-        for stage in stages:
-            needed = [begun[index] for index in sorted(inputs(stage))]
-            begun[stage.index] = pool.submit(run, stage, needed)
+    with ThreadPoolExecutor(min(AT_ONCE, len(stages)), thread_name_prefix="stage") as pool:
+        running = {pool.submit(run, stage) for stage in stages if not waiting[stage.index]}
+        while running:
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            for each in ended:
+                if (error := each.exception()) is not None:
+                    failures.append(error)
+                    cancel.set("another stage failed")
+                    continue
+                for stage in waits_for.get(each.result().index, ()):
+                    waiting[stage.index].discard(each.result().index)
+                    if not waiting[stage.index] and not failures:
+                        running.add(pool.submit(run, stage))
     if failures:
         raise next((each for each in failures if not isinstance(each, Cancelled)), failures[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from gazami.builder.caching import Caching, Hit
@@ -61,11 +62,13 @@ class Stages:
     caching: Caching | None = None
     _work: dict[int, frozenset[int]] = field(default_factory=dict)
     """Positions of the steps that the look-ups did not find, of each stage that is needed."""
+    _sources: set[int] = field(default_factory=set)
+    """The stages that another one will copy from, or is built from and may."""
 
     def build(self) -> Image:
         """Build the stages that are needed after the cache was looked into; the target's image."""
-        self._need(self.plan.target)
-        chain = self._final_chain()
+        self._find_needed()
+        chain = {stage.index for stage in self.plan.lineage(self.plan.stage(self.plan.target))}
         stages = [stage for stage in self.plan.stages if stage.index in self._work]
 
         def build_one(stage: StagePlan) -> None:
@@ -81,37 +84,19 @@ class Stages:
             found |= {each.index for each in sources_of_step(stage.steps[position]) if isinstance(each, StageSource)}
         return found
 
-    def _need(self, index: int) -> None:
-        """A needed stage needs its base, and the stages that its missed steps copy from."""
-        if index in self._work:
-            return
-        stage = self.plan.stage(index)
+    def _find_needed(self) -> None:
+        """The target is needed; a needed stage needs its base, and the stages that its missed steps copy from."""
         hits = self.caching.hits if self.caching is not None else {}
-        missed = [position for position in range(len(stage.steps)) if (index, position) not in hits]
-        self._work[index] = frozenset(missed)
-        if isinstance(stage.base, StageBase):
-            self._need(stage.base.index)
-        for position in missed:
-            for files in sources_of_step(stage.steps[position]):
-                if isinstance(files, StageSource):
-                    self._need(files.index)
-
-    def _is_source(self, stage: StagePlan) -> bool:
-        """Whether another stage will copy from this one, or is built from it and may."""
-        return any(
-            other.base == StageBase(stage.index)
-            or any(StageSource(stage.index) in sources_of_step(other.steps[position]) for position in work)
-            for other, work in ((self.plan.stage(index), work) for index, work in self._work.items())
-        )
-
-    def _final_chain(self) -> set[int]:
-        """The stages whose layers are in the result: the target and the stages it is built from."""
-        chain = {self.plan.target}
-        stage = self.plan.stage(self.plan.target)
-        while isinstance(stage.base, StageBase):
-            chain.add(stage.base.index)
-            stage = self.plan.stage(stage.base.index)
-        return chain
+        todo = [self.plan.target]
+        while todo:
+            index = todo.pop()
+            if index in self._work:
+                continue
+            stage = self.plan.stage(index)
+            self._work[index] = frozenset(each for each in range(len(stage.steps)) if (index, each) not in hits)
+            needed = self._inputs(stage)
+            self._sources |= needed
+            todo += needed
 
     def _stage(self, stage: StagePlan, *, final: bool) -> StageState:
         tools = self.tools
@@ -121,14 +106,15 @@ class Stages:
         own = len(state.image.layers)
         single = tools.request.snapshot.single
         state.destination = self.exporter.first_destination if final and not single else None
-        needed_later = self._is_source(stage)
+        needed_later = stage.index in self._sources
+        last = {type(stage.steps[position]): position for position in sorted(self._work[stage.index])}
+        last_copy = max(last.get(CopyStep, -1), last.get(WorkdirStep, -1))
         explained = False
         for position, step in enumerate(stage.steps):
             tools.cancel.check()
             missed = position in self._work[stage.index]
-            left = [stage.steps[each] for each in self._work[stage.index] if each >= position]
-            state.wants_tree = needed_later or any(isinstance(each, CopyStep | WorkdirStep) for each in left)
-            state.wants_root = any(isinstance(each, RunStep) for each in left)
+            state.wants_tree = needed_later or last_copy >= position
+            state.wants_root = last.get(RunStep, -1) >= position
             below = state.image.config.diff_ids
             if missed and not explained and not isinstance(step, MetadataStep):
                 self._explain(stage, position)
@@ -232,20 +218,18 @@ class Stages:
 
 def shared_bases(plan: Plan, images: dict[ImageBase, Resolved]) -> frozenset[tuple[Digest, ...]]:
     """The layers of images whose index several stages (or copies) ask for."""
-    used = [stage.base for stage in plan.stages if isinstance(stage.base, ImageBase) and _asks_for_index(plan, stage)]
-    used += {files.image for stage in plan.stages for files in sources_of(stage) if isinstance(files, ImageSource)}
-    chains = [images[base].config.diff_ids for base in used]
-    return frozenset(chain for chain in chains if chains.count(chain) > 1)
-
-
-def _asks_for_index(plan: Plan, stage: StagePlan) -> bool:
-    return _is_source(plan, stage) or any(isinstance(step, CopyStep | WorkdirStep) for step in stage.steps)
-
-
-def _is_source(plan: Plan, stage: StagePlan) -> bool:
-    return any(
-        StageSource(stage.index) in sources_of(other) or other.base == StageBase(stage.index) for other in plan.stages
-    )
+    files = {each for stage in plan.stages for each in sources_of(stage)}
+    sources = {each.index for each in files if isinstance(each, StageSource)}
+    sources |= {stage.base.index for stage in plan.stages if isinstance(stage.base, StageBase)}
+    used = [
+        stage.base
+        for stage in plan.stages
+        if isinstance(stage.base, ImageBase)
+        and (stage.index in sources or any(isinstance(step, CopyStep | WorkdirStep) for step in stage.steps))
+    ]
+    used += [each.image for each in files if isinstance(each, ImageSource)]
+    counted = Counter(images[base].config.diff_ids for base in used)
+    return frozenset(chain for chain, times in counted.items() if times > 1)
 
 
 def _repaired(resolved: Resolved) -> tuple[History, ...]:

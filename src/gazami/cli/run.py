@@ -16,6 +16,7 @@ from gazami.cli.bug import as_gazami_error
 from gazami.cli.environ import look_around, require_secret_files
 from gazami.cli.options import BUILD, ELSEWHERE
 from gazami.cli.request import Wanted, build_request
+from gazami.cli.watchdog import watched
 from gazami.errors import Cancelled, CommandFailed, GazamiError, UsageError
 from gazami.events import BuildFinished, Event
 from gazami.report.excerpt import failure
@@ -106,25 +107,33 @@ def exit_status(error: GazamiError) -> int:
 def stopped_by_signals(cancel: Cancel) -> Iterator[list[int]]:
     """SIGINT and SIGTERM stop the build in order, a second one at once. Yields the list of signals that came.
 
-    The switch is set in another thread: the handler may have interrupted this one while it held the switch's own lock.
+    The switch is set in another thread: the handler may have interrupted this one while it held the switch's own lock. A
+    watchdog ends what does not look at the switch.
     """
     came: list[int] = []
 
-    def handle(number: int, frame: Any) -> None:
-        if came:
-            os._exit(128 + number)
-        came.append(number)
-        _thread.start_new_thread(cancel.set, (f"interrupted by {signal.Signals(number).name}",))
+    with watched() as dog:
+        cancel.when_cleaning(dog.cleaning)
 
-    kept: dict[signal.Signals, Any] = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(ValueError):  # not the main thread: the owner of that thread handles signals
-                kept[number] = signal.signal(number, handle)
-        yield came
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+        def stop(number: int) -> None:
+            cancel.set(f"interrupted by {signal.Signals(number).name}")
+            dog.stop(number)
+
+        def handle(number: int, frame: Any) -> None:
+            if came:
+                os._exit(128 + number)
+            came.append(number)
+            _thread.start_new_thread(stop, (number,))
+
+        kept: dict[signal.Signals, Any] = {}
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                with contextlib.suppress(ValueError):  # not the main thread: the owner of that thread handles signals
+                    kept[number] = signal.signal(number, handle)
+            yield came
+        finally:
+            for number, handler in kept.items():
+                signal.signal(number, handler)
 
 
 def log_settings(parsed: Parsed, environ: Mapping[str, str], *, terminal: bool) -> Settings:

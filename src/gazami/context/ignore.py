@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 
+from gazami.dockerfile.wildcard import (
+    ALL,
+    ALL_BUT_SLASH,
+    ANY_BUT_SLASH,
+    DIRECTORIES,
+    Element,
+    Match,
+    compiled,
+    literal,
+    one_of,
+)
 from gazami.errors import DockerfileError, Source, Span
+from gazami.values import dataclass
 
-Match = Callable[[str], bool]
+_SPECIAL = re.compile(r"[*?\[\]\\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """``text`` is cleaned and has no ``!``; ``exception`` says that it had one."""
+    """``text`` is cleaned and has no ``!``; ``exception`` says that it had one. ``parts`` are an exception's components."""
 
     text: str
     exception: bool
     matches: Match
+    parts: tuple[Match | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,7 @@ class Ignore:
         """
         excluded = False
         results: list[bool] = []
+        above = None if parent else _parents(path)
         for number, pattern in enumerate(self.patterns):
             matched = parent[number] if parent else False
             if not matched:
@@ -49,8 +61,8 @@ class Ignore:
                     results.append(False)
                     continue
                 matched = pattern.matches(path)
-                if not matched and not parent:
-                    matched = any(pattern.matches(above) for above in _parents(path))
+                if not matched and above:
+                    matched = any(pattern.matches(each) for each in above or ())
             results.append(matched)
             if matched:
                 excluded = not pattern.exception
@@ -61,7 +73,7 @@ class Ignore:
 
     def may_include_below(self, directory: str) -> bool:
         """Whether an exception could bring back something below an excluded directory."""
-        return any(pattern.exception and _may_match_below(pattern.text, directory) for pattern in self.patterns)
+        return any(pattern.exception and _may_match_below(pattern.parts, directory) for pattern in self.patterns)
 
 
 def parse_ignore(text: str, name: str = ".dockerignore") -> Ignore:
@@ -95,26 +107,22 @@ def parse_pattern(text: str) -> Pattern:
     text = posixpath.normpath(text)
     if text.startswith("/"):
         text = text.lstrip("/")
-    return Pattern(text, exception, _matcher(text))
+    return Pattern(text, exception, _matcher(text), _parts(text) if exception else ())
 
 
 def _matcher(pattern: str) -> Match:
-    expression = pattern_regex(pattern)
-    try:
-        compiled = re.compile(expression + r"\Z", re.DOTALL)
-    except re.error as cause:
-        raise DockerfileError(f"syntax error in pattern {pattern!r}: {cause}") from cause
-    if pattern.startswith("**") and not re.search(r"[*?\[\]\\]", pattern[2:]):
+    row = elements(pattern)
+    if pattern.startswith("**") and not _SPECIAL.search(pattern, 2):
         suffix = pattern[2:]
         return lambda path: path.endswith(suffix) or (suffix.startswith("/") and path == suffix[1:])
     if pattern == ".":
         return lambda path: False
-    return lambda path: compiled.match(path) is not None
+    return compiled(row)
 
 
-def pattern_regex(pattern: str) -> str:
-    """The regular expression of a pattern, without anchors. ``**/`` is any number of directories."""
-    out: list[str] = []
+def elements(pattern: str) -> list[Element]:
+    """What a pattern consists of. ``**/`` is any number of directories. Raises :class:`DockerfileError`."""
+    out: list[Element] = []
     at = 0
     while at < len(pattern):
         char = pattern[at]
@@ -124,42 +132,41 @@ def pattern_regex(pattern: str) -> str:
                 at += 1
                 if pattern.startswith("/", at):
                     at += 1
-                out.append(".*" if at >= len(pattern) else "(?:.*/)?")
+                out.append(ALL if at >= len(pattern) else DIRECTORIES)
             else:
-                out.append("[^/]*")
+                out.append(ALL_BUT_SLASH)
         elif char == "?":
-            out.append("[^/]")
+            out.append(ANY_BUT_SLASH)
         elif char == "[":
             piece, at = _class(pattern, at)
             out.append(piece)
         elif char == "\\":
             if at >= len(pattern):
                 raise DockerfileError(f"syntax error in pattern {pattern!r}: it ends with a backslash")
-            out.append(re.escape(pattern[at]))
+            out.append(literal(pattern[at]))
             at += 1
         else:
-            out.append(re.escape(char))
-    return "".join(out)
+            out.append(literal(char))
+    return out
 
 
-def _class(pattern: str, at: int) -> tuple[str, int]:
+def _class(pattern: str, at: int) -> tuple[Element, int]:
     """A bracket class as Go's filepath.Match reads it: ``^`` negates, ``]`` must be escaped to be a member."""
     negated = pattern.startswith("^", at)
     at += negated
-    members: list[str] = []
+    ranges: list[tuple[str, str]] = []
     while True:
         if at >= len(pattern):
             raise DockerfileError(f"syntax error in pattern {pattern!r}: a [ is not closed")
-        if pattern[at] == "]" and members:
-            return f"[{'^' * negated}{''.join(members)}]", at + 1
+        if pattern[at] == "]" and ranges:
+            return one_of(ranges, negated=negated), at + 1
         low, at = _class_char(pattern, at)
         high = low
         if pattern.startswith("-", at):
             high, at = _class_char(pattern, at + 1)
-        if low <= high:
-            members.append(re.escape(low) if low == high else f"{re.escape(low)}-{re.escape(high)}")
-        else:
-            members.append("")  # an empty range is legal and matches nothing
+        if low > high:  # filepath.Match takes it, but the matcher is built of regular expressions
+            raise DockerfileError(f"syntax error in pattern {pattern!r}: the range {low}-{high} is empty")
+        ranges.append((low, high))
 
 
 def _class_char(pattern: str, at: int) -> tuple[str, int]:
@@ -173,17 +180,24 @@ def _class_char(pattern: str, at: int) -> tuple[str, int]:
 
 
 def _parents(path: str) -> list[str]:
-    parts = path.split("/")[:-1]
-    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+    return [path[:at] for at, char in enumerate(path) if char == "/"]
 
 
-def _may_match_below(pattern: str, directory: str) -> bool:
-    wanted, have = pattern.split("/"), directory.split("/")
-    for index, part in enumerate(wanted):
-        if part.startswith("**") or "**" in part:
+def _parts(pattern: str) -> tuple[Match | None, ...]:
+    """A matcher for each component, None where the pattern may mean several of them."""
+    found: list[Match | None] = []
+    for part in pattern.split("/"):
+        try:
+            found.append(None if "**" in part else compiled(elements(part)))
+        except DockerfileError:  # a class that holds a slash
+            found.append(None)
+    return tuple(found)
+
+
+def _may_match_below(parts: tuple[Match | None, ...], directory: str) -> bool:
+    for matches, name in zip(parts, directory.split("/"), strict=False):
+        if matches is None:
             return True
-        if index >= len(have):
-            return True
-        if not re.match(pattern_regex(part) + r"\Z", have[index], re.DOTALL):
+        if not matches(name):
             return False
-    return True  # the pattern names the directory or a parent of it: everything below is meant
+    return True  # the pattern is longer, or names the directory or a parent of it: everything below is meant

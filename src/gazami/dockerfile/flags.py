@@ -13,6 +13,7 @@ from gazami.values import dataclass, field
 Kind = Literal["bool", "string", "strings"]
 
 _BLANK = "\t\v\f\r "
+_BLANKS = (*_BLANK, "\n")
 
 
 def take_flags(text: str, escape: str) -> tuple[tuple[str, ...], str]:
@@ -20,7 +21,8 @@ def take_flags(text: str, escape: str) -> tuple[tuple[str, ...], str]:
     words: list[str] = []
     at = 0
     while True:
-        at += len(text[at:]) - len(text[at:].lstrip(_BLANK + "\n"))
+        while text.startswith(_BLANKS, at):
+            at += 1
         if not text.startswith("--", at):
             return tuple(words), text[at:]
         word, at = _word(text, at, escape)
@@ -68,7 +70,7 @@ def parse_flags(words: tuple[str, ...], known: Mapping[str, Kind]) -> Flags:
     """Check flag words against an instruction's own. Raises :class:`DockerfileError` without a span."""
     booleans: dict[str, bool] = {}
     texts: dict[str, str] = {}
-    lists: dict[str, tuple[str, ...]] = {}
+    lists: dict[str, list[str]] = {}
     for word in words:
         name, separator, value = word[2:].partition("=")
         kind = known.get(name)
@@ -83,8 +85,8 @@ def parse_flags(words: tuple[str, ...], known: Mapping[str, Kind]) -> Flags:
         elif kind == "string":
             texts[name] = value
         else:
-            lists[name] = (*lists.get(name, ()), value)
-    return Flags(booleans, texts, lists)
+            lists.setdefault(name, []).append(value)
+    return Flags(booleans, texts, {name: tuple(values) for name, values in lists.items()})
 
 
 def _boolean(name: str, value: str) -> bool:

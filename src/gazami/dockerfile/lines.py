@@ -16,7 +16,7 @@ MAX_LINE = 65535
 """Bytes of a physical line, the limit of BuildKit's scanner."""
 
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-_DIRECTIVE = re.compile(r"#[ \t\v\f\r]*([A-Za-z][A-Za-z0-9]*)[ \t\v\f\r]*=[ \t\v\f\r]*(.+?)[ \t\v\f\r]*\Z")
+_DIRECTIVE = re.compile(r"#[ \t\v\f\r]*([A-Za-z][A-Za-z0-9]*)[ \t\v\f\r]*=[ \t\v\f\r]*(.+)\Z")
 _KNOWN = frozenset({"syntax", "escape", "check"})
 _HEREDOC_KEYWORDS = frozenset({"RUN", "COPY", "ADD"})
 
@@ -95,7 +95,10 @@ class _LineReader:
             stripped = line.lstrip(_SPACE)
             if stripped.startswith("#"):
                 text = stripped[1:].strip(_SPACE)
-                comments = [*comments, text] if text else []
+                if text:
+                    comments.append(text)
+                else:
+                    comments.clear()
                 self.at += 1
             elif not stripped:
                 self.at += 1
@@ -106,7 +109,8 @@ class _LineReader:
 
     def _logical(self, first: str) -> Line:
         start = self.at
-        text, more = self._joined(first)
+        part, more = self._joined(first)
+        parts = [part]
         self.at += 1
         empty = False
         while more and self.at < len(self.physical):
@@ -119,7 +123,8 @@ class _LineReader:
                 empty = True
                 continue
             part, more = self._joined(line)
-            text += part
+            parts.append(part)
+        text = "".join(parts)
         heredocs = self._bodies(text, start)
         return Line(text, Span(start + 1, self.at), heredocs=heredocs, empty_continuation=empty)
 
@@ -156,13 +161,15 @@ class _LineReader:
 def _may_have_heredocs(text: str) -> bool:
     if "<<" not in text:
         return False
+    keyword, rest = _keyword(text)
+    if keyword == "ONBUILD":  # once: a trigger cannot set another one
+        keyword, rest = _keyword(rest)
+    return keyword in _HEREDOC_KEYWORDS and not _is_json_array(rest)
+
+
+def _keyword(text: str) -> tuple[str, str]:
     keyword, _, rest = text.strip(_SPACE).partition(" ")
-    keyword = keyword.split("\t")[0]
-    if keyword.upper() == "ONBUILD":
-        return _may_have_heredocs(rest)
-    if keyword.upper() not in _HEREDOC_KEYWORDS:
-        return False
-    return not _is_json_array(rest)
+    return keyword.split("\t")[0].upper(), rest
 
 
 def _is_json_array(text: str) -> bool:

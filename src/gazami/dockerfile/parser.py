@@ -16,6 +16,10 @@ from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import DockerfileError, Source
 from gazami.values import dataclass, replace
 
+MAX_INSTRUCTIONS = 20_000
+MAX_ARGUMENTS = 10_000
+"""A Dockerfile has no use for so many; each step sees all variables, so that there has to be an end."""
+
 _BLANKS = re.compile(r"[\t\v\f\r ]+")
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9\-_.]*\Z")
 
@@ -26,19 +30,25 @@ def parse(source: Source) -> ast.Dockerfile:
     if not lines.lines:
         raise DockerfileError("file with no instructions", source=source)
     found: list[ast.Instruction] = []
+    started = False
+    arguments = 0
     for line in lines.lines:
         try:
+            if len(found) >= MAX_INSTRUCTIONS:
+                raise DockerfileError(f"a Dockerfile of more than {MAX_INSTRUCTIONS} instructions is refused")
             instruction = _Statement(line, lines.escape).parse()
-            if not any(isinstance(each, ast.From) for each in found) and not isinstance(
-                instruction, ast.Arg | ast.From
-            ):
+            arguments += len(instruction.pairs) if isinstance(instruction, ast.Arg) else 0
+            if arguments > MAX_ARGUMENTS:
+                raise DockerfileError(f"a Dockerfile of more than {MAX_ARGUMENTS} ARGs is refused")
+            started = started or isinstance(instruction, ast.From)
+            if not started and not isinstance(instruction, ast.Arg):
                 raise DockerfileError(
                     f"no build stage in current context: {instruction.place.keyword.upper()} stands before the first FROM"
                 )
         except DockerfileError as error:
             raise error.at(line.span, source) from None
         found.append(instruction)
-    if not any(isinstance(each, ast.From) for each in found):
+    if not started:
         raise DockerfileError(
             "dockerfile contains no stages to build", hint="a Dockerfile needs at least one FROM", source=source
         )

@@ -3,17 +3,38 @@
 Theory of operation: one cursor walks the text. Every reader returns the value of what it read *and* feeds the splitter,
 because the text of an unquoted ``$x`` is split on blanks when a list of words is wanted while a quoted one is not.
 Inside ``${x#p}`` and ``${x/p/r}`` escapes stay in the text, since patterns have escapes of their own.
+
+Substitutions nest in their operands. The readers are generators which yield the reader of an operand and are sent its value, so
+that nesting costs memory and not frames. What variables add to a text is bounded: a few lines that double each other would
+otherwise need all memory there is.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from typing import TypeAlias
 
+from gazami.dockerfile.shell_pattern import replaced, stripped
 from gazami.errors import DockerfileError
 from gazami.values import dataclass, field
 
+MAX_VALUE = 128 << 10
+"""Bytes that variables may add to one text: Linux takes no longer argument or variable (MAX_ARG_STRLEN)."""
+
+MAX_BODY = 16 << 20
+"""Bytes that variables may add to a here-document."""
+
+MAX_TOTAL = 64 << 20
+"""Bytes that variables may add to all texts of a Dockerfile."""
+
+MAX_NESTING = 10_000
+"""Substitutions in the operands of substitutions."""
+
+_MAX_COPIED = 256 << 20
 _SPECIAL = "@*#?-$!"
+
+Reader: TypeAlias = Generator["Reader", str, str]
+"""Yields the reader of an operand, is sent its value, and returns its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +48,34 @@ class Expansion:
 
 def expand(text: str, env: Mapping[str, str], escape: str = "\\") -> Expansion:
     """Expand one argument of an instruction: quotes and escapes go, variables come. Raises :class:`DockerfileError`."""
-    reader = _Reader(text, env, escape)
-    return reader.read()
+    if "$" not in text and "'" not in text and '"' not in text and escape not in text:
+        return Expansion(text, tuple(text.split()), ())
+    return _Reader(text, env, escape).read()
 
 
 def expand_body(text: str, env: Mapping[str, str]) -> Expansion:
     """Expand an unquoted here-document: variables and backslash escapes, but quotes are ordinary characters."""
-    return _Reader(text, env, "\\", quotes=False).read()
+    return _Reader(text, env, "\\", quotes=False, room=MAX_BODY).read()
+
+
+@dataclass(slots=True)
+class Expander:
+    """Expands the texts of one Dockerfile; ``room`` is what their variables may still add."""
+
+    escape: str
+    room: int = MAX_TOTAL
+
+    def expand(self, text: str, env: Mapping[str, str]) -> Expansion:
+        return self._counted(text, expand(text, env, self.escape))
+
+    def expand_body(self, text: str, env: Mapping[str, str]) -> Expansion:
+        return self._counted(text, expand_body(text, env))
+
+    def _counted(self, written: str, expansion: Expansion) -> Expansion:
+        self.room -= max(0, len(expansion.text) - len(written))
+        if self.room < 0:
+            raise DockerfileError(f"the variables of this Dockerfile expand to more than {MAX_TOTAL >> 20} MiB")
+        return expansion
 
 
 def split_raw(text: str, escape: str = "\\") -> tuple[str, ...]:
@@ -82,15 +124,17 @@ class _Reader:
         raw: bool = False,
         keep_unset: bool = False,
         quotes: bool = True,
+        room: int = MAX_VALUE,
     ) -> None:
         self.text, self.env, self.escape = text, env, escape
         self.raw, self.keep_unset, self.quotes = raw, keep_unset or raw, quotes
         self.at = 0
         self.unset: list[str] = []
+        self.room, self.copied = room, 0
 
     def read(self) -> Expansion:
         splitter = _Splitter()
-        text = self._until(None, raw_escapes=self.raw, splitter=splitter)
+        text = _run(self._until(None, raw_escapes=self.raw, splitter=splitter))
         splitter.end()
         return Expansion(text, tuple(splitter.words), tuple(self.unset))
 
@@ -102,28 +146,27 @@ class _Reader:
         self.at += 1
         return char
 
-    def _until(self, stop: str | None, *, raw_escapes: bool, splitter: _Splitter) -> str:
+    def _until(self, stop: str | None, *, raw_escapes: bool, splitter: _Splitter | None = None) -> Reader:
         out: list[str] = []
         while self.at < len(self.text):
             char = self._peek()
             if char == stop:
                 self.at += 1
                 return "".join(out)
+            split = False
             if self.quotes and char in "'\"":
-                piece = self._single() if char == "'" else self._double()
-                splitter.keep(piece)
+                piece = self._single() if char == "'" else (yield from self._double())
             elif char == "$":
-                piece = self._dollar()
-                splitter.split(piece)
+                piece, split = (yield from self._dollar()), True
             elif char == self.escape:
                 piece = self._escaped(raw_escapes)
                 if not piece:
                     break
-                splitter.keep(piece)
             else:
-                piece = self._next()
-                splitter.split(piece)
+                piece, split = self._next(), True
             out.append(piece)
+            if splitter is not None:
+                (splitter.split if split else splitter.keep)(piece)
         if stop is not None:
             raise DockerfileError(f"unexpected end of statement while looking for matching {stop}")
         return "".join(out)
@@ -141,7 +184,7 @@ class _Reader:
         start, self.at = self.at, end + 1
         return self.text[start : self.at] if self.raw else self.text[start + 1 : end]
 
-    def _double(self) -> str:
+    def _double(self) -> Reader:
         out = [self._next()] if self.raw else []
         self.at += 0 if self.raw else 1
         while True:
@@ -152,7 +195,7 @@ class _Reader:
                 self.at += 1
                 return "".join([*out, '"']) if self.raw else "".join(out)
             if char == "$":
-                out.append(self._dollar())
+                out.append((yield from self._dollar()))
                 continue
             self.at += 1
             if char == self.escape:
@@ -177,7 +220,7 @@ class _Reader:
             self.at += 1
         return self.text[start : self.at]
 
-    def _dollar(self) -> str:
+    def _dollar(self) -> Reader:
         self.at += 1
         if self._peek() != "{":
             name = self._name()
@@ -192,7 +235,7 @@ class _Reader:
         if operator == "}":
             return self._value(name, f"${{{name}}}")
         if operator == "/":
-            return self._replace(name)
+            return (yield from self._replace(name))
         colon = operator == ":"
         if colon:
             operator = self._next()
@@ -200,97 +243,92 @@ class _Reader:
             raise DockerfileError("syntax error: missing '}'")
         if operator not in "+-?#%" or (colon and operator in "#%"):
             raise DockerfileError(f"unsupported modifier ({':' * colon}{operator}) in substitution")
-        word = self._operand("}", raw_escapes=operator in "#%" or self.raw)
+        word = yield from self._operand("}", raw_escapes=operator in "#%" or self.raw)
         if self.keep_unset and name not in self.env:
             return f"${{{name}{':' * colon}{operator}{word}}}"
         return self._modified(name, operator, colon, word)
 
-    def _operand(self, stop: str, *, raw_escapes: bool) -> str:
+    def _operand(self, stop: str, *, raw_escapes: bool) -> Reader:
         try:
-            return self._until(stop, raw_escapes=raw_escapes, splitter=_Splitter())
+            word = yield self._until(stop, raw_escapes=raw_escapes)
         except DockerfileError as cause:
-            if not self._peek():
-                missing = "'/' in ${}" if stop == "/" else "'}'"
-                raise DockerfileError(f"syntax error: missing {missing}") from cause
-            raise
+            if self._peek() or cause.message.startswith("syntax error: missing"):
+                raise
+            missing = "'/' in ${}" if stop == "/" else "'}'"
+            raise DockerfileError(f"syntax error: missing {missing}") from cause
+        self.copied += len(word)
+        if self.copied > _MAX_COPIED:
+            raise DockerfileError("the substitutions of a text are too long and nested too deeply")
+        return word
 
     def _value(self, name: str, written: str) -> str:
         if name in self.env:
-            return self.env[name]
+            return self._added(self.env[name])
         if self.keep_unset:
             return written
         self.unset.append(name)
         return ""
+
+    def _added(self, value: str) -> str:
+        """Count what variables add. Raises :class:`DockerfileError` where it is too much."""
+        self.room -= len(value)
+        if self.room < 0:
+            raise DockerfileError(
+                "the variables of a text expand to more than Linux takes as one argument or variable (128 KiB)"
+                if self.quotes
+                else f"the variables of a here-document expand to more than {MAX_BODY >> 20} MiB"
+            )
+        return value
 
     def _modified(self, name: str, operator: str, colon: bool, word: str) -> str:
         value = self.env.get(name)
         missing = value is None or (colon and not value)
         match operator:
             case "-":
-                return word if missing else str(value)
+                return word if missing else self._added(str(value))
             case "+":
                 return "" if missing else word
             case "?":
                 if missing:
                     default = "is not allowed to be empty" if value is not None else "is not allowed to be unset"
                     raise DockerfileError(f"{name}: {word or default}")
-                return str(value)
+                return self._added(str(value))
             case _:
                 greedy = word.startswith(operator)
-                return _strip(value or "", word[greedy:], operator, greedy=greedy)
+                return self._added(stripped(value or "", word[greedy:], operator, greedy=greedy))
 
-    def _replace(self, name: str) -> str:
+    def _replace(self, name: str) -> Reader:
         every = self._peek() == "/"
         self.at += every
-        pattern = self._operand("/", raw_escapes=True)
-        replacement = self._operand("}", raw_escapes=True)
+        pattern = yield from self._operand("/", raw_escapes=True)
+        replacement = yield from self._operand("}", raw_escapes=True)
         if self.keep_unset and name not in self.env:
             return f"${{{name}/{'/' * every}{pattern}/{replacement}}}"
-        value = self.env.get(name, "")
-        compiled = re.compile(_regex(pattern, greedy=True))
-        if every:
-            return compiled.sub(lambda found: _go_template(replacement, found.group(0)), value)
-        return compiled.sub(lambda _: replacement, value, count=1)
+        pieces = replaced(self.env.get(name, ""), pattern, replacement, every=every)
+        return "".join(self._added(piece) for piece in pieces)
 
 
-def _strip(value: str, pattern: str, side: str, *, greedy: bool) -> str:
-    lengths = range(len(value) + 1)
-    if side == "#":
-        expression = re.compile(_regex(pattern, greedy=greedy))
-        found = expression.match(value)
-        return value[found.end() :] if found else value
-    expression = re.compile(_regex(pattern, greedy=True))
-    starts = lengths if greedy else reversed(lengths)
-    for start in starts:
-        if expression.fullmatch(value, start):
-            return value[:start]
-    return value
-
-
-def _regex(pattern: str, *, greedy: bool) -> str:
-    """A shell pattern (``*`` and ``?``; no bracket classes) as a regular expression."""
-    out: list[str] = []
-    chars = iter(pattern)
-    for char in chars:
-        if char == "*":
-            out.append(".*" if greedy else ".*?")
-        elif char == "?":
-            out.append(".")
-        elif char == "\\":
-            escaped = next(chars, "")
-            if escaped not in ("*", "?", "\\", "}", "/"):
-                raise DockerfileError(f"invalid escape '\\{escaped}' in pattern")
-            out.append(re.escape(escaped))
+def _run(first: Reader) -> str:
+    """Run a reader and those that it yields, each to its end before the one that waits for it goes on."""
+    stack = [first]
+    value: str | None = None
+    error: DockerfileError | None = None
+    while stack:
+        try:
+            wanted = stack[-1].throw(error) if error is not None else stack[-1].send(value)  # type: ignore[arg-type]
+        except StopIteration as done:
+            stack.pop()
+            value, error = done.value, None
+        except DockerfileError as raised:
+            stack.pop()
+            value, error = None, raised
         else:
-            out.append(re.escape(char))
-    return "".join(out)
-
-
-def _go_template(template: str, whole: str) -> str:
-    """What Go's ReplaceAllString makes of a replacement when the expression has no groups."""
-
-    def value(found: re.Match[str]) -> str:
-        name = found.group(1)
-        return "$" if name == "$" else whole if name.strip("{}") == "0" else ""
-
-    return re.sub(r"\$(\$|\w+|\{\w+\})", value, template)
+            value = error = None
+            stack.append(wanted)
+            if len(stack) > MAX_NESTING:
+                stack.pop()
+                error = DockerfileError(f"substitutions are nested more than {MAX_NESTING} deep")
+    if error is not None:
+        raise error
+    assert value is not None
+    return value

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 from gazami.errors import RegistryError
 from gazami.foreign import printable, read_json
 from gazami.image.digest import Digest, parse_digest
 from gazami.image.platform import Platform
 from gazami.values import dataclass, field, replace
+
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -65,16 +68,20 @@ class ImageConfig:
 
     def with_env(self, key: str, value: str) -> ImageConfig:
         """Set a variable in its place, or append it."""
-        return replace(self, env=set_pair(self.env, key, value))
+        return self.with_envs(((key, value),))
 
-    def with_label(self, key: str, value: str) -> ImageConfig:
-        return replace(self, labels=set_pair(self.labels, key, value))
+    def with_envs(self, pairs: Pairs) -> ImageConfig:
+        return replace(self, env=set_pairs(self.env, pairs))
+
+    def with_labels(self, pairs: Pairs) -> ImageConfig:
+        return replace(self, labels=set_pairs(self.labels, pairs))
 
 
-def set_pair(pairs: tuple[tuple[str, str], ...], key: str, value: str) -> tuple[tuple[str, str], ...]:
-    if any(name == key for name, _ in pairs):
-        return tuple((name, value if name == key else old) for name, old in pairs)
-    return (*pairs, (key, value))
+def set_pairs(old: Pairs, new: Pairs) -> Pairs:
+    """Set each name in its place, or append it. The pairs that stay are shared."""
+    found = dict(zip(map(itemgetter(0), old), old, strict=True))
+    found.update((pair[0], pair) for pair in new)
+    return tuple(found.values())
 
 
 def scratch_config(platform: Platform) -> ImageConfig:

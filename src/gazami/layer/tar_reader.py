@@ -2,7 +2,7 @@
 
 Theory of operation: the reader pulls chunks from an iterator into one buffer, yields an entry a member and lets the caller
 iterate over the member's bytes before it goes on; what the caller leaves is skipped. Nothing is sized by what a header
-claims: long names and PAX records are bounded, contents are passed on chunk by chunk.
+claims: long names, PAX records and sparse maps are bounded, contents are passed on chunk by chunk.
 Standard library only: the fork server imports this. ``tarfile`` needs four times as long a member.
 """
 
@@ -12,19 +12,20 @@ import struct
 from collections.abc import Iterable, Iterator
 
 from gazami.errors import ArchiveError
+from gazami.layer import tar_fields as fields
+from gazami.layer import tar_sparse as sparse
 from gazami.layer.entry import Entry, Kind, clean_path
+from gazami.layer.tar_fields import MAX_GLOBAL, MAX_META, MAX_PATH, number
+from gazami.layer.tar_sparse import HOLE
 
 BLOCK = 512
-MAX_META = 8 << 20
-"""Bytes of one PAX or long-name record: more is refused."""
 
 _KINDS = {
     b"0": Kind.FILE, b"\0": Kind.FILE, b"7": Kind.FILE, b"S": Kind.FILE, b"1": Kind.HARDLINK, b"2": Kind.SYMLINK,
     b"3": Kind.CHARACTER, b"4": Kind.BLOCK, b"5": Kind.DIRECTORY, b"6": Kind.FIFO,
 }  # fmt: skip
+_META = (b"x", b"g", b"L", b"K")
 _ZERO = bytes(BLOCK)
-_XATTR = "SCHILY.xattr."
-_LIBARCHIVE_XATTR = "LIBARCHIVE.xattr."
 _UNSIGNED = struct.Struct("148B8x356B")
 
 
@@ -39,6 +40,7 @@ class TarReader:
         self._padding = 0
         self._sparse: list[tuple[int, int]] | None = None
         self._globals: dict[str, bytes] = {}
+        self._holes = 0
         self._before = 0
         self.members = 0
 
@@ -54,6 +56,7 @@ class TarReader:
 
     def __iter__(self) -> Iterator[Entry]:
         pending: dict[str, bytes] = {}
+        room = MAX_META
         while True:
             self._finish_member()
             header = self._header()
@@ -61,22 +64,15 @@ class TarReader:
                 self._drain()
                 return
             kind = header[156:157]
-            size = _number(header[124:136], "size")
-            if kind in b"xg" and kind:
-                records = _pax_records(self._meta(size))
-                if kind == b"g":
-                    self._globals.update(records)
-                else:
-                    pending.update(records)
+            size = fields.size(header[124:136])
+            if kind in _META:
+                if size > room:
+                    raise ArchiveError(f"extended headers of more than {MAX_META} bytes are refused")
+                room -= size
+                self._take_meta(kind, self._meta(size), pending)
                 continue
-            if kind == b"L":
-                pending["path"] = self._meta(size).split(b"\0", 1)[0]
-                continue
-            if kind == b"K":
-                pending["linkpath"] = self._meta(size).split(b"\0", 1)[0]
-                continue
-            records = {**self._globals, **pending} if self._globals or pending else pending
-            pending = {}
+            records = {**self._globals, **pending} if self._globals and pending else pending or self._globals
+            pending, room = {}, MAX_META
             entry = self._entry(header, kind, size, records)
             if entry is not None:
                 self.members += 1
@@ -94,47 +90,54 @@ class TarReader:
 
     # -- headers --------------------------------------------------------------------------------------------------
 
+    def _take_meta(self, kind: bytes, data: bytes, pending: dict[str, bytes]) -> None:
+        match kind:
+            case b"x":
+                pending.update(fields.pax_records(data))
+            case b"L":
+                pending["path"] = data.split(b"\0", 1)[0]
+            case b"K":
+                pending["linkpath"] = data.split(b"\0", 1)[0]
+            case _:
+                self._globals = {**self._globals, **fields.pax_records(data)}
+                if sum(len(key) + len(value) for key, value in self._globals.items()) > MAX_GLOBAL:
+                    raise ArchiveError(f"global PAX records of more than {MAX_GLOBAL} bytes are refused")
+
     def _entry(self, header: bytes, kind: bytes, size: int, records: dict[str, bytes]) -> Entry | None:
-        name = records.get("path")
-        if name is None:
-            name = header[:100].split(b"\0", 1)[0]
-            if header[257:263] == b"ustar\0":
-                prefix = header[345:500].split(b"\0", 1)[0]
-                name = prefix + b"/" + name if prefix else name
-        if "size" in records:
-            size = _decimal(records["size"], "size")
+        """What a header and its records say; a record without a value leaves the header's (as Go reads it)."""
+        name = records.get("path") or _name(header)
+        if text := records.get("size"):
+            size = fields.decimal(text, "size")
         known = _KINDS.get(kind)
         self._left, self._padding, self._sparse = size, -size % BLOCK, None
         if known is None:  # a vendor's type: skipped, as every reader does
             return None
-        if known not in (Kind.FILE, Kind.HARDLINK):
+        if known is not Kind.FILE:  # no contents, whatever the size says
             self._left = self._padding = 0
-        elif known is Kind.HARDLINK:
-            size = 0
-        if known is Kind.FILE and name.endswith(b"/") and kind in (b"0", b"\0"):
+        elif name.endswith(b"/") and kind in (b"0", b"\0"):
             known = Kind.DIRECTORY
         if kind == b"S":
             size = self._gnu_sparse(header)
-        elif any(key.startswith("GNU.sparse.") for key in records):
-            size, name = self._pax_sparse(records, name, size)
-        link = records.get("linkpath")
-        if link is None:
-            link = header[157:257].split(b"\0", 1)[0]
-        target = link.decode("utf-8", "surrogateescape")
+        elif records and (version := sparse.pax_version(records)) is not None:
+            if known is not Kind.FILE:
+                raise ArchiveError("the archive is corrupt: what is sparse is not a file")
+            size, name = self._pax_sparse(records, name, size, version)
+        path, target = _paths(name, records.get("linkpath") or header[157:257].split(b"\0", 1)[0], known)
         device = (0, 0)
         if known in (Kind.CHARACTER, Kind.BLOCK):
-            device = (_number(header[329:337], "device"), _number(header[337:345], "device"))
+            device = (fields.device(header[329:337]), fields.device(header[337:345]))
+        uid, gid, mtime = records.get("uid"), records.get("gid"), records.get("mtime")
         return Entry(
-            clean_path(name.decode("utf-8", "surrogateescape")),
+            path,
             known,
-            _number(header[100:108], "mode") & 0o7777,
-            _decimal(records["uid"], "uid") if "uid" in records else _number(header[108:116], "uid"),
-            _decimal(records["gid"], "gid") if "gid" in records else _number(header[116:124], "gid"),
-            _seconds(records["mtime"]) if "mtime" in records else _number(header[136:148], "mtime"),
+            number(header[100:108], "mode") & 0o7777,
+            fields.owner(fields.signed(uid, "uid") if uid else number(header[108:116], "uid")),
+            fields.owner(fields.signed(gid, "gid") if gid else number(header[116:124], "gid")),
+            fields.seconds(mtime) if mtime else number(header[136:148], "mtime"),
             size if known is Kind.FILE else 0,
-            clean_path(target) if known is Kind.HARDLINK else target if known is Kind.SYMLINK else "",
+            target,
             device,
-            _xattrs(records) if records else (),
+            fields.xattrs(records) if records else (),
         )
 
     def _header(self) -> bytes | None:
@@ -142,7 +145,7 @@ class TarReader:
         if block is None or block == _ZERO:
             return None
         try:
-            stored = _number(block[148:156], "checksum")
+            stored = number(block[148:156], "checksum")
         except ArchiveError as cause:
             raise ArchiveError("this is not a tar archive, or it is corrupt (bad header checksum)") from cause
         total = 256 + sum(_UNSIGNED.unpack(block))
@@ -153,8 +156,6 @@ class TarReader:
         return block
 
     def _meta(self, size: int) -> bytes:
-        if size > MAX_META:
-            raise ArchiveError(f"an extended header of {size} bytes is refused (limit {MAX_META})")
         data = self._exactly(size)
         self._exactly(-size % BLOCK)
         return data or b""
@@ -169,57 +170,44 @@ class TarReader:
     # -- sparse files ---------------------------------------------------------------------------------------------
 
     def _gnu_sparse(self, header: bytes) -> int:
-        segments = _gnu_segments(header[386:482])
-        real = _number(header[483:495], "size")
-        extended = header[482]
+        segments = sparse.gnu_segments(header[386:482])
+        real = fields.size(header[483:495])
+        extended, taken = header[482], 0
         while extended:
+            taken += BLOCK
+            if taken > sparse.MAX_MAP:
+                raise ArchiveError(f"a sparse file's map of more than {sparse.MAX_MAP} bytes is refused")
             block = self._exactly(BLOCK) or b""
-            segments += _gnu_segments(block[:504])
+            segments += sparse.gnu_segments(block[:504])
             extended = block[504]
         return self._set_sparse(segments, real)
 
-    def _pax_sparse(self, records: dict[str, bytes], name: bytes, size: int) -> tuple[int, bytes]:
-        name = records.get("GNU.sparse.name", name)
-        real = _decimal(records.get("GNU.sparse.realsize", records.get("GNU.sparse.size", b"%d" % size)), "size")
-        if records.get("GNU.sparse.major") == b"1":
-            segments = self._sparse_map()
-        else:
-            numbers = [_decimal(each, "sparse") for each in records.get("GNU.sparse.map", b"").split(b",") if each]
-            segments = list(zip(numbers[::2], numbers[1::2], strict=False))
+    def _pax_sparse(self, records: dict[str, bytes], name: bytes, size: int, version: int) -> tuple[int, bytes]:
+        name = records.get("GNU.sparse.name") or name
+        text = records.get("GNU.sparse.size") or records.get("GNU.sparse.realsize")
+        real = fields.decimal(text, "size") if text else size
+        segments = sparse.read_map(self._map_blocks()) if version else sparse.pax_segments(records)
         return self._set_sparse(segments, real), name
 
-    def _sparse_map(self) -> list[tuple[int, int]]:
-        """The map of format 1.0: decimal lines in the first blocks of the contents."""
-        text = b""
-        wanted = None
-        while wanted is None or text.count(b"\n") < wanted:
-            if len(text) > MAX_META or self._left < BLOCK:
-                raise ArchiveError("a sparse file's map is broken")
-            text += self._exactly(BLOCK) or b""
+    def _map_blocks(self) -> Iterator[bytes]:
+        while self._left >= BLOCK:
             self._left -= BLOCK
-            if wanted is None and b"\n" in text:
-                wanted = 1 + 2 * _decimal(text.split(b"\n", 1)[0], "sparse")
-        numbers = [_decimal(line, "sparse") for line in text.split(b"\n")[1:wanted]]
-        return list(zip(numbers[::2], numbers[1::2], strict=False))
+            yield self._exactly(BLOCK) or b""
 
-    def _set_sparse(self, segments: list[tuple[int, int]], real: int) -> int:
-        end = 0
-        for offset, length in segments:
-            if offset < end or length < 0 or offset + length > real:
-                raise ArchiveError("a sparse file's map is broken")
-            end = offset + length
-        if sum(length for _, length in segments) > self._left:
-            raise ArchiveError("a sparse file's map is broken")
+    def _set_sparse(self, segments: sparse.Segments, real: int) -> int:
+        sparse.check(segments, real, self._left)
+        self._holes += real - sum(length for _, length in segments)
+        if self._holes > sparse.MAX_HOLES:
+            raise ArchiveError(f"sparse files with holes of {self._holes} bytes are refused")
         self._sparse = [*segments, (real, 0)]
         return real
 
     def _sparse_content(self) -> Iterator[bytes]:
         at = 0
         segments, self._sparse = self._sparse or [], []
-        hole = bytes(1 << 20)
         for offset, length in segments:
             while at < offset:
-                piece = hole[: offset - at]
+                piece = HOLE[: offset - at]  # the whole of it is the constant itself
                 at += len(piece)
                 yield piece
             while length:
@@ -272,84 +260,22 @@ class TarReader:
             pass
 
 
-def _number(field: bytes, what: str) -> int:
-    if field[:1] in (b"\x80", b"\xff"):  # GNU base-256
-        value = int.from_bytes(field, "big", signed=field[0] == 0xFF)
-        return value if field[0] == 0xFF else value - (0x80 << (8 * (len(field) - 1)))
-    text = field.split(b"\0", 1)[0].strip(b" ")
-    if not text:
-        return 0
-    try:
-        return int(text, 8)
-    except ValueError:
-        raise ArchiveError(f"the archive is corrupt: {field!r} is not a {what}") from None
+def _name(header: bytes) -> bytes:
+    name = header[:100].split(b"\0", 1)[0]
+    if header[257:263] == b"ustar\0" and (prefix := header[345:500].split(b"\0", 1)[0]):
+        return prefix + b"/" + name
+    return name
 
 
-def _decimal(text: bytes, what: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise ArchiveError(f"the archive is corrupt: {text!r} is not a {what}") from None
-    if value < 0:
-        raise ArchiveError(f"the archive is corrupt: {text!r} is not a {what}")
-    return value
-
-
-def _seconds(text: bytes) -> int:
-    whole, _, fraction = text.partition(b".")
-    try:
-        value = int(whole or b"0")
-    except ValueError:
-        raise ArchiveError(f"the archive is corrupt: {text!r} is not a time") from None
-    return value - 1 if text.startswith(b"-") and fraction.strip(b"0") else value
-
-
-def _pax_records(data: bytes) -> dict[str, bytes]:
-    """``"%d key=value\\n"`` records; a value may hold any byte."""
-    records: dict[str, bytes] = {}
-    sparse: list[bytes] = []
-    at = 0
-    while at < len(data):
-        space = data.find(b" ", at, at + 20)
-        try:
-            length = int(data[at:space]) if space > 0 else 0
-        except ValueError:
-            length = 0
-        record = data[space + 1 : at + length]
-        if length < 4 or at + length > len(data) or not record.endswith(b"\n") or b"=" not in record:
-            raise ArchiveError("the archive is corrupt: a PAX header does not parse")
-        key, _, value = record[:-1].partition(b"=")
-        if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
-            sparse.append(value)
-        else:
-            records[key.decode("utf-8", "surrogateescape")] = value
-        at += length
-    if sparse:
-        records["GNU.sparse.map"] = b",".join(sparse)
-    return records
-
-
-def _xattrs(records: dict[str, bytes]) -> tuple[tuple[str, bytes], ...]:
-    found = {key[len(_XATTR) :]: value for key, value in records.items() if key.startswith(_XATTR)}
-    for key, value in records.items():
-        if key.startswith(_LIBARCHIVE_XATTR):
-            found.setdefault(key[len(_LIBARCHIVE_XATTR) :], _base64(value))
-    return tuple(sorted(found.items()))
-
-
-def _base64(value: bytes) -> bytes:
-    import binascii
-
-    try:
-        return binascii.a2b_base64(value + b"=" * (-len(value) % 4))
-    except binascii.Error:
-        raise ArchiveError("the archive is corrupt: an extended attribute does not decode") from None
-
-
-def _gnu_segments(field: bytes) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
-    for at in range(0, len(field) - 23, 24):
-        if not field[at]:
-            break
-        found.append((_number(field[at : at + 12], "sparse"), _number(field[at + 12 : at + 24], "sparse")))
-    return found
+def _paths(name: bytes, link: bytes, kind: Kind) -> tuple[str, str]:
+    """The member's path and what it links to. Raises :class:`ArchiveError` for what nothing takes."""
+    if len(name) > MAX_PATH or len(link) > MAX_PATH:
+        raise ArchiveError(f"a path of {max(len(name), len(link))} bytes is refused (limit {MAX_PATH})")
+    path = clean_path(name.decode("utf-8", "surrogateescape"))
+    if kind is Kind.HARDLINK:
+        return path, clean_path(link.decode("utf-8", "surrogateescape"))
+    if kind is not Kind.SYMLINK:
+        return path, ""
+    if not link:
+        raise ArchiveError(f"the symlink {path!r} leads nowhere: its target is empty")
+    return path, link.decode("utf-8", "surrogateescape")

@@ -23,6 +23,8 @@ from gazami.plan.steps import ImageBase
 from gazami.values import dataclass
 
 _NOT_IN_ENV = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
+_COMPARED = 300
+"""Names among which one that looks like an undefined one is sought."""
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
 _EVERYTHING = frozenset({"*", "**", "**/*"})
 
@@ -125,7 +127,7 @@ def undefined_var(sight: StageSight) -> Iterator[Hit]:
     for each in sight.read.instructions:
         for name in each.missing:
             known = [other for other in each.scope.env if certain or abs(len(other) - len(name)) < 2]
-            near = nearest(name, known, ignore_case=False)
+            near = nearest(name, known, ignore_case=False) if len(known) <= _COMPARED else None
             if name not in _NOT_IN_ENV and (certain or near or name in sight.spoken):
                 meant = _meant(f"${near}" if near else None)
                 yield Hit(each.instruction.place, f"Usage of undefined variable '${name}'{meant}")
@@ -133,7 +135,7 @@ def undefined_var(sight: StageSight) -> Iterator[Hit]:
 
 def workdir_relative_path(sight: StageSight) -> Iterator[Hit]:
     """Only the first WORKDIR of a stage and those it is built from: the ones after it are relative to that."""
-    if sight.read.parent and _sets_workdir(sight.read.parent):
+    if sight.read.parent and sight.read.parent.sets_workdir:
         return
     for each in sight.read.instructions:
         if isinstance(each.instruction, ast.Workdir):
@@ -146,14 +148,9 @@ def workdir_relative_path(sight: StageSight) -> Iterator[Hit]:
             return
 
 
-def _sets_workdir(read: StageRead) -> bool:
-    own = any(isinstance(each.instruction, ast.Workdir) for each in read.instructions)
-    return own or (read.parent is not None and _sets_workdir(read.parent))
-
-
 def json_args_recommended(sight: StageSight) -> Iterator[Hit]:
     """A stage with a SHELL of its own means the shell form."""
-    if _has_shell(sight.read):
+    if sight.read.has_shell:
         return
     for each in sight.read.instructions:
         instruction = each.instruction
@@ -165,13 +162,6 @@ def json_args_recommended(sight: StageSight) -> Iterator[Hit]:
                 f"JSON arguments recommended for {instruction.place.keyword} to prevent unintended behavior related to "
                 "OS signals",
             )
-
-
-def _has_shell(read: StageRead) -> bool:
-    """Whether a SHELL holds at the stage's start."""
-    if read.parent is None:
-        return bool(read.config and read.config.shell)
-    return _has_shell(read.parent) or any(isinstance(each.instruction, ast.Shell) for each in read.parent.instructions)
 
 
 def expose_proto_casing(sight: StageSight) -> Iterator[Hit]:

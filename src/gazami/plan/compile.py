@@ -12,7 +12,7 @@ from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.heredoc import Heredoc
 from gazami.dockerfile.mounts import parse_mount
 from gazami.dockerfile.parser import parse_trigger
-from gazami.dockerfile.words import expand, expand_body
+from gazami.dockerfile.words import Expander
 from gazami.errors import DockerfileError
 from gazami.image.config import DEFAULT_PATH, ImageConfig, scratch_config
 from gazami.image.digest import Digest
@@ -41,6 +41,7 @@ from gazami.plan.steps import (
     StepCommon,
     WorkdirStep,
 )
+from gazami.plan.versions import Versions
 from gazami.values import dataclass, field, replace
 
 MAX_TRIGGERS = 1000
@@ -68,12 +69,13 @@ def compile_plan(outline: Outline, inputs: Inputs, images: Mapping[ImageBase, Re
     if missing:
         return Missing(missing)
     compiled: dict[int, _Compiled] = {}
+    expander = Expander(outline.escape)
     for stage in outline.stages:
         if stage.index in needed:
-            compiled[stage.index] = _StageCompiler(outline, inputs, images, compiled, stage).run()
+            compiled[stage.index] = _StageCompiler(outline, inputs, images, compiled, stage, expander).run()
     plans = [compiled[index].plan for index in sorted(compiled)]
     plans[-1] = _labelled(plans[-1], inputs.labels)
-    declared = outline.globals_.declared.union(*(each.declared for each in compiled.values()))
+    declared = frozenset(outline.globals_.declared).union(*(each.declared for each in compiled.values()))
     declared |= _declared_in(outline)
     warnings = [
         PlanWarning(f"the build argument {name} is not used: no ARG declares it")
@@ -150,15 +152,11 @@ def _labelled(stage: StagePlan, labels: tuple[tuple[str, str], ...]) -> StagePla
     if not labels:
         return stage
 
-    def labelled(config: ImageConfig) -> ImageConfig:
-        for key, value in labels:
-            config = config.with_label(key, value)
-        return config
-
+    config = stage.final_config.with_labels(labels)
     if not stage.steps:
-        return replace(stage, config=labelled(stage.config))
+        return replace(stage, config=config)
     last = stage.steps[-1]
-    common = replace(last.common, config=labelled(last.common.config))
+    common = replace(last.common, config=config)
     return replace(stage, steps=(*stage.steps[:-1], replace(last, common=common)))
 
 
@@ -178,6 +176,7 @@ class _StageCompiler:
     images: Mapping[ImageBase, ResolvedImage]
     compiled: Mapping[int, _Compiled]
     stage: StageOutline
+    expander: Expander
     config: ImageConfig = field(init=False)
     scope: StageScope = field(init=False)
     cmd_set: bool = False
@@ -202,10 +201,10 @@ class _StageCompiler:
             self.stage.from_.place.span,
             self.stage.base_text,
         )
-        return _Compiled(plan, self.scope, frozenset(name for name, _ in self.scope.args))
+        return _Compiled(plan, self.scope, frozenset(self.scope.args))
 
     def _start(self) -> tuple[ImageConfig, StageScope]:
-        args: tuple[tuple[str, str | None], ...] = ()
+        args: Mapping[str, str | None] = {}
         match self.stage.base:
             case ScratchBase():
                 config = scratch_config(self.inputs.platform)
@@ -219,18 +218,18 @@ class _StageCompiler:
         if not any(key == "PATH" for key, _ in config.env):
             config = config.with_env("PATH", DEFAULT_PATH)
         config = replace(config, onbuild=(), working_dir=config.working_dir or "/", created=None)
-        scope = StageScope(dict(config.env))
-        for name, value in args:
+        scope = StageScope(Versions(config.env))
+        for name, value in args.items():
             scope = scope.with_arg(name, value)
         return config, scope
 
     # -- expansion ------------------------------------------------------------------------------------------------
 
     def _text(self, text: str) -> str:
-        return expand(text, self.scope.env, self.outline.escape).text
+        return self.expander.expand(text, self.scope.env).text
 
     def _words(self, text: str) -> tuple[str, ...]:
-        return expand(text, self.scope.env, self.outline.escape).words
+        return self.expander.expand(text, self.scope.env).words
 
     # -- instructions ---------------------------------------------------------------------------------------------
 
@@ -261,10 +260,8 @@ class _StageCompiler:
     def _arg(self, instruction: ast.Arg) -> str:
         shown: list[tuple[str, str | None]] = []
         for name, default in instruction.pairs:
-            self.scope = self.scope.declare(
-                name, default, self.inputs.build_args, self.outline.globals_, self.outline.escape
-            )
-            shown.append((name, dict(self.scope.args)[name]))
+            self.scope = self.scope.declare(name, default, self.inputs.build_args, self.outline.globals_, self.expander)
+            shown.append((name, self.scope.args[name]))
         return created_by.pairs("ARG", tuple(shown))
 
     def _workdir(self, instruction: ast.Workdir, number: int, onbuild: bool) -> Step:
@@ -287,7 +284,7 @@ class _StageCompiler:
         env = dict(self.scope.env)
         env.setdefault("PATH", DEFAULT_PATH)
         proxies = dict(proxy_env(self.inputs.build_args))
-        text = created_by.run(argv, self.scope.args, self.scope.env)
+        text = created_by.run(argv, tuple(self.scope.args.items()), self.scope.env)
         mounts = tuple(self._mount(value) for value in instruction.mounts)
         return RunStep(
             self._common(instruction, number, onbuild, text),
@@ -361,7 +358,7 @@ class _StageCompiler:
         return step
 
     def _inline(self, doc: Heredoc) -> InlineFile:
-        body = expand_body(doc.text, self.scope.env).text if doc.expand else doc.text
+        body = self.expander.expand_body(doc.text, self.scope.env).text if doc.expand else doc.text
         return InlineFile(doc.name, body)
 
 

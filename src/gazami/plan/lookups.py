@@ -13,13 +13,14 @@ from typing import Literal
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.mounts import Mount, parse_mount
-from gazami.dockerfile.words import Expansion, expand, expand_body
+from gazami.dockerfile.words import Expander, Expansion, expand
 from gazami.errors import DockerfileError
 from gazami.image.config import DEFAULT_PATH, ImageConfig
 from gazami.plan.compile import ResolvedImage, triggers
 from gazami.plan.outline import Inputs, Outline, StageOutline
 from gazami.plan.scope import GlobalScope, StageScope, predefined
 from gazami.plan.steps import ImageBase, ScratchBase, StageBase
+from gazami.plan.versions import Versions
 from gazami.values import dataclass, field, replace
 
 Part = Literal["text", "source", "port"]
@@ -77,7 +78,8 @@ class InstructionRead:
 
 @dataclass(frozen=True, slots=True)
 class StageRead:
-    """``config`` is the base image's where it is known, ``parent`` the stage that this one is built from."""
+    """``config`` is the base image's where it is known, ``parent`` the stage that this one is built from. ``has_shell``: a SHELL
+    holds at its start; ``sets_workdir``: there is a WORKDIR in it or in those that it is built from."""
 
     stage: StageOutline
     parent: StageRead | None
@@ -85,6 +87,8 @@ class StageRead:
     certain: bool
     instructions: tuple[InstructionRead, ...]
     scope: StageScope
+    has_shell: bool = False
+    sets_workdir: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,9 @@ def read_globals(dockerfile: ast.Dockerfile, inputs: Inputs, *, with_build_args:
     """The global scope. ``with_build_args=False`` gives the file's own defaults. Raises :class:`DockerfileError`."""
     froms = [each for each in dockerfile.instructions if isinstance(each, ast.From)]
     seeds = predefined(inputs.host, inputs.platform, inputs.target or froms[-1].name)
-    scope = GlobalScope({name: inputs.build_args.get(name, value) for name, value in seeds.items()})
+    scope = GlobalScope(Versions({name: inputs.build_args.get(name, value) for name, value in seeds.items()}))
     build_args = inputs.build_args if with_build_args else {}
+    expander = Expander(dockerfile.escape)
     args: dict[str, GlobalArg] = {}
     for instruction in dockerfile.instructions[: dockerfile.instructions.index(froms[0])]:
         if not isinstance(instruction, ast.Arg):
@@ -127,11 +132,11 @@ def read_globals(dockerfile: ast.Dockerfile, inputs: Inputs, *, with_build_args:
         for name, default in instruction.pairs:
             values = Lookups(scope.values)
             if default is not None and name not in build_args:
-                expand(default, values, dockerfile.escape)
+                expander.expand(default, values)
             uses = frozenset(values.found)
             if name in uses and name in args:
                 uses |= args[name].uses
-            scope = scope.declare(((name, default),), build_args, dockerfile.escape)
+            scope = scope.declare(((name, default),), build_args, expander)
             args[name] = GlobalArg(instruction.place, scope.values.get(name), uses - {name})
     return Globals(scope, args)
 
@@ -153,8 +158,9 @@ def read_from(from_: ast.From, scope: GlobalScope, escape: str) -> FromRead:
 def read_stages(outline: Outline, inputs: Inputs, images: Mapping[ImageBase, ResolvedImage]) -> tuple[StageRead, ...]:
     """All stages, by index. Raises :class:`DockerfileError` for an ONBUILD trigger that cannot be read."""
     done: list[StageRead] = []
+    expander = Expander(outline.escape)
     for stage in outline.stages:
-        done.append(_stage(outline, inputs, images, stage, done))
+        done.append(_stage(outline, inputs, images, stage, done, expander))
     return tuple(done)
 
 
@@ -164,10 +170,11 @@ def _stage(
     images: Mapping[ImageBase, ResolvedImage],
     stage: StageOutline,
     before: list[StageRead],
+    expander: Expander,
 ) -> StageRead:
     parent: StageRead | None = None
     config: ImageConfig | None = None
-    scope = StageScope({"PATH": DEFAULT_PATH})
+    scope = StageScope(Versions({"PATH": DEFAULT_PATH}))
     match stage.base:
         case StageBase(index):
             parent = before[index]
@@ -180,7 +187,7 @@ def _stage(
             scope = scope.with_env(config.env if config else ())
     reads: list[InstructionRead] = []
     for instruction in (*triggers(outline, stage, images), *stage.instructions):
-        reader = _Reader(scope, outline.escape)
+        reader = _Reader(scope, expander)
         try:
             after = reader.instruction(instruction, inputs, outline.globals_)
             error = None
@@ -189,7 +196,13 @@ def _stage(
             error.at(instruction.place.span, outline.source)
         reads.append(InstructionRead(instruction, scope, tuple(reader.reads), tuple(reader.mounts), error))
         scope = after
-    return StageRead(stage, parent, config, certain, tuple(reads), scope)
+    shell = bool(config and config.shell)
+    if parent is not None:
+        shell = parent.has_shell or any(isinstance(each.instruction, ast.Shell) for each in parent.instructions)
+    workdir = any(isinstance(each.instruction, ast.Workdir) for each in reads)
+    return StageRead(
+        stage, parent, config, certain, tuple(reads), scope, shell, workdir or bool(parent and parent.sets_workdir)
+    )
 
 
 @dataclass(slots=True)
@@ -197,7 +210,7 @@ class _Reader:
     """Reads one instruction in ``scope``; what it has read so far is there even when an error ends it."""
 
     scope: StageScope
-    escape: str
+    expander: Expander
     reads: list[Read] = field(default_factory=list)
     mounts: list[Mount] = field(default_factory=list)
 
@@ -235,7 +248,7 @@ class _Reader:
         for name, default in instruction.pairs:
             if default is not None and name not in inputs.build_args:
                 self._text(default)
-            self.scope = self.scope.declare(name, default, inputs.build_args, globals_, self.escape)
+            self.scope = self.scope.declare(name, default, inputs.build_args, globals_, self.expander)
         return self.scope
 
     def _copy(self, instruction: ast.Copy | ast.Add) -> None:
@@ -248,10 +261,10 @@ class _Reader:
         self._text(instruction.dest)
         for document in instruction.heredocs:
             if document.expand:
-                self._read(partial(expand_body, document.text), "text")
+                self._read(partial(self.expander.expand_body, document.text), "text")
 
     def _text(self, text: str, part: Part = "text") -> str:
-        return self._read(lambda values: expand(text, values, self.escape), part)
+        return self._read(lambda values: self.expander.expand(text, values), part)
 
     def _read(self, expansion: Callable[[Mapping[str, str]], Expansion], part: Part) -> str:
         values = Lookups(self.scope.env)
@@ -259,8 +272,7 @@ class _Reader:
         try:
             expanded = expansion(values)
         finally:
-            declared = {name for name, _ in self.scope.args}
-            missing = tuple(name for name in values.missing if name not in declared)
+            missing = tuple(name for name in values.missing if name not in self.scope.args)
             read = Read("", (), tuple(values.found), missing, part)
             self.reads.append(replace(read, text=expanded.text, words=expanded.words) if expanded else read)
         return expanded.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias, assert_never
 
 from gazami.dockerfile import instructions as ast
@@ -14,6 +14,9 @@ from gazami.plan.ports import exposed_ports
 from gazami.values import dataclass, replace
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
+
+MAX_ITEMS = 2000
+"""Variables, labels, ports, volumes or triggers of an image."""
 
 Metadata: TypeAlias = (
     ast.Env
@@ -56,13 +59,13 @@ def apply(instruction: Metadata, config: ImageConfig, expand: Expand, words: Exp
     match instruction:
         case ast.Env():
             pairs = tuple((expand(key), expand(value)) for key, value in instruction.pairs)
-            for key, value in pairs:
-                config = config.with_env(key, value)
+            config = config.with_envs(pairs)
+            _check_count("variables", config.env)
             return Applied(config, created_by.pairs("ENV", pairs), pairs)
         case ast.Label():
             pairs = tuple((expand(key), expand(value)) for key, value in instruction.pairs)
-            for key, value in pairs:
-                config = config.with_label(key, value)
+            config = config.with_labels(pairs)
+            _check_count("labels", config.labels)
             return Applied(config, created_by.pairs("LABEL", pairs))
         case ast.User():
             user = _given("USER", expand(instruction.user))
@@ -70,10 +73,12 @@ def apply(instruction: Metadata, config: ImageConfig, expand: Expand, words: Exp
         case ast.Expose():
             ports = exposed_ports(tuple(word for text in instruction.ports for word in words(text)))
             merged = tuple(dict.fromkeys((*config.exposed_ports, *ports)))
+            _check_count("ports", merged)
             return Applied(replace(config, exposed_ports=merged), f"EXPOSE {created_by.plain_list(ports)}")
         case ast.Volume():
             paths = tuple(_given("VOLUME", expand(path)) for path in instruction.paths)
             merged = tuple(dict.fromkeys((*config.volumes, *paths)))
+            _check_count("volumes", merged)
             return Applied(replace(config, volumes=merged), f"VOLUME {created_by.plain_list(paths)}")
         case ast.Cmd():
             argv = with_shell(instruction.command, config)
@@ -100,7 +105,9 @@ def apply(instruction: Metadata, config: ImageConfig, expand: Expand, words: Exp
             )
             return Applied(replace(config, healthcheck=check), created_by.healthcheck(check))
         case ast.Onbuild():
-            return Applied(replace(config, onbuild=(*config.onbuild, instruction.trigger)), None)
+            config = replace(config, onbuild=(*config.onbuild, instruction.trigger))
+            _check_count("triggers", config.onbuild)
+            return Applied(config, None)
         case ast.Maintainer():
             return Applied(replace(config, author=instruction.name), f"MAINTAINER {instruction.name}")
     assert_never(instruction)
@@ -115,6 +122,12 @@ def _entrypoint(instruction: ast.Entrypoint, config: ImageConfig, *, cmd_set: bo
         args_escaped=True if instruction.command.shell else config.args_escaped,
     )
     return Applied(config, f"ENTRYPOINT {created_by.quoted_list(argv)}")
+
+
+def _check_count(what: str, items: Sequence[object]) -> None:
+    """Every step of a build looks at all of them, so that there has to be an end."""
+    if len(items) > MAX_ITEMS:
+        raise DockerfileError(f"an image with more than {MAX_ITEMS} {what} is refused")
 
 
 def _given(keyword: str, value: str) -> str:

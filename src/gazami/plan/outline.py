@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.mounts import mount_source
 from gazami.dockerfile.suggest import did_you_mean
-from gazami.dockerfile.words import expand
+from gazami.dockerfile.words import Expander
 from gazami.errors import DockerfileError, Source, UsageError
 from gazami.image.platform import Platform, parse_platform
 from gazami.image.reference import parse_reference
@@ -23,6 +24,7 @@ from gazami.plan.steps import (
     StageBase,
     StageSource,
 )
+from gazami.plan.versions import Versions
 from gazami.values import dataclass, field
 
 
@@ -68,14 +70,14 @@ class Outline:
     stages: tuple[StageOutline, ...]
     target: int
     contexts: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The indexes of the stages of each name, in order."""
 
     def stage_named(self, name: str, before: int) -> int | None:
         """The last stage of that name among those before index ``before``."""
-        wanted = name.lower()
-        for stage in reversed(self.stages[:before]):
-            if stage.name and stage.name == wanted:
-                return stage.index
-        return None
+        indexes = self.named.get(name.lower(), ())
+        at = bisect_left(indexes, before)
+        return indexes[at - 1] if at else None
 
     def copy_source(self, name: str, stage: StageOutline) -> FilesFrom:
         """What ``--from=name`` means in a stage. Raises :class:`DockerfileError` without a span."""
@@ -97,7 +99,7 @@ class Outline:
             return _context_source(context_name(name), self.contexts, stage.platform)
         if name.lower() == stage.name:
             raise DockerfileError(f"circular dependency detected on stage: {stage.name}")
-        if any(each.name == name.lower() for each in self.stages):
+        if name.lower() in self.named:
             raise DockerfileError(
                 f"stage {name!r} is defined after this instruction", hint="a stage can only use the stages above it"
             )
@@ -138,22 +140,29 @@ def outline(dockerfile: ast.Dockerfile, source: Source, inputs: Inputs) -> Outli
     target = _target(groups, inputs.target)
     target_name = inputs.target or groups[-1][0].name
     seeds = predefined(inputs.host, inputs.platform, target_name)
-    globals_ = GlobalScope({name: inputs.build_args.get(name, value) for name, value in seeds.items()})
+    expander = Expander(dockerfile.escape)
+    globals_ = GlobalScope(Versions({name: inputs.build_args.get(name, value) for name, value in seeds.items()}))
     for instruction in dockerfile.instructions:
         if isinstance(instruction, ast.From):
             break
         if isinstance(instruction, ast.Arg):
             try:
-                globals_ = globals_.declare(instruction.pairs, inputs.build_args, dockerfile.escape)
+                globals_ = globals_.declare(instruction.pairs, inputs.build_args, expander)
             except DockerfileError as error:
                 raise error.at(instruction.place.span, source) from None
     stages: list[StageOutline] = []
+    named: dict[str, list[int]] = {}
+    latest: dict[str, StageOutline] = {}
     for index, (from_, instructions) in enumerate(groups):
         try:
-            stages.append(_stage(index, from_, instructions, stages, globals_, dockerfile.escape, inputs))
+            stages.append(_stage(index, from_, instructions, latest, globals_, expander, inputs))
         except DockerfileError as error:
             raise error.at(from_.place.span, source) from None
-    result = Outline(source, dockerfile.escape, globals_, tuple(stages), target, inputs.contexts)
+        if from_.name:
+            named.setdefault(from_.name, []).append(index)
+            latest[from_.name] = stages[-1]
+    indexes = {name: tuple(each) for name, each in named.items()}
+    result = Outline(source, dockerfile.escape, globals_, tuple(stages), target, inputs.contexts, indexes)
     for stage in result.stages:  # also those that the target does not need: a mistake in them is a mistake
         result.needs(stage)
     return result
@@ -186,14 +195,14 @@ def _stage(
     index: int,
     from_: ast.From,
     instructions: tuple[ast.Instruction, ...],
-    before: list[StageOutline],
+    before: Mapping[str, StageOutline],
     globals_: GlobalScope,
-    escape: str,
+    expander: Expander,
     inputs: Inputs,
 ) -> StageOutline:
     if from_.name and context_name(from_.name) in inputs.contexts:
         return _replaced(index, from_, inputs)
-    expanded = expand(from_.image, globals_.values, escape)
+    expanded = expander.expand(from_.image, globals_.values)
     if not expanded.text:
         unset = f" (${expanded.unset[0]} has no value)" if expanded.unset else ""
         raise DockerfileError(
@@ -202,16 +211,14 @@ def _stage(
         )
     platform, given = inputs.platform, False
     if from_.platform:
-        text = expand(from_.platform, globals_.values, escape).text
+        text = expander.expand(from_.platform, globals_.values).text
         try:
             platform, given = parse_platform(text, host=inputs.host), True
         except UsageError as cause:
             raise DockerfileError(f"failed to parse platform {text!r}: {cause.message}", hint=cause.hint) from cause
-    for stage in reversed(before):
-        if stage.name and stage.name == expanded.text:
-            return StageOutline(
-                index, from_, StageBase(stage.index), expanded.text, stage.platform, False, instructions
-            )
+    stage = before.get(expanded.text)
+    if stage is not None:
+        return StageOutline(index, from_, StageBase(stage.index), expanded.text, stage.platform, False, instructions)
     if context_name(expanded.text) in inputs.contexts:
         found = _context_source(context_name(expanded.text), inputs.contexts, platform)
         if isinstance(found, ImageSource):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gazami.dockerfile.words import expand
+from gazami.dockerfile.words import Expander
 from gazami.errors import DockerfileError
 from gazami.image.platform import Platform
+from gazami.plan.versions import Versions
 from gazami.values import dataclass, field, replace
 
 PROXY_ARGS = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
@@ -35,20 +36,20 @@ def predefined(build: Platform, target: Platform, target_stage: str) -> dict[str
 class GlobalScope:
     """Values of ARGs before the first FROM, seeded with the predefined ones. ``declared`` are those of the file."""
 
-    values: Mapping[str, str]
-    declared: frozenset[str] = frozenset()
+    values: Versions[str]
+    declared: Versions[None] = field(default_factory=Versions)
 
     def declare(
-        self, pairs: tuple[tuple[str, str | None], ...], build_args: Mapping[str, str], escape: str
+        self, pairs: tuple[tuple[str, str | None], ...], build_args: Mapping[str, str], expander: Expander
     ) -> GlobalScope:
         """The scope after one global ARG line; its pairs see each other in sequence."""
-        values = dict(self.values)
+        values = self.values
         for name, default in pairs:
             if name in build_args:
-                values[name] = build_args[name]
+                values = values.having(((name, build_args[name]),))
             elif default is not None:
-                values[name] = expand(default, values, escape).text
-        return GlobalScope(values, self.declared | {name for name, _ in pairs})
+                values = values.having(((name, expander.expand(default, values).text),))
+        return GlobalScope(values, self.declared.having((name, None) for name, _ in pairs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,30 +59,31 @@ class StageScope:
     ``args`` are the stage's ARGs in the order of first declaration, with the last value; None is unset.
     """
 
-    env: Mapping[str, str]
-    args: tuple[tuple[str, str | None], ...] = ()
-    unset: tuple[str, ...] = field(default=())
+    env: Versions[str]
+    args: Versions[str | None] = field(default_factory=Versions)
 
     def with_env(self, pairs: tuple[tuple[str, str], ...]) -> StageScope:
-        return replace(self, env={**self.env, **dict(pairs)})
+        return replace(self, env=self.env.having(pairs))
 
     def with_arg(self, name: str, value: str | None) -> StageScope:
-        if any(name == known for known, _ in self.args):
-            args = tuple((known, value if known == name else old) for known, old in self.args)
-        else:
-            args = (*self.args, (name, value))
-        env = self.env if value is None or name in _NEVER_IN_ENV else {**self.env, name: value}
+        args = self.args.having(((name, value),))
+        env = self.env if value is None or name in _NEVER_IN_ENV else self.env.having(((name, value),))
         return replace(self, env=env, args=args)
 
     def declare(
-        self, name: str, default: str | None, build_args: Mapping[str, str], globals_: GlobalScope, escape: str
+        self,
+        name: str,
+        default: str | None,
+        build_args: Mapping[str, str],
+        globals_: GlobalScope,
+        expander: Expander,
     ) -> StageScope:
         """The scope after ``ARG name[=default]`` (one pair): build arg, else default, else global, else unset."""
         value: str | None
         if name in build_args:
             value = build_args[name]
         elif default is not None:
-            value = expand(default, self.env, escape).text
+            value = expander.expand(default, self.env).text
         else:
             value = globals_.values.get(name)
         return self.with_arg(name, value)

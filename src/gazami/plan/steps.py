@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
+from operator import attrgetter
 from typing import TypeAlias
 
 from gazami.dockerfile.mounts import Mount
@@ -187,7 +190,14 @@ class Plan:
     warnings: tuple[PlanWarning, ...] = field(default=())
 
     def stage(self, index: int) -> StagePlan:
-        return next(stage for stage in self.stages if stage.index == index)
+        return self.stages[bisect_left(self.stages, index, key=attrgetter("index"))]
+
+    def lineage(self, stage: StagePlan) -> Iterator[StagePlan]:
+        """A stage and those that it is built from, itself first."""
+        yield stage
+        while isinstance(stage.base, StageBase):
+            stage = self.stage(stage.base.index)
+            yield stage
 
     @property
     def uses_context(self) -> bool:

@@ -27,7 +27,9 @@ class Changes:
         for path in list(paths):
             while "/" in path:
                 path = path.rpartition("/")[0]
-                paths.setdefault(path)
+                if path in paths:
+                    break
+                paths[path] = None
         first: dict[int, str] = {}
         for path in sorted(paths, key=sort_key):
             node = self.nodes.get(path) or tree.get(path)

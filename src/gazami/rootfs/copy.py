@@ -167,35 +167,27 @@ class Copier:
             top = place.node
             top.mtime = node.mtime
         self.changes.put(self.tree, place.path, top)
-        self._copy_children(source_tree, node, place.path, links, "", None)
+        self._copy_children(source_tree, node, place.path, links)
 
-    def _copy_children(
-        self,
-        source_tree: Tree,
-        node: Node,
-        dest: str,
-        links: dict[int, Node],
-        below: str,
-        state: tuple[bool, ...] | None,
-    ) -> None:
-        for name in sorted(source_tree.children_of(node)):
-            child = source_tree.children_of(node)[name]
-            path = f"{dest}/{name}" if dest else name
-            relative = f"{below}/{name}" if below else name
-            child_state, hidden = None, False
-            if self.exclude is not None:
-                hidden, child_state = self.exclude.check(relative, state)
-                if hidden and (self.exclude.prune or not child.is_directory):
-                    continue
-            before = len(self.changes)
-            if child.is_directory and hidden:
-                self._copy_children(source_tree, child, path, links, relative, child_state)
-                if len(self.changes) == before:
-                    continue
-            else:
-                self._place(path, child, links)
-            if child.is_directory and not hidden:
-                self._copy_children(source_tree, child, path, links, relative, child_state)
+    def _copy_children(self, source_tree: Tree, top: Node, dest: str, links: dict[int, Node]) -> None:
+        """What lies below a directory, in the order of names. A hidden directory appears only by what is shown in it."""
+        start: tuple[str, Node, tuple[bool, ...] | None] = ("", top, None)
+        todo = [start]
+        while todo:
+            below, node, state = todo.pop()
+            found: list[tuple[str, Node, tuple[bool, ...] | None]] = []
+            for name, child in sorted(source_tree.children_of(node).items()):
+                relative = f"{below}/{name}" if below else name
+                child_state, hidden = None, False
+                if self.exclude is not None:
+                    hidden, child_state = self.exclude.check(relative, state)
+                    if hidden and (self.exclude.prune or not child.is_directory):
+                        continue
+                if not hidden:
+                    self._place(f"{dest}/{relative}" if dest else relative, child, links)
+                if child.is_directory:
+                    found.append((relative, child, child_state))
+            todo += reversed(found)
 
     def _place(self, path: str, node: Node, links: dict[int, Node]) -> None:
         """One node at a literal path, replacing what may be replaced."""
@@ -237,6 +229,9 @@ class Copier:
 
     def _make_parents(self, path: str) -> None:
         parts = path.split("/")[:-1]
+        last = self.tree.get("/".join(parts))
+        if last is not None and last.is_directory:
+            return
         for count in range(1, len(parts) + 1):
             parent = "/".join(parts[:count])
             node = self.tree.get(parent)
@@ -288,7 +283,7 @@ class Copier:
             old.mode, old.uid, old.gid, old.mtime, old.xattrs = node.mode, node.uid, node.gid, node.mtime, node.xattrs
             node = old
         elif old is not None and old.is_directory:
-            self._forget_below(path)
+            self._forget_below(path, old)
         self.changes.put(self.tree, path, node)
 
     def _make_archive_parents(self, path: str) -> None:
@@ -298,9 +293,9 @@ class Copier:
             if self.tree.get(parent) is None:
                 self.changes.put(self.tree, parent, Node(Kind.DIRECTORY, 0o755))
 
-    def _forget_below(self, path: str) -> None:
-        for gone in [each for each in self.changes.nodes if each.startswith(path + "/")]:
-            del self.changes.nodes[gone]
+    def _forget_below(self, path: str, directory: Node) -> None:
+        for gone, _ in list(self.tree.walk(path, directory)):
+            self.changes.nodes.pop(gone, None)
 
 
 def _check_name(path: str) -> None:

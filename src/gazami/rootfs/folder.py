@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gazami.errors import ContextError
 from gazami.layer.entry import FileContent, Kind, Xattrs
@@ -63,36 +63,53 @@ class FolderTree(Tree):
         return node.children if node.children is not None else {}
 
     def _load(self, node: Node, folder: str, path: str, state: tuple[bool, ...] | None) -> None:
-        assert node.children is not None
+        """Read a directory, and those below it that are hidden: they are there only if something visible is in them."""
+        bare: list[tuple[dict[str, Node], str, Node]] = []
+        todo = [(node, folder, path, state)]
+        while todo:
+            directory, folder, path, state = todo.pop()
+            assert directory.children is not None
+            for name, child, hidden, child_state in self._listed(folder, path, state):
+                directory.children[name] = child
+                if not child.is_directory:
+                    continue
+                pending = (f"{folder}/{name}", f"{path}/{name}" if path else name, child_state)
+                self._held.append(child)
+                if hidden:
+                    bare.append((directory.children, name, child))
+                    todo.append((child, *pending))
+                else:
+                    self._unread[id(child)] = pending
+        for siblings, name, child in reversed(bare):
+            if not child.children:
+                del siblings[name]
+
+    def _listed(
+        self, folder: str, path: str, state: tuple[bool, ...] | None
+    ) -> Iterator[tuple[str, Node, bool, tuple[bool, ...] | None]]:
+        """``(name, node, hidden, state)`` of what may be there for the build."""
         try:
             names = sorted(os.listdir(folder))
         except OSError as cause:
-            raise ContextError(f"{folder} cannot be read: {cause.strerror}") from cause
+            raise ContextError(f"{folder[:300]} cannot be read: {cause.strerror}") from cause
         for name in names:
             below = f"{path}/{name}" if path else name
-            place = f"{folder}/{name}"
             hidden, child_state = False, None
             if self._filter.check is not None:
                 hidden, child_state = self._filter.check(below, state)
             if hidden and not self._filter.may_include_below(below):
                 continue
-            child = self._node(place)
-            if child is None:
-                continue
-            if child.is_directory:
-                self._unread[id(child)] = (place, below, child_state)
-                self._held.append(child)
-                if hidden and not self.children_of(child):
-                    continue
-            elif hidden:
-                continue
-            node.children[name] = child
+            child = self._node(f"{folder}/{name}")
+            if child is not None and (child.is_directory or not hidden):
+                yield name, child, hidden, child_state
 
     def _node(self, place: str) -> Node | None:
         try:
             info = os.lstat(place)
         except FileNotFoundError:
             return None
+        except OSError as cause:
+            raise ContextError(f"{place[:300]} cannot be read: {cause.strerror}") from cause
         kind = _KINDS.get(stat.S_IFMT(info.st_mode))
         if kind is None:  # a socket has no place in a layer
             return None

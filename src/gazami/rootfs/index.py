@@ -180,24 +180,29 @@ class IndexTree(Tree):
         new._unread, new._held, new._shared, new._lock = {}, [], {}, threading.RLock()
         seen: dict[int, Node] = {}
         with self._lock:
-            new.root = self._clone(self.root, new, seen)
+            new.root = self._clone(new, seen)
             new._shared = {number: seen[id(node)] for number, node in self._shared.items() if id(node) in seen}
         return new
 
-    def _clone(self, node: Node, new: IndexTree, seen: dict[int, Node]) -> Node:
-        known = seen.get(id(node))
-        if known is not None:
-            return known
-        made = node.alone()
-        if node.children is None:
-            seen[id(node)] = made
-            return made
-        path = self._unread.get(id(node.children))
-        if path is not None:
-            new._defer(made, path)
-        else:
-            made.children = {name: self._clone(child, new, seen) for name, child in node.children.items()}
-        return made
+    def _clone(self, new: IndexTree, seen: dict[int, Node]) -> Node:
+        """A copy of what is loaded; the rest is deferred in ``new``. ``seen`` gets the copies of files."""
+        root = self.root.alone()
+        todo = [(self.root, root)]
+        while todo:
+            old, made = todo.pop()
+            path = self._unread.get(id(old.children))
+            if path is not None:
+                new._defer(made, path)
+                continue
+            assert old.children is not None and made.children is not None
+            for name, child in old.children.items():
+                copied = seen.get(id(child)) or child.alone()
+                if child.children is None:
+                    seen[id(child)] = copied
+                else:
+                    todo.append((child, copied))
+                made.children[name] = copied
+        return root
 
     def _defer(self, node: Node, path: str) -> None:
         assert node.children is not None

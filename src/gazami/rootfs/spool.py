@@ -7,7 +7,9 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from gazami.errors import SpaceError
 from gazami.layer.entry import FileContent
+from gazami.layer.tar_sparse import HOLE
 
 
 class Spool:
@@ -18,9 +20,21 @@ class Spool:
         self._fd, self._end = fd, 0
 
     def add(self, chunks: Iterable[bytes]) -> FileContent:
-        """Store bytes; the result says where they are."""
-        start = self._end
+        """Store bytes; the result says where they are. The holes of a sparse file stay holes here, yet what is made of the file
+        will need its size: raises :class:`SpaceError` where there is no room for that."""
+        start, room = self._end, -1
         for chunk in chunks:
+            if chunk is HOLE:
+                room = os.fstatvfs(self._fd).f_bavail * os.fstatvfs(self._fd).f_frsize if room < 0 else room
+                self._end += len(chunk)
+                if self._end - start > room:
+                    raise SpaceError(
+                        f"a sparse file of more than {room} bytes does not fit",
+                        hint="give a larger place with --state-dir",
+                    )
+                os.ftruncate(self._fd, self._end)
+                os.lseek(self._fd, self._end, os.SEEK_SET)
+                continue
             view = memoryview(chunk)
             while view:
                 written = os.write(self._fd, view)

@@ -16,6 +16,9 @@ from gazami.values import dataclass
 MAX_LINKS = 255
 """Symlinks followed on one path, as Go's and the kernel's walks bound it."""
 
+MAX_DEPTH = 2048
+"""Directories on one path: more names than this do not fit into PATH_MAX at once."""
+
 
 class Node:
     """One file. ``children`` is None for everything but directories."""
@@ -92,19 +95,19 @@ class Tree:
     def copy(self) -> Tree:
         """An independent index of the same files; linked names stay linked."""
         seen: dict[int, Node] = {}
-
-        def clone(node: Node) -> Node:
-            known = seen.get(id(node))
-            if known is not None:
-                return known
-            new = node.alone()
-            if node.children is not None:
-                new.children = {name: clone(child) for name, child in self.children_of(node).items()}
-            else:
-                seen[id(node)] = new
-            return new
-
-        return Tree(clone(self.root))
+        root = self.root.alone()
+        todo = [(self.root, root)]
+        while todo:
+            old, new = todo.pop()
+            assert new.children is not None
+            for name, child in self.children_of(old).items():
+                made = seen.get(id(child)) or child.alone()
+                if child.children is None:
+                    seen[id(child)] = made
+                else:
+                    todo.append((child, made))
+                new.children[name] = made
+        return Tree(root)
 
     def get(self, path: str) -> Node | None:
         """The node at a literal path, no symlink followed."""
@@ -116,7 +119,8 @@ class Tree:
     def resolve(self, path: str, *, follow: bool = True) -> Place:
         """Follow ``path`` from the root; links and ``..`` cannot lead out of it. ``follow``: the last component too.
 
-        Missing components are kept, so the place says where a new file goes. Raises :class:`ContextError` for a loop.
+        Missing components are kept, so the place says where a new file goes. Raises :class:`ContextError` for a loop and for
+        what lies too deep.
         """
         todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
         trail: list[tuple[str, Node | None]] = []
@@ -138,6 +142,8 @@ class Tree:
                 todo += [part for part in reversed(node.link.split("/")) if part not in ("", ".")]
                 continue
             trail.append((name, node))
+            if len(trail) > MAX_DEPTH:
+                raise ContextError(f"/{path[:200]} leads more than {MAX_DEPTH} directories deep")
         found = "/".join(name for name, _ in trail)
         return Place(found, trail[-1][1] if trail else self.root)
 
@@ -183,6 +189,7 @@ class LayerApplier:
         self._tree, self._content = tree, content
         self._mine: set[int] = set()
         self._parents: dict[str, Node] = {}
+        self._cleared: dict[int, Node] = {}
 
     def add(self, entry: Entry, content: Content | None = None) -> None:
         """Apply one member. Raises :class:`ArchiveError` for a hard link to nothing or an impossible path."""
@@ -251,6 +258,8 @@ class LayerApplier:
                 self._mine.add(id(node))
                 self._parents.clear()
             trail.append(node)
+            if len(trail) > MAX_DEPTH:
+                raise ArchiveError(f"{path[:200]!r} leads more than {MAX_DEPTH} directories deep")
         self._parents[path] = trail[-1]
         return trail[-1]
 
@@ -267,17 +276,31 @@ class LayerApplier:
         siblings = self._tree.children_of(holder)
         hidden = list(siblings) if name == OPAQUE else [deleted_name(name) or ""]
         self._parents.clear()
+        if name == OPAQUE:
+            if id(holder) in self._cleared:
+                return
+            self._cleared[id(holder)] = holder
         for each in hidden:
             victim = siblings.get(each)
             if victim is not None and not self._keep_mine(victim):
                 del siblings[each]
 
     def _keep_mine(self, node: Node) -> bool:
-        """Drop what lower layers left below a node; whether anything of this layer is left."""
-        if node.children is not None:
-            children = self._tree.children_of(node)
+        """Drop what lower layers left below a node; whether anything of this layer is left.
+
+        A directory that was cleared once has nothing of theirs any more, so that many whiteouts of one name cost no more
+        than one.
+        """
+        found, todo = [], [node]
+        while todo:
+            each = todo.pop()
+            if each.children is not None and id(each) not in self._cleared:
+                found.append(each)
+                todo += self._tree.children_of(each).values()
+        for directory in reversed(found):  # what lies below comes before what holds it
+            children = self._tree.children_of(directory)
             for name, child in list(children.items()):
-                if not self._keep_mine(child):
+                if not child.children and id(child) not in self._mine:
                     del children[name]
-            return bool(children) or id(node) in self._mine
-        return id(node) in self._mine
+            self._cleared[id(directory)] = directory
+        return bool(node.children) or id(node) in self._mine

@@ -26,6 +26,7 @@ from gazami.layer.beneath import remove_tree
 from gazami.layer.entry import Entry, Kind
 from gazami.layer.recorded_owner import Recorded
 from gazami.layer.tar_reader import TarReader
+from gazami.layer.tar_sparse import HOLE
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
 from gazami.rootfs import inside
 from gazami.rootfs.inside import Lower
@@ -173,7 +174,7 @@ class Unpacker:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             for piece in content:
-                if len(piece) >= 4096 and not piece.strip(b"\0"):
+                if piece is HOLE or (len(piece) >= 4096 and not piece.strip(b"\0")):
                     os.lseek(fd, len(piece), os.SEEK_CUR)
                     continue
                 view = memoryview(piece)
