@@ -35,7 +35,8 @@ def ignore_regex(pattern: str) -> str:
 
 def name_regex(pattern: str) -> str:
     """Go's filepath.Match for one component."""
-    return ignore_regex(re.sub(r"\*+", "*", pattern)).replace("[^/]*", ".*").replace("[^/]", ".")
+    one_star = re.sub(r"(\\.)|\*+", lambda found: found[1] or "*", pattern)  # an escaped one is no star
+    return ignore_regex(one_star).replace("[^/]*", ".*").replace("[^/]", ".")
 
 
 def shell_regex(pattern: str, *, greedy: bool) -> str:
