@@ -37,6 +37,16 @@ Reader: TypeAlias = Generator["Reader", str, str]
 """Yields the reader of an operand, is sent its value, and returns its own."""
 
 
+class TooLong(DockerfileError):
+    """Variables make a text longer than Linux takes."""
+
+
+class Overlong(str):
+    """What an ARG has that is too long for Linux: nothing is wrong with it until a text or a command uses it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Expansion:
     """``unset`` are the names that were read with a plain ``$x`` and had no value."""
@@ -76,6 +86,13 @@ class Expander:
         if self.room < 0:
             raise DockerfileError(f"the variables of this Dockerfile expand to more than {MAX_TOTAL >> 20} MiB")
         return expansion
+
+    def default(self, text: str, env: Mapping[str, str]) -> str:
+        """The default of an ARG."""
+        try:
+            return self.expand(text, env).text
+        except TooLong:
+            return Overlong(text)
 
 
 def split_raw(text: str, escape: str = "\\") -> tuple[str, ...]:
@@ -262,26 +279,36 @@ class _Reader:
         return word
 
     def _value(self, name: str, written: str) -> str:
-        if name in self.env:
-            return self._added(self.env[name])
+        value = self._known(name)
+        if value is not None:
+            return self._added(value)
         if self.keep_unset:
             return written
         self.unset.append(name)
         return ""
 
     def _added(self, value: str) -> str:
-        """Count what variables add. Raises :class:`DockerfileError` where it is too much."""
+        """Count what variables add. Raises :class:`TooLong` where it is too much."""
         self.room -= len(value)
         if self.room < 0:
-            raise DockerfileError(
+            raise self._too_long()
+        return value
+
+    def _too_long(self) -> TooLong:
+        if self.quotes:
+            return TooLong(
                 "the variables of a text expand to more than Linux takes as one argument or variable (128 KiB)"
-                if self.quotes
-                else f"the variables of a here-document expand to more than {MAX_BODY >> 20} MiB"
             )
+        return TooLong(f"the variables of a here-document expand to more than {MAX_BODY >> 20} MiB")
+
+    def _known(self, name: str) -> str | None:
+        value = self.env.get(name)
+        if isinstance(value, Overlong):
+            raise self._too_long()
         return value
 
     def _modified(self, name: str, operator: str, colon: bool, word: str) -> str:
-        value = self.env.get(name)
+        value = self._known(name)
         missing = value is None or (colon and not value)
         match operator:
             case "-":
@@ -304,7 +331,7 @@ class _Reader:
         replacement = yield from self._operand("}", raw_escapes=True)
         if self.keep_unset and name not in self.env:
             return f"${{{name}/{'/' * every}{pattern}/{replacement}}}"
-        pieces = replaced(self.env.get(name, ""), pattern, replacement, every=every)
+        pieces = replaced(self._known(name) or "", pattern, replacement, every=every)
         return "".join(self._added(piece) for piece in pieces)
 
 

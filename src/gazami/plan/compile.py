@@ -12,7 +12,7 @@ from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.heredoc import Heredoc
 from gazami.dockerfile.mounts import parse_mount
 from gazami.dockerfile.parser import parse_trigger
-from gazami.dockerfile.words import Expander
+from gazami.dockerfile.words import Expander, Overlong, TooLong
 from gazami.errors import DockerfileError
 from gazami.image.config import DEFAULT_PATH, ImageConfig, scratch_config
 from gazami.image.digest import Digest
@@ -283,6 +283,8 @@ class _StageCompiler:
         argv, script = self._command(instruction.command)
         env = dict(self.scope.env)
         env.setdefault("PATH", DEFAULT_PATH)
+        if overlong := [name for name, value in env.items() if isinstance(value, Overlong)]:
+            raise TooLong(f"the value of {overlong[0]} is longer than Linux takes as one variable (128 KiB)")
         proxies = dict(proxy_env(self.inputs.build_args))
         text = created_by.run(argv, tuple(self.scope.args.items()), self.scope.env)
         mounts = tuple(self._mount(value) for value in instruction.mounts)

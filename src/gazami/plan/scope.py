@@ -48,7 +48,7 @@ class GlobalScope:
             if name in build_args:
                 values = values.having(((name, build_args[name]),))
             elif default is not None:
-                values = values.having(((name, expander.expand(default, values).text),))
+                values = values.having(((name, expander.default(default, values)),))
         return GlobalScope(values, self.declared.having((name, None) for name, _ in pairs))
 
 
@@ -83,7 +83,7 @@ class StageScope:
         if name in build_args:
             value = build_args[name]
         elif default is not None:
-            value = expander.expand(default, self.env).text
+            value = expander.default(default, self.env)
         else:
             value = globals_.values.get(name)
         return self.with_arg(name, value)

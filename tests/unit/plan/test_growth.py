@@ -82,7 +82,7 @@ def test_thousands_are_planned(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "line"),
     [
-        ("ARG A0=aaaaaaaaaaaaaaaa\n" + "".join(f"ARG A{n + 1}=${{A{n}}}${{A{n}}}\n" for n in range(40)), "128 KiB", 16),
+        ("ARG A0=aaaaaaaaaaaaaaaa\n" + "".join(f"ARG A{n + 1}=${{A{n}}}${{A{n}}}\n" for n in range(40)) + "USER $A40", "128 KiB", 43),
         ("ENV A=" + "a" * 60_000 + "\n" + "ENV B=$A$A$A\n", "128 KiB", 3),
         ("ARG A=" + "a" * 60_000 + "\n" + "LABEL b=$A\n" * 1200, "64 MiB", 1121),
         ("".join(f"ENV A{n}=b\n" for n in range(MAX_ITEMS + 1)), "variables", MAX_ITEMS + 1),
@@ -104,7 +104,7 @@ def test_what_nobody_writes_is_refused_with_its_line(text: str, message: str, li
 def test_doubling_before_the_first_stage_is_refused() -> None:
     text = "ARG A0=aaaaaaaaaaaaaaaa\n" + "".join(f"ARG A{n + 1}=${{A{n}}}${{A{n}}}\n" for n in range(40))
     with pytest.raises(DockerfileError, match="128 KiB"):
-        planned(text + "FROM scratch\n")
+        planned(text + "FROM $A40\n")
 
 
 def test_a_base_with_thousands_of_triggers_is_refused_at_its_from() -> None:
@@ -139,3 +139,14 @@ def test_versions_are_as_dictionaries_of_their_own() -> None:
     assert list(second) == ["a", "b"]
     assert "c" not in second
     assert len(fork) == 3
+
+
+DOUBLING = "FROM scratch\nARG A0=aaaaaaaaaaaaaaaa\n" + "".join(f"ARG A{n + 1}=${{A{n}}}${{A{n}}}\n" for n in range(40))
+
+
+def test_a_default_that_is_too_long_is_told_where_it_is_used() -> None:
+    planned(DOUBLING + "COPY Dockerfile /\n")
+    for use in ("COPY $A40 /", "ENV B=${A40}", "ENV B=${A40#a}", "RUN true"):
+        with pytest.raises(DockerfileError, match="128 KiB") as caught:
+            planned(DOUBLING + use + "\n")
+        assert caught.value.span is not None and caught.value.span.start == 43
