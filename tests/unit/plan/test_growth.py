@@ -23,6 +23,7 @@ from gazami.plan.versions import Versions
 
 HOST = Platform("linux", "amd64")
 INPUTS = Inputs({}, HOST, HOST)
+DOUBLING = "FROM scratch\nARG A0=aaaaaaaaaaaaaaaa\n" + "".join(f"ARG A{n + 1}=${{A{n}}}${{A{n}}}\n" for n in range(40))
 
 
 def planned(text: str) -> Plan:
@@ -82,7 +83,7 @@ def test_thousands_are_planned(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "line"),
     [
-        ("ARG A0=aaaaaaaaaaaaaaaa\n" + "".join(f"ARG A{n + 1}=${{A{n}}}${{A{n}}}\n" for n in range(40)) + "USER $A40", "128 KiB", 43),
+        (DOUBLING.partition("\n")[2] + "USER $A40", "128 KiB", 43),
         ("ENV A=" + "a" * 60_000 + "\n" + "ENV B=$A$A$A\n", "128 KiB", 3),
         ("ARG A=" + "a" * 60_000 + "\n" + "LABEL b=$A\n" * 1200, "64 MiB", 1121),
         ("".join(f"ENV A{n}=b\n" for n in range(MAX_ITEMS + 1)), "variables", MAX_ITEMS + 1),
@@ -139,9 +140,6 @@ def test_versions_are_as_dictionaries_of_their_own() -> None:
     assert list(second) == ["a", "b"]
     assert "c" not in second
     assert len(fork) == 3
-
-
-DOUBLING = "FROM scratch\nARG A0=aaaaaaaaaaaaaaaa\n" + "".join(f"ARG A{n + 1}=${{A{n}}}${{A{n}}}\n" for n in range(40))
 
 
 def test_a_default_that_is_too_long_is_told_where_it_is_used() -> None:
