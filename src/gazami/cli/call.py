@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gazami.cli.argv import Parsed
-from gazami.cli.environ import Surroundings
+from gazami.cli.environ import Surroundings, working_directory
 from gazami.cli.reading import Reading, read_dockerfile, write_out
 from gazami.cli.request import build_request
 from gazami.dockerfile.parser import parse
@@ -25,7 +25,7 @@ def run_call(parsed: Parsed, environ: Mapping[str, str]) -> int:
     """Print the answer; the exit status. ``check`` ends with 1 when it has findings. Raises :class:`GazamiError`."""
     method, json = ("check", False) if parsed.flag("check") else _method(parsed.text("call"))
     quiet = replace(parsed, values={**parsed.values, "no-push": True, "cache": False})
-    around = Surroundings(environ, "/", os.uname().machine, os.getuid())
+    around = Surroundings(environ, working_directory(), os.uname().machine, os.getuid())
     text, status = _answer(method, read_dockerfile(build_request(quiet, around).request), json=json)
     write_out(text)
     return status

@@ -49,7 +49,7 @@ def look_around(environ: Mapping[str, str]) -> Surroundings:
     home = environ.get("HOME", "")
     return Surroundings(
         environ=environ,
-        cwd=_cwd(),
+        cwd=working_directory(),
         machine=os.uname().machine,
         uid=os.getuid(),
         home=home if home.startswith("/") and home != "/" and os.access(home, os.W_OK | os.X_OK) else "",
@@ -68,7 +68,7 @@ def require_secret_files(secrets: tuple[tuple[str, str, str], ...]) -> None:
             raise UsageError(f"--secret: cannot read the file {place!r} of the secret {name!r}", hint=hint)
 
 
-def _cwd() -> str:
+def working_directory() -> str:
     try:
         return str(Path.cwd())
     except OSError:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gazami.cli.argv import Parsed, parse
-from gazami.cli.environ import Surroundings
+from gazami.cli.environ import Surroundings, working_directory
 from gazami.cli.option import Group, Kind, Option, Table
 from gazami.cli.options import BUILD
 from gazami.cli.reading import read_dockerfile, write_out
@@ -74,7 +74,7 @@ def run_lint(words: list[str], environ: Mapping[str, str]) -> int:
             sys.stdout.write(HELP)
             return 0
         file = _file(parsed)
-        around = Surroundings(environ, "/", os.uname().machine, os.getuid())
+        around = Surroundings(environ, working_directory(), os.uname().machine, os.getuid())
         wanted = build_request(parse(_build_words(parsed, file), BUILD), around)
         reading = read_dockerfile(wanted.request)
         source = reading.source if file == "-" else replace(reading.source, name=file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 
 from gazami.builder.request import FileExport
+from gazami.cli.paths import absolute, absolutes
 from gazami.errors import UsageError
 from gazami.values import dataclass
 
@@ -34,16 +35,16 @@ class Outputs:
         return bool(self.destinations or self.layouts or self.archives or self.exports)
 
 
-def read_outputs(words: tuple[str, ...]) -> Outputs:
-    """Raises :class:`UsageError` for a type, a key or a combination that there is not."""
+def read_outputs(words: tuple[str, ...], cwd: str) -> Outputs:
+    """Paths are absolute afterwards. Raises :class:`UsageError` for a type, a key or a combination that there is not."""
     found = [_read(word) for word in words]
     if sum(export.dest == "-" for each in found for export in each.exports) > 1:
         raise UsageError("only one --output can go to standard output")
     return Outputs(
         tuple(name for each in found for name in each.destinations),
-        tuple(name for each in found for name in each.layouts),
-        tuple(name for each in found for name in each.archives),
-        tuple(export for each in found for export in each.exports),
+        absolutes((name for each in found for name in each.layouts), cwd),
+        absolutes((name for each in found for name in each.archives), cwd),
+        tuple(FileExport(export.kind, absolute(export.dest, cwd)) for each in found for export in each.exports),
     )
 
 

@@ -14,6 +14,7 @@ from gazami.cli.environ import Surroundings, config_places
 from gazami.cli.option import Effect
 from gazami.cli.options import BUILD
 from gazami.cli.outputs import read_cache_from, read_cache_to, read_outputs
+from gazami.cli.paths import absolute, absolute_cache, absolute_context, absolutes
 from gazami.cli.values import Pairs, SecretSpec
 from gazami.errors import UsageError
 from gazami.events import Level, Message
@@ -40,9 +41,9 @@ def build_request(parsed: Parsed, around: Surroundings) -> Wanted:
     """Raises :class:`UsageError`. ``parsed`` has the environment's defaults already (``argv.with_environment``)."""
     context = _context(parsed, around)
     plan, unset = _plan(parsed, around)
-    secrets = tuple(_secret(spec, around.environ) for spec in parsed.secrets("secret"))
+    secrets = tuple(_secret(spec, around) for spec in parsed.secrets("secret"))
     output = _output(parsed, around, plan.platform)
-    cache = _cache(parsed, push_image=output.push)
+    cache = _cache(parsed, around.cwd, push_image=output.push)
     request = wishes.BuildRequest(
         context=context,
         plan=plan,
@@ -76,13 +77,13 @@ def _context(parsed: Parsed, around: Surroundings) -> wishes.ContextWishes:
     if context in ("-", "tar://stdin") and parsed.text("dockerfile") == "-":
         raise UsageError("standard input cannot be the context and the Dockerfile at the same time")
     return wishes.ContextWishes(
-        context=context,
+        context=absolute_context(context, around.cwd),
         sub_path=parsed.text("context-sub-path"),
         dockerfile=parsed.text("dockerfile"),
         dockerfile_given="dockerfile" in parsed.given,
         ignore_paths=parsed.texts("ignore-path"),
         git=parsed.pairs("git"),
-        named=parsed.pairs("build-context"),
+        named=tuple((name, absolute_context(value, around.cwd)) for name, value in parsed.pairs("build-context")),
         environment=registries.context_variables(around.environ),
     )
 
@@ -136,11 +137,12 @@ def _labels(words: tuple[str, ...]) -> Pairs:
     return tuple((key, value) for key, _, value in (word.partition("=") for word in words))
 
 
-def _secret(spec: SecretSpec, environ: Mapping[str, str]) -> tuple[str, str, str]:
+def _secret(spec: SecretSpec, around: Surroundings) -> tuple[str, str, str]:
     """``(id, "file" | "env", path or value)``. With only an id: the variable of that name if it exists, else the file."""
+    environ = around.environ
     kind = spec.type or ("env" if spec.id in environ else "file")
     if kind == "file":
-        return spec.id, "file", spec.src or spec.id
+        return spec.id, "file", absolute(spec.src or spec.id, around.cwd)
     variable = spec.env or spec.id
     if variable not in environ:
         hint = f"export {variable}, or take the secret from a file: --secret id={spec.id},src=PATH"
@@ -149,7 +151,8 @@ def _secret(spec: SecretSpec, environ: Mapping[str, str]) -> tuple[str, str, str
 
 
 def _output(parsed: Parsed, around: Surroundings, platform: Platform) -> wishes.OutputWishes:
-    outputs = read_outputs(parsed.texts("output"))
+    cwd = around.cwd
+    outputs = read_outputs(parsed.texts("output"), cwd)
     destinations = (*parsed.texts("destination"), *outputs.destinations)
     push = not parsed.flag("no-push") and bool(destinations or not outputs)
     if push and not destinations:
@@ -158,7 +161,7 @@ def _output(parsed: Parsed, around: Surroundings, platform: Platform) -> wishes.
     for destination in destinations:
         if parse_reference(destination).digest:
             raise UsageError(f"--destination {destination}: an image is pushed by tag, not by digest")
-    tars = (*_given(parsed.text("tar-path")), *outputs.archives)
+    tars = (*_given(absolute(parsed.text("tar-path"), cwd)), *outputs.archives)
     image_format, compression = parsed.text("image-format"), parsed.text("compression")
     _check_formats(image_format, compression, tars)
     for name in ("image-name-with-digest-file", "image-name-tag-with-digest-file"):
@@ -170,14 +173,14 @@ def _output(parsed: Parsed, around: Surroundings, platform: Platform) -> wishes.
         push=push,
         check_push=not parsed.flag("skip-push-permission-check"),
         tar_paths=tars,
-        oci_layout_paths=(*_given(parsed.text("oci-layout-path")), *outputs.layouts),
+        oci_layout_paths=(*_given(absolute(parsed.text("oci-layout-path"), cwd)), *outputs.layouts),
         exports=outputs.exports,
-        digest_file=parsed.text("digest-file"),
-        image_name_with_digest_file=parsed.text("image-name-with-digest-file"),
-        image_name_tag_with_digest_file=parsed.text("image-name-tag-with-digest-file"),
-        image_id_file=parsed.text("iidfile"),
-        metadata_file=parsed.text("metadata-file"),
-        builder_output=around.environ.get("BUILDER_OUTPUT", ""),
+        digest_file=absolute(parsed.text("digest-file"), cwd),
+        image_name_with_digest_file=absolute(parsed.text("image-name-with-digest-file"), cwd),
+        image_name_tag_with_digest_file=absolute(parsed.text("image-name-tag-with-digest-file"), cwd),
+        image_id_file=absolute(parsed.text("iidfile"), cwd),
+        metadata_file=absolute(parsed.text("metadata-file"), cwd),
+        builder_output=absolute(around.environ.get("BUILDER_OUTPUT", ""), cwd),
         image_format=cast('Literal["docker", "oci"] | None', image_format or None),
         compression=cast('Literal["gzip", "zstd"]', compression or "gzip"),
         compression_level=level if level > 0 else None,
@@ -217,7 +220,7 @@ def _check_formats(image_format: str, compression: str, tar_paths: tuple[str, ..
         raise UsageError(f"--tar-path cannot be used with {other}", hint=hint)
 
 
-def _cache(parsed: Parsed, *, push_image: bool) -> wishes.CacheWishes:
+def _cache(parsed: Parsed, cwd: str, *, push_image: bool) -> wishes.CacheWishes:
     sources, target = read_cache_from(parsed.texts("cache-from")), read_cache_to(parsed.texts("cache-to"))
     enabled = (parsed.flag("cache") or bool(sources) or target is not None) and not parsed.flag("no-cache")
     repository = parsed.text("cache-repo")
@@ -231,14 +234,14 @@ def _cache(parsed: Parsed, *, push_image: bool) -> wishes.CacheWishes:
         raise UsageError("if using cache with --no-push, specify cache repo with --cache-repo")
     return wishes.CacheWishes(
         enabled=enabled,
-        repository=repository,
-        sources=sources,
+        repository=absolute_cache(repository, cwd),
+        sources=tuple(absolute_cache(source, cwd) for source in sources),
         inline=target is not None and target.inline,
         push=push and not (target is not None and target.inline and not repository),
         copy_layers=parsed.flag("cache-copy-layers") or everything,
         run_layers=parsed.flag("cache-run-layers"),
         ttl=parsed.seconds("cache-ttl") or 0.0,
-        directory=parsed.text("cache-dir"),
+        directory=absolute(parsed.text("cache-dir"), cwd),
         mounts=_size(parsed.text("cache-mounts-max"), "cache-mounts-max") if parsed.flag("cache-mounts") else 0,
     )
 
@@ -252,13 +255,15 @@ def registry_wishes(parsed: Parsed, around: Surroundings) -> wishes.RegistryWish
         skip_tls_verify=parsed.flag("skip-tls-verify"),
         skip_tls_verify_pull=parsed.flag("skip-tls-verify-pull"),
         skip_tls_verify_registries=parsed.texts("skip-tls-verify-registry"),
-        certificates=parsed.pairs("registry-certificate"),
-        client_certificates=tuple(_client_certificate(*pair) for pair in parsed.pairs("registry-client-cert")),
+        certificates=tuple((host, absolute(path, around.cwd)) for host, path in parsed.pairs("registry-certificate")),
+        client_certificates=tuple(
+            _client_certificate(host, files, around.cwd) for host, files in parsed.pairs("registry-client-cert")
+        ),
         push_retry=max(0, parsed.number("push-retry")),
         push_ignore_immutable_tag_errors=parsed.flag("push-ignore-immutable-tag-errors"),
         image_download_retry=max(0, parsed.number("image-download-retry")),
         image_fs_extract_retry=max(0, parsed.number("image-fs-extract-retry")),
-        certificate_directories=registries.certificate_directories(around.environ),
+        certificate_directories=absolutes(registries.certificate_directories(around.environ), around.cwd),
         mirrors=registries.mirrors(parsed),
         skip_default_registry_fallback=parsed.flag("skip-default-registry-fallback"),
         credential_helpers=registries.credential_helpers(parsed),
@@ -266,20 +271,20 @@ def registry_wishes(parsed: Parsed, around: Surroundings) -> wishes.RegistryWish
         named_hosts=registries.named_hosts(parsed, around.environ),
         docker_config=around.docker_config,
         docker_config_place=around.docker_config_place,
-        docker_config_files=tuple(config_places(around.environ)),
-        secret_files=registries.secret_files(around.environ),
+        docker_config_files=absolutes(config_places(around.environ), around.cwd),
+        secret_files=absolutes(registries.secret_files(around.environ), around.cwd),
         proxies=proxies(around.environ),
         user_agent=f"gazami/{__version__}" + (f",{client}" if client else ""),
     )
 
 
-def _client_certificate(host: str, files: str) -> tuple[str, str, str]:
+def _client_certificate(host: str, files: str, cwd: str) -> tuple[str, str, str]:
     certificate, comma, key = files.partition(",")
     if not certificate or not comma or not key or "," in key:
         raise UsageError(
             f"invalid value {files!r} for --registry-client-cert", hint="write HOST=/path/cert.pem,/path/key.pem"
         )
-    return host, certificate, key
+    return host, absolute(certificate, cwd), absolute(key, cwd)
 
 
 def proxies(environ: Mapping[str, str]) -> Pairs:
@@ -298,7 +303,7 @@ def _sandbox(parsed: Parsed, around: Surroundings, secrets: tuple[tuple[str, str
         force=parsed.flag("force"),
         in_container=around.in_container,
         secrets=secrets,
-        ssh=tuple(_agent(word, around.environ) for word in parsed.texts("ssh")),
+        ssh=tuple(_agent(word, around) for word in parsed.texts("ssh")),
         add_hosts=tuple(_host(word) for word in parsed.texts("add-host")),
         timeout=parsed.seconds("timeout"),
         shm_size=_size(parsed.text("shm-size")),
@@ -306,10 +311,10 @@ def _sandbox(parsed: Parsed, around: Surroundings, secrets: tuple[tuple[str, str
     )
 
 
-def _agent(word: str, environ: Mapping[str, str]) -> tuple[str, str]:
+def _agent(word: str, around: Surroundings) -> tuple[str, str]:
     """``default``, ``ID`` or ``ID=SOCKET`` → ``(ID, socket)``. Raises :class:`UsageError` when there is no agent."""
     identity, _, socket = word.partition("=")
-    socket = socket or environ.get("SSH_AUTH_SOCK", "")
+    socket = absolute(socket or around.environ.get("SSH_AUTH_SOCK", ""), around.cwd)
     if not socket:
         raise UsageError(
             f"--ssh {word}: there is no agent (SSH_AUTH_SOCK is not set)", hint="--ssh ID=SOCKET names one"
@@ -378,16 +383,12 @@ def state_dir(wish: str, around: Surroundings) -> str:
     ``XDG_CACHE_HOME``, ``TMPDIR``, ``~/.cache`` and ``/tmp`` that is usable."""
     environ, own = around.environ, f"gazami-{around.uid}"
     if wish:
-        return _absolute(wish, around.cwd)
+        return absolute(wish, around.cwd)
     if environ.get("XDG_CACHE_HOME", "").startswith("/"):
         return f"{environ['XDG_CACHE_HOME'].rstrip('/')}/gazami"
     if temporary := environ.get("TMPDIR"):
-        return f"{_absolute(temporary, around.cwd).rstrip('/')}/{own}"
+        return f"{absolute(temporary, around.cwd).rstrip('/')}/{own}"
     return f"{around.home.rstrip('/')}/.cache/gazami" if around.home else f"/tmp/{own}"
-
-
-def _absolute(path: str, cwd: str) -> str:
-    return path if path.startswith("/") else f"{cwd.rstrip('/')}/{path}"
 
 
 def _messages(parsed: Parsed, around: Surroundings) -> list[Message]:

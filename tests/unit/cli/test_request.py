@@ -31,7 +31,7 @@ def test_a_whole_command_line() -> None:
         B="two",
     ).request  # fmt: skip
     assert (
-        made.context.context == "."
+        made.context.context == "/src"
         and made.context.dockerfile == "x.Dockerfile"
         and made.context.ignore_paths == ("/x",)
     )
@@ -73,13 +73,47 @@ def test_checks(argv: tuple[str, ...], message: str) -> None:
     assert message in caught.value.message
 
 
+def test_relative_paths_are_absolute_in_the_request() -> None:
+    made = wanted(
+        "app", "--build-context=a=./x", "--build-context=b=oci-layout://l:tag", "--build-context=c=docker-image://x/y",
+        "--secret=id=s,src=s.txt", "--ssh=default=./agent", "--tar-path=o.tar", "--oci-layout-path=./l", "--digest-file=d",
+        "--iidfile=i", "--metadata-file=m", "--output=type=local,dest=out", "--output=type=tar", "--cache-dir=c",
+        "--cache-to=type=local,dest=k", "--cache-from=type=local,src=../k", "--cache-from=registry.example.com/x",
+        "--state-dir=st", "--registry-certificate=r=ca.pem", "--registry-client-cert=r=c.pem,k.pem", "--no-push",
+        BUILDER_OUTPUT="b",
+    ).request  # fmt: skip
+    assert made.context.context == "/src/app"
+    assert made.context.named == (("a", "/src/x"), ("b", "oci-layout:///src/l:tag"), ("c", "docker-image://x/y"))
+    assert made.sandbox.secrets == (("s", "file", "/src/s.txt"),) and made.sandbox.ssh == (("default", "/src/agent"),)
+    output = made.output
+    assert (output.tar_paths, output.oci_layout_paths) == (("/src/o.tar",), ("/src/l",))
+    assert (output.digest_file, output.image_id_file, output.metadata_file) == ("/src/d", "/src/i", "/src/m")
+    assert [export.dest for export in output.exports] == ["/src/out", "-"] and output.builder_output == "/src/b"
+    assert made.cache.sources == ("oci:/src/../k", "registry.example.com/x") and made.cache.repository == "oci:/src/k"
+    assert made.cache.directory == "/src/c" and made.sandbox.state_dir == "/src/st"
+    assert made.registry.certificates == (("r", "/src/ca.pem"),)
+    assert made.registry.client_certificates == (("r", "/src/c.pem", "/src/k.pem"),)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (".", "/src"), ("./app/", "/src/app"), ("dir://app", "dir:///src/app"), ("tar://a.tgz", "tar:///src/a.tgz"),
+        ("/abs", "/abs"), ("tar://stdin", "tar://stdin"), ("-", "-"), ("git://h/r", "git://h/r"), ("s3://b/k", "s3://b/k"),
+        ("https://h/a.tgz", "https://h/a.tgz"), ("git@h:r.git", "git@h:r.git"), ("../up", "/src/../up"),
+    ],
+)  # fmt: skip
+def test_a_context_that_is_a_path_is_absolute(written: str, expected: str) -> None:
+    assert request(written).context.context == expected
+
+
 def test_no_push_alone_is_enough() -> None:
     assert wanted("--no-push", "--tar-path=x.tar").request.output.push is False
 
 
 def test_secrets_without_a_type_look_at_the_environment_first() -> None:
     assert request("--secret=id=TOKEN", TOKEN="s").sandbox.secrets == (("TOKEN", "env", "s"),)
-    assert request("--secret=id=TOKEN").sandbox.secrets == (("TOKEN", "file", "TOKEN"),)
+    assert request("--secret=id=TOKEN").sandbox.secrets == (("TOKEN", "file", "/src/TOKEN"),)
     assert request("--secret=id=t,env=E", E="").sandbox.secrets == (("t", "env", ""),)
 
 
