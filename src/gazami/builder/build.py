@@ -20,6 +20,7 @@ from gazami.builder.export import Exporter, Finished, finish
 from gazami.builder.indexes import Indexes
 from gazami.builder.layer_cache import open_cache
 from gazami.builder.layers import LayerFiles
+from gazami.builder.own_places import omitted, own_places
 from gazami.builder.planning import Images, check_plan, make_plan
 from gazami.builder.registries import open_registry
 from gazami.builder.request import BuildRequest
@@ -109,9 +110,10 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
         check_plan(dockerfile, source, inputs, ignore, images, plan)
         stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
         layers = LayerFiles(workspace, registry, emit, stop, keep_blobs=_keeps_blobs(request), local=images.blobs)
+        own = omitted(str(folder), own_places(request, str(workspace.state)), str(workspace.state))
         tools = Tools(
             request, workspace, registry, layers, emit, stop, _packing(request, plan, images.found), images.found,
-            Indexes(workspace.state / "indexes"), FolderTree(str(folder), hide(ignore, ())),
+            Indexes(workspace.state / "indexes"), FolderTree(str(folder), hide(ignore, own)),
             str(folder),
         )  # fmt: skip
         tools.shared_bases = shared_bases(plan, images.found)

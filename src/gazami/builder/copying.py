@@ -59,8 +59,13 @@ def copy_files(step: CopyStep, state: StageState, tree_of: TreeOf) -> Done:
 
 
 def _explained(error: MissingSource, step: CopyStep, tools: Tools) -> MissingSource:
-    """Say so when a missing source is there and only hidden."""
-    if isinstance(step.files, ContextSource) and os.path.lexists(f"{tools.context_folder}/{error.path}"):
+    """Say so when a missing source is there and only hidden, or is a symlink to nothing."""
+    if not isinstance(step.files, ContextSource):
+        return error
+    node = tools.context.resolve(error.path, follow=False).node
+    if node is not None and node.kind is Kind.SYMLINK:
+        error.hint = f"it is a symbolic link to {node.link}, which is not in the context"
+    elif node is None and tools.context.hides and os.path.lexists(f"{tools.context_folder}/{error.path}"):
         error.hint = ".dockerignore excludes it: remove the pattern, or add an exception with !"
     return error
 

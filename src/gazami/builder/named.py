@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gazami.builder.contexts import access_of
 from gazami.builder.dockerfile import find_ignore
+from gazami.builder.own_places import omitted, own_places
 from gazami.builder.tools import Tools, hide
 from gazami.context.download import download
 from gazami.context.git_url import is_git, parse_git
@@ -53,7 +54,9 @@ def _fetch(value: str, tools: Tools) -> Tree:
         download(value, place, tools.registry.transport).path.rename(place / "context")
         return FolderTree(str(place))
     folder = local_folder(value.removeprefix("dir://"))
-    return FolderTree(str(folder), hide(find_ignore(None, folder)))
+    state = str(tools.workspace.state)
+    own = omitted(str(folder), own_places(tools.request, state), state)
+    return FolderTree(str(folder), hide(find_ignore(None, folder), own))
 
 
 # -- images of a layout -----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gazami.builder.layers import observed, phase
+from gazami.builder.own_places import omitted
 from gazami.builder.tools import hide
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
@@ -37,7 +38,8 @@ def pack_context(
 
     Raises :class:`ContextError` for a file that cannot be read or changes meanwhile, :class:`SpaceError`.
     """
-    tree = FolderTree(str(folder), _but(hide(ignore), needed))
+    state = str(workspace.state)
+    tree = FolderTree(str(folder), _but(hide(ignore, omitted(str(folder), (state,), state)), needed))
     try:
         with phase(emit, "context", "packing the context") as progress:
             chunks = observed(cancel.checked(write_members(_members(tree))), progress)

@@ -181,7 +181,7 @@ class Tools:
 
 
 def hide(ignore: Ignore, omitted: tuple[str, ...] = ()) -> Filter:
-    """The filter of a context folder: what .dockerignore excludes, and ``omitted`` literal paths (``--ignore-path``)."""
+    """The filter of a context folder: what .dockerignore excludes, and ``omitted`` literal paths that are the build's own."""
 
     def check(path: str, state: tuple[bool, ...] | None) -> tuple[bool, tuple[bool, ...]]:
         excluded, results = ignore.check(path, state)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from gazami.dockerfile.words import split_raw, split_unquoted
-from gazami.values import dataclass
+from gazami.values import dataclass, replace
 
 _WORD = re.compile(r"(\d*)<<(-?)\s*([^<]*)\Z")
+_SIGN = re.compile(r"\d*<<-?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class Heredoc:
     chomp: bool
     descriptor: int = 0
     body: str = ""
+    apart: bool = False
+    """There are blanks before the name, so it may be a shift of the shell's arithmetic, unless a line ends the body."""
 
     @property
     def text(self) -> str:
@@ -30,7 +34,23 @@ def heredocs_of(line: str) -> tuple[Heredoc, ...]:
     """The here-documents that a logical line announces, without bodies, in the order in which the bodies follow."""
     if "<<" not in line:
         return ()
-    return tuple(found for word in split_raw(line) if (found := parse_heredoc_word(word)) is not None)
+    found = []
+    for word in joined(split_raw(line)):
+        heredoc = parse_heredoc_word(word)
+        if heredoc is not None:
+            found.append(replace(heredoc, apart=" " in word.rstrip() and _SIGN.match(word.split(" ")[0]) is not None))
+    return tuple(found)
+
+
+def joined(words: Iterable[str]) -> tuple[str, ...]:
+    """Words in which a ``<<`` that stands alone has its name again, after a blank (BuildKit 0.22)."""
+    out: list[str] = []
+    for word in words:
+        if out and _SIGN.match(out[-1]):
+            out[-1] = f"{out[-1]} {word}"
+        else:
+            out.append(word)
+    return tuple(out)
 
 
 def parse_heredoc_word(word: str) -> Heredoc | None:

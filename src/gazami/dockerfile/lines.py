@@ -141,6 +141,8 @@ class _LineReader:
             raise error.at(Span(start + 1, self.at), self.source) from None
         found: list[Heredoc] = []
         for heredoc in announced:
+            if heredoc.apart and not any(ends(line, heredoc) for line in self.physical[self.at :]):
+                continue
             body: list[str] = []
             while True:
                 if self.at >= len(self.physical):

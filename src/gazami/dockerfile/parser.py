@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.duration import parse_duration
 from gazami.dockerfile.flags import Flags, Kind, parse_flags, take_flags
-from gazami.dockerfile.heredoc import Heredoc, parse_heredoc_word
+from gazami.dockerfile.heredoc import Heredoc, joined, parse_heredoc_word
 from gazami.dockerfile.lines import Line, read_lines
 from gazami.dockerfile.mounts import parse_mount
 from gazami.dockerfile.suggest import did_you_mean
@@ -315,6 +315,7 @@ class _Statement:
                 else f"{keyword} requires at least two arguments",
                 hint=f"{keyword} source… destination",
             )
+        words = joined(words) if heredocs else words
         if heredocs and parse_heredoc_word(words[-1]):
             raise DockerfileError(f"{keyword} cannot accept a heredoc as a destination")
         sources = tuple(word for word in words[:-1] if not (heredocs and parse_heredoc_word(word)))

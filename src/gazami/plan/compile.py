@@ -6,6 +6,7 @@ returns :class:`Missing`, and the caller resolves those and calls again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from gazami.dockerfile import instructions as ast
@@ -366,7 +367,7 @@ class _StageCompiler:
 
 def _is_lone(text: str, doc: Heredoc) -> bool:
     """Whether the command line is nothing but the here-document's word."""
-    word = text.strip()
+    word = re.sub(r"\A(<<-?)\s+", r"\1", text.strip())
     return (
         word.startswith("<<") and doc.descriptor == 0 and not any(char.isspace() for char in word.replace(doc.name, ""))
     )

@@ -205,7 +205,7 @@ def _entry(key: str, value: Any, place: str) -> Credential:
     username, password = str(value.get("username") or ""), str(value.get("password") or "")
     if encoded := value.get("auth"):
         try:
-            decoded = base64.b64decode(str(encoded).strip(), validate=True).decode()
+            decoded = base64.b64decode(re.sub(r"[\r\n]", "", str(encoded)).strip(), validate=True).decode()
         except (binascii.Error, ValueError):
             decoded = ""
         username, colon, password = decoded.partition(":")

@@ -41,8 +41,9 @@ class Filter:
 
 
 def environment(spec: RunSpec, account: Account) -> dict[str, str]:
-    """Exactly the spec's variables, and HOME from passwd when it is missing or empty."""
-    variables = dict(spec.env)
+    """Exactly the spec's variables, and HOME from passwd when it is missing or empty. A base's Env may hold ``=x``: a variable
+    without a name cannot be read by anybody, and is left out."""
+    variables = {name: value for name, value in spec.env if name}
     if not variables.get("HOME"):
         variables["HOME"] = account.home
     return variables

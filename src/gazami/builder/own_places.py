@@ -1,0 +1,57 @@
+"""What the build itself keeps or writes below its context is not part of it: state, caches, outputs.
+
+Else a ``COPY . .`` would copy the root that is being built, or the archive of the build before, and no cache would ever hit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from gazami.builder.request import BuildRequest
+from gazami.errors import UsageError
+
+_DIRECTORY = "oci:"
+
+
+def own_places(request: BuildRequest, state: str) -> tuple[str, ...]:
+    """Absolute paths of directories and files that this build keeps or writes."""
+    output, cache = request.output, request.cache
+    caches = [
+        place.removeprefix(_DIRECTORY) for place in (cache.repository, *cache.sources) if place.startswith(_DIRECTORY)
+    ]
+    places = (
+        state, request.sandbox.state_dir, cache.directory, *caches, *output.tar_paths, *output.oci_layout_paths,
+        *(export.dest for export in output.exports), output.digest_file, output.image_name_with_digest_file,
+        output.image_name_tag_with_digest_file, output.image_id_file, output.metadata_file, output.builder_output,
+    )  # fmt: skip
+    return tuple(dict.fromkeys(place for place in places if place.startswith("/")))
+
+
+def omitted(folder: str, places: Iterable[str], state: str) -> tuple[str, ...]:
+    """The paths, relative to the context's ``folder``, that the context lacks. Raises :class:`UsageError` when the state
+    directory is the context itself."""
+    top = os.path.realpath(folder)
+    found = []
+    for place in places:
+        relative = os.path.relpath(os.path.realpath(place), top)
+        if relative == "." and os.path.realpath(state) == top:
+            raise UsageError(
+                f"the state directory {place} is the build context", hint="give a folder of its own with --state-dir"
+            )
+        if relative != "." and not relative.startswith("../") and relative != "..":
+            found.append(_outermost(top, relative))
+    return tuple(found)
+
+
+def _outermost(top: str, relative: str) -> str:
+    """The highest directory that holds nothing but a place: it was made for that (``.cache`` of ``.cache/gazami``)."""
+    while "/" in relative:
+        above, _, name = relative.rpartition("/")
+        try:
+            if os.listdir(f"{top}/{above}") != [name]:
+                break
+        except OSError:
+            break
+        relative = above
+    return relative
