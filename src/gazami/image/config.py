@@ -5,7 +5,6 @@ The base's config is read into this value, so keys outside it are lost, as with 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -13,6 +12,7 @@ from typing import Any, TypeAlias
 from gazami.errors import RegistryError
 from gazami.foreign import printable, read_json
 from gazami.image.digest import Digest, parse_digest
+from gazami.image.encoding import encode_json
 from gazami.image.platform import Platform
 from gazami.values import dataclass, field, replace
 
@@ -141,7 +141,7 @@ def encode_config(config: ImageConfig) -> bytes:
     document["rootfs"] = {"type": "layers", "diff_ids": list(config.diff_ids)}
     if config.history:
         document["history"] = [_encode_history(each) for each in config.history]
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
+    return encode_json(document)
 
 
 def _encode_run(config: ImageConfig) -> dict[str, Any]:

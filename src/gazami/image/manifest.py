@@ -5,12 +5,12 @@ The received bytes stay the truth: ``raw`` is what was hashed, and nothing is re
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from gazami.errors import RegistryError
 from gazami.foreign import printable, read_json
 from gazami.image.digest import Digest, digest_of, parse_digest
+from gazami.image.encoding import encode_json
 from gazami.image.platform import Platform
 from gazami.values import dataclass, field
 
@@ -130,7 +130,7 @@ def encode_manifest(
     }
     if annotations:
         document["annotations"] = dict(annotations)
-    raw = json.dumps(document, indent=2, ensure_ascii=False).encode()
+    raw = encode_json(document, indent=2)
     return Manifest(media_type, config, layers, raw, digest_of(raw), annotations)
 
 
@@ -140,7 +140,7 @@ def encode_index(manifests: tuple[Descriptor, ...], media_type: str = OCI_INDEX)
         "mediaType": media_type,
         "manifests": [each.encode() for each in manifests],
     }
-    raw = json.dumps(document, indent=2, ensure_ascii=False).encode()
+    raw = encode_json(document, indent=2)
     return Index(media_type, manifests, raw, digest_of(raw))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from gazami.errors import HostError
 from gazami.image.digest import hex_of
+from gazami.image.encoding import encode_json
 from gazami.image.manifest import Manifest
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind
 from gazami.layer.tar_writer import write_members
@@ -40,7 +40,7 @@ def _members(
         if name not in files:
             yield _file(name, descriptor.size), FileContent(str(blob))
         files.append(name)
-    index = json.dumps([{"Config": manifest.config.digest, "RepoTags": list(names), "Layers": files}]).encode()
+    index = encode_json([{"Config": manifest.config.digest, "RepoTags": list(names), "Layers": files}])
     yield _file("manifest.json", len(index)), BytesContent(index)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 from gazami.errors import HostError
 from gazami.image.digest import Digest, hex_of
+from gazami.image.encoding import encode_json
 from gazami.image.manifest import OCI_INDEX, Descriptor, Manifest
 
 
@@ -25,7 +25,7 @@ def write_oci_layout(folder: Path, config: bytes, manifest: Manifest, blobs: tup
         _put(store / hex_of(manifest.digest), manifest.raw)
         _put(folder / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
         index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [manifest.descriptor().encode()]}
-        _put(folder / "index.json", json.dumps(index, indent=2).encode())
+        _put(folder / "index.json", encode_json(index, indent=2))
     except OSError as cause:
         raise HostError(f"the OCI layout {folder} cannot be written: {cause.strerror}") from cause
 
