@@ -14,6 +14,7 @@ from gazami.context.git_url import is_git
 from gazami.context.ignore import ignore_of
 from gazami.errors import DockerfileError
 from gazami.events import Warned
+from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind, LayerContent
 from gazami.layer.pack import pack_layer
 from gazami.layer.tar_writer import write_members
@@ -90,10 +91,10 @@ def _add(copier: Copier, source_tree: Tree, source: str, step: CopyStep, state: 
     for path, node in copier.matches(source_tree, source):
         target = source_tree.resolve(path).node or node
         content = target.content
-        if target.kind is Kind.FILE and isinstance(content, FileContent) and is_archive(content.path):
+        if target.kind is Kind.FILE and isinstance(content, FileContent) and is_archive(content):
             keep_mode = Attributes(copier.attributes.owner, octal=copier.attributes.octal)
             extractor = Copier(copier.tree, keep_mode, copier.changes)
-            extractor.extract(archive_members(content.path, state.tools.workspace.spool), step.dest)
+            extractor.extract(archive_members(content, state.tools.workspace.spool), step.dest)
         else:
             copier.copy_node(source_tree, path, node, step.dest)
 
@@ -177,8 +178,7 @@ def _listed(members: Iterator[_Member], index: Members | None, newest: int | Non
 def _bytes_of(content: FileContent | BytesContent | None, size: int) -> bytes | None:
     if not isinstance(content, FileContent):
         return content.data if content is not None else None
-    with open(content.path, "rb") as file:
-        file.seek(content.offset)
+    with open_content(content) as file:
         return file.read(size)
 
 

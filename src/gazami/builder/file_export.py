@@ -17,6 +17,7 @@ from gazami.builder.request import FileExport
 from gazami.builder.squash import merged
 from gazami.errors import HostError, SpaceError
 from gazami.image.model import Layer
+from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Entry, FileContent
 from gazami.layer.tar_writer import write_members
 from gazami.rootfs.unpack import Target, Unpacker
@@ -74,8 +75,7 @@ def _bytes(content: FileContent | BytesContent | None, entry: Entry) -> Iterator
     if isinstance(content, BytesContent):
         yield content.data
     elif content is not None:
-        with Path(content.path).open("rb", buffering=0) as file:
-            file.seek(content.offset)
+        with open_content(content) as file:
             left = entry.size
             while left > 0 and (chunk := file.read(min(left, _CHUNK))):
                 left -= len(chunk)

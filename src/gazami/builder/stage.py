@@ -18,6 +18,7 @@ from gazami.image.config import History, ImageConfig
 from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer
 from gazami.image.reference import Reference
+from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Kind, LayerContent
 from gazami.layer.pack import layer_writer
 from gazami.plan.created_by import COMMENT
@@ -135,8 +136,7 @@ class StageState:
             return content.data
         if isinstance(content, LayerContent):
             content = self.tools.layers.locate([(content, node.size)], readable=False)[content]
-        with Path(content.path).open("rb") as source:
-            source.seek(content.offset)
+        with open_content(content) as source:
             return bytes(source.read(node.size))
 
     # -- the root -------------------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ from types import TracebackType
 from gazami.builder import memory
 from gazami.cancel import Cancel
 from gazami.errors import HostError, SpaceError
+from gazami.layer.beneath import remove_tree
 from gazami.layer.blobs import BlobStore
-from gazami.rootfs.removal import remove_tree
 from gazami.rootfs.spool import Spool
 
 _PREFIX = "build-"
@@ -61,11 +61,11 @@ class Workspace:
         if self.remover is not None:
             with contextlib.suppress(Exception):
                 self.remover(self.all_files)
-        remove_tree(str(self.root), ignore_errors=True)
+        remove_tree(str(self.root))
         os.close(self._lock)
         for place in (self._memory, self._elsewhere):
             if place is not None:
-                remove_tree(str(place), ignore_errors=True)
+                remove_tree(str(place))
         while self._locks:
             os.close(self._locks.pop())
 
@@ -143,7 +143,7 @@ def _remove_stale(place: Path, prefix: str) -> None:
         except OSError:
             pass  # another build lives in it
         else:
-            remove_tree(str(folder), ignore_errors=True)
+            remove_tree(str(folder))
         finally:
             os.close(fd)
 

@@ -50,10 +50,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """Bytes of a local file, from ``offset`` on, as many as the entry's size says."""
+    """Bytes of a local file, from ``offset`` on, as many as the entry's size says.
+
+    With ``beneath``, a directory that somebody else may have arranged, ``path`` is relative to it and no symbolic link on its way
+    is followed. ``identity`` is the device and inode of the file as it was listed: no other one is read in its place.
+    """
 
     path: str
     offset: int = 0
+    beneath: str = ""
+    identity: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

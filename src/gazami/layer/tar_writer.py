@@ -5,10 +5,12 @@ Times are whole seconds and no access or change times are written, as containerd
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 
 from gazami.errors import ContextError
+from gazami.layer.beneath import FileOpener
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind
 
 BLOCK = 512
@@ -111,38 +113,47 @@ def write_members(members: Iterable[tuple[Entry, FileContent | BytesContent | No
     """
     pending: list[bytes] = []
     held = 0
-    for entry, content in members:
-        block = header(entry)
-        pending.append(block)
-        held += len(block)
-        if entry.kind is Kind.FILE and entry.size:
-            for piece in _content(entry, content):
-                pending.append(piece)
-                held += len(piece)
-                if held >= CHUNK:
-                    yield b"".join(pending)
-                    pending, held = [], 0
-            padding = -entry.size % BLOCK
-            pending.append(bytes(padding))
-            held += padding
-        if held >= CHUNK:
-            yield b"".join(pending)
-            pending, held = [], 0
+    with FileOpener() as opener:
+        for entry, content in members:
+            block = header(entry)
+            pending.append(block)
+            held += len(block)
+            if entry.kind is Kind.FILE and entry.size:
+                for piece in _content(entry, content, opener):
+                    pending.append(piece)
+                    held += len(piece)
+                    if held >= CHUNK:
+                        yield b"".join(pending)
+                        pending, held = [], 0
+                padding = -entry.size % BLOCK
+                pending.append(bytes(padding))
+                held += padding
+            if held >= CHUNK:
+                yield b"".join(pending)
+                pending, held = [], 0
     yield b"".join([*pending, END])
 
 
-def _content(entry: Entry, content: FileContent | BytesContent | None) -> Iterator[bytes]:
+def _content(entry: Entry, content: FileContent | BytesContent | None, opener: FileOpener) -> Iterator[bytes]:
     match content:
         case BytesContent(data):
             yield data
-        case FileContent(path, offset):
-            yield from _file_content(entry, path, offset)
+        case FileContent():
+            yield from _file_content(entry, content, opener)
         case None:
             raise AssertionError(f"{entry.path} has no content")
 
 
-def _file_content(entry: Entry, path: str, offset: int) -> Iterator[bytes]:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _file_content(entry: Entry, content: FileContent, opener: FileOpener) -> Iterator[bytes]:
+    path, offset = content.path, content.offset
+    try:
+        fd = opener.open(content)
+    except OSError as cause:
+        if cause.errno not in (errno.ESTALE, errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO):
+            raise
+        raise ContextError(
+            f"{path} was exchanged while it was read", hint="something changes the files during the build"
+        ) from cause
     try:
         left = entry.size
         while left:

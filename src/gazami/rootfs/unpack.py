@@ -19,12 +19,12 @@ from typing import Any
 
 from gazami.errors import ArchiveError
 from gazami.layer import recorded_owner
+from gazami.layer.beneath import remove_tree
 from gazami.layer.entry import Entry, Kind
 from gazami.layer.recorded_owner import Recorded
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.tar_sparse import HOLE
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
-from gazami.rootfs.removal import remove_tree
 from gazami.values import dataclass, field
 
 _CHUNK = 1 << 20
@@ -385,7 +385,7 @@ def _is_overlay_whiteout(info: os.stat_result) -> bool:
 def remove(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
     """Delete directories that only the namespace's root may delete; what the fork server calls."""
     for path in arguments["paths"]:
-        remove_tree(path, ignore_errors=True)
+        remove_tree(path)
     return {}
 
 

@@ -12,11 +12,11 @@ from tests.counting import lines_run
 from tests.tarbytes import BLOCK, END, base256, header, member, padded, pax
 
 from gazami.errors import ArchiveError, ContextError, SpaceError
+from gazami.layer.beneath import remove_tree
 from gazami.layer.entry import Entry, Kind
 from gazami.layer.tar_fields import MAX_GLOBAL
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.tar_sparse import HOLE, MAX_MAP
-from gazami.rootfs.removal import remove_tree
 from gazami.rootfs.spool import Spool
 from gazami.rootfs.tree import LayerApplier, Tree
 from gazami.rootfs.unpack import Target, Unpacker
@@ -190,12 +190,8 @@ def test_deep_directories_are_deleted_from_disk(tmp_path: Path) -> None:
     remove_tree(str(top))
     assert not top.exists()
     assert (tmp_path / "outside/kept").exists()
-    remove_tree(str(top), ignore_errors=True)
-    with pytest.raises(FileNotFoundError):
-        remove_tree(str(top))
     (tmp_path / "to-outside").symlink_to(tmp_path / "outside")
-    with pytest.raises(OSError, match=r"directory|symbolic"):  # a symlink is no directory to delete
-        remove_tree(str(tmp_path / "to-outside"))
+    remove_tree(str(tmp_path / "to-outside"))
     assert (tmp_path / "outside/kept").exists()
 
 
