@@ -98,15 +98,14 @@ class Ready:
 def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Ready]:
     """Everything up to the plan: the context is here, the Dockerfile is compiled, its images are resolved."""
     with Workspace(request.sandbox.state_dir) as workspace, open_registry(request.registry, emit, cancel) as registry:
-        context = fetch_context(request, workspace, registry, emit, cancel)
+        folder = fetch_context(request, workspace, registry, emit, cancel)
         wanted, given = request.context.dockerfile, request.context.dockerfile_given
-        folder, fetched = context.folder, context.fetched
-        source, dockerfile_path = find_dockerfile(wanted, folder, registry.transport, given=given, fetched=fetched)
+        source, dockerfile_path = find_dockerfile(wanted, folder, registry.transport, given=given)
         dockerfile = parse(source)
         inputs = inputs_of(request)
         images = Images(registry, emit, _base_cache(request))
         plan = make_plan(outline(dockerfile, source, inputs), inputs, images)
-        ignore = find_ignore(dockerfile_path, folder, fetched=fetched)
+        ignore = find_ignore(dockerfile_path, folder)
         check_plan(dockerfile, source, inputs, ignore, images, plan)
         stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
         layers = LayerFiles(workspace, registry, emit, stop, keep_blobs=_keeps_blobs(request), local=images.blobs)

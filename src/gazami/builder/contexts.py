@@ -15,7 +15,7 @@ from gazami.builder.layers import Ahead, observed, phase
 from gazami.builder.request import BuildRequest
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
-from gazami.context.local import local_folder
+from gazami.context.local import below, local_folder
 from gazami.errors import ArchiveError, ContextError, SpaceError
 from gazami.events import Emit, Message
 from gazami.layer.compression import decompressed
@@ -24,7 +24,7 @@ from gazami.layer.tar_reader import TarReader
 from gazami.layer.whiteout import is_whiteout
 from gazami.registry.client import RegistryClient
 from gazami.rootfs.unpack import Target, Unpacker
-from gazami.values import dataclass, replace
+from gazami.values import replace
 
 if TYPE_CHECKING:
     from gazami.context.schemes import Access, Archive
@@ -32,21 +32,13 @@ if TYPE_CHECKING:
 _LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """``fetched``: it came from elsewhere, and its symlinks are not to be followed out of it."""
-
-    folder: Path
-    fetched: bool
-
-
 def fetch_context(
     request: BuildRequest, workspace: Workspace, registry: RegistryClient, emit: Emit, cancel: Cancel
-) -> Context:
+) -> Path:
     """The context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of wherever it is."""
     wishes = request.context
     if "://" not in wishes.context and Path(wishes.context).is_dir():  # without what fetching needs
-        return Context(_below(local_folder(wishes.context), wishes.sub_path), fetched=False)
+        return local_folder(wishes.context, wishes.sub_path)
     from gazami.context.schemes import Archive, open_context
 
     access = access_of(request, workspace, registry, cancel)
@@ -54,8 +46,7 @@ def fetch_context(
         opened = open_context(wishes.context, access)
         if isinstance(opened, Archive):
             opened = _unpacked(opened, workspace.root / "context", emit, progress=progress, cancel=cancel)
-    folder = _below(opened, wishes.sub_path)
-    return Context(folder, folder.is_relative_to(workspace.root))
+    return below(opened, wishes.sub_path)
 
 
 def access_of(request: BuildRequest, workspace: Workspace, client: RegistryClient, cancel: Cancel) -> Access:
@@ -67,16 +58,6 @@ def access_of(request: BuildRequest, workspace: Workspace, client: RegistryClien
         client.transport, client, cancel, workspace.root, dict(wishes.environment), wishes.git, registry.proxies,
         registry.certificate_directories,
     )  # fmt: skip
-
-
-def _below(folder: Path, sub_path: str) -> Path:
-    """A directory in the context; a symlink of the context does not lead out of it."""
-    if not sub_path:
-        return folder
-    place = folder / sub_path.strip("/")
-    if not place.is_dir() or not place.resolve().is_relative_to(folder.resolve()):
-        raise ContextError(f"the context has no directory {sub_path!r}", hint="--context-sub-path names one in it")
-    return place
 
 
 def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, cancel: Cancel) -> Path:

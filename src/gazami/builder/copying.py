@@ -107,10 +107,10 @@ def _add(copier: Copier, source_tree: Tree, source: str, step: CopyStep, state: 
     for path, node in copier.matches(source_tree, source):
         target = source_tree.resolve(path).node or node
         content = target.content
-        if target.kind is Kind.FILE and isinstance(content, FileContent) and is_archive(content.path):
+        if target.kind is Kind.FILE and isinstance(content, FileContent) and is_archive(content):
             keep_mode = Attributes(copier.attributes.owner, octal=copier.attributes.octal)
             extractor = Copier(copier.tree, keep_mode, copier.changes)
-            extractor.extract(archive_members(content.path, state.tools.workspace.spool), step.dest)
+            extractor.extract(archive_members(content, state.tools.workspace.spool), step.dest)
         else:
             copier.copy_node(source_tree, path, node, step.dest)
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gazami.builder.request import BuildRequest
+from gazami.context.confined import lies_in, read_inside
 from gazami.context.download import file_name, stream
 from gazami.context.ignore import Ignore, parse_ignore
 from gazami.errors import ContextError, Source, UsageError
@@ -21,26 +22,40 @@ MAX_DOCKERFILE = 16 << 20
 
 
 def find_dockerfile(
-    wanted: str, folder: Path, transport: Transport | None = None, *, given: bool = True, fetched: bool = False
+    wanted: str, folder: Path, transport: Transport | None = None, *, given: bool = True
 ) -> tuple[Source, Path | None]:
     """The text and, when it is a file, the path. One that was asked for is looked for in the working directory first, then in
-    the context, as kaniko does; without any wish it is the context's own. A ``fetched`` context has no say over other files."""
+    the context, as kaniko does; without any wish it is the context's own. See :func:`read_named` for symlinks."""
     if wanted == "-":
         return Source("Dockerfile", _decode(sys.stdin.buffer.read(MAX_DOCKERFILE + 1), "standard input")), None
     if wanted.startswith(("http://", "https://")):
         return Source(file_name(wanted), _decode(_downloaded(wanted, transport), redact(wanted))), None
     places = (Path(wanted), folder / wanted)
     for path in places if given else reversed(places):
-        if path.is_file():
-            if fetched and path.is_relative_to(folder):
-                _check_inside(path, folder)
-            return Source(path.name, _decode(_read(path), str(path))), path
-    if wanted == "Dockerfile" and (folder / "dockerfile").is_file():
-        return find_dockerfile("dockerfile", folder, fetched=fetched)
+        if not path.is_dir() and (data := read_named(path, folder)) is not None:
+            return Source(path.name, _decode(data, str(path))), path
+    if wanted == "Dockerfile" and (data := read_named(folder / "dockerfile", folder)) is not None:
+        return Source("dockerfile", _decode(data, "dockerfile")), folder / "dockerfile"
     raise ContextError(
         f"no Dockerfile found: there is neither {wanted} nor {folder / wanted}",
         hint="give its path, relative to the context, with --dockerfile (-f)",
     )
+
+
+def read_named(path: Path, context: Path) -> bytes | None:
+    """The Dockerfile or an ignore file at a path, None where there is none. Raises :class:`ContextError`.
+
+    A context is not trusted to say what other files of this machine are read, whose lines an error would show: a file of the
+    context is found by following symlinks in it alone, as BuildKit does. So is one of the working directory, which may be a
+    checkout too. A file that the user names elsewhere, by an absolute path, is the user's own.
+    """
+    here = Path()
+    for folder in (context, here):
+        if lies_in(str(folder), str(path)):
+            return read_inside(str(folder), str(path), MAX_DOCKERFILE + 1)
+    if not path.is_absolute():
+        return read_inside(str(path.parent), str(path), MAX_DOCKERFILE + 1)
+    return read_inside("/", str(path), MAX_DOCKERFILE + 1)
 
 
 def _downloaded(url: str, transport: Transport | None) -> bytes:
@@ -54,28 +69,16 @@ def _downloaded(url: str, transport: Transport | None) -> bytes:
     return bytes(data)
 
 
-def _check_inside(path: Path, folder: Path) -> None:
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise ContextError(f"{path.name} of the context is a symlink that leads out of it")
-
-
-def find_ignore(dockerfile: Path | None, context: Path, *, fetched: bool = False) -> Ignore:
+def find_ignore(dockerfile: Path | None, context: Path) -> Ignore:
     """``<Dockerfile>.dockerignore`` beside the Dockerfile wins over the context's own."""
-    beside = dockerfile.with_name(dockerfile.name + ".dockerignore") if dockerfile is not None else None
-    for path in (beside, context / ".dockerignore"):
-        if path is not None and path.is_file():
-            if fetched and path.is_relative_to(context):
-                _check_inside(path, context)
-            return parse_ignore(_decode(_read(path), str(path)), path.name)
+    for path in (ignore_beside(dockerfile) if dockerfile else None, context / ".dockerignore"):
+        if path is not None and not path.is_dir() and (data := read_named(path, context)) is not None:
+            return parse_ignore(_decode(data, str(path)), path.name)
     return Ignore()
 
 
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_DOCKERFILE + 1)
-    except OSError as cause:
-        raise ContextError(f"{path} cannot be read: {cause.strerror}") from cause
+def ignore_beside(dockerfile: Path) -> Path:
+    return dockerfile.with_name(dockerfile.name + ".dockerignore")
 
 
 def _decode(data: bytes, place: str) -> str:

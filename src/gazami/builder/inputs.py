@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import BinaryIO
 
 from gazami.builder.copying import copier_of_sources, is_remote
@@ -13,6 +12,7 @@ from gazami.builder.tools import Tools
 from gazami.cache.keys import Inputs
 from gazami.context.git_url import is_git
 from gazami.errors import ContextError
+from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Content, FileContent, Kind, LayerContent
 from gazami.plan.steps import CopyStep, FilesFrom, RunMount, RunStep, Step
 from gazami.rootfs.contents import contents_digest
@@ -102,9 +102,7 @@ class ContentInputs:
 def _hash_file(content: FileContent, size: int) -> str:
     hasher = hashlib.sha256()
     try:
-        with Path(content.path).open("rb", buffering=0) as file:
-            if content.offset:
-                file.seek(content.offset)
+        with open_content(content) as file:
             _feed(hasher.update, file, size)
     except OSError as cause:
         raise ContextError(f"{content.path} cannot be read: {cause.strerror}") from cause

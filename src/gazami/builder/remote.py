@@ -43,9 +43,9 @@ def _add_file(copier: Copier, url: str, step: CopyStep, tools: Tools) -> None:
         except UsageError as error:
             raise DockerfileError(f"invalid checksum {step.checksum!r}: {error.message}") from None
     found = _download(url, step, tools)
-    if step.unpack and is_archive(str(found.path)):
+    if step.unpack and is_archive(FileContent(str(found.path))):
         extractor = Copier(copier.tree, Attributes(copier.attributes.owner), copier.changes)
-        extractor.extract(archive_members(str(found.path), tools.workspace.spool), step.dest)
+        extractor.extract(archive_members(FileContent(str(found.path)), tools.workspace.spool), step.dest)
         return
     content = FileContent(str(found.path))
     node = Node(Kind.FILE, 0o600, mtime=found.modified, size=found.size, content=content)

@@ -69,8 +69,7 @@ def _members(tree: FolderTree) -> Iterator[tuple[Entry, FileContent | BytesConte
         if known != path:
             yield replace_link(entry, known), None
         else:
-            assert isinstance(node.content, FileContent)
-            yield entry, node.content
+            yield entry, node.content if isinstance(node.content, FileContent) else None
 
 
 def _but(hidden: Filter, needed: frozenset[str]) -> Filter:

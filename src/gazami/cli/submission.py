@@ -113,11 +113,11 @@ def sent(parsed: Parsed, request: BuildRequest) -> Sent:
     )
 
 
-def sent_dockerfile(text: str, ignore_file: Path | None) -> Sent:
-    """A Dockerfile that is not the context's own, with the ignore file beside it if there is one."""
+def sent_dockerfile(text: str, ignore_file: bytes | None) -> Sent:
+    """A Dockerfile that is not the context's own, with the text of the ignore file beside it if there is one."""
     files = {DOCKERFILE: text.encode("utf-8", "surrogateescape")}
-    if ignore_file is not None and ignore_file.is_file():
-        files[f"{DOCKERFILE}.dockerignore"] = _read(ignore_file, "--dockerfile")
+    if ignore_file is not None:
+        files[f"{DOCKERFILE}.dockerignore"] = ignore_file
     return Sent((f"--dockerfile={INPUT}/{DOCKERFILE}",), files)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of
+from gazami.builder.dockerfile import find_dockerfile, find_ignore, ignore_beside, inputs_of, read_named
 from gazami.builder.layer_cache import main_place
 from gazami.builder.request import BuildRequest
 from gazami.builder.send_context import pack_context, push_context
@@ -114,7 +114,9 @@ def _elsewhere(request: BuildRequest) -> Placed:
     if wishes.dockerfile == "-" or (wishes.dockerfile_given and Path(wishes.dockerfile).is_file()):
         source, path = find_dockerfile(wishes.dockerfile, Path(), given=True)
         return Placed(
-            Sent(tuple(arguments)) + sent_dockerfile(source.text, _beside(path)), source, _images(source, request)
+            Sent(tuple(arguments)) + sent_dockerfile(source.text, _beside(path, Path())),
+            source,
+            _images(source, request),
         )
     if wishes.dockerfile_given:
         arguments.append(f"--dockerfile={wishes.dockerfile}")
@@ -130,7 +132,7 @@ def _named_or_sent(source: Source, path: Path | None, folder: Path) -> Sent:
             return Sent((f"--dockerfile={inside.relative_to(root)}",))
         if real.is_relative_to(folder.resolve()):
             return Sent((f"--dockerfile={real.relative_to(folder.resolve())}",))
-    return sent_dockerfile(source.text, _beside(path))
+    return sent_dockerfile(source.text, _beside(path, folder))
 
 
 def _needed(dockerfile: Sent) -> frozenset[str]:
@@ -139,8 +141,9 @@ def _needed(dockerfile: Sent) -> frozenset[str]:
     return frozenset({".dockerignore", name, f"{name}.dockerignore"})
 
 
-def _beside(path: Path | None) -> Path | None:
-    return path.with_name(f"{path.name}.dockerignore") if path is not None else None
+def _beside(path: Path | None, folder: Path) -> bytes | None:
+    """The ignore file of a Dockerfile of its own."""
+    return read_named(ignore_beside(path), folder) if path is not None else None
 
 
 def _repository(request: BuildRequest) -> Reference:

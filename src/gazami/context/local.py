@@ -18,8 +18,14 @@ def local_folder(text: str, sub_path: str = "") -> Path:
         raise ContextError(f"the build context {text} does not exist", hint=hint)
     if not folder.is_dir():
         raise ContextError(f"the build context {text} is not a directory")
-    if sub_path:
-        folder = folder / sub_path
-        if not folder.is_dir():
-            raise ContextError(f"the context has no directory {sub_path!r}", hint="--context-sub-path names one in it")
-    return folder
+    return below(folder, sub_path)
+
+
+def below(folder: Path, sub_path: str) -> Path:
+    """A directory in the context; a symlink of the context does not lead out of it."""
+    if not sub_path:
+        return folder
+    place = folder / sub_path.strip("/")
+    if not place.is_dir() or not place.resolve().is_relative_to(folder.resolve()):
+        raise ContextError(f"the context has no directory {sub_path!r}", hint="--context-sub-path names one in it")
+    return place

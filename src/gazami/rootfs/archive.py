@@ -6,18 +6,20 @@ import os
 from collections.abc import Callable, Iterator
 
 from gazami.errors import ArchiveError
+from gazami.layer.beneath import open_content
 from gazami.layer.compression import decompressed, detect
 from gazami.layer.entry import Content, Entry, FileContent, Kind
 from gazami.layer.tar_reader import TarReader
 from gazami.rootfs.spool import Spool
+from gazami.values import replace
 
 _CHUNK = 1 << 20
 
 
-def is_archive(path: str) -> bool:
+def is_archive(file_content: FileContent) -> bool:
     """Whether a file is a tar archive in any known compression: its first header must parse."""
     try:
-        with open(path, "rb") as file:
+        with open_content(file_content) as file:
             head = file.read(6)
             if detect(head) == "none" and len(head) < 6:
                 return False
@@ -28,19 +30,19 @@ def is_archive(path: str) -> bool:
     return True
 
 
-def archive_members(path: str, spool: Callable[[], Spool]) -> Iterator[tuple[Entry, Content | None]]:
+def archive_members(archive: FileContent, spool: Callable[[], Spool]) -> Iterator[tuple[Entry, Content | None]]:
     """The members in the archive's order. An uncompressed archive is its own store; others go through a spool.
 
     Raises :class:`ArchiveError` for anything hostile, corrupt or truncated.
     """
-    with open(path, "rb", buffering=0) as file:
+    with open_content(archive) as file:
         plain = detect(os.pread(file.fileno(), 6, 0)) == "none"
         reader = TarReader(decompressed(_chunks(file.read)))
         for entry in reader:
             content: Content | None = None
             if entry.kind is Kind.FILE:
                 if plain and not reader.is_sparse:
-                    content = FileContent(path, reader.offset)
+                    content = replace(archive, offset=reader.offset)
                 else:
                     content = spool().add(reader.content())
             yield entry, content

@@ -6,12 +6,14 @@ Owners are 0:0, as Docker records context files; modes, times, hard links and th
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
 
 from gazami.errors import ContextError
+from gazami.layer.beneath import open_directory
 from gazami.layer.entry import FileContent, Kind, Xattrs
 from gazami.rootfs.tree import Node, Tree
 
@@ -23,6 +25,10 @@ _KINDS = {
     stat.S_IFBLK: Kind.BLOCK,
     stat.S_IFIFO: Kind.FIFO,
 }
+
+
+_WITH_XATTRS = (Kind.FILE, Kind.DIRECTORY)
+_HAS_PROC = os.path.isdir("/proc/self/fd")
 
 
 class Filter:
@@ -41,9 +47,10 @@ class FolderTree(Tree):
     """Nodes of directories are loaded on first use. A hidden directory that holds something visible is there, bare."""
 
     def __init__(self, folder: str, hide: Filter | None = None) -> None:
-        super().__init__(Node(Kind.DIRECTORY, 0o755, content=FileContent(folder)))
+        super().__init__(Node(Kind.DIRECTORY, 0o755))
+        self._folder = os.path.realpath(folder)
         self._filter = hide or Filter()
-        self._unread: dict[int, tuple[str, str, tuple[bool, ...] | None]] = {id(self.root): (folder, "", None)}
+        self._unread: dict[int, tuple[str, tuple[bool, ...] | None]] = {id(self.root): ("", None)}
         self._links: dict[tuple[int, int], Node] = {}
         self._held: list[Node] = [self.root]
         self._lock = threading.RLock()
@@ -62,18 +69,18 @@ class FolderTree(Tree):
                     del self._unread[id(node)]  # not before: other threads read without the lock
         return node.children if node.children is not None else {}
 
-    def _load(self, node: Node, folder: str, path: str, state: tuple[bool, ...] | None) -> None:
+    def _load(self, node: Node, path: str, state: tuple[bool, ...] | None) -> None:
         """Read a directory, and those below it that are hidden: they are there only if something visible is in them."""
         bare: list[tuple[dict[str, Node], str, Node]] = []
-        todo = [(node, folder, path, state)]
+        todo = [(node, path, state)]
         while todo:
-            directory, folder, path, state = todo.pop()
+            directory, path, state = todo.pop()
             assert directory.children is not None
-            for name, child, hidden, child_state in self._listed(folder, path, state):
+            for name, child, hidden, child_state in self._listed(path, state):
                 directory.children[name] = child
                 if not child.is_directory:
                     continue
-                pending = (f"{folder}/{name}", f"{path}/{name}" if path else name, child_state)
+                pending = (f"{path}/{name}" if path else name, child_state)
                 self._held.append(child)
                 if hidden:
                     bare.append((directory.children, name, child))
@@ -85,50 +92,67 @@ class FolderTree(Tree):
                 del siblings[name]
 
     def _listed(
-        self, folder: str, path: str, state: tuple[bool, ...] | None
+        self, path: str, state: tuple[bool, ...] | None
     ) -> Iterator[tuple[str, Node, bool, tuple[bool, ...] | None]]:
-        """``(name, node, hidden, state)`` of what may be there for the build."""
+        """``(name, node, hidden, state)`` of what may be there for the build. The directory is opened without following a
+        symlink, which somebody may have put into its place since its parent was read."""
         try:
-            names = sorted(os.listdir(folder))
+            fd = open_beneath(self._folder, path)
         except OSError as cause:
-            raise ContextError(f"{folder[:300]} cannot be read: {cause.strerror}") from cause
-        for name in names:
-            below = f"{path}/{name}" if path else name
-            hidden, child_state = False, None
-            if self._filter.check is not None:
-                hidden, child_state = self._filter.check(below, state)
-            if hidden and not self._filter.may_include_below(below):
-                continue
-            child = self._node(f"{folder}/{name}")
-            if child is not None and (child.is_directory or not hidden):
-                yield name, child, hidden, child_state
-
-    def _node(self, place: str) -> Node | None:
+            raise self._unreadable(path, cause) from cause
         try:
-            info = os.lstat(place)
+            for name in sorted(os.listdir(fd)):
+                below = f"{path}/{name}" if path else name
+                hidden, child_state = False, None
+                if self._filter.check is not None:
+                    hidden, child_state = self._filter.check(below, state)
+                if hidden and not self._filter.may_include_below(below):
+                    continue
+                child = self._node(fd, name, below)
+                if child is not None and (child.is_directory or not hidden):
+                    yield name, child, hidden, child_state
+        except OSError as cause:
+            raise self._unreadable(path, cause) from cause
+        finally:
+            os.close(fd)
+
+    def _unreadable(self, path: str, cause: OSError) -> ContextError:
+        place = f"{self._folder}/{path}".rstrip("/")[:300]
+        if cause.errno in (errno.ELOOP, errno.ENOTDIR):
+            return ContextError(
+                f"{place} was exchanged while it was read", hint="something changes the files during the build"
+            )
+        return ContextError(f"{place} cannot be read: {cause.strerror}")
+
+    def _node(self, directory: int, name: str, path: str) -> Node | None:
+        try:
+            info = os.lstat(name, dir_fd=directory)
         except FileNotFoundError:
             return None
-        except OSError as cause:
-            raise ContextError(f"{place[:300]} cannot be read: {cause.strerror}") from cause
         kind = _KINDS.get(stat.S_IFMT(info.st_mode))
         if kind is None:  # a socket has no place in a layer
             return None
         linked = info.st_nlink > 1 and kind is not Kind.DIRECTORY
-        if linked and (info.st_dev, info.st_ino) in self._links:
-            return self._links[info.st_dev, info.st_ino]
+        identity = info.st_dev, info.st_ino
+        if linked and identity in self._links:
+            return self._links[identity]
         node = Node(
             kind,
             info.st_mode & 0o7777,
             mtime=int(info.st_mtime // 1),
             size=info.st_size if kind is Kind.FILE else 0,
-            link=os.readlink(place) if kind is Kind.SYMLINK else "",
+            link=os.readlink(name, dir_fd=directory) if kind is Kind.SYMLINK else "",
             device=(os.major(info.st_rdev), os.minor(info.st_rdev)) if kind in (Kind.CHARACTER, Kind.BLOCK) else (0, 0),
-            xattrs=travelling_xattrs(place) if kind in (Kind.FILE, Kind.DIRECTORY) else (),
-            content=FileContent(place),
+            xattrs=travelling_xattrs(self._reached(directory, name, path)) if kind in _WITH_XATTRS else (),
+            content=FileContent(path, beneath=self._folder, identity=identity) if kind is Kind.FILE else None,
         )
         if linked:
-            self._links[info.st_dev, info.st_ino] = node
+            self._links[identity] = node
         return node
+
+    def _reached(self, directory: int, name: str, path: str) -> str:
+        """A path by which the calls for extended attributes, which take no descriptor, reach a file without following links."""
+        return f"/proc/self/fd/{directory}/{name}" if _HAS_PROC else f"{self._folder}/{path}"
 
 
 def travelling_xattrs(path: str) -> Xattrs:
@@ -142,3 +166,16 @@ def travelling_xattrs(path: str) -> Xattrs:
         )
     except OSError:
         return ()
+
+
+def open_beneath(folder: str, path: str) -> int:
+    """A descriptor for reading the directory ``path`` below ``folder``; no link is followed on the way. Raises OSError."""
+    root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        place = open_directory(root, path)
+    finally:
+        os.close(root)
+    try:
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place)
+    finally:
+        os.close(place)
