@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import shutil
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -248,3 +249,20 @@ def test_control_a_hidden_file_comes_back(tmp_path: Path) -> None:
     assert not (tmp_path / "config.json").exists()
     hidden.restore()
     assert (tmp_path / "config.json").read_bytes() == CANARY
+
+
+def test_where_a_filter_refuses_chroot_a_handler_enters_by_a_mount(tmp_path: Path) -> None:
+    """As podman's profile does for containers without CAP_SYS_CHROOT."""
+    (tmp_path / "only").mkdir()
+    script = f"""
+import os, sys
+sys.path.insert(0, {str(Path(beneath.__file__).parents[2])!r})
+from gazami.rootfs import inside
+def refused(path): raise PermissionError(1, "Operation not permitted")
+os.chroot = refused
+inside.enter({str(tmp_path)!r})
+print(os.listdir("/"), os.path.exists("/../../etc/passwd"))
+"""
+    command = ["unshare", "--mount", "--propagation", "private", "python3", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "['only'] False\n"
