@@ -197,6 +197,37 @@ def test_state_on_a_volume(volume: str, podman: Podman, docker_options: list[str
     assert {"1", "2"} <= set(done.stdout.splitlines()), "the cache of the first build"
 
 
+def test_what_a_step_writes_where_a_volume_is_gets_into_the_image(
+    podman: Podman, docker_options: list[str], debug: str, tmp_path: Path
+) -> None:
+    """A pod's emptyDirs at /workspace (with the context) and /tmp: the step that names them has the image's own."""
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {podman.base} AS a\nRUN mkdir -p /workspace/sub && echo made > /workspace/sub/f && test ! -e /workspace/Dockerfile\n"
+        "RUN echo binary > /tmp/app\n"
+        f"FROM {podman.base}\nCOPY --from=a /tmp/app /app\nCOPY --from=a /workspace/sub/f /f\nRUN cat /proc/self/comm > /comm\n"
+    )
+    tag = f"{podman.registry}/volumes:1"
+    build = f"/kaniko/executor --context=dir:///workspace --destination={tag} 2>&1"
+    done = shell(podman, [*docker_options, "--tmpfs", "/tmp:mode=1777"], build, tmp_path, debug)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("is taken in this container") == 2, done.stdout
+    shown = podman.run(
+        ["--tls-verify=false", "--entrypoint", ""], "cat", "/app", "/f", "/comm", context=tmp_path, image=tag
+    )
+    assert shown.stdout.splitlines() == ["binary", "made", "cat"], shown
+
+
+def test_a_step_that_writes_to_a_volume_unseen_fails(
+    podman: Podman, docker_options: list[str], debug: str, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM {podman.base}\nRUN d=/work; echo x > ${{d}}space/new\n")
+    cache = f"{podman.registry}/volumes/cache"
+    build = f"/kaniko/executor --context=dir:///workspace --no-push --cache=true --cache-repo={cache} 2>&1"
+    done = shell(podman, docker_options, f"{build}; echo status $?; {build}", tmp_path, debug)
+    assert "status 1" in done.stdout and done.returncode == 1, done.stdout
+    assert done.stdout.count("/workspace/new, on a volume of this container") == 2, done.stdout
+
+
 def test_only_in_gazamis_own_image(podman: Podman, docker_options: list[str], debian: str, tmp_path: Path) -> None:
     """An image of somebody's that has /kaniko in it keeps its own root, unless --force is given."""
     (tmp_path / "Dockerfile").write_text(f"FROM {debian}\nCOPY --from={podman.image} /kaniko /kaniko\n")

@@ -14,6 +14,7 @@ from gazami.builder.hidden import exposed
 from gazami.builder.indexes import Indexes
 from gazami.builder.layers import LayerFiles, Unpacker
 from gazami.builder.memory import estimate, fits
+from gazami.builder.own_places import own_places
 from gazami.builder.request import BuildRequest
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
@@ -108,7 +109,8 @@ class Tools:
             self.workspace.use_memory()
         files = Path(self.workspace.files)
         local = (self.context_folder, self.request.cache.directory)
-        conditions = Conditions(wishes.in_container, wishes.force, local, str(self.workspace.state))
+        state = str(self.workspace.state)
+        conditions = Conditions(wishes.in_container, wishes.force, local, own_places(self.request, state), state)
         choice = choose(wishes.isolation, files, conditions=conditions)
         self.emit(SandboxChosen(choice.mode, choice.reason))
         if not choice.overlay:

@@ -115,11 +115,11 @@ def _pod(build: Build, wishes: PodWishes) -> dict[str, Any]:
     if selector:
         pod["nodeSelector"] = selector
     volumes = [{"name": "state", "emptyDir": {}}, *_volumes(build, wishes)]
-    mounts = {"state": "/state", "docker-config": "/kaniko/.docker", "input": INPUT}
+    mounts = {"state": "/kaniko/state", "docker-config": "/kaniko/.docker", "input": INPUT}
     container: dict[str, Any] = {
         "name": CONTAINER,
         "image": wishes.image,
-        "args": [*build.arguments, "--state-dir=/state"],
+        "args": [*build.arguments, "--state-dir=/kaniko/state"],
         "volumeMounts": [
             {"name": volume["name"], "mountPath": mounts[volume["name"]]}
             | ({"readOnly": True} if volume["name"] != "state" else {})

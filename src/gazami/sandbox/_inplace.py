@@ -27,8 +27,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gazami.errors import SandboxError
+from gazami.sandbox import _volumes
 from gazami.sandbox._mountinfo import mounts
 from gazami.sandbox._moving import move
+from gazami.sandbox.spec import RunSpec
 
 OWN = frozenset({"kaniko", "busybox"})
 """The top-level directories of gazami's image: everything of the builder, and the shell of the debug variant."""
@@ -49,6 +51,8 @@ class Ground:
     place: str
     keep: frozenset[str]
     top: str = "/"
+    own: tuple[str, ...] = ()
+    """Absolute paths of what the builder itself writes meanwhile: state, caches, outputs."""
 
     def path(self, name: str) -> str:
         return f"{self.top.rstrip('/')}/{name}"
@@ -99,15 +103,20 @@ def _top_level(paths: Collection[str], top: str) -> frozenset[str]:
     return frozenset(name for name in names if name and "/" not in name)
 
 
-def obstacle(root: str, cwd: str, ground: Ground) -> str:
-    """Why a root cannot be lent: the path of an entry of its own, or of the command's directory, where something of the
+def obstacle(root: str, spec: RunSpec, ground: Ground) -> str:
+    """Why a root cannot be lent: the path of an entry of its own, or of one that the command names, where something of the
     container must stay; empty when nothing is in the way."""
     stays = ground.stays() - _KERNELS
     for name in sorted(stays):
         if not _is_empty(f"{root}/{name}"):
             return f"/{name}"
-    first = cwd.strip("/").split("/", 1)[0]
-    return f"/{first}" if first in stays else ""
+    name = _volumes.named(spec, stays)
+    return f"/{name}" if name else ""
+
+
+def volumes(ground: Ground) -> list[str]:
+    """The paths of what stays and is neither the kernel's nor the builder's."""
+    return [ground.path(name) for name in sorted(ground.stays() - _KERNELS - OWN)]
 
 
 def _is_empty(path: str) -> bool:

@@ -107,7 +107,7 @@ def _filter(setting: Setting) -> Filter | None:
 def _setting(configuration: dict[str, Any]) -> Setting:
     ground = None
     if configuration["mode"] == "inplace":
-        ground = Ground(configuration["place"], frozenset(configuration["keep"]))
+        ground = Ground(configuration["place"], frozenset(configuration["keep"]), own=tuple(configuration["own"]))
         try:
             _inplace.reserve(ground)  # as long as this process and its handlers live
         except BlockingIOError:

@@ -37,6 +37,7 @@ from gazami.sandbox import (
     _reap,
     _room,
     _targets,
+    _volumes,
 )  # fmt: skip
 from gazami.sandbox._cgroup import Group
 from gazami.sandbox._exec import Filter
@@ -60,18 +61,22 @@ def run(
     """Run the command and send the reply; the caller's closing of ``channel`` kills it."""
     notes: tuple[str, ...] = ()
     if setting.ground is not None and isinstance(spec.root, PlainRoot):
-        obstacle = _inplace.obstacle(spec.root.path, spec.cwd, setting.ground) or _devices_in_the_way(setting)
+        obstacle = _inplace.obstacle(spec.root.path, spec, setting.ground) or _devices_in_the_way(setting)
         if obstacle:
             notes = (f"{obstacle} is taken in this container, so this step runs in chroot mode: it has no /proc",)
             setting = replace(setting, mode="chroot", ground=None)
     if setting.ground is None or not isinstance(spec.root, PlainRoot):
         answer = _run_in(channel, spec, output, setting, filter_)
     else:
+        volumes, own = _inplace.volumes(setting.ground), setting.ground.own
+        before = _volumes.look(volumes, own)
         _inplace.lend(spec.root.path, setting.ground)
         try:
             answer = _run_in(channel, spec, output, setting, filter_)
         finally:
             _inplace.give_back(setting.ground)
+        if answer.get("exit_code") == 0:
+            _volumes.check(before, _volumes.look(volumes, own))
     if ids := answer.pop("pretended", ()):
         names = ", ".join(str(each) for each in ids)
         notes = (

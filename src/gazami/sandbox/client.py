@@ -107,6 +107,7 @@ class Sandbox:
             "ids": _ids(choice),
             "place": choice.place,
             "keep": list(choice.keep),
+            "own": list(choice.own),
             "preload": list(preload),
             "hide": list(hide),
         }

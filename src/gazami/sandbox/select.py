@@ -31,12 +31,13 @@ _HINT = (
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """What ``inplace`` asks for. ``force`` passes over the signs of gazami's image in a container; ``local`` are absolute
-    paths that stay where they are: the context, caches. ``state_dir`` outlives the build and
-    its folder, so that what a killed one left moved is found again."""
+    paths that stay where they are: the context, caches; ``own`` are those that the builder writes to. ``state_dir``
+    outlives the build and its folder, so that what a killed one left moved is found again."""
 
     in_container: bool = False
     force: bool = False
     local: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
     state_dir: str = ""
 
 
@@ -55,7 +56,8 @@ class Finding:
 def choose(requested: Mode | None, state_dir: Path, *, conditions: Conditions = _NONE) -> Choice:
     """The mode to run steps in. Raises SandboxError with a reason for each mode when none works."""
     modes = (requested,) if requested is not None else ORDER
-    return decide(survey(state_dir, modes, every=False, conditions=conditions))
+    choice = decide(survey(state_dir, modes, every=False, conditions=conditions))
+    return replace(choice, own=conditions.own)
 
 
 def decide(findings: Sequence[Finding]) -> Choice:

@@ -143,6 +143,8 @@ class Choice:
     it can be moved to ``/``."""
     keep: tuple[str, ...] = ()
     """``inplace``: the names of top-level entries that stay where they are, besides mount points."""
+    own: tuple[str, ...] = ()
+    """``inplace``: absolute paths that the builder itself writes to while commands run."""
 
     device_cgroup: bool = False
     """Modes without mounts: the container's own control group keeps every process from opening any but the usual devices."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from dataclasses import replace
@@ -13,6 +14,8 @@ from gazami.errors import SandboxError
 from gazami.sandbox import _inplace
 from gazami.sandbox._inplace import Ground, change_times, give_back, lend, obstacle, reserve, why_not
 from gazami.sandbox._mountinfo import unescaped
+from gazami.sandbox._volumes import check, look
+from gazami.sandbox.spec import FileMount, PlainRoot, RunSpec
 
 ALL = (1 << 40) - 1
 
@@ -114,12 +117,51 @@ def test_what_cannot_be_moved_is_an_error_and_nothing_moves(
 
 
 def test_files_of_the_image_at_a_place_that_stays_are_an_obstacle(ground: Ground, root: Path) -> None:
-    assert obstacle(str(root), "/", ground) == ""
-    assert obstacle(str(root), "/workspace/app", ground) == "/workspace"
+    assert obstacle(str(root), spec(), ground) == ""
     (root / "workspace").mkdir()
-    assert obstacle(str(root), "/", ground) == ""
+    assert obstacle(str(root), spec(), ground) == ""
     (root / "workspace/file").write_text("")
-    assert obstacle(str(root), "/", ground) == "/workspace"
+    assert obstacle(str(root), spec(), ground) == "/workspace"
+
+
+def spec(*argv: str, cwd: str = "/", env: str = "", script: str = "") -> RunSpec:
+    scripts = (FileMount("/s", base64.b64encode(script.encode()).decode()),) if script else ()
+    return RunSpec(PlainRoot("/"), argv or ("true",), (("A", env),), cwd, mounts=scripts)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (spec(cwd="/workspace/app"), "/workspace"), (spec("sh", "-c", "echo x > /workspace/f"), "/workspace"),
+        (spec(env="/bin:/workspace"), "/workspace"), (spec(script="cd /workspace"), "/workspace"),
+        (spec("ls", "/workspaces", "/a/workspace", "workspace", "/.workspace"), ""), (spec("ls", "/kanikos"), ""),
+    ],
+)  # fmt: skip
+def test_a_command_that_names_a_place_that_stays_does_not_get_the_root(
+    ground: Ground, root: Path, wanted: RunSpec, expected: str
+) -> None:
+    assert obstacle(str(root), wanted, ground) == expected
+
+
+def test_a_change_on_a_volume_is_seen(ground: Ground) -> None:
+    volume = Path(ground.top) / "workspace"
+    own = (str(volume / "digest"), str(volume / "cache"))
+    (volume / "kept").write_text("x")
+    before = look([str(volume)], own)
+    (volume / "digest").write_text("ours")
+    (volume / "cache/deep").mkdir(parents=True)
+    (volume / "new").write_text("gone again")
+    (volume / "new").unlink()
+    check(before, look([str(volume)], own))
+    for change in (
+        lambda: (volume / "kept").write_text("y"),
+        lambda: (volume / "d").mkdir(),
+        lambda: (volume / "kept").unlink(),
+    ):
+        before = look([str(volume)], own)
+        change()
+        with pytest.raises(SandboxError, match="on a volume of this container"):
+            check(before, look([str(volume)], own))
 
 
 def test_a_name_that_is_kept_but_not_there_is_the_images(ground: Ground, root: Path) -> None:
@@ -127,7 +169,7 @@ def test_a_name_that_is_kept_but_not_there_is_the_images(ground: Ground, root: P
     kept = replace(ground, keep=ground.keep | {"cache", "made"})
     (root / "cache").mkdir()
     (root / "cache/file").write_text("of the image")
-    assert obstacle(str(root), "/cache", kept) == ""
+    assert obstacle(str(root), spec(cwd="/cache"), kept) == ""
     before = tree(ground.top)
     lend(str(root), kept)
     assert (Path(ground.top) / "cache/file").exists() and "cache" in change_times(kept)

@@ -1,0 +1,63 @@
+"""Volumes of the container that stay where they are while a command has its root (the ``inplace`` mode).
+
+They are not the image's, and what a command writes there is in no layer. So a command that names one of them runs another way, and
+one that has written to one all the same fails: an image never lacks files without a word. Standard library only.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+
+from gazami.errors import SandboxError
+from gazami.sandbox.spec import FileMount, RunSpec
+
+Listing = dict[str, tuple[int, ...]]
+"""By path what changes when somebody writes: of directories neither times nor sizes, so that files which come and go in
+between do not count."""
+
+
+def named(spec: RunSpec, names: Iterable[str]) -> str:
+    """The first of the top-level names that a command, its scripts, its variables or its directory say as a path, or nothing."""
+    scripts = [
+        base64.b64decode(each.content).decode(errors="replace") for each in spec.mounts if isinstance(each, FileMount)
+    ]
+    text = "\0".join([*spec.argv, spec.cwd, *(value for _, value in spec.env), *scripts])
+    return next((name for name in sorted(names) if re.search(rf"(?<![\w.-])/{re.escape(name)}(?![\w.-])", text)), "")
+
+
+def look(paths: Iterable[str], own: Iterable[str]) -> Listing:
+    """What is below ``paths``; the builder's ``own`` files and directories, absolute paths, may change at any time."""
+    found: Listing = {}
+    ours = frozenset(own)
+    todo = [path for path in paths if path not in ours]
+    while todo:
+        folder = todo.pop()
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.path in ours:
+                    continue
+                info = entry.stat(follow_symlinks=False)
+                what: tuple[int, ...] = (info.st_ino, info.st_mode, info.st_uid, info.st_gid)
+                if stat.S_ISDIR(info.st_mode):
+                    todo.append(entry.path)
+                else:
+                    what = (*what, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+                found[entry.path] = what
+    return found
+
+
+def check(before: Listing, after: Listing) -> None:
+    """Raises SandboxError, which names the first file that a command made, changed or removed."""
+    changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    if not changed:
+        return
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    raise SandboxError(
+        f"the step changed {changed[0]}{more}, on a volume of this container: it would be missing from the image",
+        hint="Mount the volume below /kaniko, or give --isolation=chroot: then the step has the image's own files there.",
+    )
