@@ -2,7 +2,7 @@
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
-.PHONY: help demo test test-services test-containers images check fast lint docs bench clean
+.PHONY: help demo test test-services test-containers fuzz images check fast lint docs bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -25,6 +25,10 @@ test-services: ## the tests that need services which take long to install (azuri
 test-containers: ## gazami's images under podman: environments and roots, the recipes for Kubernetes and GitLab
 	@scripts/setup containers
 	@$(PYTEST) -q tests/container -n 2 --dist loadfile
+
+fuzz: ## the tar reader against Python's on 100 000 archives, and semi-valid Dockerfiles (ARCHIVES=n SEED=n)
+	@$(VENV)/python -m tests.tarfuzz $(or $(ARCHIVES),100000) $(or $(SEED),1)
+	@GAZAMI_FUZZ_EXAMPLES=20000 $(PYTEST) -q tests/property/test_fuzz_dockerfile.py -n 2
 
 images: ## gazami's own images, built by gazami: OCI archives in out/images, and pushed where IMAGE_REPO says
 	@scripts/setup images

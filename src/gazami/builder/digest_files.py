@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from gazami.builder.request import OutputWishes
 from gazami.errors import HostError, RegistryError
 from gazami.image.reference import Reference
+from gazami.layer.output_file import write_output
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Request, Transport
 from gazami.registry.wire import redact
@@ -46,9 +46,7 @@ def write_text(place: str, text: str, transport: Transport) -> None:
     path = Path(place)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        with os.fdopen(fd, "w") as file:
-            file.write(text)
+        write_output(path, text.encode(), 0o644, like_the_old=True)
     except OSError as cause:
         raise HostError(f"{path} cannot be written: {cause.strerror}") from cause
 

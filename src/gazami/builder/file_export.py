@@ -19,6 +19,7 @@ from gazami.errors import HostError, SpaceError
 from gazami.image.model import Layer
 from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Entry, FileContent
+from gazami.layer.output_file import output_file
 from gazami.layer.tar_writer import write_members
 from gazami.rootfs.unpack import Target, Unpacker
 
@@ -91,13 +92,8 @@ def _opened(dest: str) -> Iterator[BinaryIO]:
         return
     path = Path(dest)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with output_file(path) as file:
+        yield file
 
 
 def _archive(folder: Path, out: BinaryIO) -> None:

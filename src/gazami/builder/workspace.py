@@ -177,7 +177,7 @@ def locked(paths: tuple[str, ...], cancel: Cancel) -> Iterator[None]:
     """Hold exclusive locks on files (made where they are missing), waiting for other builds to give them up."""
     with contextlib.ExitStack() as held:
         for path in paths:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             held.callback(os.close, fd)
             while True:
                 try:

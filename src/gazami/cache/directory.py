@@ -24,6 +24,7 @@ from gazami.image.digest import Digest, matches
 from gazami.image.manifest import Descriptor, Manifest, parse_manifest
 from gazami.image.model import LocalFile, Origin
 from gazami.layer.blobs import BlobStore
+from gazami.layer.output_file import write_output
 
 _REF = "org.opencontainers.image.ref.name"
 _CHUNK = 1 << 20
@@ -131,8 +132,8 @@ class DirectoryStore:
                 known = self._read_index()
                 change(known)
                 document = {"schemaVersion": 2, "manifests": [known[tag] for tag in sorted(known)]}
-                _replace(self._folder / "oci-layout", '{"imageLayoutVersion": "1.0.0"}')
-                _replace(self._folder / "index.json", json.dumps(document, indent=1))
+                write_output(self._folder / "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+                write_output(self._folder / "index.json", json.dumps(document, indent=1).encode())
                 self._known = known
                 if collect:
                     self._collect(known)
@@ -155,15 +156,9 @@ class DirectoryStore:
 
 @contextlib.contextmanager
 def _flocked(path: Path) -> Iterator[None]:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text)
-    part.replace(path)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from gazami.cli.option import Group, Kind, Option, Table
 from gazami.errors import HostError, UsageError
 from gazami.foreign import read_json
 from gazami.image.reference import DOCKER_HUB
+from gazami.layer.output_file import write_output
 
 _USAGE = """\
 Store a user and a password for a registry, where docker, podman and gazami find them. The registry is not asked.
@@ -94,14 +93,7 @@ def _write(path: Path, document: dict[str, Any]) -> None:
     """Replace the file as a whole; nobody else may read it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd, part = tempfile.mkstemp(dir=path.parent, prefix=".config-")
-        try:
-            with os.fdopen(fd, "w") as file:
-                json.dump(document, file, indent="\t")
-            os.replace(part, path.resolve() if path.is_symlink() else path)
-        except BaseException:
-            os.unlink(part)
-            raise
+        write_output(path, json.dumps(document, indent="\t").encode(), 0o600)
     except OSError as cause:
         raise HostError(f"{path} cannot be written: {cause.strerror}") from cause
 

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gazami.image.digest import Digest, hex_of
+from gazami.layer.output_file import own_directory
 
 
 class BlobStore:
-    """A folder ``<algorithm>/<hex>`` as in an OCI layout. Files appear whole, by rename."""
+    """A folder ``<algorithm>/<hex>`` as in an OCI layout, no part of it a symlink. Files appear whole, by rename."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        (root / "sha256").mkdir(parents=True, exist_ok=True)
+        own_directory(own_directory(root) / "sha256")
 
     def path(self, digest: Digest) -> Path:
         return self.root / digest.split(":", 1)[0] / hex_of(digest)
@@ -39,7 +40,7 @@ class BlobStore:
     def commit(self, temporary: Path, digest: Digest) -> Path:
         """Give a complete temporary file its digest's name."""
         final = self.path(digest)
-        final.parent.mkdir(exist_ok=True)
+        own_directory(final.parent)
         temporary.chmod(0o644)
         temporary.replace(final)
         return final

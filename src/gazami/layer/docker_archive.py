@@ -10,24 +10,21 @@ from gazami.image.digest import hex_of
 from gazami.image.encoding import encode_json
 from gazami.image.manifest import Manifest
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind
+from gazami.layer.output_file import output_file
 from gazami.layer.tar_writer import write_members
 
 
 def write_docker_archive(
     path: Path, config: bytes, manifest: Manifest, blobs: tuple[Path, ...], names: tuple[str, ...]
 ) -> None:
-    """Write the archive; it appears whole, by rename. ``names`` are its ``RepoTags``. Raises :class:`HostError`."""
-    part = path.with_name(path.name + ".part")
+    """Write the archive; it appears whole. ``names`` are its ``RepoTags``. Raises :class:`HostError`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with output_file(path) as file:
             for chunk in write_members(_members(config, manifest, blobs, names)):
                 file.write(chunk)
-        part.replace(path)
     except OSError as cause:
         raise HostError(f"the archive {path} cannot be written: {cause.strerror}") from cause
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _members(

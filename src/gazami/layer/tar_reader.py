@@ -170,6 +170,8 @@ class TarReader:
     # -- sparse files ---------------------------------------------------------------------------------------------
 
     def _gnu_sparse(self, header: bytes) -> int:
+        if header[257:265] != b"ustar  \0":
+            raise ArchiveError("the archive is corrupt: a header of GNU's sparse files without GNU's magic")
         segments = sparse.gnu_segments(header[386:482])
         real = fields.size(header[483:495])
         extended, taken = header[482], 0

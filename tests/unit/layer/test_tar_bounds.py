@@ -68,6 +68,7 @@ HOSTILE = {
     "many extended headers of one member": pax((b"comment", bytes(3 << 20))) * 3 + header(),
     "many global records": pax((b"comment", b"c" * (MAX_GLOBAL + 1)), kind=b"g") + header(),
     "sparse file of 4 EiB": sparse(1 << 62, (0, 0)),
+    "sparse without the magic": header(b"s", b"S"),
     "sparse with a negative run": sparse(100, (0, -1)),
     "sparse beyond its end": sparse(100, (90, 20)),
     "sparse runs out of order": sparse(100, (50, 10), (0, 10)),
