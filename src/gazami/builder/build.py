@@ -17,12 +17,13 @@ from gazami.builder.caching import Caching
 from gazami.builder.contexts import fetch_context
 from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of, source_date_epoch
 from gazami.builder.export import Exporter, Finished, finish
+from gazami.builder.gate import check
 from gazami.builder.indexes import Indexes
 from gazami.builder.layer_cache import open_cache
 from gazami.builder.layers import LayerFiles
 from gazami.builder.planning import Images, check_plan, make_plan
 from gazami.builder.registries import open_registry
-from gazami.builder.request import BuildRequest
+from gazami.builder.request import BuildRequest, OutputWishes
 from gazami.builder.sources import Sources
 from gazami.builder.stages import Stages, shared_bases
 from gazami.builder.tools import Tools, hide
@@ -175,6 +176,7 @@ def _build_and_export(ready: Ready, caching: Caching | None, cancel: Cancel) -> 
         if caching is not None and tools.request.cache.inline:
             notes = (*notes, inline_note(caching.keys_of(image.config.diff_ids)))
         finished = finish(image, notes, tools.timestamp(tools.now()))
+        check(finished, tools.layers, bytes_leave=_writes_layers(output))
         exporter.export(finished, uploads)
     return finished
 
@@ -206,3 +208,8 @@ def _manifest_type(plan: Plan, stage: StagePlan, images: dict[ImageBase, Resolve
 def _keeps_blobs(request: BuildRequest) -> bool:
     """Whether a base's blobs are needed whole, beyond the one pass: for an archive or a layout."""
     return bool(request.output.tar_paths or request.output.oci_layout_paths or request.output.exports)
+
+
+def _writes_layers(output: OutputWishes) -> bool:
+    """Whether layers' blobs are written to files of the user's, where nothing checks them any more."""
+    return bool(output.tar_paths or output.oci_layout_paths or any(each.kind == "oci" for each in output.exports))

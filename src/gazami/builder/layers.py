@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import queue
 import stat
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import BinaryIO
 
+from gazami.builder.streams import Ahead, Unpacker
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
-from gazami.errors import ArchiveError, IntegrityError
+from gazami.errors import ArchiveError, IntegrityError, NotFoundError
 from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
 from gazami.image.digest import Digest, hasher_for, hex_of
 from gazami.image.model import Layer, LocalFile
@@ -28,53 +27,8 @@ from gazami.rootfs.owners import MAX_ACCOUNTS
 from gazami.rootfs.tree import LayerApplier, Tree
 from gazami.values import dataclass, field
 
-if TYPE_CHECKING:
-    from gazami.sandbox.client import Sandbox
-
-AHEAD = 8
-"""Chunks of at most 1 MiB."""
-
 _CHUNK = 1 << 20
 _KEPT = frozenset({"etc/passwd", "etc/group"})
-
-
-class Ahead:
-    """Runs an iterator in a thread, at most :data:`AHEAD` chunks before whoever reads it, so that fetching, inflating and
-    hashing go on beside the reader's own work."""
-
-    def __init__(self, source: Iterator[bytes]) -> None:
-        self._source = source
-        self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(AHEAD)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ahead", daemon=True)
-        self._thread.start()
-
-    def chunks(self) -> Iterator[bytes]:
-        try:
-            while (item := self._queue.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            self.stop()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        while self._thread.is_alive():  # it may wait for room in the queue
-            with contextlib.suppress(queue.Empty):
-                self._queue.get(timeout=0.02)
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            with contextlib.closing(self._source) as source:  # type: ignore[type-var]
-                for chunk in source:
-                    if self._stopped.is_set():
-                        return
-                    self._queue.put(chunk)
-            self._queue.put(None)
-        except BaseException as error:
-            self._queue.put(error)
 
 
 @dataclass(slots=True)
@@ -92,6 +46,7 @@ class LayerFiles:
     local: dict[Digest, Path] = field(default_factory=dict)
     """Files of blobs that were on this machine before the build (``--cache-dir``)."""
     _started: dict[str, Ahead] = field(default_factory=dict)
+    _checked: set[tuple[Digest, Digest]] = field(default_factory=set)
 
     def register(self, layer: Layer, *, pinned: bool = False) -> Layer:
         """Remember where the bytes of a diff id are. What an image's own manifest says (``pinned``) goes before what a cache says;
@@ -100,6 +55,16 @@ class LayerFiles:
             self.layers[layer.diff_id] = layer
         self.layers.setdefault(layer.diff_id, layer)
         return layer
+
+    def file_at_hand(self, layer: Layer) -> Path | None:
+        """The file of a layer's blob that was here without a fetch of this build's: one that it made, a cache's, a layout's."""
+        if isinstance(layer.origin, LocalFile):
+            return Path(layer.origin.path)
+        return self.local.get(layer.descriptor.digest)
+
+    def has_checked(self, layer: Layer) -> bool:
+        """Whether the digest and the diff id of a layer were derived from its bytes in this build."""
+        return (layer.descriptor.digest, layer.diff_id) in self._checked
 
     # -- blobs ----------------------------------------------------------------------------------------------------
 
@@ -160,12 +125,19 @@ class LayerFiles:
 
     def _tar_chunks(self, layer: Layer) -> Iterator[bytes]:
         digest = hasher_for(layer.diff_id)
-        for chunk in decompressed(self.blob_chunks(layer)):
-            self.cancel.check()
-            digest.update(chunk)
-            yield chunk
+        blob = self.blob_chunks(layer)
+        try:
+            for chunk in decompressed(blob):
+                self.cancel.check()
+                digest.update(chunk)
+                yield chunk
+        except ArchiveError:
+            for _ in blob:  # if these are not the bytes that the digest names, that is what is wrong
+                self.cancel.check()
+            raise
         if digest.hexdigest() != hex_of(layer.diff_id):
             raise IntegrityError(f"layer {layer.descriptor.digest} does not unpack to its diff id {layer.diff_id}")
+        self._checked.add((layer.descriptor.digest, layer.diff_id))
 
     # -- one pass -------------------------------------------------------------------------------------------------
 
@@ -224,77 +196,6 @@ class LayerFiles:
                 found[content] = spool.add(reader.content())
 
 
-@dataclass(frozen=True, slots=True)
-class Unpacker:
-    """How to unpack one layer: the sandbox whose namespace owns the files, and the arguments of its ``unpack``."""
-
-    sandbox: Sandbox
-    arguments: dict[str, Any]
-
-    @contextlib.contextmanager
-    def feeding(self) -> Iterator[Callable[[bytes], None]]:
-        """Yields a function that takes the tar's chunks; returns when everything is on disk."""
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        failure: list[BaseException] = []
-
-        def work() -> None:
-            try:
-                self.sandbox.call("gazami.rootfs.unpack:unpack", self.arguments, input_fd=reader)
-            except BaseException as cause:
-                failure.append(cause)
-            finally:
-                os.close(reader)
-
-        thread = threading.Thread(target=work, name="unpack", daemon=True)
-        thread.start()
-
-        def write(chunk: bytes) -> None:
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(writer, view) :]
-
-        try:
-            yield write
-        except BrokenPipeError:
-            pass  # the other side failed first and says why
-        finally:
-            os.close(writer)
-            thread.join()
-        if failure:
-            raise failure[0]
-
-
-@contextlib.contextmanager
-def produced(sandbox: Sandbox, function: str, arguments: dict[str, Any]) -> Iterator[Iterator[bytes]]:
-    """The bytes that a function writes in the sandbox's namespace, while it writes them; raises what it raised."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            sandbox.call(function, arguments, output_fd=writer)
-        except BaseException as cause:
-            failure.append(cause)
-        finally:
-            os.close(writer)
-
-    thread = threading.Thread(target=work, name="produce", daemon=True)
-
-    def chunks() -> Iterator[bytes]:
-        while data := os.read(reader, _CHUNK):
-            yield data
-        thread.join()
-        if failure:
-            raise failure[0]
-
-    thread.start()
-    try:
-        yield chunks()
-    finally:
-        os.close(reader)
-        thread.join()
-
-
 def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None, members: Members | None) -> None:
     if tree is None:
         for _ in chunks:
@@ -336,7 +237,7 @@ def observed(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Genera
 
 @contextlib.contextmanager
 def phase(emit: Emit, key: str, what: str) -> Iterator[Callable[[int], None]]:
-    """Events around a long piece of work; the yielded function reports bytes, at most five times a second."""
+    """Events around a long piece of work, also where it fails; the yielded function reports bytes, at most five times a second."""
     started = last = time.monotonic()
     emit(PhaseStarted(key, what, None, "bytes"))
 
@@ -347,20 +248,27 @@ def phase(emit: Emit, key: str, what: str) -> Iterator[Callable[[int], None]]:
             last = now
             emit(PhaseProgress(key, done))
 
-    yield progress
+    try:
+        yield progress
+    except BaseException:
+        emit(PhaseFinished(key, time.monotonic() - started, failed=True))
+        raise
     emit(PhaseFinished(key, time.monotonic() - started))
 
 
 def _verified_file(path: Path, layer: Layer) -> Iterator[bytes]:
     digest = hashlib.new(layer.descriptor.digest.split(":", 1)[0])
     size = 0
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            yield chunk
+    try:
+        with path.open("rb", buffering=0) as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+                yield chunk
+    except FileNotFoundError as cause:
+        raise NotFoundError(f"the stored blob {layer.descriptor.digest} is gone from {path}") from cause
     if size != layer.descriptor.size or digest.hexdigest() != hex_of(layer.descriptor.digest):
-        raise IntegrityError(f"the stored blob {layer.descriptor.digest} was changed while the build ran")
+        raise IntegrityError(f"the stored blob {layer.descriptor.digest} in {path} is damaged")
 
 
 def _unpacked_as(directory: str, path: str, size: int, real: set[str]) -> tuple[int, int] | None:
