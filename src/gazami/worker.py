@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from gazami.cancel import Cancel
 from gazami.errors import HostError
 
 T = TypeVar("T")
@@ -21,6 +22,7 @@ class Worker(Generic[T]):
         self._work = work
         self._results: list[T] = []
         self._failure: BaseException | None = None
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         try:
             self._thread.start()
@@ -43,8 +45,14 @@ class Worker(Generic[T]):
         """What it raised, as far as it has ended."""
         return self._failure
 
-    def result(self) -> T:
-        """Wait for the result. Raises what the thread raised."""
+    def result(self, cancel: Cancel | None = None) -> T:
+        """Wait for the result. Raises what the thread raised; :class:`Cancelled` once ``cancel`` is set, and the thread is left to
+        end by itself."""
+        if cancel is not None:
+            with cancel.on_set(self._ended.set):
+                self._ended.wait()
+            if self._failure is None and not self._results:
+                cancel.check()
         self._thread.join()
         if self._failure is not None:
             raise self._failure
@@ -55,3 +63,5 @@ class Worker(Generic[T]):
             self._results.append(self._work())
         except BaseException as error:
             self._failure = error
+        finally:
+            self._ended.set()

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gazami.builder.base_cache import BaseCache
+from gazami.builder.blob_files import BlobFiles
 from gazami.builder.caching import Caching
 from gazami.builder.contexts import fetch_context
 from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of, source_date_epoch
@@ -22,6 +23,7 @@ from gazami.builder.indexes import Indexes
 from gazami.builder.layer_cache import open_cache
 from gazami.builder.layers import LayerFiles
 from gazami.builder.planning import Images, check_plan, make_plan
+from gazami.builder.readers import read_once
 from gazami.builder.registries import open_registry
 from gazami.builder.request import BuildRequest, OutputWishes
 from gazami.builder.sources import Sources
@@ -111,10 +113,12 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
         ignore = find_ignore(dockerfile_path, folder, fetched=fetched)
         check_plan(dockerfile, source, inputs, ignore, images, plan)
         stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
-        layers = LayerFiles(workspace, registry, emit, stop, keep_blobs=_keeps_blobs(request), local=images.blobs)
+        indexes = Indexes(workspace.state / "indexes")
+        once = read_once(plan, images.found, request.output, indexes.has_image)
+        layers = LayerFiles(workspace, BlobFiles(workspace.blobs, registry, stop, images.blobs, once), emit, stop)
         tools = Tools(
             request, workspace, registry, layers, emit, stop, _packing(request, plan, images.found), images.found,
-            Indexes(workspace.state / "indexes"), FolderTree(str(folder), hide(ignore, ())),
+            indexes, FolderTree(str(folder), hide(ignore, ())),
             str(folder),
         )  # fmt: skip
         tools.shared_bases = shared_bases(plan, images.found)
@@ -203,11 +207,6 @@ def _manifest_type(plan: Plan, stage: StagePlan, images: dict[ImageBase, Resolve
             return _manifest_type(plan, plan.stage(index), images)
         case ScratchBase():
             return OCI_MANIFEST
-
-
-def _keeps_blobs(request: BuildRequest) -> bool:
-    """Whether a base's blobs are needed whole, beyond the one pass: for an archive or a layout."""
-    return bool(request.output.tar_paths or request.output.oci_layout_paths or request.output.exports)
 
 
 def _writes_layers(output: OutputWishes) -> bool:

@@ -22,7 +22,7 @@ def check(finished: Finished, files: LayerFiles, *, bytes_leave: bool) -> None:
     layer, and :class:`NotFoundError` for a blob that is gone."""
     check_image(finished.image, finished.config, finished.manifest)
     for number, layer in enumerate(finished.image.layers, start=1):
-        path = files.file_at_hand(layer)
+        path = files.blobs.at_hand(layer)
         if path is None:
             continue  # it stays in its registry, or is checked when it is fetched
         _check_size(layer, path, number)

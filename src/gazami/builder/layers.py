@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from gazami.builder.blob_files import BlobFiles
 from gazami.builder.streams import Ahead, Unpacker
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
-from gazami.errors import ArchiveError, IntegrityError, NotFoundError
+from gazami.errors import ArchiveError, IntegrityError
 from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
 from gazami.image.digest import Digest, hasher_for, hex_of
-from gazami.image.model import Layer, LocalFile
+from gazami.image.model import Layer
 from gazami.layer.compression import decompressed
 from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
 from gazami.layer.tar_reader import TarReader
-from gazami.registry.client import RegistryClient
 from gazami.rootfs.index import MAX_MEMBERS, Members
 from gazami.rootfs.owners import MAX_ACCOUNTS
 from gazami.rootfs.tree import LayerApplier, Tree
@@ -34,18 +34,17 @@ _KEPT = frozenset({"etc/passwd", "etc/group"})
 @dataclass(slots=True)
 class LayerFiles:
     """``layers`` and ``directories`` (of unpacked ones) are by the names that :class:`LayerContent` uses: a diff id, or a
-    provisional name for a layer that was indexed before its diff id was known. ``keep_blobs``: store what is fetched."""
+    provisional name for a layer that was indexed before its diff id was known."""
 
     workspace: Workspace
-    registry: RegistryClient
+    blobs: BlobFiles
     emit: Emit
     cancel: Cancel
     layers: dict[str, Layer] = field(default_factory=dict)
     directories: dict[str, str] = field(default_factory=dict)
-    keep_blobs: bool = False
-    local: dict[Digest, Path] = field(default_factory=dict)
-    """Files of blobs that were on this machine before the build (``--cache-dir``)."""
     _started: dict[str, Ahead] = field(default_factory=dict)
+    _starting: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
     _checked: set[tuple[Digest, Digest]] = field(default_factory=set)
 
     def register(self, layer: Layer, *, pinned: bool = False) -> Layer:
@@ -56,72 +55,44 @@ class LayerFiles:
         self.layers.setdefault(layer.diff_id, layer)
         return layer
 
-    def file_at_hand(self, layer: Layer) -> Path | None:
-        """The file of a layer's blob that was here without a fetch of this build's: one that it made, a cache's, a layout's."""
-        if isinstance(layer.origin, LocalFile):
-            return Path(layer.origin.path)
-        return self.local.get(layer.descriptor.digest)
-
     def has_checked(self, layer: Layer) -> bool:
         """Whether the digest and the diff id of a layer were derived from its bytes in this build."""
         return (layer.descriptor.digest, layer.diff_id) in self._checked
 
     # -- blobs ----------------------------------------------------------------------------------------------------
 
-    def blob_chunks(self, layer: Layer) -> Iterator[bytes]:
+    def blob_chunks(self, layer: Layer, cancel: Cancel | None = None) -> Iterator[bytes]:
         """The compressed bytes, verified, from the nearest place that has them."""
-        if isinstance(layer.origin, LocalFile):
-            yield from _verified_file(Path(layer.origin.path), layer)
-            return
-        digest = layer.descriptor.digest
-        if digest in self.local:
-            yield from _verified_file(self.local[digest], layer)
-            return
-        if self.workspace.blobs.has(digest):
-            yield from _verified_file(self.workspace.blobs.path(digest), layer)
-            return
-        chunks = self.registry.open_blob(layer.origin.reference, layer.descriptor)
-        if not self.keep_blobs:
-            yield from chunks
-            return
-        with self.workspace.blobs.create() as (file, path):
-            for chunk in chunks:
-                file.write(chunk)
-                yield chunk
-            self.workspace.blobs.commit(path, digest)
+        return self.blobs.chunks(layer, cancel)
 
     def local_blob(self, layer: Layer) -> Path:
         """The blob as a local file, fetched if need be."""
-        if isinstance(layer.origin, LocalFile):
-            return Path(layer.origin.path)
-        if layer.descriptor.digest in self.local:
-            return self.local[layer.descriptor.digest]
-        path = self.workspace.blobs.path(layer.descriptor.digest)
-        if not path.exists():
-            with self.workspace.blobs.create() as (file, part):
-                for chunk in self.registry.open_blob(layer.origin.reference, layer.descriptor):
-                    file.write(chunk)
-                self.workspace.blobs.commit(part, layer.descriptor.digest)
-        return path
+        return self.blobs.path(layer)
 
     def prefetch(self, layers: Iterable[Layer]) -> None:
         """Begin to fetch and decompress layers whose tars will be asked for soon, as far as a few chunks of each."""
         for layer in layers:
-            if layer.diff_id not in self._started:
-                self._started[layer.diff_id] = Ahead(self._tar_chunks(layer))
+            with self._starting:
+                if layer.diff_id not in self._started and not self._closed:
+                    self._started[layer.diff_id] = Ahead(self._tar_chunks(layer))
 
     def tar_chunks(self, layer: Layer) -> Iterator[bytes]:
         """The layer's tar, read and decompressed in a thread of its own.
 
         Raises :class:`IntegrityError` when it does not have the diff id that the config promises.
         """
-        ahead = self._started.pop(layer.diff_id, None) or Ahead(self._tar_chunks(layer))
-        return ahead.chunks()
+        with self._starting:
+            ahead = self._started.pop(layer.diff_id, None)
+        return (ahead or Ahead(self._tar_chunks(layer))).chunks()
 
     def close(self) -> None:
         """Stop what was begun and not asked for."""
-        while self._started:
-            self._started.popitem()[1].stop()
+        with self._starting:
+            self._closed = True
+            started = list(self._started.values())
+            self._started.clear()
+        for ahead in started:
+            ahead.stop()
 
     def _tar_chunks(self, layer: Layer) -> Iterator[bytes]:
         digest = hasher_for(layer.diff_id)
@@ -254,21 +225,6 @@ def phase(emit: Emit, key: str, what: str) -> Iterator[Callable[[int], None]]:
         emit(PhaseFinished(key, time.monotonic() - started, failed=True))
         raise
     emit(PhaseFinished(key, time.monotonic() - started))
-
-
-def _verified_file(path: Path, layer: Layer) -> Iterator[bytes]:
-    digest = hashlib.new(layer.descriptor.digest.split(":", 1)[0])
-    size = 0
-    try:
-        with path.open("rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-                yield chunk
-    except FileNotFoundError as cause:
-        raise NotFoundError(f"the stored blob {layer.descriptor.digest} is gone from {path}") from cause
-    if size != layer.descriptor.size or digest.hexdigest() != hex_of(layer.descriptor.digest):
-        raise IntegrityError(f"the stored blob {layer.descriptor.digest} in {path} is damaged")
 
 
 def _unpacked_as(directory: str, path: str, size: int, real: set[str]) -> tuple[int, int] | None:
