@@ -170,8 +170,11 @@ class PhaseProgress:
 
 @dataclass(frozen=True, slots=True)
 class PhaseFinished:
+    """The phase is over, well or (``failed``) not: every phase that has started ends."""
+
     key: str
     seconds: float
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gazami.builder.base_cache import BaseCache
+from gazami.builder.blob_files import BlobFiles
 from gazami.builder.caching import Caching
 from gazami.builder.contexts import fetch_context
 from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of, source_date_epoch
 from gazami.builder.export import Exporter, Finished, finish
+from gazami.builder.gate import check
 from gazami.builder.indexes import Indexes
 from gazami.builder.layer_cache import open_cache
 from gazami.builder.layers import LayerFiles
 from gazami.builder.own_places import omitted, own_places
 from gazami.builder.planning import Images, check_plan, make_plan
+from gazami.builder.readers import read_once
 from gazami.builder.registries import open_registry
-from gazami.builder.request import BuildRequest
+from gazami.builder.request import BuildRequest, OutputWishes
 from gazami.builder.sources import Sources
 from gazami.builder.stages import Stages, shared_bases
 from gazami.builder.tools import Tools, hide
@@ -108,11 +111,13 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
         ignore = find_ignore(dockerfile_path, folder)
         check_plan(dockerfile, source, inputs, ignore, images, plan)
         stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
-        layers = LayerFiles(workspace, registry, emit, stop, keep_blobs=_keeps_blobs(request), local=images.blobs)
         own = omitted(str(folder), own_places(request, str(workspace.state)), str(workspace.state))
+        indexes = Indexes(workspace.state / "indexes")
+        once = read_once(plan, images.found, request.output, indexes.has_image)
+        layers = LayerFiles(workspace, BlobFiles(workspace.blobs, registry, stop, images.blobs, once), emit, stop)
         tools = Tools(
             request, workspace, registry, layers, emit, stop, _packing(request, plan, images.found), images.found,
-            Indexes(workspace.state / "indexes"), FolderTree(str(folder), hide(ignore, own)),
+            indexes, FolderTree(str(folder), hide(ignore, own)),
             str(folder),
         )  # fmt: skip
         tools.shared_bases = shared_bases(plan, images.found)
@@ -175,6 +180,7 @@ def _build_and_export(ready: Ready, caching: Caching | None, cancel: Cancel) -> 
         if caching is not None and tools.request.cache.inline:
             notes = (*notes, inline_note(caching.keys_of(image.config.diff_ids)))
         finished = finish(image, notes, tools.timestamp(tools.now()))
+        check(finished, tools.layers, bytes_leave=_writes_layers(output))
         exporter.export(finished, uploads)
     return finished
 
@@ -198,6 +204,6 @@ def _manifest_type(plan: Plan, stage: StagePlan, images: dict[ImageBase, Resolve
     return images[first.base].manifest.media_type if isinstance(first.base, ImageBase) else OCI_MANIFEST
 
 
-def _keeps_blobs(request: BuildRequest) -> bool:
-    """Whether a base's blobs are needed whole, beyond the one pass: for an archive or a layout."""
-    return bool(request.output.tar_paths or request.output.oci_layout_paths or request.output.exports)
+def _writes_layers(output: OutputWishes) -> bool:
+    """Whether layers' blobs are written to files of the user's, where nothing checks them any more."""
+    return bool(output.tar_paths or output.oci_layout_paths or any(each.kind == "oci" for each in output.exports))

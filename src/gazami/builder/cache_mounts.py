@@ -11,7 +11,8 @@ import threading
 from collections.abc import Iterator
 
 from gazami.builder.caching import Caching
-from gazami.builder.layers import observed, open_layer, phase, produced
+from gazami.builder.layers import observed, open_layer, phase
+from gazami.builder.streams import produced
 from gazami.builder.tools import Tools
 from gazami.cache.entry import Entry
 from gazami.errors import Cancelled, GazamiError

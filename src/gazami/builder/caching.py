@@ -246,7 +246,7 @@ class Caching:
                 work(store)
             except Cancelled:
                 raise
-            except GazamiError as error:
+            except (GazamiError, OSError) as error:  # a blob that was pruned meanwhile, a disk that is full
                 self._complain(f"write {store.name}", f"layers cannot be stored in the cache {store.name}: {error}")
 
         with self._lock:
@@ -276,12 +276,15 @@ class Caching:
     def __enter__(self) -> Caching:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._writers is None:
             return
         if any(not each.done() for each in self._writes) and not self.cancel.is_set:
             self.emit(Message("info", f"storing layers in the cache {self.stores[0].name}"))
         self._writers.shutdown(wait=True, cancel_futures=self.cancel.is_set)
+        if kind is None:  # else there is an error already that says more
+            for write in self._writes:
+                write.result()
 
 
 def _shown(value: str | None) -> str:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gazami.builder.layers import Ahead, observed, phase
+from gazami.builder.layers import observed, phase
 from gazami.builder.request import BuildRequest
+from gazami.builder.streams import Ahead
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
 from gazami.context.local import below, local_folder

@@ -5,6 +5,7 @@ Files that say "this digest was pushed" are written after the pushes, so a faile
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gazami.builder.digest_files import digest_files, write_text
@@ -178,14 +179,18 @@ class Exporter:
     def _submit(self, image: Image, reference: Reference, uploads: Uploads, mount_from: tuple[Reference, ...]) -> None:
         for layer in image.layers:
             digest = layer.descriptor.digest
-            stored = self.layers.local.get(digest) or self.layers.workspace.blobs.path(digest)
+            stored = self.layers.blobs.local.get(digest) or self.layers.workspace.blobs.path(digest)
             match layer.origin:
                 case LocalFile():
                     uploads.submit(reference, layer.descriptor, open_layer(self.layers, layer), mount_from)
                 case Remote(source) if stored.exists():
                     uploads.submit(reference, layer.descriptor, open_layer(self.layers, layer), (*mount_from, source))
                 case Remote(source) if source.context != reference.context:
-                    uploads.submit_copy(source, reference, layer.descriptor)
+                    uploads.submit_copy(source, reference, layer.descriptor, self._chunks(layer, uploads))
+
+    def _chunks(self, layer: Layer, uploads: Uploads) -> Callable[[], Iterator[bytes]]:
+        """A layer's bytes for a copy to another registry: those that a stage reads too, where one does."""
+        return lambda: self.layers.blob_chunks(layer, uploads.stop)
 
     def _first_of_each_registry(self) -> tuple[Reference, ...]:
         if not self.output.push:

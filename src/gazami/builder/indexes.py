@@ -62,6 +62,10 @@ class Indexes:
             return tree if tree.layers == layers else None
         return None
 
+    def has_image(self, layers: tuple[Digest, ...]) -> bool:
+        """Whether :meth:`load` will probably find something."""
+        return (self.folder / (_IMAGE + _name(layers))).exists()
+
     def save(self, layers: tuple[Digest, ...], tree: Tree) -> None:
         """Keep the index of an image. ``tree`` was read from its layers, and shows them and nothing else."""
         data = encode_tree(tree, layers)

@@ -3,95 +3,49 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import queue
 import stat
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import BinaryIO
 
+from gazami.builder.blob_files import BlobFiles
+from gazami.builder.streams import Ahead, Unpacker
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
 from gazami.errors import ArchiveError, IntegrityError
 from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
 from gazami.image.digest import Digest, hasher_for, hex_of
-from gazami.image.model import Layer, LocalFile
+from gazami.image.model import Layer
 from gazami.layer.compression import decompressed
 from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
 from gazami.layer.tar_reader import TarReader
-from gazami.registry.client import RegistryClient
 from gazami.rootfs.index import MAX_MEMBERS, Members
 from gazami.rootfs.owners import MAX_ACCOUNTS
 from gazami.rootfs.tree import LayerApplier, Tree
 from gazami.values import dataclass, field
 
-if TYPE_CHECKING:
-    from gazami.sandbox.client import Sandbox
-
-AHEAD = 8
-"""Chunks of at most 1 MiB."""
-
 _CHUNK = 1 << 20
 _KEPT = frozenset({"etc/passwd", "etc/group"})
-
-
-class Ahead:
-    """Runs an iterator in a thread, at most :data:`AHEAD` chunks before whoever reads it, so that fetching, inflating and
-    hashing go on beside the reader's own work."""
-
-    def __init__(self, source: Iterator[bytes]) -> None:
-        self._source = source
-        self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(AHEAD)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ahead", daemon=True)
-        self._thread.start()
-
-    def chunks(self) -> Iterator[bytes]:
-        try:
-            while (item := self._queue.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            self.stop()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        while self._thread.is_alive():  # it may wait for room in the queue
-            with contextlib.suppress(queue.Empty):
-                self._queue.get(timeout=0.02)
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            with contextlib.closing(self._source) as source:  # type: ignore[type-var]
-                for chunk in source:
-                    if self._stopped.is_set():
-                        return
-                    self._queue.put(chunk)
-            self._queue.put(None)
-        except BaseException as error:
-            self._queue.put(error)
 
 
 @dataclass(slots=True)
 class LayerFiles:
     """``layers`` and ``directories`` (of unpacked ones) are by the names that :class:`LayerContent` uses: a diff id, or a
-    provisional name for a layer that was indexed before its diff id was known. ``keep_blobs``: store what is fetched."""
+    provisional name for a layer that was indexed before its diff id was known."""
 
     workspace: Workspace
-    registry: RegistryClient
+    blobs: BlobFiles
     emit: Emit
     cancel: Cancel
     layers: dict[str, Layer] = field(default_factory=dict)
     directories: dict[str, str] = field(default_factory=dict)
-    keep_blobs: bool = False
-    local: dict[Digest, Path] = field(default_factory=dict)
-    """Files of blobs that were on this machine before the build (``--cache-dir``)."""
     _started: dict[str, Ahead] = field(default_factory=dict)
+    _starting: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
+    _checked: set[tuple[Digest, Digest]] = field(default_factory=set)
 
     def register(self, layer: Layer, *, pinned: bool = False) -> Layer:
         """Remember where the bytes of a diff id are. What an image's own manifest says (``pinned``) goes before what a cache says;
@@ -101,71 +55,60 @@ class LayerFiles:
         self.layers.setdefault(layer.diff_id, layer)
         return layer
 
+    def has_checked(self, layer: Layer) -> bool:
+        """Whether the digest and the diff id of a layer were derived from its bytes in this build."""
+        return (layer.descriptor.digest, layer.diff_id) in self._checked
+
     # -- blobs ----------------------------------------------------------------------------------------------------
 
-    def blob_chunks(self, layer: Layer) -> Iterator[bytes]:
+    def blob_chunks(self, layer: Layer, cancel: Cancel | None = None) -> Iterator[bytes]:
         """The compressed bytes, verified, from the nearest place that has them."""
-        if isinstance(layer.origin, LocalFile):
-            yield from _verified_file(Path(layer.origin.path), layer)
-            return
-        digest = layer.descriptor.digest
-        if digest in self.local:
-            yield from _verified_file(self.local[digest], layer)
-            return
-        if self.workspace.blobs.has(digest):
-            yield from _verified_file(self.workspace.blobs.path(digest), layer)
-            return
-        chunks = self.registry.open_blob(layer.origin.reference, layer.descriptor)
-        if not self.keep_blobs:
-            yield from chunks
-            return
-        with self.workspace.blobs.create() as (file, path):
-            for chunk in chunks:
-                file.write(chunk)
-                yield chunk
-            self.workspace.blobs.commit(path, digest)
+        return self.blobs.chunks(layer, cancel)
 
     def local_blob(self, layer: Layer) -> Path:
         """The blob as a local file, fetched if need be."""
-        if isinstance(layer.origin, LocalFile):
-            return Path(layer.origin.path)
-        if layer.descriptor.digest in self.local:
-            return self.local[layer.descriptor.digest]
-        path = self.workspace.blobs.path(layer.descriptor.digest)
-        if not path.exists():
-            with self.workspace.blobs.create() as (file, part):
-                for chunk in self.registry.open_blob(layer.origin.reference, layer.descriptor):
-                    file.write(chunk)
-                self.workspace.blobs.commit(part, layer.descriptor.digest)
-        return path
+        return self.blobs.path(layer)
 
     def prefetch(self, layers: Iterable[Layer]) -> None:
         """Begin to fetch and decompress layers whose tars will be asked for soon, as far as a few chunks of each."""
         for layer in layers:
-            if layer.diff_id not in self._started:
-                self._started[layer.diff_id] = Ahead(self._tar_chunks(layer))
+            with self._starting:
+                if layer.diff_id not in self._started and not self._closed:
+                    self._started[layer.diff_id] = Ahead(self._tar_chunks(layer))
 
     def tar_chunks(self, layer: Layer) -> Iterator[bytes]:
         """The layer's tar, read and decompressed in a thread of its own.
 
         Raises :class:`IntegrityError` when it does not have the diff id that the config promises.
         """
-        ahead = self._started.pop(layer.diff_id, None) or Ahead(self._tar_chunks(layer))
-        return ahead.chunks()
+        with self._starting:
+            ahead = self._started.pop(layer.diff_id, None)
+        return (ahead or Ahead(self._tar_chunks(layer))).chunks()
 
     def close(self) -> None:
         """Stop what was begun and not asked for."""
-        while self._started:
-            self._started.popitem()[1].stop()
+        with self._starting:
+            self._closed = True
+            started = list(self._started.values())
+            self._started.clear()
+        for ahead in started:
+            ahead.stop()
 
     def _tar_chunks(self, layer: Layer) -> Iterator[bytes]:
         digest = hasher_for(layer.diff_id)
-        for chunk in decompressed(self.blob_chunks(layer)):
-            self.cancel.check()
-            digest.update(chunk)
-            yield chunk
+        blob = self.blob_chunks(layer)
+        try:
+            for chunk in decompressed(blob):
+                self.cancel.check()
+                digest.update(chunk)
+                yield chunk
+        except ArchiveError:
+            for _ in blob:  # if these are not the bytes that the digest names, that is what is wrong
+                self.cancel.check()
+            raise
         if digest.hexdigest() != hex_of(layer.diff_id):
             raise IntegrityError(f"layer {layer.descriptor.digest} does not unpack to its diff id {layer.diff_id}")
+        self._checked.add((layer.descriptor.digest, layer.diff_id))
 
     # -- one pass -------------------------------------------------------------------------------------------------
 
@@ -224,77 +167,6 @@ class LayerFiles:
                 found[content] = spool.add(reader.content())
 
 
-@dataclass(frozen=True, slots=True)
-class Unpacker:
-    """How to unpack one layer: the sandbox whose namespace owns the files, and the arguments of its ``unpack``."""
-
-    sandbox: Sandbox
-    arguments: dict[str, Any]
-
-    @contextlib.contextmanager
-    def feeding(self) -> Iterator[Callable[[bytes], None]]:
-        """Yields a function that takes the tar's chunks; returns when everything is on disk."""
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        failure: list[BaseException] = []
-
-        def work() -> None:
-            try:
-                self.sandbox.call("gazami.rootfs.unpack:unpack", self.arguments, input_fd=reader)
-            except BaseException as cause:
-                failure.append(cause)
-            finally:
-                os.close(reader)
-
-        thread = threading.Thread(target=work, name="unpack", daemon=True)
-        thread.start()
-
-        def write(chunk: bytes) -> None:
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(writer, view) :]
-
-        try:
-            yield write
-        except BrokenPipeError:
-            pass  # the other side failed first and says why
-        finally:
-            os.close(writer)
-            thread.join()
-        if failure:
-            raise failure[0]
-
-
-@contextlib.contextmanager
-def produced(sandbox: Sandbox, function: str, arguments: dict[str, Any]) -> Iterator[Iterator[bytes]]:
-    """The bytes that a function writes in the sandbox's namespace, while it writes them; raises what it raised."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            sandbox.call(function, arguments, output_fd=writer)
-        except BaseException as cause:
-            failure.append(cause)
-        finally:
-            os.close(writer)
-
-    thread = threading.Thread(target=work, name="produce", daemon=True)
-
-    def chunks() -> Iterator[bytes]:
-        while data := os.read(reader, _CHUNK):
-            yield data
-        thread.join()
-        if failure:
-            raise failure[0]
-
-    thread.start()
-    try:
-        yield chunks()
-    finally:
-        os.close(reader)
-        thread.join()
-
-
 def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None, members: Members | None) -> None:
     if tree is None:
         for _ in chunks:
@@ -336,7 +208,7 @@ def observed(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Genera
 
 @contextlib.contextmanager
 def phase(emit: Emit, key: str, what: str) -> Iterator[Callable[[int], None]]:
-    """Events around a long piece of work; the yielded function reports bytes, at most five times a second."""
+    """Events around a long piece of work, also where it fails; the yielded function reports bytes, at most five times a second."""
     started = last = time.monotonic()
     emit(PhaseStarted(key, what, None, "bytes"))
 
@@ -347,20 +219,12 @@ def phase(emit: Emit, key: str, what: str) -> Iterator[Callable[[int], None]]:
             last = now
             emit(PhaseProgress(key, done))
 
-    yield progress
+    try:
+        yield progress
+    except BaseException:
+        emit(PhaseFinished(key, time.monotonic() - started, failed=True))
+        raise
     emit(PhaseFinished(key, time.monotonic() - started))
-
-
-def _verified_file(path: Path, layer: Layer) -> Iterator[bytes]:
-    digest = hashlib.new(layer.descriptor.digest.split(":", 1)[0])
-    size = 0
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            yield chunk
-    if size != layer.descriptor.size or digest.hexdigest() != hex_of(layer.descriptor.digest):
-        raise IntegrityError(f"the stored blob {layer.descriptor.digest} was changed while the build ran")
 
 
 def _unpacked_as(directory: str, path: str, size: int, real: set[str]) -> tuple[int, int] | None:

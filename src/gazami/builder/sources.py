@@ -9,6 +9,7 @@ from gazami.builder.named import image_layers, named_context
 from gazami.builder.stage import PARALLEL, StageState
 from gazami.builder.tools import Tools
 from gazami.plan.steps import ContextSource, FilesFrom, ImageBase, ImageSource, NamedSource, StageSource
+from gazami.registry.resolved import Resolved
 from gazami.rootfs.tree import Tree
 from gazami.values import dataclass, field
 
@@ -40,6 +41,10 @@ class Sources:
 
     def _image_tree(self, image: ImageBase) -> Tree:
         resolved = self.tools.images[image]
+        with self.tools.locks.of("index", resolved.config.diff_ids):  # a stage may be built from it at the same time
+            return self._read_image(image, resolved)
+
+    def _read_image(self, image: ImageBase, resolved: Resolved) -> Tree:
         chain = resolved.config.diff_ids
         known = self.tools.base_trees.get(chain)
         if known is None:

@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gazami.builder.layers import Unpacker, index_layer, observed, phase, produced, teed
+from gazami.builder.layers import index_layer, observed, phase, teed
+from gazami.builder.streams import Unpacker, produced
 from gazami.builder.tools import Tools
 from gazami.errors import ArchiveError, ContextError, DockerfileError, SpaceError
 from gazami.image.config import History, ImageConfig

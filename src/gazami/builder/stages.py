@@ -72,7 +72,8 @@ class Stages:
         stages = [stage for stage in self.plan.stages if stage.index in self._work]
 
         def build_one(stage: StagePlan) -> None:
-            self.sources.stages[stage.index] = self._stage(stage, final=stage.index in chain)
+            with self.tools.registry.transport.obeying(self.tools.cancel):
+                self.sources.stages[stage.index] = self._stage(stage, final=stage.index in chain)
 
         in_order_of_need(stages, self._inputs, build_one, self.tools.cancel)
         return self.sources.stages[self.plan.target].image

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from gazami.builder.hidden import exposed
 from gazami.builder.indexes import Indexes
-from gazami.builder.layers import LayerFiles, Unpacker
+from gazami.builder.layers import LayerFiles
 from gazami.builder.memory import estimate, fits
 from gazami.builder.own_places import own_places
 from gazami.builder.request import BuildRequest
+from gazami.builder.streams import Unpacker
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
 from gazami.context.ignore import Ignore

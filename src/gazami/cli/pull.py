@@ -24,7 +24,7 @@ Examples:
 
 
 def _pull(parsed: Parsed, run: Run) -> int:
-    from gazami.builder.layers import LayerFiles
+    from gazami.builder.blob_files import BlobFiles
     from gazami.builder.workspace import Workspace
     from gazami.cli.request import state_dir
     from gazami.events import Exported
@@ -41,9 +41,9 @@ def _pull(parsed: Parsed, run: Run) -> int:
     platform = parse_platform(wanted) if wanted else host_platform(run.around.machine)
     with Workspace(state_dir(parsed.text("state-dir"), run.around)) as workspace, run.registry(parsed) as client:
         found = client.resolve(reference, platform)
-        files = LayerFiles(workspace, client, run.emit, run.cancel, keep_blobs=True)
+        files = BlobFiles(workspace.blobs, client, run.cancel)
         blobs = tuple(
-            files.local_blob(Layer(descriptor, diff_id, Remote(reference)))
+            files.path(Layer(descriptor, diff_id, Remote(reference)))
             for descriptor, diff_id in zip(found.manifest.layers, found.config.diff_ids, strict=True)
         )
         if place.name.endswith(".tar"):

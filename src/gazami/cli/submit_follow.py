@@ -83,10 +83,14 @@ class Submitted:
         started = time.monotonic()
         stop = cancel.part()
         with ThreadPoolExecutor(len(self.builds), thread_name_prefix="job") as pool:
-            for build, intake in zip(self.builds, self.intakes, strict=True):
+            followed = [
                 pool.submit(self._one, build, intake, stop, start_within)
+                for build, intake in zip(self.builds, self.intakes, strict=True)
+            ]
         if self._error is not None:
             raise self._error
+        for each in followed:
+            each.result()  # what an error's own clean-up met
         ends = [intake.finished for intake in self.intakes if intake.finished is not None]
         if len(ends) != len(self.builds):
             raise ClusterError(

@@ -20,9 +20,11 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """The blob is a whole local file, exactly as long as its descriptor says."""
+    """The blob is a whole local file, exactly as long as its descriptor says. ``made_here``: this build has written it, and size,
+    digest and diff id were derived from the bytes on their way."""
 
     path: str
+    made_here: bool = False
 
 
 Origin: TypeAlias = Remote | LocalFile

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import io
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from gazami.image.digest import Digest, hex_of
 from gazami.layer.output_file import own_directory
+
+
+class _Whole(io.FileIO):
+    """A file without a buffer that writes all it is given: on a disk that fills up, ``write(2)`` may take a part and say so."""
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data)
+        while view:
+            view = view[super().write(view) or 0 :]
+        return len(data)
 
 
 class BlobStore:
@@ -32,7 +42,7 @@ class BlobStore:
         fd, name = tempfile.mkstemp(dir=self.root, prefix=".part-")
         path = Path(name)
         try:
-            with os.fdopen(fd, "wb", buffering=0) as file:
+            with _Whole(fd, "wb") as file:
                 yield file, path
         finally:
             path.unlink(missing_ok=True)

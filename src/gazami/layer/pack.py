@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import queue
-import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -27,8 +26,9 @@ from gazami.image.manifest import (
 )
 from gazami.image.model import Layer, LocalFile
 from gazami.layer.blobs import BlobStore
-from gazami.layer.compression import compressor
+from gazami.layer.compression import Compressor, compressor
 from gazami.values import dataclass
+from gazami.worker import Worker
 
 QUEUE = 8
 
@@ -62,7 +62,6 @@ class LayerWriter:
         self._worker = _Compress(file.fileno(), packing)
         self._hash = hashlib.sha256()
         self.size = 0
-        self._worker.start()
 
     def write(self, chunk: bytes) -> None:
         """Raises :class:`SpaceError` when the blob store is full."""
@@ -75,7 +74,7 @@ class LayerWriter:
         digest, size = self._worker.finish()
         final = self._blobs.commit(self.path, digest)
         diff_id = Digest("sha256:" + self._hash.hexdigest())
-        return Layer(Descriptor(self._packing.media_type, digest, size), diff_id, LocalFile(str(final)))
+        return Layer(Descriptor(self._packing.media_type, digest, size), diff_id, LocalFile(str(final), made_here=True))
 
     def abandon(self) -> None:
         self._worker.abandon()
@@ -101,59 +100,79 @@ def pack_layer(chunks: Iterable[bytes], blobs: BlobStore, packing: Packing) -> L
         return writer.finish()
 
 
-class _Compress(threading.Thread):
+class _Compress:
+    """The thread that compresses, hashes and writes. It takes chunks until it is told that there are no more, also after it has
+    failed, so that whoever feeds it never waits for a thread that is gone."""
+
     def __init__(self, fd: int, packing: Packing) -> None:
-        super().__init__(name="compress", daemon=True)
-        self._fd, self._packing = fd, packing
+        self._fd = fd
+        self._compressor = _made(packing)
         self._queue: queue.Queue[bytes | None] = queue.Queue(QUEUE)
         self._hash = hashlib.sha256()
         self._size = 0
-        self._error: BaseException | None = None
+        self._abandoned = False
+        self._failed = False
+        self._ended = False
+        self._worker = Worker("compress", self._run)
 
     def put(self, chunk: bytes) -> None:
-        if self._error is not None:
-            raise _host_error(self._error)
+        if self._failed:
+            self.finish()
         self._queue.put(chunk)
 
     def finish(self) -> tuple[Digest, int]:
-        self._queue.put(None)
-        self.join()
-        if self._error is not None:
-            raise _host_error(self._error)
+        """Digest and size of what was written. Raises what kept the thread from writing all of it."""
+        self._end()
+        try:
+            self._worker.result()
+        except OSError as cause:
+            raise _host_error(cause) from cause
         return Digest("sha256:" + self._hash.hexdigest()), self._size
 
     def abandon(self) -> None:
-        self._error = self._error or InterruptedError("abandoned")
-        self._queue.put(None)
-        self.join()
+        self._abandoned = True
+        self._end()
+        self._worker.join()
 
-    def run(self) -> None:
-        worker = compressor(self._packing.compression, self._packing.level)
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._queue.put(None)
 
-        def store(data: bytes) -> None:
-            self._hash.update(data)
-            self._size += len(data)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._fd, view) :]
-
+    def _run(self) -> None:
+        chunks = iter(self._queue.get, None)
         try:
-            while (chunk := self._queue.get()) is not None:
-                if self._error is None and (data := worker.compress(chunk)):
-                    store(data)
-            if self._error is None:
-                store(worker.flush())
-        except BaseException as cause:
-            self._error = cause
-            while self._queue.get() is not None:  # keep the producer from blocking until it notices
+            for chunk in chunks:
+                if not self._abandoned and (data := self._compressor.compress(chunk)):
+                    self._store(data)
+            if not self._abandoned:
+                self._store(self._compressor.flush())
+        except BaseException:
+            self._failed = True
+            for _ in chunks:  # up to the end, if that was not seen yet
                 pass
+            raise
+
+    def _store(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._size += len(data)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
 
 
-def _host_error(cause: BaseException) -> BaseException:
-    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+def _made(packing: Packing) -> Compressor:
+    try:
+        return compressor(packing.compression, packing.level)
+    except ImportError as cause:
+        raise HostError(
+            f"{packing.compression} cannot compress layers here: {cause}", hint="choose another --compression"
+        ) from cause
+
+
+def _host_error(cause: OSError) -> HostError:
+    if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return SpaceError(
             "no space left for a layer's blob", hint="give a larger place with --state-dir, or free some space"
         )
-    if isinstance(cause, OSError):
-        return HostError(f"a layer's blob could not be written: {cause.strerror}")
-    return cause
+    return HostError(f"a layer's blob could not be written: {cause.strerror}")

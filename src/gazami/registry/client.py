@@ -188,10 +188,17 @@ class RegistryClient:
         return GrowingUpload(session, reference.repository, path, 3 * self._options.read_timeout)
 
     def copy_blob(
-        self, source: Reference, destination: Reference, descriptor: Descriptor, *, stop: Cancel | None = None
+        self,
+        source: Reference,
+        destination: Reference,
+        descriptor: Descriptor,
+        open_bytes: Callable[[], Iterator[bytes]] | None = None,
+        *,
+        stop: Cancel | None = None,
     ) -> How:
-        """As :meth:`push_blob` for a blob of another repository, which is streamed through without being stored."""
-        blob = from_start(lambda: self.open_blob(source, descriptor))
+        """As :meth:`push_blob` for a blob of another repository, which is streamed through without being stored, or taken from
+        ``open_bytes``."""
+        blob = from_start(open_bytes or (lambda: self.open_blob(source, descriptor)))
         return self._push(destination, descriptor, blob, (source,), stop)
 
     def push_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
@@ -339,24 +346,23 @@ class RegistryClient:
         mount_from: tuple[Reference, ...],
         stop: Cancel | None,
     ) -> How:
-        def check() -> None:
-            self._cancel.check()
-            if stop is not None:
-                stop.check()
-
         mounts = dict.fromkeys(
             each.repository
             for each in mount_from
             if each.registry == reference.registry and each.repository != reference.repository
         )
-        with _named(_PUSHING), Progress(self._emit, "push", reference, descriptor) as progress:
+        with (
+            self._transport.obeying(stop or self._cancel),
+            _named(_PUSHING),
+            Progress(self._emit, "push", reference, descriptor) as progress,
+        ):
             push = Push(
                 self._session(reference, "push"),
                 reference.repository,
                 descriptor,
                 blob,
                 reached=progress.reached,
-                check=check,
+                check=self._transport.cancel.check,
                 commit_timeout=3 * self._options.read_timeout,
             )
             how = push.run(tuple(mounts), self._options.retry.attempts)

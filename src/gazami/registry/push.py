@@ -109,7 +109,7 @@ class Push:
                         pause = self._session.transport.pause(min(upload.pause, attempts - 1), upload.retry_after)
                         if pause is None:
                             raise self._failure()
-                        self._rest(pause)
+                        self._session.transport.wait(pause)
                     upload = advance(upload, self._do(upload.action))
 
     def _failure(self) -> RegistryError:
@@ -117,12 +117,6 @@ class Push:
         if isinstance(self._problem, ConnectionFault):
             return self._problem.after(self._lost, what)
         return self._problem or RegistryError(what)
-
-    def _rest(self, seconds: float) -> None:
-        while seconds > 0:
-            self._check()
-            self._session.transport.wait(min(seconds, 0.2))
-            seconds -= 0.2
 
     def _do(self, action: Action) -> Answer:
         call = self._call(action)

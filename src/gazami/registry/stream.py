@@ -16,6 +16,7 @@ from gazami.image.manifest import Descriptor
 from gazami.registry.session import Call, Session
 from gazami.registry.transport import Body
 from gazami.registry.wire import with_query
+from gazami.worker import Worker
 
 STARTS_AT = 16 << 20
 """Bytes that there must be before it is worth a request: smaller blobs are there at once anyway."""
@@ -34,14 +35,21 @@ class GrowingUpload:
         self._given_up = threading.Event()
         self._location: str | None = None
         self._sent = 0
-        self._thread = threading.Thread(target=self._run, name="grow", daemon=True)
-        self._thread.start()
+        try:
+            self._worker = Worker("grow", self._run)
+        except BaseException:
+            os.close(self._fd)
+            raise
 
     def complete(self, descriptor: Descriptor) -> bool:
-        """The file is complete and is this blob: wait for the rest of it; whether the registry has it now."""
+        """The file is complete and is this blob: wait for the rest of it; whether the registry has it now.
+
+        What a registry does not like is a reason to upload it again; anything else that ended the thread is raised."""
         self._whole.set()
-        self._thread.join()
-        os.close(self._fd)
+        try:
+            self._worker.result()
+        finally:
+            os.close(self._fd)
         if self._location is None or self._sent != descriptor.size:
             return False
         url = with_query(self._location, "digest", descriptor.digest)
@@ -61,7 +69,7 @@ class GrowingUpload:
 
     def abandon(self) -> None:
         self.give_up()
-        self._thread.join()
+        self._worker.join()
         os.close(self._fd)
 
     def _run(self) -> None:

@@ -7,12 +7,11 @@ raised by :meth:`Uploads.wait`; the build as a whole is not cancelled by it, so 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import BinaryIO
 
-from gazami.cancel import Cancel
 from gazami.image.digest import Digest
 from gazami.image.manifest import Descriptor
 from gazami.image.reference import Reference
@@ -29,7 +28,8 @@ class Uploads:
 
     def __init__(self, client: RegistryClient, threads: int = THREADS) -> None:
         self._client = client
-        self._stop = Cancel()
+        self.stop = client.transport.cancel.part()
+        """Set by the first upload that fails, and at the end."""
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="upload")
         self._blobs: dict[tuple[str, str, Digest], Future[How]] = {}
@@ -46,7 +46,7 @@ class Uploads:
         """Upload a blob as :meth:`RegistryClient.push_blob` does; the file has to stay until it is done."""
 
         def push() -> How:
-            return self._client.push_blob(reference, descriptor, open_file, mount_from, stop=self._stop)
+            return self._client.push_blob(reference, descriptor, open_file, mount_from, stop=self.stop)
 
         return self._once(reference, descriptor.digest, push)
 
@@ -65,15 +65,22 @@ class Uploads:
         def finish() -> How:
             if growing.complete(descriptor):
                 return "moved"
-            return self._client.push_blob(reference, descriptor, open_file, stop=self._stop)
+            return self._client.push_blob(reference, descriptor, open_file, stop=self.stop)
 
         return self._once(reference, descriptor.digest, finish, growing.abandon)
 
-    def submit_copy(self, source: Reference, destination: Reference, descriptor: Descriptor) -> Future[How]:
-        """Copy a blob from another repository as :meth:`RegistryClient.copy_blob` does."""
+    def submit_copy(
+        self,
+        source: Reference,
+        destination: Reference,
+        descriptor: Descriptor,
+        open_bytes: Callable[[], Iterator[bytes]] | None = None,
+    ) -> Future[How]:
+        """Copy a blob from another repository as :meth:`RegistryClient.copy_blob` does. ``open_bytes`` says where its bytes are to
+        be had if not from there."""
 
         def copy() -> How:
-            return self._client.copy_blob(source, destination, descriptor, stop=self._stop)
+            return self._client.copy_blob(source, destination, descriptor, open_bytes, stop=self.stop)
 
         return self._once(destination, descriptor.digest, copy)
 
@@ -98,7 +105,7 @@ class Uploads:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set("the upload was given up")
+        self.stop.set("the upload was given up")
         for growing in self._growing:
             growing.give_up()
         self._pool.shutdown()
@@ -122,11 +129,12 @@ class Uploads:
 
     def _run(self, work: Callable[[], How]) -> How:
         try:
-            self._stop.check()
-            return work()
+            self.stop.check()
+            with self._client.transport.obeying(self.stop):
+                return work()
         except BaseException as error:
             with self._lock:
                 if self._error is None:
                     self._error = error
-            self._stop.set("another upload failed")
+            self.stop.set("another upload failed")
             raise

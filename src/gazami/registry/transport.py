@@ -7,9 +7,9 @@ urllib3 is imported with the first request, since it costs a large part of the p
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
-import socket
 import ssl
 import threading
 import time
@@ -22,6 +22,7 @@ from gazami.cancel import Cancel
 from gazami.errors import RegistryError, TransportError
 from gazami.events import Emit, Message
 from gazami.foreign import printable
+from gazami.registry.connections import Current, Watch, connected, pool_classes, watched
 from gazami.registry.options import RegistryOptions
 from gazami.registry.proxy import choose_proxy
 from gazami.registry.retry import RETRYABLE, pause_after
@@ -98,10 +99,12 @@ class ConnectionFault(TransportError):
 class Response:
     """An answer whose body is still on the wire. A context manager; closing it gives the connection back."""
 
-    __slots__ = ("_raw", "body", "status", "url")
+    __slots__ = ("_cancel", "_held", "_raw", "body", "status", "url")
 
-    def __init__(self, raw: BaseHTTPResponse, url: str) -> None:
+    def __init__(self, raw: BaseHTTPResponse, url: str, cancel: Cancel, held: contextlib.ExitStack) -> None:
+        """``held`` is what ends the reading when ``cancel`` is set."""
         self._raw = raw
+        self._cancel, self._held = cancel, held
         self.status = raw.status
         self.body = b""
         self.url = url
@@ -116,9 +119,10 @@ class Response:
         """The body, at most ``CHUNK`` bytes at a time. Raises :class:`ConnectionFault` when it is cut."""
         stream = self._raw.stream(CHUNK, decode_content=False)
         while True:
-            with _translated(self.url):
+            with _translated(self.url, self._cancel):
                 chunk = next(stream, None)
             if chunk is None:
+                self._cancel.check()  # a body without a length ends where its connection does
                 return
             yield chunk
 
@@ -138,18 +142,19 @@ class Response:
     def read_some(self, limit: int = _DRAINED) -> bytes:
         """The start of an error's body; empty when even that cannot be had."""
         try:
-            with _translated(self.url):
+            with _translated(self.url, self._cancel):
                 return self._raw.read(limit, decode_content=False)
         except TransportError:
             return b""
 
     def close(self) -> None:
-        left = self._raw.length_remaining
-        if left is not None and left <= _DRAINED:
-            self._raw.drain_conn()
-            self._raw.release_conn()
-        else:
-            self._raw.close()
+        with self._held:
+            left = self._raw.length_remaining
+            if left is not None and left <= _DRAINED and not self._cancel.is_set:
+                self._raw.drain_conn()
+                self._raw.release_conn()
+            else:
+                self._raw.close()
 
     def __enter__(self) -> Response:
         return self
@@ -170,7 +175,8 @@ class Transport:
         jitter: Callable[[], float] = random.random,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.cancel = cancel
+        self._cancel = cancel
+        self._local = threading.local()
         self._options = options
         self._emit = emit
         self._jitter = jitter
@@ -180,11 +186,44 @@ class Transport:
         """What near hosts were found to speak."""
         self._pools: dict[tuple[Trust, str | None, bool], PoolManager] = {}
 
+    @property
+    def cancel(self) -> Cancel:
+        """The switch that ends what the calling thread does here."""
+        stop: Cancel | None = getattr(self._local, "stop", None)
+        return stop or self._cancel
+
+    @contextlib.contextmanager
+    def obeying(self, stop: Cancel) -> Iterator[None]:
+        """A context in which the requests of this thread end when ``stop`` is set, too: those of a stage, of an upload."""
+        before, both = self.cancel, Cancel()
+        if stop is before:
+            yield
+            return
+        with before.on_set(lambda: both.set(before.reason)), stop.on_set(lambda: both.set(stop.reason)):
+            kept, self._local.stop = getattr(self._local, "stop", None), both
+            try:
+                yield
+            finally:
+                self._local.stop = kept
+
+    def _watch(self) -> Watch | None:
+        return getattr(self._local, "watch", None)
+
+    @contextlib.contextmanager
+    def _watching(self, watch: Watch) -> Iterator[None]:
+        """The calling thread is in an exchange; the body of one may come from another one."""
+        kept, self._local.watch = self._watch(), watch
+        try:
+            yield
+        finally:
+            self._local.watch = kept
+
     def exchange(self, request: Request, trust: Trust) -> Response:
         """One attempt; the status may be any. Raises :class:`ConnectionFault` when no answer came."""
         from urllib3 import Timeout
 
-        self.cancel.check()
+        cancel = self.cancel
+        cancel.check()
         proxy = None if request.direct else choose_proxy(request.url, self._options.proxies)
         pool = self._pool(trust, proxy, secure=request.url.startswith("https:"))
         headers = {"User-Agent": self._options.user_agent, **dict(request.headers)}
@@ -201,7 +240,13 @@ class Transport:
             connect=request.connect_timeout or self._options.connect_timeout,
             read=request.timeout or self._options.read_timeout,
         )
-        with _translated(request.url):
+        watch = Watch(cancel)
+        with (
+            contextlib.ExitStack() as held,
+            self._watching(watch),
+            _translated(request.url, cancel),
+        ):
+            held.enter_context(cancel.on_set(watch.end))
             raw = pool.request(
                 request.method,
                 request.url,
@@ -213,7 +258,7 @@ class Transport:
                 preload_content=False,
                 decode_content=False,
             )
-        return Response(raw, request.url)
+            return Response(raw, request.url, cancel, held.pop_all())
 
     def persist(self, attempt: Callable[[], Response], attempts: int | None = None) -> Response:
         """Repeat ``attempt`` while it meets faults and statuses that may pass, at most ``attempts`` times in all where
@@ -272,10 +317,13 @@ class Transport:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+        watch = Watch(self.cancel)
         try:
             with (
-                socket.create_connection((parts.hostname or "", parts.port or 443), _GREETING) as raw,
-                context.wrap_socket(raw, server_hostname=parts.hostname),
+                self.cancel.on_set(watch.end),
+                self._watching(watch),
+                connected(parts.hostname or "", parts.port or 443, _GREETING, watch) as raw,
+                watched(context, self._watch).wrap_socket(raw, server_hostname=parts.hostname),
             ):
                 return False
         except ssl.SSLError as error:
@@ -288,15 +336,18 @@ class Transport:
             secure = secure or proxy is not None
             pool = self._pools.get((trust, proxy, secure))
             if pool is None:
-                pool = _make_pool(trust, proxy, self._options.certificate_directories, secure=secure)
+                pool = _make_pool(trust, proxy, self._options.certificate_directories, self._watch, secure=secure)
+                pool.pool_classes_by_scheme = pool_classes(self._watch)
                 self._pools[trust, proxy, secure] = pool
             return pool
 
 
-def _make_pool(trust: Trust, proxy: str | None, directories: tuple[str, ...], *, secure: bool) -> PoolManager:
+def _make_pool(
+    trust: Trust, proxy: str | None, directories: tuple[str, ...], current: Current, *, secure: bool
+) -> PoolManager:
     import urllib3
 
-    context = tls_context(trust, directories) if secure else None
+    context = watched(tls_context(trust, directories), current) if secure else None
     if not trust.verify:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if proxy is None:
@@ -305,19 +356,20 @@ def _make_pool(trust: Trust, proxy: str | None, directories: tuple[str, ...], *,
     userinfo, _, host = parts.netloc.rpartition("@")
     headers = urllib3.make_headers(proxy_basic_auth=unquote(userinfo)) if userinfo else None
     bare = urlunsplit((parts.scheme, host, "", "", ""))
-    own = tls_context(Trust(), directories) if parts.scheme == "https" else None
+    own = watched(tls_context(Trust(), directories), current) if parts.scheme == "https" else None
     return urllib3.ProxyManager(
         bare, num_pools=16, maxsize=32, ssl_context=context, proxy_headers=headers, proxy_ssl_context=own
     )
 
 
 class _translated:
-    """A context in which the errors of urllib3 and of sockets become :class:`ConnectionFault`."""
+    """A context in which the errors of urllib3 and of sockets become :class:`ConnectionFault`; or :class:`Cancelled`, where that is
+    why the connection ended."""
 
-    __slots__ = ("_url",)
+    __slots__ = ("_cancel", "_url")
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, cancel: Cancel) -> None:
+        self._url, self._cancel = url, cancel
 
     def __enter__(self) -> None:
         return None
@@ -326,6 +378,7 @@ class _translated:
         from urllib3.exceptions import HTTPError
 
         if isinstance(error, (HTTPError, OSError, HTTPException)):
+            self._cancel.check()
             raise ConnectionFault(*_diagnose(error), self._url) from error
         if isinstance(error, ValueError):  # a name that IDNA refuses, a header that is not Latin-1
             raise ConnectionFault("refused", "the address or a header cannot be sent", self._url) from error

@@ -20,6 +20,7 @@ from gazami.report.jsonlog import OutputLines
 from gazami.report.line import Line, Settings, rfc3339, written
 from gazami.report.story import Story
 from gazami.values import dataclass
+from gazami.worker import Worker
 
 _TAIL = 64 * 1024
 
@@ -51,10 +52,12 @@ class PlainSink:
         self._tails: dict[events.StepId, deque[bytes]] = {}
         self._open_line: BinaryIO | None = None
         self._done = threading.Event()
-        if heartbeat:
-            threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        self._heart = Worker("heartbeat", self._beat) if heartbeat else None
 
     def emit(self, event: events.Event) -> None:
+        """Tell about an event. Raises what ended the heartbeat, which nobody waits for."""
+        if self._heart is not None and self._heart.failure is not None:
+            raise self._heart.failure
         with self._lock:
             match event:
                 case events.StepOutput():

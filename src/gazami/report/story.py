@@ -143,7 +143,8 @@ class Story:
                 if work is None:
                     return []
                 severity: Severity = "info" if event.seconds >= NOTICEABLE else "debug"
-                text = f"{work.what.rstrip('.')}: done in {units.seconds(event.seconds)}"
+                how = "failed after" if event.failed else "done in"
+                text = f"{work.what.rstrip('.')}: {how} {units.seconds(event.seconds)}"
                 return [Line(severity, text, {"seconds": round(event.seconds, 3)})]
             case _:
                 pass

@@ -1,0 +1,144 @@
+"""Bytes of layers between threads and processes: read ahead, given to the sandbox, taken from it.
+
+Each of these has a thread. What the thread raises is raised again by whoever reads or closes the stream; a stream that has ended
+without an error was whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from gazami.errors import SandboxError
+from gazami.values import dataclass
+from gazami.worker import Worker
+
+if TYPE_CHECKING:
+    from gazami.sandbox.client import Sandbox
+
+AHEAD = 8
+"""Chunks of at most 1 MiB."""
+
+_CHUNK = 1 << 20
+
+
+class Ahead:
+    """Runs an iterator in a thread, at most :data:`AHEAD` chunks before whoever reads it, so that fetching, inflating and
+    hashing go on beside the reader's own work."""
+
+    def __init__(self, source: Iterator[bytes]) -> None:
+        self._source = source
+        self._queue: queue.Queue[bytes | None] = queue.Queue(AHEAD)
+        self._stopped = threading.Event()
+        self._worker = Worker("ahead", self._run)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The iterator's chunks. Raises what it raised, in the place where that came."""
+        try:
+            while (item := self._queue.get()) is not None:
+                yield item
+            self._worker.result()
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        while self._worker.is_running:  # it may wait for room in the queue
+            with contextlib.suppress(queue.Empty):
+                self._queue.get(timeout=0.02)
+        self._worker.join()
+
+    def _run(self) -> None:
+        try:
+            with contextlib.closing(self._source) as source:  # type: ignore[type-var]
+                for chunk in source:
+                    if self._stopped.is_set():
+                        return
+                    self._queue.put(chunk)
+        finally:
+            self._queue.put(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacker:
+    """How to unpack one layer: the sandbox whose namespace owns the files, and the arguments of its ``unpack``."""
+
+    sandbox: Sandbox
+    arguments: dict[str, Any]
+
+    @contextlib.contextmanager
+    def feeding(self) -> Iterator[Callable[[bytes], None]]:
+        """Yields a function that takes the tar's chunks; returns when everything is on disk. Raises what the other side raised,
+        and :class:`SandboxError` when it stopped before it had all."""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+
+        def work() -> None:
+            try:
+                self.sandbox.call("gazami.rootfs.unpack:unpack", self.arguments, input_fd=reader)
+            finally:
+                os.close(reader)
+
+        with _closing(reader, writer) as opened:
+            worker = Worker("unpack", work)
+            opened.remove(reader)  # the thread's from now on
+
+            def write(chunk: bytes) -> None:
+                view = memoryview(chunk)
+                while view:
+                    view = view[os.write(writer, view) :]
+
+            try:
+                yield write
+            except BrokenPipeError as cause:
+                worker.result()  # the other side failed first and says why
+                raise SandboxError("the process that unpacks a layer stopped before its end") from cause
+            finally:
+                opened.remove(writer)
+                os.close(writer)
+                worker.join()
+            worker.result()
+
+
+@contextlib.contextmanager
+def produced(sandbox: Sandbox, function: str, arguments: dict[str, Any]) -> Iterator[Iterator[bytes]]:
+    """The bytes that a function writes in the sandbox's namespace, while it writes them. Raises what it raised: at the end of the
+    bytes, and again when the context is left, so that none is taken for whole that is not."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+
+    def work() -> None:
+        try:
+            sandbox.call(function, arguments, output_fd=writer)
+        finally:
+            os.close(writer)
+
+    with _closing(reader, writer) as opened:
+        worker = Worker("produce", work)
+        opened.remove(writer)  # the thread's from now on
+
+        def chunks() -> Iterator[bytes]:
+            while data := os.read(reader, _CHUNK):
+                yield data
+            worker.result()
+
+        try:
+            yield chunks()
+        finally:
+            opened.remove(reader)
+            os.close(reader)
+            worker.join()
+        worker.result()
+
+
+@contextlib.contextmanager
+def _closing(*descriptors: int) -> Iterator[set[int]]:
+    """Closes the descriptors that are still in the set at the end."""
+    opened = set(descriptors)
+    try:
+        yield opened
+    finally:
+        for each in opened:
+            os.close(each)
