@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.integration.sandbox.bench import Bench
 
-from gazami.errors import GazamiError
+from gazami.errors import ArchiveError, GazamiError
 from gazami.layer import beneath
 from gazami.layer.entry import Entry, FileContent, Kind
 from gazami.layer.tar_writer import write_members
@@ -174,6 +174,32 @@ def test_only_a_regular_file_is_read(tmp_path: Path, kind: str) -> None:
         place.mkdir()
     with pytest.raises(GazamiError, match="exchanged"):
         b"".join(write_members([(Entry("f", Kind.FILE, 0o644, size=6), FileContent(str(place)))]))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("depth", [1500, 3000])
+def test_very_deep_directories_of_a_step_are_a_layer_or_an_error(mode: Bench, function: str, depth: int) -> None:
+    root = mode.place / f"deep-{os.urandom(3).hex()}"
+    root.mkdir()
+    here = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        deeper = os.open("d", os.O_PATH | os.O_DIRECTORY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(here)
+    out = mode.place / f"{root.name}.tar"
+    arguments = {"directory": str(root), "index": str(mode.place / f"{root.name}.index")}
+    if mode.sandbox.choice.records_owners:
+        arguments |= {"owner": [0, 0], "owners": []}
+    try:
+        with out.open("wb") as sink:
+            mode.sandbox.call(f"gazami.rootfs.snapshot:{function}", arguments, output_fd=sink.fileno())
+        assert depth < 2048 and out.stat().st_size > depth * 512
+    except ArchiveError as error:
+        assert depth > 2047 and "longer than Linux takes" in error.message
+    finally:
+        beneath.remove_tree(str(root))
 
 
 def test_very_deep_directories_are_removed(tmp_path: Path) -> None:

@@ -14,13 +14,16 @@ A scan compares each file's stat with the one of the previous scan. The modes di
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 import stat
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from gazami.errors import ArchiveError, SandboxError
 from gazami.layer import recorded_owner
 from gazami.layer.entry import Entry, FileContent, Kind, Xattrs
 from gazami.layer.recorded_owner import ATTRIBUTE, Recorded, decode
@@ -43,7 +46,8 @@ def upper(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None
     walker = _Upper(frozenset(arguments.get("omit", ())), tuple(arguments.get("ignore", ())))
     walker.owners = _owners(arguments)
     inside.enter(arguments["directory"])
-    return _write(walker.members(), output_fd, arguments.get("newest"))
+    with _explained():
+        return _write(walker.members(), output_fd, arguments.get("newest"))
 
 
 def scan(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
@@ -56,17 +60,36 @@ def scan(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None)
     scanner = _Scan(arguments.get("mode", "full"), tuple(arguments.get("ignore", ())))
     owners = _owners(arguments)
     inside.enter(arguments["directory"])
-    new = scanner.stat_all()
     result: dict[str, Any] = {"members": 0}
-    if output_fd is not None:
-        scanner.omit = frozenset(arguments.get("omit", ()))
-        scanner.touched = frozenset(arguments.get("touched", ()))
-        scanner.owners = owners
-        result = _write(scanner.changed(old, new), output_fd, arguments.get("newest"))
-        if scanner.owners is not None and scanner.owners.noted:
-            new = scanner.stat_all()
+    with _explained():
+        new = scanner.stat_all()
+        if output_fd is not None:
+            scanner.omit = frozenset(arguments.get("omit", ()))
+            scanner.touched = frozenset(arguments.get("touched", ()))
+            scanner.owners = owners
+            result = _write(scanner.changed(old, new), output_fd, arguments.get("newest"))
+            if scanner.owners is not None and scanner.owners.noted:
+                new = scanner.stat_all()
     index.save(new)
     return result
+
+
+_CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ESTALE)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What a step's files may do to whoever reads them, as errors that say so."""
+    try:
+        yield
+    except OSError as cause:
+        if cause.errno == errno.ENAMETOOLONG:
+            raise ArchiveError(
+                f"the step made a path that is longer than Linux takes: {str(cause.filename)[:100]}…"
+            ) from cause
+        if cause.errno in _CHANGED:
+            raise SandboxError(f"{cause.filename} was changed while the step's files were read") from cause
+        raise
 
 
 class _Index:
@@ -204,12 +227,13 @@ class _Upper:
         self._links = _Links()
 
     def members(self) -> Iterator[Member]:
-        yield from self._below("/", "")
-
-    def _below(self, folder: str, base: str) -> Iterator[Member]:
-        with os.scandir(folder) as found:
-            items = sorted(found, key=lambda item: item.name)
-        for item in items:
+        todo = [("", iter(_sorted("/")))]
+        while todo:
+            base, items = todo[-1]
+            item = next(items, None)
+            if item is None:
+                todo.pop()
+                continue
             path = f"{base}/{item.name}" if base else item.name
             if path in self._omit or _is_ignored(path, self._ignore):
                 continue
@@ -227,7 +251,12 @@ class _Upper:
             if entry.kind is Kind.DIRECTORY:
                 if _is_opaque(item.path):
                     yield Entry(f"{path}/{OPAQUE}", Kind.FILE, 0), None
-                yield from self._below(item.path, path)
+                todo.append((path, iter(_sorted(item.path))))
+
+
+def _sorted(folder: str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as found:
+        return sorted(found, key=lambda item: item.name)
 
 
 def _is_opaque(place: str) -> bool:
