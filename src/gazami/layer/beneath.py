@@ -28,14 +28,28 @@ class Beneath:
         self._root = os.open(directory, _DIRECTORY)
         self._parent, self._fd = "", self._root
 
+    def __enter__(self) -> Beneath:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.close()
+
     def open(self, path: str, flags: int) -> int:
         """Open a relative path. Raises OSError."""
+        return os.open(self._entered(path), flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
+
+    def stat(self, path: str) -> os.stat_result:
+        """What is at a relative path, no link followed. Raises OSError."""
+        return os.stat(self._entered(path), dir_fd=self._fd, follow_symlinks=False)
+
+    def _entered(self, path: str) -> str:
+        """The name of a path in its directory, which is open now."""
         parent, _, name = path.rpartition("/")
         if parent != self._parent:
             self._leave()
             self._fd = open_directory(self._root, parent)
             self._parent = parent
-        return os.open(name or ".", flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
+        return name or "."
 
     def close(self) -> None:
         self._leave()

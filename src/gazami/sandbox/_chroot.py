@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from gazami.errors import SandboxError
-from gazami.layer.beneath import remove_below
+from gazami.layer.beneath import Beneath, remove_below
 from gazami.sandbox._devices import DEVICES, remove_foreign
 from gazami.sandbox._moving import move_entry
 from gazami.sandbox._paths import Kind, Names, Place, parts, walk
@@ -74,7 +74,8 @@ def change_times(root: str, loan: Loan) -> dict[str, int]:
     is the command's doing."""
     made = {path for path, _ in loan.targets.made}
     paths = {*loan.targets.touched, *(item["path"] for item in loan.files)} - made - {""}
-    return {path: os.lstat(f"{root}/{path}").st_ctime_ns for path in paths}
+    with Beneath(root) as files:
+        return {path: files.stat(path).st_ctime_ns for path in paths}
 
 
 def take_back(base: str, loan: dict[str, Any]) -> None:

@@ -144,11 +144,8 @@ def open_source(mount: BindMount) -> int:
     """An O_PATH descriptor of a bind mount's source, which is no link, nor reached through one below ``beneath``."""
     try:
         if mount.beneath:
-            folder = Beneath(mount.beneath)
-            try:
+            with Beneath(mount.beneath) as folder:
                 fd = folder.open(os.path.relpath(mount.source, mount.beneath), os.O_PATH)
-            finally:
-                folder.close()
         else:
             fd = os.open(mount.source, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:

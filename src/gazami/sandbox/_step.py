@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from gazami.errors import SandboxError, SpaceError
+from gazami.layer.beneath import Beneath
 from gazami.sandbox import (
     _chroot,
     _devices,
@@ -231,10 +232,11 @@ def _clean(spec: RunSpec, report: dict[str, Any], setting: Setting) -> tuple[tup
 def _touched(base: str, report: dict[str, Any]) -> tuple[str, ...]:
     """The paths whose ctime is still the one that the preparation left."""
     found = [item["path"] for item in report.get("loan", {}).get("placed", ())]
-    for path, ctime in report.get("ctimes", {}).items():
-        with suppress(OSError):
-            if os.lstat(f"{base}/{path}").st_ctime_ns == ctime:
-                found.append(path)
+    with Beneath(base) as files:
+        for path, ctime in report.get("ctimes", {}).items():
+            with suppress(OSError):
+                if files.stat(path).st_ctime_ns == ctime:
+                    found.append(path)
     return tuple(found)
 
 
