@@ -74,13 +74,15 @@ class Workspace:
 
     def use_memory(self) -> None:
         """Put the files of stages on a tmpfs from now on, as long as there is room."""
+        if self._memory is not None:
+            return
         with contextlib.suppress(OSError):
             self._memory = self._folder_in(Path(memory.PLACE))
 
     def use_place(self, place: str) -> None:
         """Make directories on the mount of ``place`` from now on, below it if it is not in the state directory."""
         self._leaving = True
-        if not Path(place).is_relative_to(self.state):
+        if self._elsewhere is None and not Path(place).is_relative_to(self.state):
             self._elsewhere = self._folder_in(Path(place))
 
     def _folder_in(self, place: Path) -> Path:

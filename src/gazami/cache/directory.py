@@ -21,7 +21,7 @@ from gazami.cancel import Cancel
 from gazami.errors import HostError, NotFoundError, RegistryError
 from gazami.file_locks import locked
 from gazami.foreign import read_json
-from gazami.image.digest import Digest, matches
+from gazami.image.digest import Digest, hasher_for, hex_of, matches
 from gazami.image.manifest import Descriptor, Manifest, parse_manifest
 from gazami.image.model import LocalFile, Origin
 from gazami.layer.blobs import BlobStore
@@ -78,6 +78,7 @@ class DirectoryStore:
         """What another process prunes between the blobs and the index is stored again: under the lock that it prunes under."""
         manifest = encode_entry(entry)
         document = manifest.descriptor().encode()
+        self._discard_damaged(blobs)
         self._store(blobs, manifest)
 
         def name(known: dict[str, dict[str, Any]]) -> None:
@@ -85,6 +86,18 @@ class DirectoryStore:
             known.update({tag: {**document, "annotations": {_REF: tag}} for tag in tags})
 
         self._change(name)
+
+    def _discard_damaged(self, blobs: tuple[Blob, ...]) -> None:
+        """Remove blobs that are not what they are called, so that what is built again in their place is kept."""
+        for descriptor, _, _ in blobs:
+            path, digest = self._path(descriptor.digest), hasher_for(descriptor.digest)
+            with contextlib.suppress(OSError):
+                with path.open("rb") as file:
+                    while chunk := file.read(_CHUNK):
+                        self._cancel.check()
+                        digest.update(chunk)
+                if digest.hexdigest() != hex_of(descriptor.digest):
+                    path.unlink()
 
     def _store(self, blobs: tuple[Blob, ...], manifest: Manifest) -> None:
         """Store what is not there. Blobs are new as long as they have no entry: pruning goes by the index alone."""

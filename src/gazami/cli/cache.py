@@ -141,7 +141,8 @@ def _explain(parsed: Parsed, run: Run) -> int:
     request = build_request(wished, run.around).request
     with (
         prepared(request, run.emit, run.cancel) as ready,
-        open_cache(ready.plan, ready.tools, ready.sources.tree_of, run.cancel) as caching,
+        ready.attempt() as attempt,
+        open_cache(ready.plan, attempt.tools, attempt.sources.tree_of, run.cancel) as caching,
     ):
         if caching is None:
             raise UsageError("there is no cache to look into", hint="give --cache-repo or a --destination")
