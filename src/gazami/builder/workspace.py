@@ -69,6 +69,7 @@ class Workspace:
         for place in (self._memory, self._elsewhere):
             if place is not None:
                 remove_tree(str(place))
+        self._memory = self._elsewhere = None
         while self._locks:
             os.close(self._locks.pop())
 
