@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,14 @@ class Quirks:
     digests: bool = False
     least: int = 0
     most: int = 1 << 30
+    silence: str = ""
+    """Requests that are never answered: a pattern of ``METHOD path``. Their body is not read."""
+    half: bool = False
+    """Of such a request the first half of the answer comes, where there is one."""
+    token: bool = False
+    """Wants a token of its own ``/token`` for everything."""
+    denied: str = ""
+    """Requests that are refused with 403: a pattern like ``silence``."""
 
 
 @dataclass(slots=True)
@@ -42,6 +51,9 @@ class StrictRegistry:
     uploads: dict[str, bytes] = field(default_factory=dict)
     seen: list[tuple[str, str, int]] = field(default_factory=list)
     """``(method, path, status)``."""
+    silent: threading.Event = field(default_factory=threading.Event)
+    """Set when a request came that is never answered."""
+    over: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
@@ -49,7 +61,10 @@ def strict_registry(quirks: Quirks) -> Iterator[StrictRegistry]:
     with serving(_Handler) as server:
         state = StrictRegistry(f"127.0.0.1:{server.server_port}", quirks)
         server.state = state  # type: ignore[attr-defined]
-        yield state
+        try:
+            yield state
+        finally:
+            state.over.set()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,11 +74,18 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _serve(self) -> None:
-        self._body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = urlsplit(self.path)
         self._query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         found = _PATH.match(parts.path)
         self._state: StrictRegistry = self.server.state
+        self._quiet = self._is_like(self._state.quirks.silence)
+        if self._quiet and not self._state.quirks.half:
+            return self._hang()
+        self._body = self._read()
+        if self._is_like(self._state.quirks.denied):
+            return self._answer(403, b'{"errors": [{"code": "DENIED"}]}')
+        if self._state.quirks.token and "Authorization" not in self.headers:
+            return self._challenge(parts.path)
         if self.command == "HEAD" and not self._state.quirks.heads:
             return self._answer(405)
         if found is None:
@@ -79,6 +101,30 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(404)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+
+    def _is_like(self, pattern: str) -> bool:
+        return bool(pattern) and re.search(pattern, f"{self.command} {self.path}") is not None
+
+    def _read(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        data = b""
+        while size := int(self.rfile.readline(), 16):
+            data += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return data
+
+    def _hang(self) -> None:
+        self._state.silent.set()
+        self._state.over.wait(120)
+        self.close_connection = True
+
+    def _challenge(self, path: str) -> None:
+        if path == "/token":
+            return self._answer(200, b'{"token": "t"}')
+        realm = f'Bearer realm="http://{self._state.host}/token",service="s"'
+        return self._answer(401, b"", {"WWW-Authenticate": realm})
 
     def _manifest(self, name: str, reference: str) -> None:
         if self.command == "PUT":
@@ -145,7 +191,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command != "HEAD":
+        if self._quiet:
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            self._hang()
+        elif self.command != "HEAD":
             self.wfile.write(body)
 
 

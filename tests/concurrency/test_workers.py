@@ -4,26 +4,39 @@ for whole. Each test would hang or pass a broken layer on if a thread kept its f
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import pytest
+from tests.strict_registry import Quirks, StrictRegistry, strict_registry
 
+from gazami.builder.blob_files import BlobFiles, Fetch
 from gazami.builder.caching import Caching
 from gazami.builder.layers import phase
 from gazami.builder.request import CacheWishes
 from gazami.builder.streams import AHEAD, Ahead, Unpacker, produced
 from gazami.cache.store import CacheStore
 from gazami.cancel import Cancel
-from gazami.errors import GazamiError, HostError, RegistryError, SandboxError, SpaceError
+from gazami.errors import Cancelled, GazamiError, HostError, NotFoundError, RegistryError, SandboxError, SpaceError
 from gazami.events import Event, Message, PhaseFinished
+from gazami.image.digest import digest_of
+from gazami.image.manifest import OCI_LAYER_GZIP, Descriptor
+from gazami.image.model import Layer, Remote
+from gazami.image.reference import Reference, parse_reference
 from gazami.layer import pack
 from gazami.layer.blobs import BlobStore
 from gazami.layer.pack import LayerWriter, Packing, layer_writer, pack_layer
+from gazami.registry import stream
+from gazami.registry.client import RegistryClient
+from gazami.registry.credentials import Keychain
+from gazami.registry.options import RegistryOptions
+from gazami.registry.retry import RetryPolicy
+from gazami.registry.transfer import Uploads
 from gazami.report.line import Settings
 from gazami.report.plain import PlainSink, Streams
 from gazami.sandbox.client import Sandbox
@@ -282,3 +295,155 @@ def test_a_heartbeat_that_fails_reaches_whoever_tells_the_next_event() -> None:
                 threading.Event().wait(0.05)
     finally:
         sink.close()
+
+
+# -- uploads -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client() -> Iterator[tuple[RegistryClient, Reference, StrictRegistry]]:
+    with strict_registry(Quirks()) as registry:
+        options = RegistryOptions(retry=RetryPolicy(attempts=1))
+        with RegistryClient(options, Keychain([]), lambda _: None, Cancel()) as made:
+            yield made, parse_reference(f"{registry.host}/x/y:1"), registry
+
+
+def blob(data: bytes) -> Descriptor:
+    return Descriptor(OCI_LAYER_GZIP, digest_of(data), len(data))
+
+
+@pytest.mark.parametrize("cause", [Broken(), FileNotFoundError(2, "gone"), OSError(5, "damaged")])
+def test_an_upload_whose_file_cannot_be_read(
+    client: tuple[RegistryClient, Reference, StrictRegistry], cause: Exception
+) -> None:
+    def refuse() -> BinaryIO:
+        raise cause
+
+    wanted = {FileNotFoundError: NotFoundError, OSError: HostError}.get(type(cause), Broken)
+    with pytest.raises(wanted), Uploads(client[0]) as uploads:
+        uploads.submit(client[1], blob(b"x"), refuse)
+        uploads.wait()
+
+
+@pytest.mark.parametrize("when", ["at once", "on the way"])
+def test_an_upload_that_grows_and_has_a_bug(
+    client: tuple[RegistryClient, Reference, StrictRegistry],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:
+    path = tmp_path / "blob"
+    data = os.urandom(stream.STARTS_AT + 1)
+    path.write_bytes(data)
+
+    def fail(*_: object) -> object:
+        raise Broken
+
+    monkeypatch.setattr(stream.GrowingUpload, "_size" if when == "at once" else "_pieces", fail)
+    with pytest.raises(Broken), Uploads(client[0]) as uploads:
+        growing = client[0].follow_blob(client[1], path)
+        uploads.submit_followed(client[1], blob(data), lambda: path.open("rb"), growing)
+        uploads.wait()
+
+
+def test_an_upload_that_grows_and_is_refused_is_done_again(
+    client: tuple[RegistryClient, Reference, StrictRegistry], tmp_path: Path
+) -> None:
+    path = tmp_path / "blob"
+    data = os.urandom(stream.STARTS_AT + 1)
+    path.write_bytes(data)
+    client[2].quirks = Quirks(denied="POST .*")
+    growing = client[0].follow_blob(client[1], path)
+    growing._whole.set()
+    growing._worker.join()
+    client[2].quirks = Quirks()
+    with Uploads(client[0]) as uploads:
+        uploads.submit_followed(client[1], blob(data), lambda: path.open("rb"), growing)
+        uploads.wait()
+    assert client[2].blobs["x/y", digest_of(data)] == data
+
+
+# -- one fetch ---------------------------------------------------------------------------------------------------------
+
+
+def fetching(tmp_path: Path, chunks: Callable[[], Iterator[bytes]], data: bytes) -> Fetch:
+    return Fetch(BlobStore(tmp_path), blob(data), chunks)
+
+
+def test_readers_of_a_fetch_that_fails(tmp_path: Path) -> None:
+    """Two that follow, one that comes late and one that wants the file: all of them learn of it."""
+    go = threading.Event()
+
+    def chunks() -> Iterator[bytes]:
+        yield b"x" * 100
+        go.wait(5)
+        raise Broken
+
+    fetch = fetching(tmp_path, chunks, b"x" * 200)
+    first = fetch.chunks(Cancel())
+    assert next(first) == b"x" * 100
+    go.set()
+    with pytest.raises(Broken):
+        list(first)
+    with pytest.raises(Broken):
+        list(fetch.chunks(Cancel()))
+    with pytest.raises(Broken):
+        fetch.path(Cancel())
+    assert fetch.has_failed
+    assert [each for each in tmp_path.rglob("*") if each.is_file()] == []
+
+
+def test_readers_follow_at_their_own_pace(tmp_path: Path) -> None:
+    """One reader that never goes on keeps neither the fetch nor the others."""
+    data = os.urandom(20 << 20)
+    fetch = fetching(tmp_path, lambda: (data[at : at + 65536] for at in range(0, len(data), 65536)), data)
+    slow = fetch.chunks(Cancel())
+    next(slow)
+    assert b"".join(fetch.chunks(Cancel())) == data
+    assert fetch.path(Cancel()).read_bytes() == data
+    assert len(b"".join(slow)) < len(data)
+
+
+def test_a_reader_that_waits_for_a_fetch_wakes_when_told_to_stop(tmp_path: Path) -> None:
+    go, stop = threading.Event(), Cancel()
+
+    def chunks() -> Iterator[bytes]:
+        go.wait(20)
+        yield b"x"
+
+    fetch = fetching(tmp_path, chunks, b"x")
+    threading.Timer(0.2, stop.set).start()
+    with pytest.raises(Cancelled):
+        list(fetch.chunks(stop))
+    go.set()
+    assert list(fetch.chunks(Cancel())) == [b"x"]  # the others go on
+
+
+def test_a_disk_without_room_for_a_fetch(
+    client: tuple[RegistryClient, Reference, StrictRegistry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its readers go on at the registry, from the byte that they had reached."""
+    data = os.urandom(3 << 20)
+    client[2].blobs["x/y", digest_of(data)] = data
+    writes = []
+
+    class Filling(BlobStore):
+        @contextlib.contextmanager
+        def create(self) -> Iterator[tuple[BinaryIO, Path]]:
+            with super().create() as (file, path):
+                write = file.write
+
+                def full(data: bytes) -> int:
+                    writes.append(len(data))
+                    if len(writes) == 2:
+                        raise OSError(errno.ENOSPC, "full")
+                    return write(data)
+
+                file.write = full  # type: ignore[method-assign, assignment]
+                yield file, path
+
+    files = BlobFiles(Filling(tmp_path), client[0], Cancel())
+    layer = Layer(blob(data), digest_of(data), Remote(client[1]))
+    assert b"".join(files.chunks(layer)) == data
+    assert len(writes) == 2
+    assert b"".join(files.chunks(layer)) == data

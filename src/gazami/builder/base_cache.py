@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from gazami.builder.named import resolve_layout
-from gazami.builder.workspace import locked
 from gazami.cancel import Cancel
 from gazami.errors import GazamiError, HostError
+from gazami.file_locks import locked
 from gazami.foreign import read_json
 from gazami.image.digest import Digest, hex_of
 from gazami.image.platform import Platform

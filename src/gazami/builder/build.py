@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,10 +70,11 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
     started = time.monotonic()
     with prepared(request, emit, cancel) as ready:
         if request.dryrun:
-            return BuildResult(plan_text=render_plan(ready.plan, _cache_notes(ready, cancel)))
+            with ready.attempt() as attempt:
+                return BuildResult(plan_text=render_plan(ready.plan, _cache_notes(attempt, cancel)))
         if request.print_plan:
             emit(Message("info", render_plan(ready.plan)))
-        finished = _carry_out(ready, cancel)
+        finished = _carry_out(ready, emit, cancel)
     size = sum(layer.descriptor.size for layer in finished.image.layers)
     emit(
         BuildFinished(
@@ -89,12 +90,32 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """A plan, and what it can be carried out with."""
+class Attempt:
+    """What a plan can be carried out with, once: a stage that fails stops all that works with the same tools."""
 
     plan: Plan
     tools: Tools
     sources: Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A plan whose inputs are here."""
+
+    plan: Plan
+    _make: Callable[[], Tools]
+    _cancel: Cancel
+
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[Attempt]:
+        """Nothing that the attempt unpacked is left behind."""
+        tools = self._make()
+        try:
+            yield Attempt(self.plan, tools, Sources(tools))
+        finally:
+            if self._cancel.is_set:
+                self._cancel.cleaning()
+            tools.close()
 
 
 @contextlib.contextmanager
@@ -110,35 +131,39 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
         plan = make_plan(outline(dockerfile, source, inputs), inputs, images)
         ignore = find_ignore(dockerfile_path, folder)
         check_plan(dockerfile, source, inputs, ignore, images, plan)
-        stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
         own = omitted(str(folder), own_places(request, str(workspace.state)), str(workspace.state))
-        indexes = Indexes(workspace.state / "indexes")
-        once = read_once(plan, images.found, request.output, indexes.has_image)
-        layers = LayerFiles(workspace, BlobFiles(workspace.blobs, registry, stop, images.blobs, once), emit, stop)
-        tools = Tools(
-            request, workspace, registry, layers, emit, stop, _packing(request, plan, images.found), images.found,
-            indexes, FolderTree(str(folder), hide(ignore, own)),
-            str(folder),
-        )  # fmt: skip
-        tools.shared_bases = shared_bases(plan, images.found)
-        tools.epoch = source_date_epoch(inputs.build_args)
-        if request.snapshot.reproducible:
-            tools.epoch, tools.newest = tools.epoch or datetime.fromtimestamp(0, UTC), 0
+        tree = FolderTree(str(folder), hide(ignore, own))
+        epoch = source_date_epoch(inputs.build_args)
+
+        def make() -> Tools:
+            stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
+            indexes = Indexes(workspace.state / "indexes")
+            once = read_once(plan, images.found, request.output, indexes.has_image)
+            layers = LayerFiles(workspace, BlobFiles(workspace.blobs, registry, stop, images.blobs, once), emit, stop)
+            packing = _packing(request, plan, images.found)
+            tools = Tools(
+                request, workspace, registry, layers, emit, stop, packing, images.found, indexes, tree, str(folder)
+            )
+            tools.shared_bases = shared_bases(plan, images.found)
+            tools.epoch = epoch
+            if request.snapshot.reproducible:
+                tools.epoch, tools.newest = epoch or datetime.fromtimestamp(0, UTC), 0
+            return tools
+
         try:
-            yield Ready(plan, tools, Sources(tools))
+            yield Ready(plan, make, cancel)
         finally:
             cancel.cleaning()
-            tools.close()
 
 
-def _cache_notes(ready: Ready, cancel: Cancel) -> dict[tuple[int, int], str]:
+def _cache_notes(attempt: Attempt, cancel: Cancel) -> dict[tuple[int, int], str]:
     """What the cache has, for a dry run; nothing without a cache."""
     notes: dict[tuple[int, int], str] = {}
-    with open_cache(ready.plan, ready.tools, ready.sources.tree_of, cancel) as caching:
+    with _cache(attempt, cancel) as caching:
         if caching is None:
             return notes
         caching.look_up()
-        for stage in ready.plan.stages:
+        for stage in attempt.plan.stages:
             for position in range(len(stage.steps)):
                 if caching.is_cacheable(stage, position):
                     hit = (stage.index, position) in caching.hits
@@ -146,23 +171,27 @@ def _cache_notes(ready: Ready, cancel: Cancel) -> dict[tuple[int, int], str]:
     return notes
 
 
-def _carry_out(ready: Ready, cancel: Cancel) -> Finished:
-    """Build the stages and write the outputs. Should the cache name a layer that is not there any more, all is done without it."""
-    plan, tools, sources = ready.plan, ready.tools, ready.sources
-    with open_cache(plan, tools, sources.tree_of, cancel) as caching:
+def _carry_out(ready: Ready, emit: Emit, cancel: Cancel) -> Finished:
+    """Build the stages and write the outputs; all again without the cache where that names a layer that is gone or damaged."""
+    with ready.attempt() as attempt, _cache(attempt, cancel) as caching:
         try:
-            return _build_and_export(ready, caching, cancel)
+            return _build_and_export(attempt, caching, cancel)
         except (NotFoundError, IntegrityError) as error:
             if caching is None or not caching.hits:
                 raise
-            tools.emit(Message("warning", f"a layer of the cache cannot be had, building without it: {error.message}"))
+            emit(Message("warning", f"a layer of the cache cannot be had, building without it: {error.message}"))
+    with ready.attempt() as attempt, _cache(attempt, cancel) as caching:
+        if caching is not None:
             caching.forget()
-        ready.sources.stages.clear()
-        return _build_and_export(ready, caching, cancel)
+        return _build_and_export(attempt, caching, cancel)
 
 
-def _build_and_export(ready: Ready, caching: Caching | None, cancel: Cancel) -> Finished:
-    plan, tools, sources = ready.plan, ready.tools, ready.sources
+def _cache(attempt: Attempt, cancel: Cancel) -> contextlib.AbstractContextManager[Caching | None]:
+    return open_cache(attempt.plan, attempt.tools, attempt.sources.tree_of, cancel)
+
+
+def _build_and_export(attempt: Attempt, caching: Caching | None, cancel: Cancel) -> Finished:
+    plan, tools, sources = attempt.plan, attempt.tools, attempt.sources
     output = tools.request.output
     with Uploads(tools.registry) as uploads:
         exporter = Exporter(output, tools.registry, tools.layers, tools.emit, tools.request.plan.platform)

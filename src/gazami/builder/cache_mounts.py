@@ -39,12 +39,10 @@ class CacheMounts:
     _restored: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def use(self, identity: str, path: str, *, is_new: bool) -> None:
-        """A step will use the mount, whose directory ``path`` was just made if ``is_new``."""
+    def use(self, identity: str, path: str) -> None:
+        """A step uses the mount, whose directory is ``path``."""
         with self._lock:
             self._used[identity] = path
-            if is_new:
-                self._restore(identity, path)
 
     def save(self) -> None:
         """Store the mounts that steps used."""
@@ -59,7 +57,8 @@ class CacheMounts:
             except GazamiError as error:
                 self.tools.emit(Message("warning", f"the cache mount {identity} was not stored: {error}"))
 
-    def _restore(self, identity: str, path: str) -> None:
+    def restore(self, identity: str, path: str) -> None:
+        """Fill the mount's new directory, which nobody uses yet, with what the cache has."""
         hit = self.caching.find(tag_of(identity))
         if hit is None:
             return
@@ -77,7 +76,8 @@ class CacheMounts:
         except GazamiError as error:
             tools.emit(Message("warning", f"the cache mount {identity} was restored in part only: {error}"))
             return
-        self._restored[identity] = hit.layer.diff_id
+        with self._lock:
+            self._restored[identity] = hit.layer.diff_id
 
     def _save(self, identity: str, path: str) -> None:
         tools = self.tools

@@ -64,7 +64,7 @@ def _stores(place: str, registry: RegistryClient, *, own: bool) -> Iterator[Cach
 def open_store(place: str, registry: RegistryClient) -> DirectoryStore | RepositoryStore:
     """What ``--cache-repo`` names: ``oci:DIR``, or a repository. Raises :class:`UsageError` for one that is no name."""
     if place.startswith(_DIRECTORY):
-        return DirectoryStore(Path(place.removeprefix(_DIRECTORY)))
+        return DirectoryStore(Path(place.removeprefix(_DIRECTORY)), registry.transport.cancel)
     return RepositoryStore(registry.for_cache(), parse_reference(place))
 
 

@@ -17,6 +17,7 @@ from gazami.builder.copying import TreeOf, placed_members
 from gazami.builder.tools import Tools
 from gazami.dockerfile.mounts import Mount
 from gazami.errors import ContextError, DockerfileError, UserError
+from gazami.file_locks import locked
 from gazami.layer.tar_writer import write_members
 from gazami.plan.steps import ContextSource, RunMount, RunStep
 from gazami.rootfs.copy import Attributes, Copier
@@ -55,7 +56,7 @@ def step_mounts(step: RunStep, tools: Tools, tree_of: TreeOf) -> StepMounts:
             case "cache":
                 bound = _cache(wanted, tools, tree_of)
                 mounts.append(bound)
-                if mount.sharing == "locked" or not tools.sandbox.choice.mounts:
+                if mount.sharing == "locked" or (mount.sharing != "private" and not tools.sandbox.choice.mounts):
                     locks.append(f"{bound.source}.lock")
             case _:
                 mounts.append(_bind(wanted, tools, tree_of))
@@ -87,14 +88,15 @@ def _bind(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
     return BindMount(_laid_out(tree_of(wanted.files), mount.source, tools), mount.target, readonly, movable=True)
 
 
-def _laid_out(tree: Tree, source: str, tools: Tools) -> str:
-    """A directory (or file) of this machine that shows ``source`` of a tree."""
+def _laid_out(tree: Tree, source: str, tools: Tools, directory: str = "") -> str:
+    """A directory (or file) of this machine that shows ``source`` of a tree: ``mount`` in a new directory, by default in the
+    build's own folder."""
     copier = Copier(Tree(), Attributes())
     place = tree.resolve(source)
     if place.node is None:
         raise ContextError(f'"/{source.lstrip("/")}": not found')
     copier.copy_node(tree, place.path or "mount", place.node, "/mount")
-    directory = tools.workspace.new_path("mount")
+    directory = directory or tools.workspace.new_path("mount")
     tools.sandbox.call("gazami.rootfs.directories:make", {"paths": [directory]})
     unpacker = tools.unpacker(directory)
     with unpacker.feeding() as write:
@@ -104,26 +106,46 @@ def _laid_out(tree: Tree, source: str, tools: Tools) -> str:
 
 
 def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
-    """A directory that is kept for the next build, named by the mount's id; its first content comes from ``from``."""
+    """A directory that is kept for the next build, named by the mount's id; its first content comes from ``from``. With
+    ``sharing=private`` it is the step's own, in the build's folder, and gone with that."""
     mount = wanted.mount
-    identity = mount.id or mount.target
     if mount.sharing == "private":
-        identity += f"\0private-{os.getpid()}"
-    folder = tools.workspace.state / "cache-mounts" / hashlib.sha256(identity.encode()).hexdigest()[:32]
-    path = str(folder)
-    is_new = not folder.exists()
-    if is_new:
-        if wanted.files is not None:
-            laid = _laid_out(tree_of(wanted.files), mount.source, tools)
-            tools.sandbox.call("gazami.rootfs.directories:move", {"source": laid, "target": path})
-        mode = 0o755 if mount.mode is None else mount.mode
-        tools.sandbox.call(
-            "gazami.rootfs.directories:make",
-            {"paths": [path], "mode": mode, "uid": mount.uid or 0, "gid": mount.gid or 0},
-        )
-    if tools.cache_mounts is not None and mount.sharing != "private":
-        tools.cache_mounts.use(identity, path, is_new=is_new)
+        path = _filled(tools.workspace.new_path("private"), wanted, tools, tree_of)
+    else:
+        identity = mount.id or mount.target
+        folder = tools.workspace.state / "cache-mounts"
+        path = str(folder / hashlib.sha256(identity.encode()).hexdigest()[:32])
+        folder.mkdir(exist_ok=True, mode=0o755)
+        with locked((f"{path}.new",), tools.cancel):  # another step or another build may begin with it at this moment
+            if not os.path.lexists(path):
+                _begin(path, identity, wanted, tools, tree_of)
+        if tools.cache_mounts is not None:
+            tools.cache_mounts.use(identity, path)
     return BindMount(path, mount.target, mount.readonly is True, movable=True)
+
+
+def _begin(path: str, identity: str, wanted: RunMount, tools: Tools, tree_of: TreeOf) -> None:
+    """Make a cache directory that has its first content when it gets its name: what a build that was killed has left of it, and
+    what lacks a part, is never used."""
+    place = f"{path}.part"
+    tools.sandbox.call("gazami.rootfs.directories:remove", {"paths": [place]})
+    try:
+        filled = _filled(place, wanted, tools, tree_of)
+        if tools.cache_mounts is not None:
+            tools.cache_mounts.restore(identity, filled)
+        tools.sandbox.call("gazami.rootfs.directories:move", {"source": filled, "target": path})
+    finally:
+        tools.sandbox.call("gazami.rootfs.directories:remove", {"paths": [place]}, cleanup=True)
+
+
+def _filled(place: str, wanted: RunMount, tools: Tools, tree_of: TreeOf) -> str:
+    """A new directory with the mount's first content, owner and mode: ``place``, or one in it."""
+    mount = wanted.mount
+    path = place if wanted.files is None else _laid_out(tree_of(wanted.files), mount.source, tools, place)
+    mode = 0o755 if mount.mode is None else mount.mode
+    owner = {"uid": mount.uid or 0, "gid": mount.gid or 0}
+    tools.sandbox.call("gazami.rootfs.directories:make", {"paths": [path], "mode": mode, **owner})
+    return path
 
 
 # -- secrets and agents -----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gazami.builder.base_cache import BaseCache
 from gazami.builder.named import is_layout, resolve_layout
+from gazami.cancel import Cancel
 from gazami.context.ignore import Ignore
 from gazami.dockerfile.check_options import check_options
 from gazami.dockerfile.instructions import Dockerfile
@@ -36,11 +37,28 @@ class Images:
     blobs: dict[Digest, Path] = field(default_factory=dict)
 
     def resolve(self, wanted: tuple[ImageBase, ...], outlined: Outline) -> None:
-        """Ask for manifests and configs, all at the same time. Raises the first error, with its FROM's place."""
+        """Ask for manifests and configs, all at the same time. Raises the first error, with its FROM's place; the requests that
+        are still under way are ended by it."""
+        transport = self.registry.transport
+        stop, failures = Cancel(), list[BaseException]()
+
+        def one(base: ImageBase) -> Resolved:
+            try:
+                with transport.obeying(stop):
+                    return self._resolve(base, outlined)
+            except BaseException as error:
+                if not stop.is_set:
+                    failures.append(error)
+                stop.set("another image cannot be had")
+                raise
+
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="resolve") as pool:
-            for base, image in zip(wanted, pool.map(lambda base: self._resolve(base, outlined), wanted), strict=True):
-                self.found[base] = image
-                self.emit(BaseResolved(base.reference, image.digest))
+            asked = [pool.submit(one, base) for base in wanted]
+        if failures:
+            raise failures[0]
+        for base, future in zip(wanted, asked, strict=True):
+            self.found[base] = future.result()
+            self.emit(BaseResolved(base.reference, self.found[base].digest))
 
     @property
     def known(self) -> dict[ImageBase, ResolvedImage]:

@@ -9,9 +9,10 @@ from gazami.builder.copying import TreeOf
 from gazami.builder.mounting import StepMounts, script_path, step_mounts
 from gazami.builder.stage import Done, StageState
 from gazami.builder.tools import Tools
-from gazami.builder.workspace import is_full, locked
+from gazami.builder.workspace import is_full
 from gazami.errors import CommandFailed
 from gazami.events import Message, StepId, StepOutput
+from gazami.file_locks import locked
 from gazami.plan.steps import RunStep
 from gazami.sandbox.spec import Root, RunSpec
 

@@ -11,7 +11,7 @@ from gazami.errors import Cancelled
 from gazami.plan.steps import StagePlan
 
 AT_ONCE = max(4, os.cpu_count() or 1)
-"""Stages that work at the same time. More than there are processors, since many wait for a network."""
+"""Stages that work at the same time: the processors, and four where there are fewer, since many wait for a network."""
 
 
 def in_order_of_need(

@@ -13,13 +13,12 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from gazami.builder import memory
 from gazami.builder.state_directory import claim, state_error
-from gazami.cancel import Cancel
 from gazami.layer.beneath import remove_tree
 from gazami.layer.blobs import BlobStore
 from gazami.rootfs.spool import Spool
@@ -70,18 +69,21 @@ class Workspace:
         for place in (self._memory, self._elsewhere):
             if place is not None:
                 remove_tree(str(place))
+        self._memory = self._elsewhere = None
         while self._locks:
             os.close(self._locks.pop())
 
     def use_memory(self) -> None:
         """Put the files of stages on a tmpfs from now on, as long as there is room."""
+        if self._memory is not None:
+            return
         with contextlib.suppress(OSError):
             self._memory = self._folder_in(Path(memory.PLACE))
 
     def use_place(self, place: str) -> None:
         """Make directories on the mount of ``place`` from now on, below it if it is not in the state directory."""
         self._leaving = True
-        if not Path(place).is_relative_to(self.state):
+        if self._elsewhere is None and not Path(place).is_relative_to(self.state):
             self._elsewhere = self._folder_in(Path(place))
 
     def _folder_in(self, place: Path) -> Path:
@@ -170,20 +172,3 @@ def is_full(path: str) -> bool:
     """Whether the file system of a path has less than 1 MiB or no file left."""
     info = os.statvfs(path)
     return info.f_bavail * info.f_frsize < 1 << 20 or (info.f_files > 0 and info.f_favail == 0)
-
-
-@contextlib.contextmanager
-def locked(paths: tuple[str, ...], cancel: Cancel) -> Iterator[None]:
-    """Hold exclusive locks on files (made where they are missing), waiting for other builds to give them up."""
-    with contextlib.ExitStack() as held:
-        for path in paths:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            held.callback(os.close, fd)
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    cancel.wait(0.1)
-                    cancel.check()
-        yield

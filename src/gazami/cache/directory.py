@@ -7,7 +7,6 @@ which is what pruning by last use reads.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import threading
@@ -18,9 +17,11 @@ from typing import Any
 
 from gazami.cache.entry import CONFIG, EMPTY, Entry, decode_entry, encode_entry
 from gazami.cache.store import Blob, Listed
-from gazami.errors import HostError, RegistryError
+from gazami.cancel import Cancel
+from gazami.errors import HostError, NotFoundError, RegistryError
+from gazami.file_locks import locked
 from gazami.foreign import read_json
-from gazami.image.digest import Digest, matches
+from gazami.image.digest import Digest, hasher_for, hex_of, matches
 from gazami.image.manifest import Descriptor, Manifest, parse_manifest
 from gazami.image.model import LocalFile, Origin
 from gazami.layer.blobs import BlobStore
@@ -33,8 +34,10 @@ _CHUNK = 1 << 20
 class DirectoryStore:
     """``folder`` is made when something is stored. Raises :class:`HostError` where the disk says no."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cancel: Cancel | None = None) -> None:
+        """``cancel`` ends a wait for another process that changes the directory."""
         self._folder = folder
+        self._cancel = cancel or Cancel()
         self._lock = threading.Lock()
         self._known: dict[str, dict[str, Any]] | None = None
 
@@ -73,24 +76,52 @@ class DirectoryStore:
         return LocalFile(str(self._path(descriptor.digest)))
 
     def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[Blob, ...]) -> None:
+        """What another process prunes between the blobs and the index is stored again: under the lock that it prunes under."""
+        manifest = encode_entry(entry)
+        document = manifest.descriptor().encode()
+        self._discard_damaged(blobs)
+        self._store(blobs, manifest)
+
+        def name(known: dict[str, dict[str, Any]]) -> None:
+            self._store(blobs, manifest)
+            known.update({tag: {**document, "annotations": {_REF: tag}} for tag in tags})
+
+        self._change(name)
+
+    def _discard_damaged(self, blobs: tuple[Blob, ...]) -> None:
+        """Remove blobs that are not what they are called, so that what is built again in their place is kept."""
+        for descriptor, _, _ in blobs:
+            path, digest = self._path(descriptor.digest), hasher_for(descriptor.digest)
+            with contextlib.suppress(OSError):
+                with path.open("rb") as file:
+                    while chunk := file.read(_CHUNK):
+                        self._cancel.check()
+                        digest.update(chunk)
+                if digest.hexdigest() != hex_of(descriptor.digest):
+                    path.unlink()
+
+    def _store(self, blobs: tuple[Blob, ...], manifest: Manifest) -> None:
+        """Store what is not there. Blobs are new as long as they have no entry: pruning goes by the index alone."""
         try:
             store = BlobStore(self._folder / "blobs")
             for descriptor, open_file, _ in blobs:
                 if not store.has(descriptor.digest):
                     with open_file() as source, store.create() as (file, part):
                         while chunk := source.read(_CHUNK):
+                            self._cancel.check()
                             file.write(chunk)
                         store.commit(part, descriptor.digest)
-            store.put(CONFIG.digest, EMPTY)
-            manifest = encode_entry(entry)
-            store.put(manifest.digest, manifest.raw)
+            for digest, data in ((CONFIG.digest, EMPTY), (manifest.digest, manifest.raw)):
+                if not store.has(digest):
+                    store.put(digest, data)
         except OSError as cause:
             raise HostError(f"{self.name} cannot be written: {cause.strerror}") from cause
-        document = manifest.descriptor().encode()
-        self._change(lambda known: known.update({tag: {**document, "annotations": {_REF: tag}} for tag in tags}))
 
     def read(self, descriptor: Descriptor, limit: int) -> bytes:
-        data = self._path(descriptor.digest).read_bytes()
+        try:
+            data = self._path(descriptor.digest).read_bytes()
+        except OSError as cause:
+            raise NotFoundError(f"the blob {descriptor.digest} of {self.name} is gone") from cause
         if len(data) > limit or not matches(data, descriptor.digest):
             raise RegistryError(f"the blob {descriptor.digest} of {self.name} is damaged")
         return data
@@ -106,9 +137,14 @@ class DirectoryStore:
             except (OSError, RegistryError):
                 continue
 
-    def remove(self, tag: str) -> None:
-        """Forget a tag; blobs that no other entry names go with it."""
-        self._change(lambda known: known.pop(tag, None), collect=True)
+    def remove(self, *tags: str) -> None:
+        """Forget tags; blobs that no other entry names go with them. One pass over the directory, however many there are."""
+
+        def forget(known: dict[str, dict[str, Any]]) -> None:
+            for tag in tags:
+                known.pop(tag, None)
+
+        self._change(forget, collect=True)
 
     # -- the layout -----------------------------------------------------------------------------------------------
 
@@ -128,7 +164,8 @@ class DirectoryStore:
 
     def _change(self, change: Callable[[dict[str, dict[str, Any]]], object], *, collect: bool = False) -> None:
         try:
-            with self._lock, _flocked(self._folder / ".lock"):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._lock, locked((str(self._folder / ".lock"),), self._cancel):
                 known = self._read_index()
                 change(known)
                 document = {"schemaVersion": 2, "manifests": [known[tag] for tag in sorted(known)]}
@@ -152,13 +189,3 @@ class DirectoryStore:
         for blob in (self._folder / "blobs" / "sha256").glob("[0-9a-f]*"):
             if f"sha256:{blob.name}" not in kept:
                 blob.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _flocked(path: Path) -> Iterator[None]:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

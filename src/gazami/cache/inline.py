@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +16,7 @@ from gazami.image.manifest import Descriptor, Manifest
 from gazami.image.model import Origin, Remote
 from gazami.image.reference import Reference
 from gazami.registry.client import RegistryClient
+from gazami.registry.flights import Flights
 
 NOTE = "dev.gazami.cache.inline"
 
@@ -32,18 +32,18 @@ class InlineStore:
     def __init__(self, client: RegistryClient, image: Reference) -> None:
         self._client = client
         self._image = image
-        self._lock = threading.Lock()
-        self._entries: dict[str, Entry] | None = None
+        self._entries: Flights[str, dict[str, Entry] | RegistryError] = Flights()
 
     @property
     def name(self) -> str:
         return f"image {self._image}"
 
     def get(self, tag: str) -> Entry | None:
-        with self._lock:
-            if self._entries is None:
-                self._entries = self._read()
-            return self._entries.get(tag)
+        """The image is asked once, also when it cannot be had: a failure is the answer to every tag."""
+        entries = self._entries.get("entries", self._once, self._client.transport.cancel)
+        if isinstance(entries, RegistryError):
+            raise entries
+        return entries.get(tag)
 
     def origin(self, descriptor: Descriptor) -> Origin:
         return Remote(self._image)
@@ -57,8 +57,14 @@ class InlineStore:
     def entries(self) -> Iterator[Listed]:
         return iter(())
 
-    def remove(self, tag: str) -> None:
+    def remove(self, *tags: str) -> None:
         raise RegistryError(f"{self.name} is read only")
+
+    def _once(self) -> dict[str, Entry] | RegistryError:
+        try:
+            return self._read()
+        except RegistryError as error:
+            return error
 
     def _read(self) -> dict[str, Entry]:
         try:

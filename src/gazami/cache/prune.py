@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from gazami.cache.store import Listed
+from gazami.image.manifest import Descriptor
 
 
 def to_prune(
@@ -27,10 +29,30 @@ def to_prune(
     ]
     if max_size is not None:
         chosen = {each.tag for each in gone}
-        left = sorted((each for each in entries if each.tag not in chosen), key=last_used)
-        while left and total_size(left) > max_size:
-            gone.append(left.pop(0))
+        gone += _oldest([each for each in entries if each.tag not in chosen], max_size)
     return gone
+
+
+def _oldest(entries: list[Listed], max_size: int) -> list[Listed]:
+    """The least recently used entries without which the blobs of the rest have at most ``max_size`` bytes."""
+    users = collections.Counter(blob.digest for each in entries for blob in _blobs(each))
+    size = total_size(entries)
+    gone: list[Listed] = []
+    for each in sorted(entries, key=last_used):
+        if size <= max_size:
+            break
+        gone.append(each)
+        for blob in _blobs(each):
+            users[blob.digest] -= 1
+            if not users[blob.digest]:
+                size -= blob.size
+    return gone
+
+
+def _blobs(listed: Listed) -> list[Descriptor]:
+    """The blobs of an entry, each once."""
+    both = (listed.entry.layer, listed.entry.index)
+    return list({blob.digest: blob for blob in both if blob is not None}.values())
 
 
 def last_used(listed: Listed) -> datetime:
@@ -40,7 +62,4 @@ def last_used(listed: Listed) -> datetime:
 
 def total_size(listed: Iterable[Listed]) -> int:
     """Bytes of the blobs, those that several entries share counted once."""
-    blobs = {
-        blob.digest: blob.size for each in listed for blob in (each.entry.layer, each.entry.index) if blob is not None
-    }
-    return sum(blobs.values())
+    return sum({blob.digest: blob.size for each in listed for blob in _blobs(each)}.values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Iterator
 
 from gazami.cache.entry import CONFIG, EMPTY, Entry, decode_entry, encode_entry
@@ -13,6 +12,8 @@ from gazami.image.manifest import Descriptor, Manifest
 from gazami.image.model import Origin, Remote
 from gazami.image.reference import Reference
 from gazami.registry.client import RegistryClient
+from gazami.registry.flights import Flights
+from gazami.registry.upload import How
 
 
 class RepositoryStore:
@@ -21,8 +22,7 @@ class RepositoryStore:
     def __init__(self, client: RegistryClient, repository: Reference) -> None:
         self._client = client
         self._repository = repository
-        self._config_lock = threading.Lock()
-        self._has_config = False
+        self._config: Flights[str, How] = Flights()
 
     @property
     def name(self) -> str:
@@ -54,10 +54,10 @@ class RepositoryStore:
             self._client.push_manifest(self._repository.with_tag(tag), manifest.raw, manifest.media_type)
 
     def _push_config(self) -> None:
-        with self._config_lock:
-            if not self._has_config:
-                self._client.push_blob(self._repository, CONFIG, lambda: io.BytesIO(EMPTY))
-                self._has_config = True
+        def push() -> How:
+            return self._client.push_blob(self._repository, CONFIG, lambda: io.BytesIO(EMPTY))
+
+        self._config.get("config", push, self._client.transport.cancel)
 
     def read(self, descriptor: Descriptor, limit: int) -> bytes:
         return self._client.read_blob(self._repository, descriptor, limit)
@@ -71,6 +71,8 @@ class RepositoryStore:
             if entry is not None:
                 yield Listed(tag, entry)
 
-    def remove(self, tag: str) -> None:
+    def remove(self, *tags: str) -> None:
         """Raises :class:`RegistryError` where the registry does not allow deletions."""
-        self._client.delete_manifest(self._repository.with_tag(tag))
+        for tag in tags:
+            self._client.transport.cancel.check()
+            self._client.delete_manifest(self._repository.with_tag(tag))

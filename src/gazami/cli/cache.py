@@ -79,10 +79,9 @@ def _prune(place: str, parsed: Parsed, run: Run) -> int:
             store.entries(), datetime.now(UTC), older_than=older, unused_for=unused,
             max_size=_bytes(largest) if largest else None,
         )  # fmt: skip
+        if gone and not parsed.flag("dry-run"):
+            store.remove(*(each.tag for each in gone))
         for each in gone:
-            run.cancel.check()
-            if not parsed.flag("dry-run"):
-                store.remove(each.tag)
             sys.stdout.write(f"{each.tag[:12]}  {_ago(each):>9}  {printable(each.entry.text)[:100]}\n")
     verb = "would be removed" if parsed.flag("dry-run") else "removed"
     sys.stdout.write(f"{len(gone)} entries {verb}, {size(total_size(gone))}\n")
@@ -142,7 +141,8 @@ def _explain(parsed: Parsed, run: Run) -> int:
     request = build_request(wished, run.around).request
     with (
         prepared(request, run.emit, run.cancel) as ready,
-        open_cache(ready.plan, ready.tools, ready.sources.tree_of, run.cancel) as caching,
+        ready.attempt() as attempt,
+        open_cache(ready.plan, attempt.tools, attempt.sources.tree_of, run.cancel) as caching,
     ):
         if caching is None:
             raise UsageError("there is no cache to look into", hint="give --cache-repo or a --destination")

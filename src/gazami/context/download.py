@@ -14,9 +14,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from gazami.errors import IntegrityError, NotFoundError, RegistryError
 from gazami.image.digest import Digest, hasher_for
+from gazami.registry.faults import ConnectionFault
 from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, joined, same_origin
 from gazami.registry.routing import Trust
-from gazami.registry.transport import ConnectionFault, Request, Response, Transport
+from gazami.registry.transport import Request, Response, Transport
 from gazami.registry.wire import redact
 
 UNNAMED = "__unnamed__"

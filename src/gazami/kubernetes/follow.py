@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -20,6 +19,7 @@ from gazami.kubernetes.job import CONTAINER, Build, PodWishes, job_manifest, sec
 from gazami.kubernetes.log import Position
 from gazami.kubernetes.pod import Ended, Hopeless, Running, State, Waiting, state_of, state_without_pod
 from gazami.values import dataclass
+from gazami.worker import Worker
 
 _FIRST, _POLL = 0.2, 1.0
 """Seconds between two questions about a pod that does not run yet: at first, and later on."""
@@ -135,7 +135,7 @@ class Follower:
     def _read_once(self, pod: str, *, final: bool) -> bool:
         """Whether the stream came to its own end."""
         lines: queue.Queue[str | BaseException | None] = queue.Queue(_LINES)
-        threading.Thread(target=_read, args=(self.cluster, pod, lines), name="log", daemon=True).start()
+        Worker("log", lambda: _read(self.cluster, pod, lines))
         self.position.begin()
         while True:
             try:

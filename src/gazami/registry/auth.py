@@ -11,17 +11,20 @@ import base64
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 from urllib.parse import urlencode, urlsplit
 
 from gazami.errors import AuthenticationError, RegistryError
 from gazami.foreign import read_json
 from gazami.registry.credentials import Credential, Keychain, Lookup
+from gazami.registry.flights import Flights
 from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, joined, same_origin
 from gazami.registry.refusal import Refusal, error_of
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Request, Response, Transport
 from gazami.registry.wire import Challenge, is_token, merge_scopes, parse_error, redact, with_query
 from gazami.values import dataclass, field
+from gazami.worker import Worker
 
 CLIENT_ID = "gazami"
 DEFAULT_LIFETIME = 60.0
@@ -35,6 +38,10 @@ _MAX_TOKEN = 1024 * 1024
 class _Token:
     header: str = field(repr=False)
     expires: float
+
+
+_Key: TypeAlias = tuple[str, str, tuple[str, ...], Credential | None]
+"""Realm, service, scopes and credential of a token."""
 
 
 class Authorizer:
@@ -54,26 +61,32 @@ class Authorizer:
         self._transport = transport
         self._trust = trust
         self._clock = clock
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        """Guards the fields below. Nothing is asked while it is held."""
         self._challenge: Challenge | None = None
-        self._lookups: dict[str, Lookup] = {}
-        self._tokens: dict[tuple[str, str, tuple[str, ...], Credential | None], _Token] = {}
+        self._lookups: Flights[str, Lookup] = Flights()
+        self._tokens: Flights[_Key, _Token] = Flights()
+        self._issued: dict[str, tuple[_Key, _Token]] = {}
         self._upgrades: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def lookup(self, repository: str) -> Lookup:
         """Raises :class:`HostError` when a credential program fails."""
-        with self._lock:
-            found = self._lookups.get(repository)
-            if found is None or (found.until is not None and found.until <= self._clock()):
-                found = self._lookups[repository] = self._keychain.lookup(self._registry, repository)
-            return found
+        cancel = self._transport.cancel
+
+        def ask() -> Lookup:  # a program, or a cloud: it may take long and cannot always be stopped
+            return Worker("credential", lambda: self._keychain.lookup(self._registry, repository)).result(cancel)
+
+        found = self._lookups.get(repository, ask, cancel)
+        if found.until is not None and found.until <= self._clock():
+            self._lookups.forget(repository, found)
+            found = self._lookups.get(repository, ask, cancel)
+        return found
 
     def header(self, repository: str, scopes: tuple[str, ...], *, secure: bool) -> str | None:
         """The header as far as the registry's wishes are known. Raises :class:`AuthenticationError`."""
         with self._lock:
-            if self._challenge is None:
-                return None
-            return self._header(self._challenge, repository, self._wanted(scopes), secure=secure)
+            challenge, wanted = self._challenge, self._wanted(scopes)
+        return self._header(challenge, repository, wanted, secure=secure) if challenge is not None else None
 
     def renew(
         self,
@@ -90,20 +103,21 @@ class Authorizer:
         ``refused`` is the header that the 401 was for; ``again`` that it came from this method for the same request.
         Raises :class:`AuthenticationError` when the token server refuses, :class:`TransportError` when it is away.
         """
+        challenge = _choose(challenges)
+        if challenge is None:
+            return None
         with self._lock:
-            challenge = _choose(challenges)
-            if challenge is None:
-                return None
             self._challenge = challenge
             wanted = self._wanted(scopes)
             merged = merge_scopes(wanted, tuple(challenge.get("scope").split()))
             if again and merged == wanted:
                 return None
             self._upgrades[scopes] = merged
-            for key in [key for key, token in self._tokens.items() if token.header == refused]:
-                del self._tokens[key]
-            header = self._header(challenge, repository, merged, secure=secure)
-            return header if header != refused else None
+            stale = self._issued.pop(refused, None) if refused is not None else None
+        if stale is not None:
+            self._tokens.forget(*stale)
+        header = self._header(challenge, repository, merged, secure=secure)
+        return header if header != refused else None
 
     def _wanted(self, scopes: tuple[str, ...]) -> tuple[str, ...]:
         return self._upgrades.get(scopes) or merge_scopes(scopes, ())
@@ -116,10 +130,17 @@ class Authorizer:
             return _basic(credential) if credential else None
         realm, service = challenge.get("realm"), challenge.get("service")
         key = (realm, service, scopes, credential)
-        token = self._tokens.get(key)
-        if token is None or token.expires <= self._clock():
+
+        def fetch() -> _Token:
             self._check_realm(realm, credential, secure=secure)
-            token = self._tokens[key] = self._fetch(realm, service, scopes, repository)
+            return self._fetch(realm, service, scopes, repository)
+
+        token = self._tokens.get(key, fetch, self._transport.cancel)
+        if token.expires <= self._clock():
+            self._tokens.forget(key, token)
+            token = self._tokens.get(key, fetch, self._transport.cancel)
+        with self._lock:
+            self._issued[token.header] = (key, token)
         return token.header
 
     def _check_realm(self, realm: str, credential: Credential | None, *, secure: bool) -> None:

@@ -94,7 +94,7 @@ class RegistryClient:
         Raises :class:`NotFoundError`, :class:`IntegrityError` (a digest is wrong), :class:`AuthenticationError`,
         :class:`TransportError`, or :class:`RegistryError` when it is malformed or larger than ``MAX_MANIFEST``.
         """
-        return self._manifests.get(reference, lambda: self._get_manifest(reference))
+        return self._manifests.get(reference, lambda: self._get_manifest(reference), self._transport.cancel)
 
     def head_manifest(self, reference: Reference) -> Descriptor | None:
         """Type, digest and size of what the reference names at this moment, or None when there is nothing."""
@@ -113,7 +113,8 @@ class RegistryClient:
         Raises :class:`NotFoundError` listing the platforms when there is none for it, and :class:`RegistryError` when
         the reference names an artifact that is not an image.
         """
-        return self._resolved.get((reference, platform), lambda: self._resolve(reference, platform))
+        work = lambda: self._resolve(reference, platform)  # noqa: E731
+        return self._resolved.get((reference, platform), work, self._transport.cancel)
 
     def open_blob(self, reference: Reference, descriptor: Descriptor) -> Iterator[bytes]:
         """The blob in chunks of at most 1 MiB, resumed after cuts; errors as ``pull.download`` says.

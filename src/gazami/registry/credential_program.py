@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 
 from gazami.errors import HostError
 from gazami.foreign import printable, read_json
+from gazami.registry.flights import Flights
 
 TIMEOUT = 60.0
 """Seconds that a program may take; some of them ask a cloud's metadata service."""
@@ -24,8 +24,7 @@ class CredentialProgram:
 
     def __init__(self, name: str) -> None:
         self.name = f"docker-credential-{name}"
-        self._lock = threading.Lock()
-        self._answers: dict[str, tuple[str, str] | None] = {}
+        self._answers: Flights[str, tuple[str, str] | None] = Flights()
         self.replaced = False
         """The program is not installed, and is one whose work gazami does itself."""
 
@@ -35,10 +34,7 @@ class CredentialProgram:
         Raises :class:`HostError` when it is not installed (and not ``replaced``), fails, or answers with something
         else.
         """
-        with self._lock:
-            if server not in self._answers:
-                self._answers[server] = self._ask(server)
-            return self._answers[server]
+        return self._answers.get(server, lambda: self._ask(server))
 
     def _ask(self, server: str) -> tuple[str, str] | None:
         try:

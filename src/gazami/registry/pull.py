@@ -12,8 +12,9 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from gazami.errors import IntegrityError, RegistryError
 from gazami.image.digest import hasher_for
 from gazami.image.manifest import Descriptor
+from gazami.registry.faults import ConnectionFault
 from gazami.registry.session import Call, Session
-from gazami.registry.transport import ConnectionFault, Response
+from gazami.registry.transport import Response
 from gazami.registry.wire import parse_content_range_start, parse_length, redact
 from gazami.values import dataclass
 

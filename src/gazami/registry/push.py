@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, assert_never
 
-from gazami.errors import AuthenticationError, HostError, RegistryError
+from gazami.errors import AuthenticationError, HostError, NotFoundError, RegistryError
 from gazami.image.manifest import Descriptor
+from gazami.registry.faults import FINAL, ConnectionFault
 from gazami.registry.session import Call, Session
-from gazami.registry.transport import FINAL, Body, ConnectionFault, Response
+from gazami.registry.transport import Body, Response
 from gazami.registry.upload import (
     LOST,
     Action,
@@ -32,11 +32,7 @@ from gazami.registry.wire import parse_length, parse_range_end, with_query
 Bytes = Callable[[int], Iterator[bytes]]
 """A blob's bytes from an offset on."""
 
-SENDING = 4
-"""Blobs whose bytes are sent at the same time, as docker and kaniko do; mounts and look-ups do not count."""
-
 _PIECE = 256 * 1024
-_sending = threading.BoundedSemaphore(SENDING)
 
 
 def from_file(open_file: Callable[[], BinaryIO]) -> Bytes:
@@ -48,6 +44,8 @@ def from_file(open_file: Callable[[], BinaryIO]) -> Bytes:
                 file.seek(offset)
                 while chunk := file.read(_PIECE):
                     yield chunk
+        except FileNotFoundError as cause:
+            raise NotFoundError(f"a blob is gone that was to be uploaded: {cause.filename}") from cause
         except OSError as cause:
             raise HostError(f"a blob cannot be read while it is uploaded: {cause}") from cause
 
@@ -120,7 +118,8 @@ class Push:
 
     def _do(self, action: Action) -> Answer:
         call = self._call(action)
-        room = _sending if isinstance(action, Send) else contextlib.nullcontext()
+        transport = self._session.transport
+        room = transport.sending.one(transport.cancel) if isinstance(action, Send) else contextlib.nullcontext()
         try:
             with room, self._session.attempt(call) as response:
                 return self._answer(action, call, response)

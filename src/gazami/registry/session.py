@@ -6,16 +6,17 @@ registry's own host alone, never along a redirect or an upload location to anoth
 
 from __future__ import annotations
 
-import threading
 from urllib.parse import urlsplit, urlunsplit
 
 from gazami.errors import RegistryError, TransportError
 from gazami.registry.auth import Authorizer
+from gazami.registry.faults import ConnectionFault
+from gazami.registry.flights import Flights
 from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, joined, same_origin
 from gazami.registry.refusal import Refusal, error_of
 from gazami.registry.retry import RETRYABLE
 from gazami.registry.routing import Route, Trust
-from gazami.registry.transport import Body, ConnectionFault, Request, Response, Transport
+from gazami.registry.transport import Body, Request, Response, Transport
 from gazami.registry.wire import parse_challenges, parse_error, redact
 from gazami.values import dataclass, replace
 
@@ -57,7 +58,7 @@ class Session:
         self._trust = trust
         self._authorizer = authorizer
         self.attempts = attempts
-        self._lock = threading.Lock()
+        self._probes: Flights[str, str] = Flights()
         self._scheme: str | None = route.schemes[0] if len(route.schemes) == 1 else transport.schemes.get(route.host)
 
     def send(self, call: Call) -> Response:
@@ -155,11 +156,20 @@ class Session:
             return self.transport.exchange(request, self._trust)
         if header:
             request = replace(request, headers=(*request.headers, ("Authorization", header)))
-        if self._scheme is None:
-            with self._lock:
-                if self._scheme is None:
-                    return self._probe(request)
-        return self.transport.exchange(self._absolute(request, self._scheme), self._trust)
+        if self._scheme is None and (first := self._first(request)) is not None:
+            return first
+        return self.transport.exchange(self._absolute(request, self._scheme or "https"), self._trust)
+
+    def _first(self, request: Request) -> Response | None:
+        """Find out the scheme; the answer, if it was this thread's request that did."""
+        answers: list[Response] = []
+
+        def probe() -> str:
+            answers.append(self._probe(request))
+            return self._scheme or ""
+
+        self._probes.get(self._route.host, probe, self.transport.cancel)
+        return answers[0] if answers else None
 
     def _probe(self, request: Request) -> Response:
         """Try the schemes in order. A port that failed at TLS and answers 400 to plain HTTP does speak TLS."""

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError
 from gazami.image.manifest import Descriptor
 from gazami.registry.session import Call, Session
@@ -32,7 +33,7 @@ class GrowingUpload:
         self._session, self._repository, self._timeout = session, repository, timeout
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._whole = threading.Event()
-        self._given_up = threading.Event()
+        self._stop = Cancel()
         self._location: str | None = None
         self._sent = 0
         try:
@@ -64,8 +65,8 @@ class GrowingUpload:
 
     def give_up(self) -> None:
         """Send no more; :meth:`complete` will say that it is not there."""
-        self._given_up.set()
         self._whole.set()
+        self._stop.set("the upload was given up")
 
     def abandon(self) -> None:
         self.give_up()
@@ -73,6 +74,10 @@ class GrowingUpload:
         os.close(self._fd)
 
     def _run(self) -> None:
+        with self._session.transport.obeying(self._stop):
+            self._follow()
+
+    def _follow(self) -> None:
         try:
             while self._size() < STARTS_AT:
                 if self._whole.wait(_POLL):
@@ -90,7 +95,7 @@ class GrowingUpload:
 
     def _pieces(self) -> Iterator[bytes]:
         self._sent = 0
-        while not self._given_up.is_set():
+        while True:
             self._session.transport.cancel.check()
             whole = self._whole.is_set()  # before the read: what is read after that is all there is
             piece = os.pread(self._fd, _PIECE, self._sent)
@@ -101,7 +106,6 @@ class GrowingUpload:
                 return
             else:
                 self._whole.wait(_POLL)
-        raise Cancelled("the upload was given up")
 
     def _size(self) -> int:
         return os.fstat(self._fd).st_size

@@ -20,7 +20,7 @@ from gazami.registry.stream import GrowingUpload
 from gazami.registry.upload import How
 
 THREADS = 32
-"""Blobs looked after at the same time. Of these, :data:`gazami.registry.push.SENDING` send bytes."""
+"""Blobs looked after at the same time. Of these, :data:`gazami.registry.transport.SENDING` send bytes."""
 
 
 class Uploads:
@@ -136,5 +136,8 @@ class Uploads:
             with self._lock:
                 if self._error is None:
                     self._error = error
+                growing = list(self._growing)
             self.stop.set("another upload failed")
+            for each in growing:
+                each.give_up()
             raise

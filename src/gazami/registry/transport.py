@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import random
-import re
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.client import HTTPException, InvalidURL
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from gazami.cancel import Cancel
 from gazami.errors import RegistryError, TransportError
 from gazami.events import Emit, Message
-from gazami.foreign import printable
 from gazami.registry.connections import Current, Watch, connected, pool_classes, watched
+from gazami.registry.faults import FINAL, ConnectionFault, translated
 from gazami.registry.options import RegistryOptions
 from gazami.registry.proxy import choose_proxy
 from gazami.registry.retry import RETRYABLE, pause_after
 from gazami.registry.routing import Trust
+from gazami.registry.slots import Slots
 from gazami.registry.tls import tls_context
 from gazami.registry.wire import host_in, parse_retry_after, redact
 from gazami.values import dataclass, field
@@ -37,17 +36,14 @@ if TYPE_CHECKING:
 CHUNK = 1024 * 1024
 """Bytes read or written at once."""
 
+SENDING = 4
+"""Blobs whose bytes are sent at the same time, as docker and kaniko do; mounts and look-ups do not count."""
+
 _DRAINED = 64 * 1024
 _GREETING = 5.0
 """Seconds."""
 
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
-FINAL = ("certificate", "refused")
-"""Kinds of faults that another attempt meets again."""
-
-
-FaultKind = Literal["connect", "refused", "tls", "certificate", "cut", "timeout"]
-"""``refused`` is a proxy that will not have us; like ``certificate``, trying again does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +70,6 @@ class Request:
     direct: bool = False
 
 
-class ConnectionFault(TransportError):
-    """One attempt without an answer, or with half of one. Leaves this package as a plain TransportError."""
-
-    def __init__(self, kind: FaultKind, cause: str, url: str) -> None:
-        host = host_in(url)
-        super().__init__(f"{host}: {cause}", url=redact(url), hint=_hint(kind, cause, host))
-        self.kind: FaultKind = kind
-        self.cause = cause
-        self.host = host
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether TLS failed since the other side does not speak it at all."""
-        return self.kind == "tls" and _is_plain(self.cause)
-
-    def after(self, attempts: int, what: str = "") -> TransportError:
-        """The error to show once there will be no further attempt; ``what`` could not be done."""
-        tried = f" after {attempts} attempts" if attempts > 1 else ""
-        message = f"{self.url}: {self.cause}{tried}"
-        return TransportError(f"{what}: {message}" if what else message, url=self.url, hint=self.hint)
-
-
 class Response:
     """An answer whose body is still on the wire. A context manager; closing it gives the connection back."""
 
@@ -119,7 +93,7 @@ class Response:
         """The body, at most ``CHUNK`` bytes at a time. Raises :class:`ConnectionFault` when it is cut."""
         stream = self._raw.stream(CHUNK, decode_content=False)
         while True:
-            with _translated(self.url, self._cancel):
+            with translated(self.url, self._cancel):
                 chunk = next(stream, None)
             if chunk is None:
                 self._cancel.check()  # a body without a length ends where its connection does
@@ -142,7 +116,7 @@ class Response:
     def read_some(self, limit: int = _DRAINED) -> bytes:
         """The start of an error's body; empty when even that cannot be had."""
         try:
-            with _translated(self.url, self._cancel):
+            with translated(self.url, self._cancel):
                 return self._raw.read(limit, decode_content=False)
         except TransportError:
             return b""
@@ -177,6 +151,8 @@ class Transport:
     ) -> None:
         self._cancel = cancel
         self._local = threading.local()
+        self.sending = Slots(SENDING)
+        """Taken by whoever sends a blob's bytes."""
         self._options = options
         self._emit = emit
         self._jitter = jitter
@@ -244,7 +220,7 @@ class Transport:
         with (
             contextlib.ExitStack() as held,
             self._watching(watch),
-            _translated(request.url, cancel),
+            translated(request.url, cancel),
         ):
             held.enter_context(cancel.on_set(watch.end))
             raw = pool.request(
@@ -360,90 +336,3 @@ def _make_pool(
     return urllib3.ProxyManager(
         bare, num_pools=16, maxsize=32, ssl_context=context, proxy_headers=headers, proxy_ssl_context=own
     )
-
-
-class _translated:
-    """A context in which the errors of urllib3 and of sockets become :class:`ConnectionFault`; or :class:`Cancelled`, where that is
-    why the connection ended."""
-
-    __slots__ = ("_cancel", "_url")
-
-    def __init__(self, url: str, cancel: Cancel) -> None:
-        self._url, self._cancel = url, cancel
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from urllib3.exceptions import HTTPError
-
-        if isinstance(error, (HTTPError, OSError, HTTPException)):
-            self._cancel.check()
-            raise ConnectionFault(*_diagnose(error), self._url) from error
-        if isinstance(error, ValueError):  # a name that IDNA refuses, a header that is not Latin-1
-            raise ConnectionFault("refused", "the address or a header cannot be sent", self._url) from error
-
-
-def _diagnose(error: BaseException) -> tuple[FaultKind, str]:
-    from urllib3 import exceptions
-
-    chain = list(_causes(error))
-    for each in chain:
-        if isinstance(each, ssl.SSLCertVerificationError):
-            if isinstance(error, exceptions.ProxyError):
-                return "refused", f"the proxy's certificate is not trusted: {each.verify_message or each.reason}"
-            return "certificate", f"its certificate is not trusted: {each.verify_message or each.reason}"
-    for each in chain:
-        if isinstance(each, (ssl.SSLError, exceptions.SSLError)):
-            return "tls", f"TLS failed: {getattr(each, 'reason', None) or each}"
-    if isinstance(error, exceptions.ProxyError):
-        said = str(chain[-1])
-        kind: FaultKind = "refused" if re.search(r"failed: 4\d\d", said) else "connect"
-        return kind, f"the proxy cannot be used: {said}"
-    if isinstance(error, (exceptions.LocationValueError, InvalidURL)):
-        return "refused", "the address is not one that can be asked"
-    if isinstance(error, exceptions.NameResolutionError):
-        return "connect", "its name cannot be resolved"
-    if isinstance(error, exceptions.NewConnectionError):
-        reason = next((each.strerror for each in chain if isinstance(each, OSError) and each.strerror), None)
-        return "connect", (reason or "no connection").lower()
-    if isinstance(error, exceptions.ConnectTimeoutError):
-        return "connect", "no connection in time"
-    if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
-        return "timeout", "no answer in time"
-    return "cut", f"the connection was cut ({printable(str(chain[-1]))[:300]})"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what lies beneath it, outermost first."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        inner = next((arg for arg in current.args if isinstance(arg, BaseException)), None)
-        current = inner or current.__cause__ or current.__context__
-
-
-def _is_plain(cause: str) -> bool:
-    return "WRONG_VERSION" in cause or "RECORD_LAYER" in cause or "wrong version" in cause
-
-
-def _hint(kind: FaultKind, cause: str, host: str) -> str | None:
-    if kind == "certificate" and "expired" in cause:
-        return f"its certificate has to be renewed, or this machine's clock is wrong; --skip-tls-verify-registry {host}"
-    if kind == "certificate" and "ismatch" in cause:
-        return f"the certificate is for another name: use that one, or --skip-tls-verify-registry {host}"
-    if kind == "certificate":
-        return f"trust its authority with --registry-certificate {host}=<file>, or --skip-tls-verify-registry {host}"
-    if kind == "tls" and _is_plain(cause):
-        return f"it seems to speak plain HTTP: --insecure-registry {host} allows that"
-    if kind == "tls" and "ALERT" in cause and ("CERTIFICATE" in cause or "UNKNOWN_CA" in cause or "HANDSHAKE" in cause):
-        return f"it wants a client certificate that it knows: --registry-client-cert {host}=<certificate>,<key>"
-    if kind == "refused" and "certificate" in cause:
-        return "trust its authority with SSL_CERT_FILE or SSL_CERT_DIR"
-    if kind == "refused":
-        return "check the user, the password and what the proxy allows: HTTPS_PROXY, or NO_PROXY to go around it"
-    if kind == "connect" and "resolved" in cause:
-        return "check the spelling of the registry's name and the network's DNS"
-    return None

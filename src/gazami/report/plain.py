@@ -19,7 +19,7 @@ from gazami.report.excerpt import failure
 from gazami.report.jsonlog import OutputLines
 from gazami.report.line import Line, Settings, rfc3339, written
 from gazami.report.story import Story
-from gazami.values import dataclass
+from gazami.values import dataclass, field
 from gazami.worker import Worker
 
 _TAIL = 64 * 1024
@@ -29,6 +29,20 @@ _TAIL = 64 * 1024
 class Streams:
     stdout: BinaryIO
     stderr: BinaryIO
+
+
+@dataclass(slots=True)
+class _Tail:
+    """The last bytes of a step's output, :data:`_TAIL` of them or a little more."""
+
+    pieces: deque[bytes] = field(default_factory=deque)
+    size: int = 0
+
+    def add(self, data: bytes) -> None:
+        self.pieces.append(data)
+        self.size += len(data)
+        while self.size > _TAIL and len(self.pieces) > 1:
+            self.size -= len(self.pieces.popleft())
 
 
 class PlainSink:
@@ -49,7 +63,7 @@ class PlainSink:
         self._lock = threading.Lock()
         self._story = Story()
         self._output = OutputLines()
-        self._tails: dict[events.StepId, deque[bytes]] = {}
+        self._tails: dict[events.StepId, _Tail] = {}
         self._open_line: BinaryIO | None = None
         self._done = threading.Event()
         self._heart = Worker("heartbeat", self._beat) if heartbeat else None
@@ -114,10 +128,7 @@ class PlainSink:
             self._pass(event.stream, event.data)
 
     def _keep(self, event: events.StepOutput) -> None:
-        tail = self._tails.setdefault(event.id, deque())
-        tail.append(event.data)
-        while sum(map(len, tail)) > _TAIL and len(tail) > 1:
-            tail.popleft()
+        self._tails.setdefault(event.id, _Tail()).add(event.data)
 
     def _pass(self, stream: str, data: bytes) -> None:
         if data:
@@ -126,7 +137,7 @@ class PlainSink:
             self._open_line = None if data.endswith(b"\n") else target
 
     def _end_output(self, step: events.StepId, *, failed: bool) -> None:
-        tail = b"".join(self._tails.pop(step, ()))
+        tail = b"".join(self._tails.pop(step, _Tail()).pieces)
         if failed:
             self._pass("stderr", tail)
         for line in self._output.end(step):

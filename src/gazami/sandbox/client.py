@@ -32,8 +32,6 @@ from gazami.sandbox.spec import Choice, RunResult, RunSpec
 Stream: TypeAlias = Literal["stdout", "stderr"]
 OnOutput: TypeAlias = Callable[[Stream, bytes], None]
 
-_TICK_MS = 50
-"""How often a waiting thread looks at the cancel switch."""
 _START_SECONDS = 30.0
 _GRACE_SECONDS = 10.0
 """How long a cancelled request may take to clean up before it is abandoned."""
@@ -285,17 +283,28 @@ class Sandbox:
         self, channel: socket.socket, streams: dict[int, Stream], on_output: OnOutput, cancel: Cancel
     ) -> dict[str, Any]:
         """Pass output on until the reply comes. A set cancel switch ends the request, and what it left is cleaned up first."""
+        woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
+            with cancel.on_set(lambda: os.eventfd_write(woken, 1)):
+                return self._reply(channel, streams, on_output, cancel, woken)
+        finally:
+            os.close(woken)
+
+    def _reply(
+        self, channel: socket.socket, streams: dict[int, Stream], on_output: OnOutput, cancel: Cancel, woken: int
+    ) -> dict[str, Any]:
         poller = select.poll()
-        poller.register(channel, select.POLLIN)
-        for fd in streams:
+        for fd in (channel.fileno(), woken, *streams):
             poller.register(fd, select.POLLIN)
         deadline: float | None = None
         while True:
-            ready = [fd for fd, _ in poller.poll(_TICK_MS)]
+            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            ready = [fd for fd, _ in poller.poll(left)]
             for fd in ready:
                 if fd in streams and not _pass_on(fd, streams, on_output, once=True):
                     poller.unregister(fd)
-            if deadline is None and cancel.is_set:
+            if woken in ready:
+                poller.unregister(woken)
                 deadline = time.monotonic() + _GRACE_SECONDS
                 with suppress(OSError):
                     channel.shutdown(socket.SHUT_WR)
@@ -307,7 +316,7 @@ class Sandbox:
                 if "error" in received[0]:
                     raise rebuild_error(received[0]["error"])
                 return received[0]
-            if deadline is not None and time.monotonic() > deadline:
+            if deadline is not None and time.monotonic() >= deadline:
                 cancel.check()
 
     def _died(self) -> SandboxError:

@@ -5,12 +5,12 @@ Nothing is asked for a host that a provider is not for, and nothing before a reg
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
 from gazami.errors import HostError
 from gazami.registry.credentials import Credential, Lookup
+from gazami.registry.flights import Flights
 from gazami.values import dataclass
 
 MARGIN = 120.0
@@ -54,18 +54,17 @@ class Provider:
         self._for_host = for_host
         self._get = get
         self._clock = clock
-        self._lock = threading.Lock()
-        self._kept: dict[str, _Kept] = {}
+        self._kept: Flights[str, _Kept] = Flights()
 
     def lookup(self, registry: str, repository: str) -> Lookup:
         """Raises nothing but :class:`Cancelled`: what has no credential says why in ``asked``."""
         if not self._for_host(registry):
             return Lookup()
-        with self._lock:
-            kept = self._kept.get(registry)
-            if kept is None or (kept.until is not None and kept.until <= self._clock()):
-                kept = self._kept[registry] = self._ask(registry)
-            return kept.lookup
+        kept = self._kept.get(registry, lambda: self._ask(registry))
+        if kept.until is not None and kept.until <= self._clock():
+            self._kept.forget(registry, kept)
+            kept = self._kept.get(registry, lambda: self._ask(registry))
+        return kept.lookup
 
     def _ask(self, registry: str) -> _Kept:
         try:

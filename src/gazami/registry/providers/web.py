@@ -7,9 +7,10 @@ from urllib.parse import urlencode, urlsplit
 
 from gazami.errors import RegistryError
 from gazami.foreign import read_json
+from gazami.registry.faults import ConnectionFault
 from gazami.registry.providers.grant import Unavailable
 from gazami.registry.routing import Trust
-from gazami.registry.transport import ConnectionFault, Request, Response, Transport
+from gazami.registry.transport import Request, Response, Transport
 from gazami.registry.wire import parse_error, redact
 
 Headers = tuple[tuple[str, str], ...]

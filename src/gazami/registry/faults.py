@@ -1,0 +1,130 @@
+"""Why one attempt had no answer: the errors of urllib3 and of sockets as one kind of error that says what to do next."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Iterator
+from http.client import HTTPException, InvalidURL
+from typing import Literal
+
+from gazami.cancel import Cancel
+from gazami.errors import TransportError
+from gazami.foreign import printable
+from gazami.registry.wire import host_in, redact
+
+FINAL = ("certificate", "refused")
+"""Kinds of faults that another attempt meets again."""
+
+
+FaultKind = Literal["connect", "refused", "tls", "certificate", "cut", "timeout"]
+"""``refused`` is a proxy that will not have us; like ``certificate``, trying again does not help."""
+
+
+class ConnectionFault(TransportError):
+    """One attempt without an answer, or with half of one. Leaves this package as a plain TransportError."""
+
+    def __init__(self, kind: FaultKind, cause: str, url: str) -> None:
+        host = host_in(url)
+        super().__init__(f"{host}: {cause}", url=redact(url), hint=_hint(kind, cause, host))
+        self.kind: FaultKind = kind
+        self.cause = cause
+        self.host = host
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether TLS failed since the other side does not speak it at all."""
+        return self.kind == "tls" and _is_plain(self.cause)
+
+    def after(self, attempts: int, what: str = "") -> TransportError:
+        """The error to show once there will be no further attempt; ``what`` could not be done."""
+        tried = f" after {attempts} attempts" if attempts > 1 else ""
+        message = f"{self.url}: {self.cause}{tried}"
+        return TransportError(f"{what}: {message}" if what else message, url=self.url, hint=self.hint)
+
+
+class translated:
+    """A context in which the errors of urllib3 and of sockets become :class:`ConnectionFault`; or :class:`Cancelled`, where that is
+    why the connection ended."""
+
+    __slots__ = ("_cancel", "_url")
+
+    def __init__(self, url: str, cancel: Cancel) -> None:
+        self._url, self._cancel = url, cancel
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from urllib3.exceptions import HTTPError
+
+        if isinstance(error, (HTTPError, OSError, HTTPException)):
+            self._cancel.check()
+            raise ConnectionFault(*_diagnose(error), self._url) from error
+        if isinstance(error, ValueError):  # a name that IDNA refuses, a header that is not Latin-1
+            raise ConnectionFault("refused", "the address or a header cannot be sent", self._url) from error
+
+
+def _diagnose(error: BaseException) -> tuple[FaultKind, str]:
+    from urllib3 import exceptions
+
+    chain = list(_causes(error))
+    for each in chain:
+        if isinstance(each, ssl.SSLCertVerificationError):
+            if isinstance(error, exceptions.ProxyError):
+                return "refused", f"the proxy's certificate is not trusted: {each.verify_message or each.reason}"
+            return "certificate", f"its certificate is not trusted: {each.verify_message or each.reason}"
+    for each in chain:
+        if isinstance(each, (ssl.SSLError, exceptions.SSLError)):
+            return "tls", f"TLS failed: {getattr(each, 'reason', None) or each}"
+    if isinstance(error, exceptions.ProxyError):
+        said = str(chain[-1])
+        kind: FaultKind = "refused" if re.search(r"failed: 4\d\d", said) else "connect"
+        return kind, f"the proxy cannot be used: {said}"
+    if isinstance(error, (exceptions.LocationValueError, InvalidURL)):
+        return "refused", "the address is not one that can be asked"
+    if isinstance(error, exceptions.NameResolutionError):
+        return "connect", "its name cannot be resolved"
+    if isinstance(error, exceptions.NewConnectionError):
+        reason = next((each.strerror for each in chain if isinstance(each, OSError) and each.strerror), None)
+        return "connect", (reason or "no connection").lower()
+    if isinstance(error, exceptions.ConnectTimeoutError):
+        return "connect", "no connection in time"
+    if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
+        return "timeout", "no answer in time"
+    return "cut", f"the connection was cut ({printable(str(chain[-1]))[:300]})"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what lies beneath it, outermost first."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        inner = next((arg for arg in current.args if isinstance(arg, BaseException)), None)
+        current = inner or current.__cause__ or current.__context__
+
+
+def _is_plain(cause: str) -> bool:
+    return "WRONG_VERSION" in cause or "RECORD_LAYER" in cause or "wrong version" in cause
+
+
+def _hint(kind: FaultKind, cause: str, host: str) -> str | None:
+    if kind == "certificate" and "expired" in cause:
+        return f"its certificate has to be renewed, or this machine's clock is wrong; --skip-tls-verify-registry {host}"
+    if kind == "certificate" and "ismatch" in cause:
+        return f"the certificate is for another name: use that one, or --skip-tls-verify-registry {host}"
+    if kind == "certificate":
+        return f"trust its authority with --registry-certificate {host}=<file>, or --skip-tls-verify-registry {host}"
+    if kind == "tls" and _is_plain(cause):
+        return f"it seems to speak plain HTTP: --insecure-registry {host} allows that"
+    if kind == "tls" and "ALERT" in cause and ("CERTIFICATE" in cause or "UNKNOWN_CA" in cause or "HANDSHAKE" in cause):
+        return f"it wants a client certificate that it knows: --registry-client-cert {host}=<certificate>,<key>"
+    if kind == "refused" and "certificate" in cause:
+        return "trust its authority with SSL_CERT_FILE or SSL_CERT_DIR"
+    if kind == "refused":
+        return "check the user, the password and what the proxy allows: HTTPS_PROXY, or NO_PROXY to go around it"
+    if kind == "connect" and "resolved" in cause:
+        return "check the spelling of the registry's name and the network's DNS"
+    return None
