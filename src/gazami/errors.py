@@ -67,6 +67,14 @@ class UserError(GazamiError):
     """The user's input has to change: flags, Dockerfile, context or the command that a RUN runs."""
 
 
+class SeveralErrors(GazamiError):
+    """What keeps a build from beginning, all of it at once, in the order of the Dockerfile: two errors at least."""
+
+    def __init__(self, errors: tuple[GazamiError, ...]) -> None:
+        super().__init__(f"{len(errors)} problems were found, nothing was built")
+        self.errors = errors
+
+
 class UsageError(UserError):
     """A flag, argument or environment variable that cannot be used as given."""
 

@@ -20,10 +20,14 @@ from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of, s
 from gazami.builder.export import Exporter, Finished, finish
 from gazami.builder.gate import check
 from gazami.builder.indexes import Indexes
+from gazami.builder.input_check import Given, missing, raise_errors
 from gazami.builder.layer_cache import open_cache
 from gazami.builder.layers import LayerFiles
+from gazami.builder.named import local_context
+from gazami.builder.needs import needs_of
+from gazami.builder.output_check import unwritable
 from gazami.builder.own_places import omitted, own_places
-from gazami.builder.planning import Images, check_plan, make_plan
+from gazami.builder.planning import Images, check_plan, make_plan, warn_of_names
 from gazami.builder.readers import read_once
 from gazami.builder.registries import open_registry
 from gazami.builder.request import BuildRequest, OutputWishes
@@ -128,7 +132,9 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
         dockerfile = parse(source)
         inputs = inputs_of(request)
         images = Images(registry, emit, _base_cache(request))
-        plan = make_plan(outline(dockerfile, source, inputs), inputs, images)
+        outlined = outline(dockerfile, source, inputs)
+        warn_of_names(dockerfile, outlined, inputs, emit)
+        plan = make_plan(outlined, inputs, images)
         ignore = find_ignore(dockerfile_path, folder)
         check_plan(dockerfile, source, inputs, ignore, images, plan)
         own = omitted(str(folder), own_places(request, str(workspace.state)), str(workspace.state))
@@ -144,6 +150,7 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
             tools = Tools(
                 request, workspace, registry, layers, emit, stop, packing, images.found, indexes, tree, str(folder)
             )
+            check_inputs(plan, tools)
             tools.shared_bases = shared_bases(plan, images.found)
             tools.epoch = epoch
             if request.snapshot.reproducible:
@@ -154,6 +161,21 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
             yield Ready(plan, make, cancel)
         finally:
             cancel.cleaning()
+
+
+def check_inputs(plan: Plan, tools: Tools) -> None:
+    """Raise for all that is missing, and for outputs that cannot be written. A step that the cache knows needs no secret, so
+    that with a cache these wait for the look-ups."""
+    sandbox, cached = tools.request.sandbox, tools.request.cache.enabled
+    given = Given(
+        tools.context,
+        tools.context_folder,
+        lambda name: local_context(name, tools),
+        None if cached else frozenset(name for name, _, _ in sandbox.secrets),
+        None if cached else dict(sandbox.ssh),
+    )
+    needs = (need for stage in plan.stages for need in needs_of(stage))
+    raise_errors((*missing(needs, given), *unwritable(tools.request.output)))
 
 
 def _cache_notes(attempt: Attempt, cancel: Cancel) -> dict[tuple[int, int], str]:

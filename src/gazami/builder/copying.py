@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from gazami.builder import needs
+from gazami.builder.input_check import explained
 from gazami.builder.layers import keeps_bytes, observed, phase
-from gazami.builder.remote import add_remote, is_url
+from gazami.builder.remote import add_remote
 from gazami.builder.stage import Done, StageState
 from gazami.builder.tools import Tools
-from gazami.context.git_url import is_git
 from gazami.context.ignore import ignore_of
 from gazami.errors import DockerfileError
 from gazami.events import Warned
@@ -43,7 +43,9 @@ def copy_files(step: CopyStep, state: StageState, tree_of: TreeOf) -> Done:
         try:
             _copy_sources(step, copier, source_tree, state)
         except MissingSource as error:
-            raise _explained(error, step, state.tools) from None
+            if isinstance(step.files, ContextSource):
+                raise explained(error, state.tools.context, state.tools.context_folder, error.path) from None
+            raise
         for document in step.inline:
             copier.put_file(document.name, document.content.encode("utf-8", "surrogateescape"), step.dest)
         return copier.changes
@@ -58,21 +60,9 @@ def copy_files(step: CopyStep, state: StageState, tree_of: TreeOf) -> Done:
     return _packed(changes, tree, state)
 
 
-def _explained(error: MissingSource, step: CopyStep, tools: Tools) -> MissingSource:
-    """Say so when a missing source is there and only hidden, or is a symlink to nothing."""
-    if not isinstance(step.files, ContextSource):
-        return error
-    node = tools.context.resolve(error.path, follow=False).node
-    if node is not None and node.kind is Kind.SYMLINK:
-        error.hint = f"it is a symbolic link to {node.link}, which is not in the context"
-    elif node is None and tools.context.hides and os.path.lexists(f"{tools.context_folder}/{error.path}"):
-        error.hint = ".dockerignore excludes it: remove the pattern, or add an exception with !"
-    return error
-
-
 def is_remote(step: CopyStep, source: str) -> bool:
-    """Whether a source lies on another machine: only ADD's can."""
-    return step.add and (is_git(source) or is_url(source))
+    """Whether a source lies on another machine."""
+    return needs.is_remote(source, add=step.add)
 
 
 def copier_of_sources(step: CopyStep, source: str, source_tree: Tree) -> Copier:

@@ -14,9 +14,11 @@ import posixpath
 from pathlib import Path
 
 from gazami.builder.copying import TreeOf, placed_members
+from gazami.builder.input_check import missing_agent, missing_secret
+from gazami.builder.needs import secret_id
 from gazami.builder.tools import Tools
 from gazami.dockerfile.mounts import Mount
-from gazami.errors import ContextError, DockerfileError, UserError
+from gazami.errors import ContextError, UserError
 from gazami.file_locks import locked
 from gazami.layer.tar_writer import write_members
 from gazami.plan.steps import ContextSource, RunMount, RunStep
@@ -152,13 +154,11 @@ def _filled(place: str, wanted: RunMount, tools: Tools, tree_of: TreeOf) -> str:
 
 
 def _add_secret(mount: Mount, tools: Tools, mounts: list[StepMount], env: list[tuple[str, str]]) -> None:
-    identity = mount.id or mount.source or posixpath.basename(mount.target) or mount.env or ""
+    identity = secret_id(mount)
     data = _secret(identity, tools)
     if data is None:
         if mount.required:
-            raise DockerfileError(
-                f"the secret {identity} is required and was not given", hint=f"--secret id={identity},src=FILE"
-            )
+            raise missing_secret(identity, (name for name, _, _ in tools.request.sandbox.secrets))
         return
     if mount.env:
         env.append((mount.env, data.decode("utf-8", "surrogateescape")))
@@ -189,7 +189,7 @@ def _add_agent(mount: Mount, tools: Tools, mounts: list[StepMount], env: list[tu
     identity = mount.id or "default"
     if identity not in sockets:
         if mount.required:
-            raise DockerfileError(f"the ssh agent {identity} is required and was not given", hint="--ssh default")
+            raise missing_agent(identity)
         return
     number = sum(isinstance(each, BindMount) and "/ssh_agent." in each.target for each in mounts)
     target = mount.target or f"/run/buildkit/ssh_agent.{number}"

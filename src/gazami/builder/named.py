@@ -29,6 +29,17 @@ MAX_DOCUMENT = 16 << 20
 """Bytes of a manifest or config of a layout; a larger one is refused."""
 
 
+def is_local(value: str) -> bool:
+    """Whether a further context is a folder of this machine."""
+    return not is_git(value) and not value.startswith(("http://", "https://"))
+
+
+def local_context(name: str, tools: Tools) -> Tree | None:
+    """The files of a further context, None where they have to be fetched. Raises :class:`ContextError`."""
+    value = {context_name(each): value for each, value in tools.request.context.named}[name]
+    return named_context(name, tools) if is_local(value) else None
+
+
 def named_context(name: str, tools: Tools) -> Tree:
     """The files of a further context, brought here when they are first asked for."""
     known = tools.named_contexts.get(name)

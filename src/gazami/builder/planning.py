@@ -11,13 +11,15 @@ from gazami.cancel import Cancel
 from gazami.context.ignore import Ignore
 from gazami.dockerfile.check_options import check_options
 from gazami.dockerfile.instructions import Dockerfile
+from gazami.dockerfile.rules import UNKNOWN_STAGE
 from gazami.errors import GazamiError, Source
 from gazami.events import BaseResolved, Emit, PlanReady, Warned
 from gazami.image.digest import Digest
 from gazami.image.reference import parse_reference
 from gazami.plan.compile import Missing, ResolvedImage, compile_plan
-from gazami.plan.lint import findings_as_events, lint, violation
+from gazami.plan.lint import findings_as_events, lint, lint_names, violation
 from gazami.plan.outline import Inputs, Outline
+from gazami.plan.stage_names import advice
 from gazami.plan.steps import ImageBase, Plan
 from gazami.registry.client import RegistryClient
 from gazami.registry.resolved import Resolved
@@ -72,11 +74,20 @@ class Images:
             image = self.cache.image(reference, base.platform) if self.cache is not None else None
             image = image or self.registry.resolve(reference, base.platform)
         except GazamiError as error:
-            spans = [stage.from_.place.span for stage in outlined.stages if stage.base == base]
-            raise error.at(spans[0] if spans else None, outlined.source if spans else None) from error.__cause__
+            mention, hint = advice(base, outlined)
+            error.hint = hint or error.hint
+            if mention is not None:
+                error.at(mention.place.span, outlined.source)
+            raise error from error.__cause__
         if self.cache is not None:
             self.blobs |= self.cache.blobs(image)
         return image
+
+
+def warn_of_names(dockerfile: Dockerfile, outlined: Outline, inputs: Inputs, emit: Emit) -> None:
+    """Say which images look like a typo of a stage, before they are pulled."""
+    for event in findings_as_events(lint_names(dockerfile, outlined, inputs)):
+        emit(event)
 
 
 def make_plan(outlined: Outline, inputs: Inputs, images: Images) -> Plan:
@@ -106,7 +117,7 @@ def check_plan(
     """Tell the findings of the build checks. Raises :class:`DockerfileError` for them where the Dockerfile says so."""
     stages = frozenset(stage.index for stage in plan.stages)
     findings = lint(dockerfile, source, inputs, ignore, images.known, stages)
-    for event in findings_as_events(findings):
+    for event in findings_as_events(finding for finding in findings if finding.rule != UNKNOWN_STAGE.name):
         images.emit(event)
     if check_options(dockerfile, source, inputs.build_args).error and (error := violation(findings)):
         raise error

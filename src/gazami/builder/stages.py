@@ -9,7 +9,9 @@ from collections.abc import Callable
 from gazami.builder.caching import Caching, Hit
 from gazami.builder.execute import execute
 from gazami.builder.export import Exporter
+from gazami.builder.input_check import Given, missing, raise_errors
 from gazami.builder.named import image_layers
+from gazami.builder.needs import FileNeed, needs_of_step
 from gazami.builder.schedule import in_order_of_need
 from gazami.builder.sources import Sources
 from gazami.builder.squash import squash
@@ -68,6 +70,7 @@ class Stages:
     def build(self) -> Image:
         """Build the stages that are needed after the cache was looked into; the target's image."""
         self._find_needed()
+        self._check_secrets()
         chain = {stage.index for stage in self.plan.lineage(self.plan.stage(self.plan.target))}
         stages = [stage for stage in self.plan.stages if stage.index in self._work]
 
@@ -98,6 +101,15 @@ class Stages:
             needed = self._inputs(stage)
             self._sources |= needed
             todo += needed
+
+    def _check_secrets(self) -> None:
+        """Raise for the secrets and agents that the steps to come need and that were not given."""
+        sandbox, context = self.tools.request.sandbox, self.tools.context
+        secrets, agents = frozenset(name for name, _, _ in sandbox.secrets), dict(sandbox.ssh)
+        given = Given(context, self.tools.context_folder, secrets=secrets, agents=agents)
+        steps = (self.plan.stage(index).steps[each] for index, work in self._work.items() for each in work)
+        needs = (need for step in steps for need in needs_of_step(step) if not isinstance(need, FileNeed))
+        raise_errors(missing(needs, given))
 
     def _stage(self, stage: StagePlan, *, final: bool) -> StageState:
         tools = self.tools

@@ -14,7 +14,6 @@ from gazami.dockerfile.parser import parse
 from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import UsageError
 from gazami.plan.describe import describe_target, describe_targets
-from gazami.plan.lint import lint_text
 from gazami.report.described import outline_json, outline_text, targets_json, targets_text
 from gazami.report.findings import as_check_json, as_text
 
@@ -26,7 +25,7 @@ def run_call(parsed: Parsed, environ: Mapping[str, str]) -> int:
     method, json = ("check", False) if parsed.flag("check") else _method(parsed.text("call"))
     quiet = replace(parsed, values={**parsed.values, "no-push": True, "cache": False})
     around = Surroundings(environ, working_directory(), os.uname().machine, os.getuid())
-    text, status = _answer(method, read_dockerfile(build_request(quiet, around).request), json=json)
+    text, status = _answer(method, read_dockerfile(build_request(quiet, around).request, knows_secrets=True), json=json)
     write_out(text)
     return status
 
@@ -47,7 +46,7 @@ def _method(value: str) -> tuple[str, bool]:
 def _answer(method: str, reading: Reading, *, json: bool) -> tuple[str, int]:
     source, inputs = reading.source, reading.inputs
     if method == "check":
-        findings, _ = lint_text(source, inputs, reading.ignore)
+        findings, _ = reading.findings(source)
         return (as_check_json if json else as_text)(findings, source), int(bool(findings))
     dockerfile = parse(source)
     if method == "targets":

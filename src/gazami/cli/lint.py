@@ -14,7 +14,6 @@ from gazami.cli.options import BUILD
 from gazami.cli.reading import read_dockerfile, write_out
 from gazami.cli.request import build_request
 from gazami.errors import GazamiError, UsageError
-from gazami.plan.lint import lint_text
 from gazami.report.excerpt import excerpt
 from gazami.report.findings import FORMATS
 
@@ -76,9 +75,9 @@ def run_lint(words: list[str], environ: Mapping[str, str]) -> int:
         file = _file(parsed)
         around = Surroundings(environ, working_directory(), os.uname().machine, os.getuid())
         wanted = build_request(parse(_build_words(parsed, file), BUILD), around)
-        reading = read_dockerfile(wanted.request)
+        reading = read_dockerfile(wanted.request, knows_secrets=False)
         source = reading.source if file == "-" else replace(reading.source, name=file)
-        findings, options = lint_text(source, reading.inputs, reading.ignore)
+        findings, options = reading.findings(source)
     except GazamiError as error:
         return _wrong(error)
     write_out(FORMATS[parsed.text("format")](findings, source))

@@ -25,6 +25,11 @@ def absolutes(paths: Iterable[str], cwd: str) -> tuple[str, ...]:
     return tuple(absolute(path, cwd) for path in paths)
 
 
+def absolute_or_url(place: str, cwd: str) -> str:
+    """A digest file may lie at a web server."""
+    return place if place.startswith(("http://", "https://")) else absolute(place, cwd)
+
+
 def absolute_context(context: str, cwd: str) -> str:
     """A build context, a named one too: a folder, ``dir://``, ``tar://`` or ``oci-layout://`` is a path, anything else is none."""
     if context == "tar://stdin" or is_git(context):

@@ -5,11 +5,19 @@ from __future__ import annotations
 import sys
 
 from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of
+from gazami.builder.input_check import Given
+from gazami.builder.input_findings import input_findings
+from gazami.builder.named import is_local
 from gazami.builder.request import BuildRequest
+from gazami.builder.tools import hide
 from gazami.context.ignore import Ignore
 from gazami.context.local import local_folder
+from gazami.dockerfile.check_options import CheckOptions
+from gazami.dockerfile.rules import INPUT_MISSING, Finding
 from gazami.errors import Source, UsageError
-from gazami.plan.outline import Inputs
+from gazami.plan.lint import lint_text
+from gazami.plan.outline import Inputs, context_name
+from gazami.rootfs.folder import FolderTree
 from gazami.values import dataclass
 
 
@@ -18,10 +26,22 @@ class Reading:
     source: Source
     inputs: Inputs
     ignore: Ignore
+    given: Given
+
+    def findings(self, source: Source) -> tuple[tuple[Finding, ...], CheckOptions]:
+        """Those of the build checks, and what a build would lack; ``source`` is the text under the name to show."""
+        findings, options = lint_text(source, self.inputs, self.ignore)
+        lacking = (
+            each
+            for each in input_findings(source, self.inputs, self.given)
+            if each.level == "error" or options.allows(INPUT_MISSING)
+        )
+        return tuple(sorted((*findings, *lacking), key=lambda finding: finding.span.start)), options
 
 
-def read_dockerfile(request: BuildRequest) -> Reading:
-    """Look where a build of ``request`` looks, contexts that have to be fetched excepted. Raises :class:`GazamiError`."""
+def read_dockerfile(request: BuildRequest, *, knows_secrets: bool) -> Reading:
+    """Look where a build of ``request`` looks, contexts that have to be fetched excepted. Raises :class:`GazamiError`.
+    ``knows_secrets``: those of the request are all there are."""
     wishes = request.context
     scheme, separator, rest = wishes.context.partition("://")
     if separator and scheme != "dir":
@@ -30,7 +50,25 @@ def read_dockerfile(request: BuildRequest) -> Reading:
         )
     context = local_folder(rest if separator else wishes.context, wishes.sub_path)
     source, path = find_dockerfile(wishes.dockerfile, context, given=wishes.dockerfile_given)
-    return Reading(source, inputs_of(request), find_ignore(path, context))
+    ignore = find_ignore(path, context)
+    sandbox = request.sandbox
+    given = Given(
+        FolderTree(str(context), hide(ignore)),
+        str(context),
+        lambda name: _further(name, request),
+        frozenset(name for name, _, _ in sandbox.secrets) if knows_secrets else None,
+        dict(sandbox.ssh) if knows_secrets else None,
+    )
+    return Reading(source, inputs_of(request), ignore, given)
+
+
+def _further(name: str, request: BuildRequest) -> FolderTree | None:
+    """A further context that is a folder."""
+    value = {context_name(each): value for each, value in request.context.named}[name]
+    if not is_local(value):
+        return None
+    folder = local_folder(value.removeprefix("dir://"))
+    return FolderTree(str(folder), hide(find_ignore(None, folder)))
 
 
 def write_out(text: str) -> None:

@@ -14,7 +14,7 @@ from gazami.cli.environ import Surroundings, config_places
 from gazami.cli.option import Effect
 from gazami.cli.options import BUILD
 from gazami.cli.outputs import read_cache_from, read_cache_to, read_outputs
-from gazami.cli.paths import absolute, absolute_cache, absolute_context, absolutes
+from gazami.cli.paths import absolute, absolute_cache, absolute_context, absolute_or_url, absolutes
 from gazami.cli.values import Pairs, SecretSpec
 from gazami.errors import UsageError
 from gazami.events import Level, Message
@@ -175,11 +175,11 @@ def _output(parsed: Parsed, around: Surroundings, platform: Platform) -> wishes.
         tar_paths=tars,
         oci_layout_paths=(*_given(absolute(parsed.text("oci-layout-path"), cwd)), *outputs.layouts),
         exports=outputs.exports,
-        digest_file=absolute(parsed.text("digest-file"), cwd),
-        image_name_with_digest_file=absolute(parsed.text("image-name-with-digest-file"), cwd),
-        image_name_tag_with_digest_file=absolute(parsed.text("image-name-tag-with-digest-file"), cwd),
-        image_id_file=absolute(parsed.text("iidfile"), cwd),
-        metadata_file=absolute(parsed.text("metadata-file"), cwd),
+        digest_file=absolute_or_url(parsed.text("digest-file"), cwd),
+        image_name_with_digest_file=absolute_or_url(parsed.text("image-name-with-digest-file"), cwd),
+        image_name_tag_with_digest_file=absolute_or_url(parsed.text("image-name-tag-with-digest-file"), cwd),
+        image_id_file=absolute_or_url(parsed.text("iidfile"), cwd),
+        metadata_file=absolute_or_url(parsed.text("metadata-file"), cwd),
         builder_output=absolute(around.environ.get("BUILDER_OUTPUT", ""), cwd),
         image_format=cast('Literal["docker", "oci"] | None', image_format or None),
         compression=cast('Literal["gzip", "zstd"]', compression or "gzip"),

@@ -78,7 +78,7 @@ def _bases(parsed: Parsed, run: Run) -> list[str]:
         "--no-push", "--context=.", f"--dockerfile={parsed.text('dockerfile')}",
         f"--custom-platform={parsed.text('custom-platform')}", *(f"--build-arg={arg}" for arg in parsed.texts("build-arg")),
     ]  # fmt: skip
-    reading = read_dockerfile(build_request(parse(words, BUILD), run.around).request)
+    reading = read_dockerfile(build_request(parse(words, BUILD), run.around).request, knows_secrets=False)
     dockerfile = parse_dockerfile(reading.source)
     outlined = outline(dockerfile, reading.source, reading.inputs)
     return [stage.base.reference for stage in outlined.stages if isinstance(stage.base, ImageBase)]

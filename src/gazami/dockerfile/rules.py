@@ -111,6 +111,8 @@ EXPOSE_INVALID_FORMAT = Rule(
     "IP address and host-port mapping should not be used in EXPOSE instruction. This will become an error in a future "
     "release",
 )
+UNKNOWN_STAGE = Rule("UnknownStage", "Sources that look like the name of a stage should be one", manual=False)
+INPUT_MISSING = Rule("InputMissing", "Files, secrets and agents that a build needs should be there", manual=False)
 
 RULES = (
     STAGE_NAME_CASING,
@@ -136,6 +138,9 @@ RULES = (
     EXPOSE_PROTO_CASING,
     EXPOSE_INVALID_FORMAT,
 )
+
+OWN_RULES = (UNKNOWN_STAGE, INPUT_MISSING)
+"""Rules that Docker has not."""
 
 PARSE_ERROR = "ParseError"
 """The rule of a finding that says why the Dockerfile cannot be built."""

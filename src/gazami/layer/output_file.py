@@ -30,12 +30,17 @@ _MOUNTED = (errno.EBUSY, errno.EXDEV)
 def output_file(path: Path, mode: int = 0o666, *, like_the_old: bool = False) -> Iterator[BinaryIO]:
     """A file to write, there once the block has ended well. ``mode`` is before the umask; ``like_the_old`` takes mode and
     owner of the file that it replaces. Raises OSError."""
-    if _DESCRIPTOR.match(os.path.abspath(path)):
+    if is_descriptor(str(path)):
         with open(path, "wb") as file:
             yield file
         return
     with OutputFolder(path.parent) as folder, folder.file(path.name, mode, like_the_old=like_the_old) as file:
         yield file
+
+
+def is_descriptor(path: str) -> bool:
+    """Whether a path names an open file of a process, such as ``/dev/stdout``."""
+    return _DESCRIPTOR.match(os.path.abspath(path)) is not None
 
 
 def write_output(path: Path, data: bytes, mode: int = 0o666, *, like_the_old: bool = False) -> None:

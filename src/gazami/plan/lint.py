@@ -9,7 +9,7 @@ from gazami.dockerfile.check_options import CheckOptions, check_options
 from gazami.dockerfile.checks import FILE_CHECKS
 from gazami.dockerfile.checks import STAGE_CHECKS as TEXT_CHECKS
 from gazami.dockerfile.parser import parse
-from gazami.dockerfile.rules import PARSE_ERROR, Finding, Hit, Rule
+from gazami.dockerfile.rules import PARSE_ERROR, UNKNOWN_STAGE, Finding, Hit, Rule
 from gazami.dockerfile.words import expand
 from gazami.errors import DockerfileError, GazamiError, Source, Span
 from gazami.events import Warned
@@ -18,6 +18,7 @@ from gazami.plan.compile import ResolvedImage, reached
 from gazami.plan.lookups import InstructionRead, StageRead, read_from, read_globals, read_stages
 from gazami.plan.outline import Inputs, Outline, outline
 from gazami.plan.scope import GlobalScope
+from gazami.plan.stage_names import unknown_stage
 from gazami.plan.steps import ImageBase
 
 
@@ -51,7 +52,19 @@ def lint(
         for read in reads:
             if read.stage.index in wanted:
                 found += _of_stage(StageSight(read, spoken, ignore), options)
+                found += _findings(UNKNOWN_STAGE, unknown_stage(outlined, read.stage.index), options)
     return tuple(sorted(found, key=lambda finding: finding.span.start))
+
+
+def lint_names(dockerfile: ast.Dockerfile, outlined: Outline, inputs: Inputs) -> tuple[Finding, ...]:
+    """The findings that a build tells before it asks a registry: names that look like a stage's, of stages that it needs."""
+    options = check_options(dockerfile, outlined.source, inputs.build_args)
+    needed, _ = reached(outlined, {})
+    return tuple(
+        finding
+        for index in sorted(needed)
+        for finding in _findings(UNKNOWN_STAGE, unknown_stage(outlined, index), options)
+    )
 
 
 def lint_text(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gazami.errors import GazamiError, Source, Span, UsageError
+from gazami.errors import GazamiError, SeveralErrors, Source, Span, UsageError
 from gazami.foreign import printable_lines
 from gazami.report.line import Line
 
@@ -48,7 +48,9 @@ def causes(error: BaseException) -> list[str]:
 
 
 def failure(error: GazamiError) -> Line:
-    """The error as one line of the log; its text has the excerpt first and the hint last."""
+    """The error as one line of the log; its text has the excerpt first and the hint last. Of several, one follows the other."""
+    if isinstance(error, SeveralErrors):
+        return _failures(error)
     prefix = "Error" if isinstance(error, UsageError) and error.span is None else "error building image"
     parts = [excerpt(error.source, error.span)] if error.source and error.span else []
     parts.append(f"{prefix}: {error.message}")
@@ -67,3 +69,14 @@ def failure(error: GazamiError) -> Line:
         if (value := getattr(error, name, None)) is not None:
             facts[name] = value
     return Line("error", printable_lines("\n".join(parts)), facts, brief=printable_lines(error.message))
+
+
+def _failures(error: SeveralErrors) -> Line:
+    lines = [failure(each) for each in error.errors]
+    summary = f"error building image: {error.message}"
+    facts: dict[str, object] = {
+        "error": type(error).__name__,
+        "errors": [{"message": line.brief, **line.facts} for line in lines],
+    }
+    text = "\n\n".join([*(line.text for line in lines), summary])
+    return Line("error", text, facts, brief="; ".join([error.message, *(line.brief or "" for line in lines)]))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from gazami import __version__
-from gazami.dockerfile.rules import PARSE_ERROR, RULES, Finding
+from gazami.dockerfile.rules import OWN_RULES, PARSE_ERROR, RULES, Finding
 from gazami.errors import Source, Span
 from gazami.report.excerpt import excerpt
 
@@ -87,7 +87,7 @@ def as_sarif(findings: Findings, source: Source) -> str:
     used = {finding.rule for finding in findings}
     rules: list[dict[str, Any]] = [
         {"id": rule.name, "shortDescription": {"text": rule.description}, "helpUri": rule.url or _HOME}
-        for rule in RULES
+        for rule in (*RULES, *OWN_RULES)
         if rule.name in used
     ]
     if PARSE_ERROR in used:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Literal, cast
 
 from gazami import errors, events
-from gazami.errors import CommandFailed, GazamiError, RegistryError, Source, Span
+from gazami.errors import CommandFailed, GazamiError, RegistryError, SeveralErrors, Source, Span
 from gazami.foreign import read_json
 from gazami.report.excerpt import causes
 from gazami.values import dataclass, fields
@@ -54,9 +54,16 @@ def encode(event: events.Event, number: int) -> str:
 
 
 def encode_failure(error: GazamiError, number: int) -> str:
-    """One line with what an error shows to people: its message, place, causes and hint."""
+    """One line with what an error shows to people: its message, place, causes and hint; of several, those of each."""
+    members = _failure_members(error)
+    if isinstance(error, SeveralErrors):
+        members["errors"] = [_failure_members(each) for each in error.errors]
+    return _line(_FAILURE, number, members)
+
+
+def _failure_members(error: GazamiError) -> dict[str, Any]:
     source = error.source if error.source and len(error.source.text) <= _MAX_SOURCE else None
-    members = {
+    return {
         "error": type(error).__name__,
         "message": error.message,
         "hint": error.hint,
@@ -66,7 +73,6 @@ def encode_failure(error: GazamiError, number: int) -> str:
         "exit_code": error.exit_code,
         **{name: getattr(error, name) for name in ("url", "status") if isinstance(error, RegistryError)},
     }
-    return _line(_FAILURE, number, members)
 
 
 def decode(line: str) -> Numbered | None:
@@ -172,6 +178,8 @@ def _failure(members: dict[str, Any]) -> GazamiError:
     error: GazamiError
     if issubclass(kind, CommandFailed):
         error = kind(message, exit_code=int(members["exit_code"]), hint=hint)
+    elif issubclass(kind, SeveralErrors):
+        error = SeveralErrors(tuple(_failure(each) for each in members.get("errors") or ()))
     elif issubclass(kind, RegistryError):
         error = kind(message, url=members.get("url"), status=members.get("status"), hint=hint)
     else:

@@ -120,7 +120,7 @@ class Copier:
                 self._parents_like_source(source_tree, base.node, into, path)
                 self._place(f"{into}/{path}" if into else path, node, links)
         if not found and not has_wildcard(pattern):
-            raise ContextError(f'"/{pattern.lstrip("/")}": not found')
+            raise MissingSource(source_tree, posixpath.normpath(f"/{source}").lstrip("/"))
 
     def put_file(self, name: str, data: bytes, dest: str, mode: int = 0o644, mtime: int = 0) -> None:
         """A file with bytes of our own (a here-document, a download): owner 0:0 unless ``--chown`` says otherwise."""

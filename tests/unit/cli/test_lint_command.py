@@ -22,6 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "Dockerfile").write_text(DIRTY)
     (tmp_path / "clean").write_text(CLEAN)
+    (tmp_path / "a").write_text("what both copy")
     return tmp_path
 
 
@@ -63,7 +64,7 @@ def test_the_contexts_ignore_file_counts(folder: Path, ignore: str, capsys: pyte
     (folder / "other").mkdir()
     (folder / ignore).write_text("a\n")
     run(["lint", "clean", "--format=json", f"--context={Path(ignore).parent}"], {})
-    assert [each["rule"] for each in json.loads(capsys.readouterr().out)] == ["CopyIgnoredFile"]
+    assert [each["rule"] for each in json.loads(capsys.readouterr().out)] == ["CopyIgnoredFile", "InputMissing"]
 
 
 @pytest.mark.parametrize(
