@@ -2,7 +2,7 @@
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
-.PHONY: help demo test test-services test-containers fuzz images check fast lint docs bench clean
+.PHONY: help chaos demo test test-services test-containers fuzz images check fast lint docs bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -30,6 +30,10 @@ test-containers: ## gazami's images under podman: environments and roots, the re
 fuzz: ## the tar reader against Python's on 100 000 archives, and semi-valid Dockerfiles (ARCHIVES=n SEED=n)
 	@$(VENV)/python -m tests.tarfuzz $(or $(ARCHIVES),100000) $(or $(SEED),1)
 	@GAZAMI_FUZZ_EXAMPLES=20000 $(PYTEST) -q tests/property/test_fuzz_dockerfile.py -n 2
+
+chaos: ## builds that are killed, told to end, cut off and out of space, for SECONDS=n with SEED=n (needs root)
+	@scripts/setup test
+	@$(VENV)/python -m tests.chaos $(or $(SECONDS),1800) $(SEED)
 
 images: ## gazami's own images, built by gazami: OCI archives in out/images, and pushed where IMAGE_REPO says
 	@scripts/setup images
