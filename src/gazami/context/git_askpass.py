@@ -1,15 +1,20 @@
 """The password for git, for one host: a program that git asks, and that answers for nobody else.
 
 git may be sent to another host by a redirect, and to others by submodules. A header in its configuration goes along, since git
-chooses it once. A program named by ``GIT_ASKPASS`` is asked with the URL that wants the password *then*
-(``Password for 'https://user@host': ``, git's credential.c), and this one compares scheme, host and port. It holds no secret:
-user and password come by variables of git's own environment, so they stand in no argument and in no file.
+chooses it once. A credential helper (gitcredentials(7)) is asked for the host that wants the password *then*, on its standard
+input, and this one compares scheme, host and port. It holds no secret: user and password come by variables of git's own
+environment, so they stand in no argument and in no file.
+
+git starts helpers by a shell. Where there is none, in gazami's own image, the same program is the one of ``GIT_ASKPASS``. Then the
+question for a password (``Password for 'https://user@host': ``, git's credential.c) is an argument, and names the user, which may
+be a token; nobody else has processes in that container.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,11 +22,19 @@ from urllib.parse import urlsplit
 
 _PROGRAM = r"""
 import os, re, sys
+hosts = os.environ.get("GAZAMI_GIT_FOR", "").split()
+user, password = (os.environ.get("GAZAMI_GIT_" + name, "") for name in ("USER", "PASSWORD"))
+if sys.argv[1:] in (["get"], ["store"], ["erase"]):
+    wanted = dict(line.rstrip("\n").partition("=")[::2] for line in sys.stdin if line.strip())
+    if sys.argv[1] == "get" and wanted.get("protocol", "") + "://" + wanted.get("host", "") in hosts:
+        print("username=" + user + "\npassword=" + password)
+    sys.exit()
 asked = re.fullmatch(r"(Username|Password) for '(https?://)(?:[^@/]*@)?([^@/']+)/?': ?", " ".join(sys.argv[1:]))
-if not asked or asked[2] + asked[3] not in os.environ.get("GAZAMI_GIT_FOR", "").split():
+if not asked or asked[2] + asked[3] not in hosts:
     sys.exit("no credentials for this host")
-print(os.environ.get("GAZAMI_GIT_USER" if asked[1] == "Username" else "GAZAMI_GIT_PASSWORD", ""))
+print(user if asked[1] == "Username" else password)
 """
+_SHELL = "/bin/sh"
 _LONGEST = 120
 """Bytes of a first line that every kernel reads whole."""
 
@@ -54,7 +67,7 @@ def offered(environment: Mapping[str, str], folder: Path) -> Iterator[tuple[dict
         fd = os.memfd_create("askpass", 0)
         try:
             os.write(fd, program.encode())
-            yield {"GIT_ASKPASS": f"/proc/self/fd/{fd}"}, (fd,)
+            yield _asked(f"/proc/self/fd/{fd}"), (fd,)
         finally:
             os.close(fd)
         return
@@ -64,7 +77,17 @@ def offered(environment: Mapping[str, str], folder: Path) -> Iterator[tuple[dict
         part.write_text(program)
         part.chmod(0o700)
         part.rename(place)
-    yield {"GIT_ASKPASS": str(place)}, ()
+    yield _asked(str(place)), ()
+
+
+def _asked(program: str) -> dict[str, str]:
+    """How git is told of the program: as a helper, and, where there is no shell or git is older than 2.31, as the one to ask."""
+    asked = {"GIT_ASKPASS": program}
+    if not os.access(_SHELL, os.X_OK):
+        return asked
+    return asked | {
+        "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "credential.helper", "GIT_CONFIG_VALUE_0": f"!{shlex.quote(program)}",
+    }  # fmt: skip
 
 
 def _interpreter(python: str) -> str:

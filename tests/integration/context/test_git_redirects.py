@@ -181,6 +181,31 @@ def test_the_program_answers_for_one_host_only(asked: str, tmp_path: Path) -> No
     assert answer("Password for 'https://ci@git.example': ") == f"{PASSWORD}\n"
 
 
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        ("protocol=https\nhost=git.example\n\n", True), ("protocol=https\nhost=git.example\nusername=x\n\n", True),
+        ("protocol=http\nhost=git.example\n\n", False), ("protocol=https\nhost=git.example:8443\n\n", False),
+        ("protocol=https\nhost=evil.example\n\n", False), ("host=git.example\n\n", False), ("", False),
+    ],
+)  # fmt: skip
+def test_the_helper_answers_for_one_host_only(asked: str, answered: bool, tmp_path: Path) -> None:
+    environment = git_askpass.answers("https://git.example/team/app", (USER, PASSWORD))
+    with git_askpass.offered(environment, tmp_path) as (variables, _):
+        program = variables["GIT_CONFIG_VALUE_0"].removeprefix("!")
+        for action in ("get", "store", "erase"):
+            done = subprocess.run(
+                ["sh", "-c", f"{program} {action}"],
+                env=environment,
+                input=asked,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            expected = f"username={USER}\npassword={PASSWORD}\n" if answered and action == "get" else ""
+            assert done.stdout == expected
+
+
 def test_a_host_that_leads_from_http_to_its_own_https_is_the_same() -> None:
     assert (
         git_askpass.answers("http://git.example/a", ("u", ""))["GAZAMI_GIT_FOR"]
