@@ -20,7 +20,7 @@ from gazami.builder.tools import Tools
 from gazami.dockerfile.mounts import Mount
 from gazami.errors import ContextError, UserError
 from gazami.layer.tar_writer import write_members
-from gazami.plan.steps import ContextSource, RunMount, RunStep
+from gazami.plan.steps import ContextSource, FilesFrom, ImageSource, NamedSource, RunMount, RunStep, StageSource
 from gazami.rootfs.copy import Attributes, Copier
 from gazami.rootfs.tree import Tree
 from gazami.sandbox.spec import BindMount, FileMount, StepMount, TmpfsMount
@@ -108,7 +108,7 @@ def _laid_out(tree: Tree, source: str, tools: Tools) -> str:
 def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
     """A directory that is kept for the next build, named by the mount's id; its first content comes from ``from``."""
     mount = wanted.mount
-    identity = mount.id or mount.target
+    identity = cache_identity(wanted, tools)
     if mount.sharing == "private":
         identity += f"\0private-{os.getpid()}"
     folder = tools.workspace.state / "cache-mounts" / hashlib.sha256(identity.encode()).hexdigest()[:32]
@@ -126,6 +126,31 @@ def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
     if tools.cache_mounts is not None and mount.sharing != "private":
         tools.cache_mounts.use(identity, path, is_new=is_new)
     return BindMount(path, mount.target, mount.readonly is True, movable=True)
+
+
+def cache_identity(wanted: RunMount, tools: Tools) -> str:
+    """What tells cache directories apart, as in BuildKit: the id, its namespace (``BUILDKIT_CACHE_MOUNT_NS``), and what the
+    directory begins with: files, owner and mode."""
+    mount = wanted.mount
+    parts = [mount.id or mount.target]
+    if wanted.files is not None:
+        parts += [f"from={_origin(wanted.files, tools)}", f"source={mount.source}"]
+    parts += [f"mode={mount.mode:04o}"] if mount.mode not in (None, 0o755) else []
+    parts += [f"{name}={value}" for name, value in (("uid", mount.uid), ("gid", mount.gid)) if value]
+    namespace = dict(tools.request.plan.build_args).get("BUILDKIT_CACHE_MOUNT_NS")
+    return (f"{namespace}/" if namespace else "") + "; ".join(parts)
+
+
+def _origin(files: FilesFrom, tools: Tools) -> str:
+    match files:
+        case StageSource(index):
+            return f"stage {index}"
+        case ImageSource(image):
+            return f"image {tools.images[image].digest}"
+        case NamedSource(name):
+            return f"context {name}"
+        case _:
+            return "context"
 
 
 # -- secrets and agents -----------------------------------------------------------------------------------------------
