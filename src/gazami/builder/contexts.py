@@ -30,6 +30,7 @@ from gazami.values import replace
 if TYPE_CHECKING:
     from gazami.context.schemes import Access, Archive
 
+_TRUE = frozenset({"1", "t", "true"})
 _LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 
 
@@ -54,10 +55,10 @@ def access_of(request: BuildRequest, workspace: Workspace, client: RegistryClien
     """What the request says about fetching."""
     from gazami.context.schemes import Access
 
-    wishes, registry = request.context, request.registry
+    wishes, registry, build_args = request.context, request.registry, dict(request.plan.build_args)
     return Access(
         client.transport, client, cancel, workspace.root, dict(wishes.environment), wishes.git, registry.proxies,
-        registry.certificate_directories,
+        registry.certificate_directories, build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in _TRUE,
     )  # fmt: skip
 
 

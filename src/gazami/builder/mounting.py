@@ -21,7 +21,7 @@ from gazami.dockerfile.mounts import Mount
 from gazami.errors import ContextError, UserError
 from gazami.file_locks import locked
 from gazami.layer.tar_writer import write_members
-from gazami.plan.steps import ContextSource, RunMount, RunStep
+from gazami.plan.steps import ContextSource, FilesFrom, ImageSource, NamedSource, RunMount, RunStep, StageSource
 from gazami.rootfs.copy import Attributes, Copier
 from gazami.rootfs.tree import Tree
 from gazami.sandbox.spec import BindMount, FileMount, StepMount, TmpfsMount
@@ -111,6 +111,10 @@ def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
     """A directory that is kept for the next build, named by the mount's id; its first content comes from ``from``. With
     ``sharing=private`` it is the step's own, in the build's folder, and gone with that."""
     mount = wanted.mount
+<<<<<<< HEAD
+=======
+    identity = cache_identity(wanted, tools)
+>>>>>>> h3
     if mount.sharing == "private":
         path = _filled(tools.workspace.new_path("private"), wanted, tools, tree_of)
     else:
@@ -126,6 +130,7 @@ def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
     return BindMount(path, mount.target, mount.readonly is True, movable=True)
 
 
+<<<<<<< HEAD
 def _begin(path: str, identity: str, wanted: RunMount, tools: Tools, tree_of: TreeOf) -> None:
     """Make a cache directory that has its first content when it gets its name: what a build that was killed has left of it, and
     what lacks a part, is never used."""
@@ -148,6 +153,31 @@ def _filled(place: str, wanted: RunMount, tools: Tools, tree_of: TreeOf) -> str:
     owner = {"uid": mount.uid or 0, "gid": mount.gid or 0}
     tools.sandbox.call("gazami.rootfs.directories:make", {"paths": [path], "mode": mode, **owner})
     return path
+=======
+def cache_identity(wanted: RunMount, tools: Tools) -> str:
+    """What tells cache directories apart, as in BuildKit: the id, its namespace (``BUILDKIT_CACHE_MOUNT_NS``), and what the
+    directory begins with: files, owner and mode."""
+    mount = wanted.mount
+    parts = [mount.id or mount.target]
+    if wanted.files is not None:
+        parts += [f"from={_origin(wanted.files, tools)}", f"source={mount.source}"]
+    parts += [f"mode={mount.mode:04o}"] if mount.mode not in (None, 0o755) else []
+    parts += [f"{name}={value}" for name, value in (("uid", mount.uid), ("gid", mount.gid)) if value]
+    namespace = dict(tools.request.plan.build_args).get("BUILDKIT_CACHE_MOUNT_NS")
+    return (f"{namespace}/" if namespace else "") + "; ".join(parts)
+
+
+def _origin(files: FilesFrom, tools: Tools) -> str:
+    match files:
+        case StageSource(index):
+            return f"stage {index}"
+        case ImageSource(image):
+            return f"image {tools.images[image].digest}"
+        case NamedSource(name):
+            return f"context {name}"
+        case _:
+            return "context"
+>>>>>>> h3
 
 
 # -- secrets and agents -----------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from gazami.events import BaseResolved, Emit, PlanReady, Warned
 from gazami.image.digest import Digest
 from gazami.image.reference import parse_reference
 from gazami.plan.compile import Missing, ResolvedImage, compile_plan
+from gazami.plan.control_args import other_syntax
 from gazami.plan.lint import findings_as_events, lint, lint_names, violation
 from gazami.plan.outline import Inputs, Outline
 from gazami.plan.stage_names import advice
@@ -85,7 +86,9 @@ class Images:
 
 
 def warn_of_names(dockerfile: Dockerfile, outlined: Outline, inputs: Inputs, emit: Emit) -> None:
-    """Say which images look like a typo of a stage, before they are pulled."""
+    """Say which images look like a typo of a stage, before they are pulled, and that a frontend is not used."""
+    for warning in other_syntax(dockerfile):
+        emit(Warned(warning.text, warning.rule, warning.span))
     for event in findings_as_events(lint_names(dockerfile, outlined, inputs)):
         emit(event)
 

@@ -7,7 +7,7 @@ does no harm: equal members make equal bytes. So nobody waits, and no place but 
 
 from __future__ import annotations
 
-from gazami.builder.request import IndexWishes
+from gazami.builder.request import IndexWishes, Pairs
 from gazami.events import Emit, Exported, Message
 from gazami.image.manifest import DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_INDEX, Descriptor, Index, encode_index
 from gazami.image.platform import Platform
@@ -43,8 +43,16 @@ def assemble(
             emit(Message("info", f"The index is left to the last build: {', '.join(missing)} not yet there"))
             return None
         made = index_of(
-            tuple(replace(descriptor, platform=platform) for platform, descriptor in found if descriptor is not None)
+            tuple(replace(descriptor, platform=platform) for platform, descriptor in found if descriptor is not None),
+            wishes.annotations,
         )
+        if wishes.annotations and made.media_type == DOCKER_MANIFEST_LIST:
+            emit(
+                Message(
+                    "warning",
+                    "Docker's manifest list has no annotations: use --image-format=oci for those of the index",
+                )
+            )
         for reference in references:
             if reference.context == context.context:
                 registry.push_manifest(reference, made.raw, made.media_type)
@@ -52,8 +60,9 @@ def assemble(
     return made
 
 
-def index_of(descriptors: tuple[Descriptor, ...]) -> Index:
-    """Docker's manifest list for Docker's images, an OCI index as soon as one is OCI's. Pure: equal members, equal bytes."""
+def index_of(descriptors: tuple[Descriptor, ...], annotations: Pairs = ()) -> Index:
+    """Docker's manifest list for Docker's images, an OCI index as soon as one is OCI's. Only that has annotations. Pure: equal
+    members, equal bytes."""
     docker = all(each.media_type == DOCKER_MANIFEST for each in descriptors)
     bare = tuple(Descriptor(each.media_type, each.digest, each.size, (), each.platform) for each in descriptors)
-    return encode_index(bare, DOCKER_MANIFEST_LIST if docker else OCI_INDEX)
+    return encode_index(bare, DOCKER_MANIFEST_LIST) if docker else encode_index(bare, OCI_INDEX, annotations)

@@ -115,10 +115,12 @@ class FileExport:
 
 @dataclass(frozen=True, slots=True)
 class IndexWishes:
-    """The index that this build's image is to be part of. ``run`` is the same for the builds of all ``platforms``."""
+    """The index that this build's image is to be part of. ``run`` and ``annotations`` are the same for the builds of all
+    ``platforms``."""
 
     platforms: tuple[Platform, ...]
     run: str
+    annotations: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal
 
 from gazami.builder.copying import TreeOf
 from gazami.builder.mounting import StepMounts, script_path, step_mounts
+from gazami.builder.request import Pairs
 from gazami.builder.stage import Done, StageState
 from gazami.builder.tools import Tools
+<<<<<<< HEAD
 from gazami.builder.workspace import is_full
 from gazami.errors import CommandFailed
+=======
+from gazami.builder.workspace import is_full, locked
+from gazami.errors import CommandFailed, UsageError
+>>>>>>> h3
 from gazami.events import Message, StepId, StepOutput
 from gazami.file_locks import locked
 from gazami.plan.steps import RunStep
@@ -54,7 +61,18 @@ def _spec(step: RunStep, root: Root, mounts: StepMounts, tools: Tools) -> RunSpe
         timeout=wishes.timeout,
         shm_size=wishes.shm_size,
         limits=wishes.ulimits,
+        hostname=hostname_of(tools.request.plan.build_args),
     )
+
+
+def hostname_of(build_args: Pairs) -> str:
+    """``BUILDKIT_SANDBOX_HOSTNAME``, or BuildKit's default. Raises :class:`UsageError` for what is no name."""
+    name = dict(build_args).get("BUILDKIT_SANDBOX_HOSTNAME") or "buildkitsandbox"
+    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?", name):
+        raise UsageError(
+            f"BUILDKIT_SANDBOX_HOSTNAME={name!r} is not the name of a host", hint="up to 64 letters, digits, - and ."
+        )
+    return name
 
 
 def _output(step: RunStep, state: StageState) -> Callable[[Literal["stdout", "stderr"], bytes], None]:

@@ -29,7 +29,7 @@ from gazami.events import (
 )
 from gazami.image.config import History
 from gazami.image.digest import Digest
-from gazami.image.manifest import DOCKER_MANIFEST, OCI_MANIFEST
+from gazami.image.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Descriptor
 from gazami.image.model import Image, Layer, Origin
 from gazami.plan.steps import (
     CopyStep,
@@ -71,6 +71,7 @@ class Stages:
         """Build the stages that are needed after the cache was looked into; the target's image."""
         self._find_needed()
         self._check_secrets()
+        self.tools.to_unpack = self._layers_of_roots()
         chain = {stage.index for stage in self.plan.lineage(self.plan.stage(self.plan.target))}
         stages = [stage for stage in self.plan.stages if stage.index in self._work]
 
@@ -101,6 +102,18 @@ class Stages:
             needed = self._inputs(stage)
             self._sources |= needed
             todo += needed
+
+    def _layers_of_roots(self) -> tuple[Descriptor, ...]:
+        """The layers of the bases in which commands are still to be run, each once."""
+        found: dict[Digest, Descriptor] = {}
+        for index, work in self._work.items():
+            stage = self.plan.stage(index)
+            if not any(isinstance(stage.steps[each], RunStep) for each in work):
+                continue
+            *_, first = self.plan.lineage(stage)
+            if isinstance(first.base, ImageBase):
+                found |= {layer.digest: layer for layer in self.tools.images[first.base].manifest.layers}
+        return tuple(found.values())
 
     def _check_secrets(self) -> None:
         """Raise for the secrets and agents that the steps to come need and that were not given."""

@@ -16,12 +16,14 @@ from gazami.builder.layers import LayerFiles
 from gazami.builder.memory import estimate, fits
 from gazami.builder.own_places import own_places
 from gazami.builder.request import BuildRequest
+from gazami.builder.room import check_room
 from gazami.builder.streams import Unpacker
 from gazami.builder.workspace import Workspace
 from gazami.cancel import Cancel
 from gazami.context.ignore import Ignore
 from gazami.events import Emit, Message, SandboxChosen
 from gazami.image.digest import Digest
+from gazami.image.manifest import Descriptor
 from gazami.layer.pack import Packing
 from gazami.plan.steps import ImageBase
 from gazami.registry.client import RegistryClient
@@ -92,6 +94,8 @@ class Tools:
     cache_mounts: MountStore | None = None
     """Where cache mounts come from and go to besides this machine."""
     locks: Locks = field(default_factory=Locks)
+    to_unpack: tuple[Descriptor, ...] = ()
+    """Layers of bases that commands of this build run in."""
     _sandbox: Sandbox | None = field(default=None)
 
     @property
@@ -119,6 +123,7 @@ class Tools:
             self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))
         if not choice.mounts:
             self.workspace.use_place(choice.place or str(self.workspace.root))
+        check_room(self.to_unpack, Path(self.workspace.new_path("room")).parent)
         hide = self._credentials_to_hide() if choice.mode == "inplace" else ()
         self.workspace.remover = self._remove
         return Sandbox.start(choice, files, self.cancel, preload=_PRELOAD, hide=hide)

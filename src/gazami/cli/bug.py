@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import PurePath
 
 from gazami import __version__
-from gazami.errors import GazamiError, HostError, SpaceError
+from gazami.cli.exhaustion import Places, host_error
+from gazami.errors import GazamiError
 
 _FRAMES = 4
 
@@ -15,14 +15,12 @@ class Bug(GazamiError):
     """Our fault."""
 
 
-def as_gazami_error(error: Exception, *, verbose: bool) -> GazamiError:
-    """``verbose`` adds the whole traceback. Errors of the system that explain themselves are not called bugs."""
-    if isinstance(error, OSError) and (known := _host_error(error, verbose=verbose)):
+def as_gazami_error(error: Exception, *, verbose: bool, places: Places = Places()) -> GazamiError:  # noqa: B008
+    """``verbose`` adds the whole traceback. What the machine is the cause of is not called a bug."""
+    if (known := host_error(error, places)) is not None:
+        if verbose:
+            known.message += f"\n{_whole(error)}"
         return known
-    if isinstance(error, MemoryError):
-        return HostError(
-            "out of memory", hint="give the build more memory, or put --state-dir on a disk instead of tmpfs"
-        )
     import platform
 
     where = _whole(error) if verbose else _frames(error)
@@ -31,18 +29,6 @@ def as_gazami_error(error: Exception, *, verbose: bool) -> GazamiError:
         f"this is a bug in gazami ({version}): {type(error).__name__}: {error}\n{where}",
         hint=None if verbose else "please report it with the output of the same command and --verbosity=debug",
     )
-
-
-def _host_error(error: OSError, *, verbose: bool) -> HostError | None:
-    place = f": {error.filename}" if error.filename else ""
-    message = f"{error.strerror}{place}" + (f"\n{_whole(error)}" if verbose else "")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return SpaceError(message, hint="free some space, or choose another place with --state-dir")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return HostError(message, hint="this user may not do that here; choose another place with --state-dir")
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return HostError(message, hint="raise the limit of open files (ulimit -n)")
-    return None
 
 
 def _frames(error: Exception) -> str:

@@ -78,7 +78,8 @@ _OUTPUT = (
            choices=("gzip", "zstd")),
     Option("compression-level", Kind.INT, Group.OUTPUT, "Level of the compressor; 0 and less mean its fast default.",
            default="-1", metavar="N"),
-    Option("annotation", Kind.KEY_VALUE, Group.OUTPUT, "Add an annotation to the manifest.", metavar="KEY=VALUE"),
+    Option("annotation", Kind.KEY_VALUE, Group.OUTPUT, "Add an annotation to the manifest, or with index:KEY to the index; "
+           "manifest[PLATFORM]:KEY counts for that platform only.", metavar="[TYPE:]KEY=VALUE"),
     Option("push-retry", Kind.INT, Group.OUTPUT, "Try a failed push so many times again.", default="0", metavar="N"),
     Option("push-ignore-immutable-tag-errors", Kind.BOOL, Group.OUTPUT, "A tag that exists and may not change is no error.",
            default="false"),

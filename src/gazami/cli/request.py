@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from gazami import __version__
 from gazami.builder import request as wishes
 from gazami.cli import registries
+from gazami.cli.annotations import Annotations, read_annotations
 from gazami.cli.argv import Parsed, changed
 from gazami.cli.environ import Surroundings, config_places
 from gazami.cli.option import Effect
@@ -20,7 +21,7 @@ from gazami.errors import UsageError
 from gazami.events import Level, Message
 from gazami.image.platform import Platform, host_platform, parse_platform
 from gazami.image.reference import parse_reference
-from gazami.values import dataclass
+from gazami.values import dataclass, replace
 
 _UNUSED_VARIABLES = (
     "KANIKO_TELEMETRY_ENDPOINT",
@@ -59,7 +60,8 @@ def build_request(parsed: Parsed, around: Surroundings) -> Wanted:
         dryrun=parsed.flag("dryrun"),
         print_plan=bool(around.environ.get("KANIKO_PRINT_PLAN")),
     )
-    return Wanted(request, (*_messages(parsed, around), *unset))
+    unused = (Message("warning", text) for text in _annotations(parsed, plan.platform).unused)
+    return Wanted(request, (*_messages(parsed, around), *unset, *unused))
 
 
 def _context(parsed: Parsed, around: Surroundings) -> wishes.ContextWishes:
@@ -168,6 +170,8 @@ def _output(parsed: Parsed, around: Surroundings, platform: Platform) -> wishes.
         if parsed.text(name) and not destinations:
             raise UsageError(f"you must provide --destination if setting --{name}")
     level = parsed.number("compression-level")
+    index = _index(parsed, platform, push=push)
+    annotations = _annotations(parsed, platform)
     return wishes.OutputWishes(
         destinations=destinations,
         push=push,
@@ -184,9 +188,13 @@ def _output(parsed: Parsed, around: Surroundings, platform: Platform) -> wishes.
         image_format=cast('Literal["docker", "oci"] | None', image_format or None),
         compression=cast('Literal["gzip", "zstd"]', compression or "gzip"),
         compression_level=level if level > 0 else None,
-        annotations=parsed.pairs("annotation"),
-        index=_index(parsed, platform, push=push),
+        annotations=annotations.manifest,
+        index=replace(index, annotations=annotations.index) if index is not None else None,
     )
+
+
+def _annotations(parsed: Parsed, platform: Platform) -> Annotations:
+    return read_annotations(parsed.pairs("annotation"), platform, has_index=bool(parsed.texts("index")))
 
 
 def _index(parsed: Parsed, platform: Platform, *, push: bool) -> wishes.IndexWishes | None:
@@ -221,7 +229,9 @@ def _check_formats(image_format: str, compression: str, tar_paths: tuple[str, ..
 
 
 def _cache(parsed: Parsed, cwd: str, *, push_image: bool) -> wishes.CacheWishes:
-    sources, target = read_cache_from(parsed.texts("cache-from")), read_cache_to(parsed.texts("cache-to"))
+    sources = read_cache_from(parsed.texts("cache-from"))
+    inline = ("inline",) if "BUILDKIT_INLINE_CACHE=1" in parsed.texts("build-arg") else ()
+    target = read_cache_to((*parsed.texts("cache-to"), *inline))
     enabled = (parsed.flag("cache") or bool(sources) or target is not None) and not parsed.flag("no-cache")
     repository = parsed.text("cache-repo")
     push = not parsed.flag("no-push-cache")

@@ -14,6 +14,7 @@ from gazami.cancel import Cancel
 from gazami.cli.argv import Parsed, parse, with_environment
 from gazami.cli.bug import as_gazami_error
 from gazami.cli.environ import look_around, require_secret_files
+from gazami.cli.exhaustion import exhausted, host_error, places_of
 from gazami.cli.options import BUILD, ELSEWHERE
 from gazami.cli.request import Wanted, build_request
 from gazami.cli.watchdog import watched
@@ -44,6 +45,19 @@ def run_build(words: list[str], environ: Mapping[str, str], build: Build | None)
     except GazamiError as error:
         return _usage(error)
     settings = log_settings(parsed, environ, terminal=sys.stderr.isatty())
+    try:
+        return _reported(parsed, environ, wanted, settings, build)
+    except (GazamiError, OSError, MemoryError, RuntimeError) as error:  # before there was a display, or after it
+        known = error if isinstance(error, GazamiError) else host_error(error, places_of(wanted.request))
+        if known is None:
+            raise
+        return _usage(exhausted(known, places_of(wanted.request)))
+
+
+def _reported(
+    parsed: Parsed, environ: Mapping[str, str], wanted: Wanted, settings: Settings, build: Build | None
+) -> int:
+    """Open the display and build."""
     takes_stdout = any(export.dest == "-" for export in wanted.request.output.exports)
     reporter = open_reporter(
         settings,
@@ -74,10 +88,11 @@ def _supervise(wanted: Wanted, settings: Settings, reporter: Reporter, build: Bu
                 build = build_image
             result = build(wanted.request, emit, cancel)
         except GazamiError as error:
-            return _ended(error, reporter, signals)
+            return _ended(exhausted(error, places_of(wanted.request)), reporter, signals)
         except Exception as error:
             verbose = settings.verbosity in ("trace", "debug")
-            return _ended(as_gazami_error(error, verbose=verbose), reporter, signals)
+            known = as_gazami_error(error, verbose=verbose, places=places_of(wanted.request))
+            return _ended(known, reporter, signals)
         finally:
             reporter.close()
     if wanted.request.dryrun and result.plan_text:

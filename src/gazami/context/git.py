@@ -67,19 +67,17 @@ def _check_out(git: Git, source: GitSource) -> str:
     at = ("-B", name, commit) if name and source.keep_git_dir else (commit,)
     git.run("-c", "advice.detachedHead=false", "checkout", "-q", "--force", *at)
     if source.submodules and (git.folder / ".gitmodules").is_file():
-        depth = (f"--depth={source.depth}",) if source.depth else ()
-        git.run("submodule", "update", "-q", "--init", "--recursive", *depth)
+        _shallow(git, source.depth, "submodule", "update", "-q", "--init", "--recursive")
     return commit
 
 
 def _fetch(git: Git, source: GitSource) -> tuple[str, str]:
     """The branch's name, where a branch was meant, and the commit. Fills in the refs of a directory that is kept."""
     wanted = _among_branches(git, source) if source.branch else source.ref or "HEAD"
-    depth = (f"--depth={source.depth}",) if source.depth else ()
     if source.everything:
-        git.run("fetch", "-q", "--tags", *depth, "origin", _ALL)
+        _shallow(git, source.depth, "fetch", "-q", "--tags", "origin", _ALL)
     try:
-        git.run("fetch", "-q", *depth, "--no-tags", "origin", wanted)
+        _shallow(git, source.depth, "fetch", "-q", "--no-tags", "origin", wanted)
     except ContextError:
         if not re.fullmatch(r"[0-9a-f]{7,64}", wanted):
             raise
@@ -90,6 +88,20 @@ def _fetch(git: Git, source: GitSource) -> tuple[str, str]:
     if not source.commit:
         return name, _resolved(git, "FETCH_HEAD")
     return "", _commit(git, source.commit)
+
+
+def _shallow(git: Git, depth: int, *arguments: str) -> None:
+    """Fetch ``depth`` commits, or all where that is 0 or the server knows no shallow clones (plain files behind http)."""
+    command = ("submodule", "update") if arguments[0] == "submodule" else arguments[:1]
+    rest = arguments[len(command) :]
+    if depth:
+        try:
+            git.run(*command, f"--depth={depth}", *rest)
+            return
+        except ContextError as error:
+            if "shallow" not in error.message:
+                raise
+    git.run(*arguments)
 
 
 def _among_branches(git: Git, source: GitSource) -> str:
@@ -130,7 +142,7 @@ def _commit(git: Git, commit: str) -> str:
         pass
     if is_hash(commit):
         try:
-            git.run("fetch", "-q", "--depth=1", "--no-tags", "origin", commit)
+            _shallow(git, 1, "fetch", "-q", "--no-tags", "origin", commit)
             return _resolved(git, commit)
         except ContextError:
             pass

@@ -94,6 +94,7 @@ def parse_git(text: str) -> GitSource:
     ref, _, subdir = fragment.partition(":")
     if _SCP.match(url):
         return _checked(GitSource(url, ref, subdir))
+    ref, subdir = unquote(ref), unquote(subdir)  # a URL's fragment; the scp form is no URL
     parts = urlsplit(url)
     shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", fragment))
     options: dict[str, str] = {}

@@ -34,7 +34,7 @@ from gazami.registry.providers.web import Web
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Transport
 from gazami.registry.wire import redact
-from gazami.values import dataclass, field
+from gazami.values import dataclass, field, replace
 
 KNOWN = "a path, dir://, tar://FILE, tar://stdin or -, git:// and other Git URLs, s3://, gs://, https:// (Azure Blob, archives), registry://"
 _CHUNK = 1 << 20
@@ -53,6 +53,8 @@ class Access:
     proxies: tuple[tuple[str, str], ...] = ()
     authorities: tuple[str, ...] = ()
     """Directories of certificates."""
+    keep_git_dir: bool = False
+    """A repository that is the context keeps its ``.git``."""
 
     @property
     def web(self) -> Web:
@@ -139,6 +141,7 @@ def _kaniko_git(rest: str, access: Access) -> Opened:
 
 def _repository(source: GitSource, access: Access) -> Path:
     environ = git_environment(access, ("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND"))
+    source = replace(source, keep_git_dir=source.keep_git_dir or access.keep_git_dir)
     return checkout(source, access.workspace / "repository", environ, access.cancel)
 
 

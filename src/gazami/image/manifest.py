@@ -134,12 +134,19 @@ def encode_manifest(
     return Manifest(media_type, config, layers, raw, digest_of(raw), annotations)
 
 
-def encode_index(manifests: tuple[Descriptor, ...], media_type: str = OCI_INDEX) -> Index:
-    document = {
+def encode_index(
+    manifests: tuple[Descriptor, ...],
+    media_type: str = OCI_INDEX,
+    annotations: tuple[tuple[str, str], ...] = (),
+) -> Index:
+    """A new index and its bytes."""
+    document: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": media_type,
         "manifests": [each.encode() for each in manifests],
     }
+    if annotations:
+        document["annotations"] = dict(annotations)
     raw = encode_json(document, indent=2)
     return Index(media_type, manifests, raw, digest_of(raw))
 

@@ -18,6 +18,7 @@ from gazami.errors import DockerfileError
 from gazami.image.config import DEFAULT_PATH, ImageConfig, scratch_config
 from gazami.image.digest import Digest
 from gazami.plan import created_by
+from gazami.plan.control_args import without_effect
 from gazami.plan.metadata import apply, with_shell
 from gazami.plan.outline import Inputs, Outline, StageOutline
 from gazami.plan.paths import destination, join
@@ -82,6 +83,7 @@ def compile_plan(outline: Outline, inputs: Inputs, images: Mapping[ImageBase, Re
         PlanWarning(f"the build argument {name} is not used: no ARG declares it")
         for name in unconsumed(inputs.build_args, frozenset(declared | set(outline.globals_.values)))
     ]
+    warnings += without_effect(inputs.build_args)
     return Plan(
         tuple(plans), outline.target, tuple((image, found.digest) for image, found in images.items()), tuple(warnings)
     )
@@ -205,7 +207,7 @@ class _StageCompiler:
         return _Compiled(plan, self.scope, frozenset(self.scope.args))
 
     def _start(self) -> tuple[ImageConfig, StageScope]:
-        args: Mapping[str, str | None] = {}
+        inherited: StageScope | None = None
         match self.stage.base:
             case ScratchBase():
                 config = scratch_config(self.inputs.platform)
@@ -213,16 +215,15 @@ class _StageCompiler:
                 config = self.images[self.stage.base].config
             case StageBase(index):
                 config = self.compiled[index].plan.final_config
-                args = self.compiled[index].scope.args
+                inherited = self.compiled[index].scope
         if self.stage.platform_given:
             config = replace(config, platform=self.stage.platform)
         if not any(key == "PATH" for key, _ in config.env):
             config = config.with_env("PATH", DEFAULT_PATH)
         config = replace(config, onbuild=(), working_dir=config.working_dir or "/", created=None)
-        scope = StageScope(Versions(config.env))
-        for name, value in args.items():
-            scope = scope.with_arg(name, value)
-        return config, scope
+        if inherited is None:
+            return config, StageScope(Versions(config.env))
+        return config, inherited.with_env(config.env)  # an ARG hides an ENV in its own stage only
 
     # -- expansion ------------------------------------------------------------------------------------------------
 

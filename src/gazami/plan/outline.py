@@ -96,7 +96,10 @@ class Outline:
         if found is not None:
             return StageSource(found)
         if context_name(name) in self.contexts:
-            return _context_source(context_name(name), self.contexts, stage.platform)
+            source = _context_source(context_name(name), self.contexts, stage.platform)
+            if isinstance(source, ScratchBase):
+                raise DockerfileError(f"--from={name} is scratch, which has no files to copy")
+            return source
         if name.lower() == stage.name:
             raise DockerfileError(f"circular dependency detected on stage: {stage.name}")
         if name.lower() in self.named:
@@ -221,6 +224,8 @@ def _stage(
         return StageOutline(index, from_, StageBase(stage.index), expanded.text, stage.platform, False, instructions)
     if context_name(expanded.text) in inputs.contexts:
         found = _context_source(context_name(expanded.text), inputs.contexts, platform)
+        if isinstance(found, ScratchBase):
+            return StageOutline(index, from_, found, expanded.text, inputs.platform, False, instructions)
         if isinstance(found, ImageSource):
             return StageOutline(index, from_, found.image, expanded.text, platform, given, instructions)
         files = ast.Copy(from_.place, ("/",), "/", context_name(expanded.text))
@@ -234,6 +239,8 @@ def _stage(
 def _replaced(index: int, from_: ast.From, inputs: Inputs) -> StageOutline:
     """A stage whose place a named context takes."""
     found = _context_source(context_name(from_.name), inputs.contexts, inputs.platform)
+    if isinstance(found, ScratchBase):
+        return StageOutline(index, from_, found, from_.name, inputs.platform, False, (), True)
     if isinstance(found, ImageSource):
         return StageOutline(index, from_, found.image, from_.name, inputs.platform, False, (), True)
     files = ast.Copy(from_.place, ("/",), "/", context_name(from_.name))
@@ -245,8 +252,10 @@ def context_name(text: str) -> str:
     return text.lower().removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
 
 
-def _context_source(name: str, contexts: Mapping[str, str], platform: Platform) -> FilesFrom:
+def _context_source(name: str, contexts: Mapping[str, str], platform: Platform) -> FilesFrom | ScratchBase:
     value = contexts[name]
+    if value == "docker-image://scratch":
+        return ScratchBase()
     if value.startswith("docker-image://"):
         return ImageSource(ImageBase(_checked_reference(value.removeprefix("docker-image://")), platform))
     if value.startswith("oci-layout://"):

@@ -106,21 +106,28 @@ class Copier:
 
     def copy_with_parents(self, source_tree: Tree, source: str, dest: str, include: Callable[[str], bool]) -> None:
         """``--parents``: every path that the pattern includes, with its parent directories as they are in the source."""
-        prefix, _, rest = source.partition("/./")
-        base = source_tree.resolve(prefix if "/./" in source else "")
-        if base.node is None:
-            raise ContextError(f'"/{prefix}": not found')
-        pattern = rest if "/./" in source else source
+        prefix, pivot, _ = source.partition("/./")
         into = self._directory(dest.rstrip("/"))
         found = False
         links: dict[int, Node] = {}
-        for path, node in source_tree.walk("", base.node):
-            if path and include(path) and not self._is_excluded(path):
-                found = True
-                self._parents_like_source(source_tree, base.node, into, path)
-                self._place(f"{into}/{path}" if into else path, node, links)
-        if not found and not has_wildcard(pattern):
+        for base in self._pivots(source_tree, prefix if pivot else ""):
+            for path, node in source_tree.walk("", base):
+                if path and include(path) and not self._is_excluded(path):
+                    found = True
+                    self._parents_like_source(source_tree, base, into, path)
+                    self._place(f"{into}/{path}" if into else path, node, links)
+        if not found and not has_wildcard(source):
             raise MissingSource(source_tree, posixpath.normpath(f"/{source}").lstrip("/"))
+
+    def _pivots(self, source_tree: Tree, prefix: str) -> list[Node]:
+        """The directories that paths of ``--parents`` are relative to: what stands before ``/./`` may have wildcards."""
+        if not has_wildcard(prefix):
+            place = source_tree.resolve(unescaped(prefix))
+            if place.node is None:
+                raise MissingSource(source_tree, posixpath.normpath(f"/{prefix}").lstrip("/"))
+            return [place.node]
+        nodes = (source_tree.resolve(path).node for path, _ in glob(source_tree, prefix))
+        return [node for node in nodes if node is not None and node.is_directory]
 
     def put_file(self, name: str, data: bytes, dest: str, mode: int = 0o644, mtime: int = 0) -> None:
         """A file with bytes of our own (a here-document, a download): owner 0:0 unless ``--chown`` says otherwise."""

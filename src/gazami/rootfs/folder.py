@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from gazami.errors import ContextError
 from gazami.layer.beneath import open_directory
-from gazami.layer.entry import FileContent, Kind, Xattrs
+from gazami.layer.entry import BytesContent, FileContent, Kind, Xattrs
 from gazami.rootfs.tree import Node, Tree
 
 _KINDS = {
@@ -24,7 +24,9 @@ _KINDS = {
     stat.S_IFCHR: Kind.CHARACTER,
     stat.S_IFBLK: Kind.BLOCK,
     stat.S_IFIFO: Kind.FIFO,
+    stat.S_IFSOCK: Kind.FILE,
 }
+"""A socket becomes an empty file of its mode, as BuildKit has it: a layer has no place for one."""
 
 
 _WITH_XATTRS = (Kind.FILE, Kind.DIRECTORY)
@@ -130,7 +132,7 @@ class FolderTree(Tree):
         except FileNotFoundError:
             return None
         kind = _KINDS.get(stat.S_IFMT(info.st_mode))
-        if kind is None:  # a socket has no place in a layer
+        if kind is None:
             return None
         linked = info.st_nlink > 1 and kind is not Kind.DIRECTORY
         identity = info.st_dev, info.st_ino
@@ -140,15 +142,20 @@ class FolderTree(Tree):
             kind,
             info.st_mode & 0o7777,
             mtime=int(info.st_mtime // 1),
-            size=info.st_size if kind is Kind.FILE else 0,
+            size=info.st_size if stat.S_ISREG(info.st_mode) else 0,
             link=os.readlink(name, dir_fd=directory) if kind is Kind.SYMLINK else "",
             device=(os.major(info.st_rdev), os.minor(info.st_rdev)) if kind in (Kind.CHARACTER, Kind.BLOCK) else (0, 0),
             xattrs=travelling_xattrs(self._reached(directory, name, path)) if kind in _WITH_XATTRS else (),
-            content=FileContent(path, beneath=self._folder, identity=identity) if kind is Kind.FILE else None,
+            content=self._content(info, path) if kind is Kind.FILE else None,
         )
         if linked:
             self._links[identity] = node
         return node
+
+    def _content(self, info: os.stat_result, path: str) -> FileContent | BytesContent:
+        if stat.S_ISSOCK(info.st_mode):
+            return BytesContent(b"")
+        return FileContent(path, beneath=self._folder, identity=(info.st_dev, info.st_ino))
 
     def _reached(self, directory: int, name: str, path: str) -> str:
         """A path by which the calls for extended attributes, which take no descriptor, reach a file without following links."""

@@ -13,7 +13,8 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -305,6 +306,44 @@ def test_dockers_git(fragment: str, server: tuple[GitServer, str], tmp_path: Pat
     files = checked_out(tmp_path, running, f"https://{running.host}/private/app.git{fragment}").files
     assert ("in" in files) == ("sub" in fragment)
     assert not any(name.startswith(".git") for name in files)
+
+
+@pytest.mark.parametrize(
+    "fragment", ["#feature%2Fone", "#feature/one", "#feature%2Fone:s%75b", "?branch=feature%2Fone"]
+)
+def test_a_fragment_of_a_url_may_have_percent_signs(fragment: str, tmp_path: Path) -> None:
+    with git_server(tmp_path / "git") as running:
+        repository(
+            running.root / "app.git",
+            {"Dockerfile": DOCKERFILE, "sub/Dockerfile": DOCKERFILE, "sub/in": "x", "which": ""},
+        )
+        git(running.root / "app.git", "branch", "feature/one", "main")
+        url = f"https://{running.host}/app.git{fragment}"
+        files = build(tmp_path, url, SSL_CERT_FILE=running.authority).files
+    assert ("in" in files) == ("s%75b" in fragment)
+
+
+def test_a_server_without_shallow_clones(tmp_path: Path) -> None:
+    """Plain files behind http: git's dumb protocol, which refuses ``--depth``."""
+    root = tmp_path / "web"
+    first = repository(root / "app.git", {"Dockerfile": DOCKERFILE, "which": "first"})
+    git(root / "app.git", "update-server-info")
+    with serving(partial(SimpleHTTPRequestHandler, directory=str(root))) as server:  # type: ignore[arg-type]
+        url = f"http://127.0.0.1:{server.server_port}/app.git"
+        control = ["git", "clone", "-q", "--depth=1", url, str(tmp_path / "control")]
+        assert b"shallow" in subprocess.run(control, capture_output=True, check=False).stderr
+        for fragment in ("", "#main", f"#{first}"):
+            assert "which" in build(tmp_path, url + fragment).files, fragment
+        assert "there is no such branch" in build(tmp_path, f"{url}#nowhere").log
+
+
+def test_a_context_may_keep_its_git_directory(server: tuple[GitServer, str], tmp_path: Path) -> None:
+    running, _ = server
+    url = f"https://{running.host}/private/app.git"
+    kept = checked_out(tmp_path, running, url, "--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR=1").files
+    assert ".git/HEAD" in kept
+    for arguments in ((), ("--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR=0",)):
+        assert ".git/HEAD" not in checked_out(tmp_path, running, url, *arguments).files
 
 
 def test_options_of_git(server: tuple[GitServer, str], tmp_path: Path) -> None:

@@ -117,3 +117,21 @@ def test_a_name_that_would_be_a_whiteout_is_refused() -> None:
         tree = tree_of([directory("d")])
         tree.put("d/.wh.x", Node(Kind.FILE, 0o644))
         copier.copy(tree, "d", "/x")
+
+
+@pytest.mark.parametrize(
+    "pattern, found",
+    [
+        ("d*/./s/y", ["x/s 1777 0:0", "x/s/y 644 0:0"]),
+        ("/d/./s/y", ["x/s 1777 0:0", "x/s/y 644 0:0"]),
+        ("/[d]/./s/*", ["x/s 1777 0:0", "x/s/y 644 0:0"]),
+        ("ld/./x", ["x/x 644 0:0"]),
+        ("?/./x", ["x/x 644 0:0"]),
+        ("nothing*/./x", []),
+        ("f*/./x", []),
+    ],
+)
+def test_wildcards_before_the_pivot(pattern: str, found: list[str]) -> None:
+    copier = Copier(Tree(), Attributes())
+    copier.copy_with_parents(source(), pattern, "/x/", ignore_of((pattern.partition("/./")[2],)).excludes)
+    assert [each for each in members(copier) if each != "x 755 0:0"] == found
