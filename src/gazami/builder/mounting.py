@@ -111,14 +111,10 @@ def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
     """A directory that is kept for the next build, named by the mount's id; its first content comes from ``from``. With
     ``sharing=private`` it is the step's own, in the build's folder, and gone with that."""
     mount = wanted.mount
-<<<<<<< HEAD
-=======
-    identity = cache_identity(wanted, tools)
->>>>>>> h3
     if mount.sharing == "private":
         path = _filled(tools.workspace.new_path("private"), wanted, tools, tree_of)
     else:
-        identity = mount.id or mount.target
+        identity = cache_identity(wanted, tools)
         folder = tools.workspace.state / "cache-mounts"
         path = str(folder / hashlib.sha256(identity.encode()).hexdigest()[:32])
         folder.mkdir(exist_ok=True, mode=0o755)
@@ -130,7 +126,6 @@ def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
     return BindMount(path, mount.target, mount.readonly is True, movable=True)
 
 
-<<<<<<< HEAD
 def _begin(path: str, identity: str, wanted: RunMount, tools: Tools, tree_of: TreeOf) -> None:
     """Make a cache directory that has its first content when it gets its name: what a build that was killed has left of it, and
     what lacks a part, is never used."""
@@ -153,7 +148,8 @@ def _filled(place: str, wanted: RunMount, tools: Tools, tree_of: TreeOf) -> str:
     owner = {"uid": mount.uid or 0, "gid": mount.gid or 0}
     tools.sandbox.call("gazami.rootfs.directories:make", {"paths": [path], "mode": mode, **owner})
     return path
-=======
+
+
 def cache_identity(wanted: RunMount, tools: Tools) -> str:
     """What tells cache directories apart, as in BuildKit: the id, its namespace (``BUILDKIT_CACHE_MOUNT_NS``), and what the
     directory begins with: files, owner and mode."""
@@ -177,7 +173,6 @@ def _origin(files: FilesFrom, tools: Tools) -> str:
             return f"context {name}"
         case _:
             return "context"
->>>>>>> h3
 
 
 # -- secrets and agents -----------------------------------------------------------------------------------------------

@@ -11,13 +11,8 @@ from gazami.builder.mounting import StepMounts, script_path, step_mounts
 from gazami.builder.request import Pairs
 from gazami.builder.stage import Done, StageState
 from gazami.builder.tools import Tools
-<<<<<<< HEAD
 from gazami.builder.workspace import is_full
-from gazami.errors import CommandFailed
-=======
-from gazami.builder.workspace import is_full, locked
 from gazami.errors import CommandFailed, UsageError
->>>>>>> h3
 from gazami.events import Message, StepId, StepOutput
 from gazami.file_locks import locked
 from gazami.plan.steps import RunStep
