@@ -31,6 +31,18 @@ pytestmark = [
 ]
 
 
+def read_by_others(layout: Path, work: Path) -> None:
+    """skopeo copies the image and so derives its digests again; umoci unpacks it and so derives the diff ids again."""
+    commands = (
+        ["skopeo", "copy", "--quiet", "--insecure-policy", f"oci:{layout}", f"oci:{work / 'copied'}:t"],
+        ["umoci", "--log=error", "unpack", "--image", f"{work / 'copied'}:t", str(work / "bundle")],
+    )
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    shutil.rmtree(work / "bundle")
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_same_image(case: Path, bases: Bases, tmp_path: Path) -> None:
     context = prepared(case, tmp_path)
@@ -41,6 +53,7 @@ def test_same_image(case: Path, bases: Bases, tmp_path: Path) -> None:
         f"--state-dir={tmp_path / 'state'}", *arguments,
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
+    read_by_others(ours, tmp_path)
     theirs = buildah(case, context, arguments, bases, tmp_path)
     our_config, our_files = read_layout(ours)
     their_config, their_files = read_layout(theirs)
