@@ -99,6 +99,10 @@ class ArchiveError(UserError):
     """A tar archive or image layer is truncated, corrupt, or names a path that would leave its root."""
 
 
+class RefusedArchive(ArchiveError):
+    """An archive that can be read and is refused: it names a path that would leave its root, or asks for more than it may."""
+
+
 class HostError(GazamiError):
     """The machine lacks something: a permission, space, a system call, a program."""
 

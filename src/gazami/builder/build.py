@@ -16,7 +16,8 @@ from gazami.builder.base_cache import BaseCache
 from gazami.builder.blob_files import BlobFiles
 from gazami.builder.caching import Caching
 from gazami.builder.contexts import fetch_context
-from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of, source_date_epoch
+from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of
+from gazami.builder.epoch import source_date_epoch
 from gazami.builder.export import Exporter, Finished, finish
 from gazami.builder.gate import check
 from gazami.builder.indexes import Indexes
@@ -47,7 +48,7 @@ from gazami.events import (
 from gazami.image.digest import Digest
 from gazami.image.manifest import OCI_MANIFEST
 from gazami.layer.pack import Packing
-from gazami.plan.outline import outline
+from gazami.plan.outline import Outline, outline
 from gazami.plan.render import render_plan
 from gazami.plan.steps import (
     ImageBase,
@@ -139,7 +140,6 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
         check_plan(dockerfile, source, inputs, ignore, images, plan)
         own = omitted(str(folder), own_places(request, str(workspace.state)), str(workspace.state))
         tree = FolderTree(str(folder), hide(ignore, own))
-        epoch = source_date_epoch(inputs.build_args)
 
         def make() -> Tools:
             stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
@@ -152,15 +152,25 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Read
             )
             check_inputs(plan, tools)
             tools.shared_bases = shared_bases(plan, images.found)
-            tools.epoch = epoch
-            if request.snapshot.reproducible:
-                tools.epoch, tools.newest = epoch or datetime.fromtimestamp(0, UTC), 0
+            _set_times(tools, outlined)
             return tools
 
         try:
             yield Ready(plan, make, cancel)
         finally:
             cancel.cleaning()
+
+
+def _set_times(tools: Tools, outlined: Outline) -> None:
+    """What time the image has, and the latest that new files may have."""
+    request = tools.request
+    tools.epoch = source_date_epoch(outlined, tools)
+    if request.output.rewrite_timestamp and tools.epoch is not None:
+        tools.newest = int(tools.epoch.timestamp())
+    elif request.output.rewrite_timestamp and not request.snapshot.reproducible:
+        tools.emit(Message("warning", "rewrite-timestamp has no effect without SOURCE_DATE_EPOCH"))
+    if request.snapshot.reproducible:
+        tools.epoch, tools.newest = tools.epoch or datetime.fromtimestamp(0, UTC), 0
 
 
 def check_inputs(plan: Plan, tools: Tools) -> None:

@@ -4,8 +4,6 @@ the Dockerfile is compiled with."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 from gazami.builder.request import BuildRequest
@@ -85,17 +83,6 @@ def _decode(data: bytes, place: str) -> str:
     if len(data) > MAX_DOCKERFILE:
         raise ContextError(f"{place} is larger than {MAX_DOCKERFILE} bytes")
     return data.decode("utf-8", "surrogateescape")
-
-
-def source_date_epoch(build_args: Mapping[str, str]) -> datetime | None:
-    """The time that the image's config and new history get (reproducible-builds.org, SOURCE_DATE_EPOCH), None for now."""
-    text = build_args.get("SOURCE_DATE_EPOCH", "")
-    if not text:
-        return None
-    try:
-        return datetime.fromtimestamp(int(text), UTC)
-    except (ValueError, OverflowError, OSError):
-        raise UsageError(f"invalid SOURCE_DATE_EPOCH: {text}", hint="it is a number of seconds since 1970") from None
 
 
 def inputs_of(request: BuildRequest) -> Inputs:

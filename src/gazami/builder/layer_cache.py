@@ -38,6 +38,8 @@ def open_cache(
         tools.emit(Message("warning", "--cache: there is no place for it, give --cache-repo or a --destination"))
         return contextlib.nullcontext()
     form = request.output.compression + (", no times" if request.snapshot.reproducible else "")
+    if tools.newest is not None and not request.snapshot.reproducible:
+        form += f", no times after {tools.newest}"
     keys = StepKeys(plan, tools.images, ContentInputs(tools, tree_of), run_settings(request), form)
     caching = Caching(plan, keys, stores, request.cache, tools.layers, tools.emit, cancel)
     tools.indexes.remote = caching

@@ -42,7 +42,7 @@ def _add_file(copier: Copier, url: str, step: CopyStep, tools: Tools) -> None:
             parse_digest(step.checksum)
         except UsageError as error:
             raise DockerfileError(f"invalid checksum {step.checksum!r}: {error.message}") from None
-    found = _download(url, step, tools)
+    found = _download(url, step.checksum, tools)
     if step.unpack and is_archive(FileContent(str(found.path))):
         extractor = Copier(copier.tree, Attributes(copier.attributes.owner), copier.changes)
         extractor.extract(archive_members(FileContent(str(found.path)), tools.workspace.spool), step.dest)
@@ -53,29 +53,38 @@ def _add_file(copier: Copier, url: str, step: CopyStep, tools: Tools) -> None:
 
 
 def _add_repository(copier: Copier, source: str, step: CopyStep, tools: Tools) -> None:
-    copier.copy(FolderTree(str(_repository(source, step, tools))), "/", step.dest)
+    copier.copy(FolderTree(str(_repository(source, step.checksum, step.keep_git_dir, tools))), "/", step.dest)
 
 
 def fetch_remote(source: str, step: CopyStep, tools: Tools) -> Path:
     """Bring a remote source here, as :func:`add_remote` will: the file, or the folder of a repository."""
-    return _repository(source, step, tools) if is_git(source) else _download(source, step, tools).path
+    if is_git(source):
+        return _repository(source, step.checksum, step.keep_git_dir, tools)
+    return _download(source, step.checksum, tools).path
 
 
-def _download(url: str, step: CopyStep, tools: Tools) -> Downloaded:
+def time_of_remote(source: str, checksum: str, keep_git_dir: bool | None, tools: Tools) -> int:
+    """The seconds of a file's Last-Modified (0 without one) or of a repository's commit, which is what its files have."""
+    if is_git(source):
+        return int(_repository(source, checksum, keep_git_dir, tools).stat().st_mtime)
+    return _download(source, checksum, tools).modified
+
+
+def _download(url: str, checksum: str, tools: Tools) -> Downloaded:
     """A file is fetched once in a build."""
 
     def work() -> Downloaded:
         with phase(tools.emit, f"download-{tools.workspace.new_name()}", "downloading"):
-            return download(url, tools.workspace.root, tools.registry.transport, step.checksum)
+            return download(url, tools.workspace.root, tools.registry.transport, checksum)
 
-    return tools.downloads.get((url, step.checksum), work)
+    return tools.downloads.get((url, checksum), work)
 
 
-def _repository(source: str, step: CopyStep, tools: Tools) -> Path:
+def _repository(source: str, checksum: str, keep_git_dir: bool | None, tools: Tools) -> Path:
     """The files of a repository, fetched once in a build."""
     wanted = parse_git(source)
-    keep = wanted.keep_git_dir if step.keep_git_dir is None else step.keep_git_dir
-    wanted = replace(wanted, keep_git_dir=keep, checksum=step.checksum or wanted.checksum)
+    keep = wanted.keep_git_dir if keep_git_dir is None else keep_git_dir
+    wanted = replace(wanted, keep_git_dir=keep, checksum=checksum or wanted.checksum)
 
     from gazami.context.git import checkout
     from gazami.context.schemes import git_environment

@@ -145,6 +145,8 @@ class OutputWishes:
     compression_level: int | None = None
     annotations: Pairs = ()
     index: IndexWishes | None = None
+    rewrite_timestamp: bool = False
+    """Files of new layers are not newer than SOURCE_DATE_EPOCH."""
 
 
 @dataclass(frozen=True, slots=True)

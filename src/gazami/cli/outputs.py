@@ -7,15 +7,16 @@ import csv
 from gazami.builder.request import FileExport
 from gazami.cli.paths import absolute, absolutes
 from gazami.errors import UsageError
-from gazami.values import dataclass
+from gazami.values import dataclass, replace
 
+_REWRITE = "rewrite-timestamp"
 _TYPES = {
     "local": frozenset({"dest"}),
     "tar": frozenset({"dest"}),
-    "oci": frozenset({"dest", "tar"}),
-    "docker": frozenset({"dest"}),
-    "image": frozenset({"name", "push"}),
-    "registry": frozenset({"name"}),
+    "oci": frozenset({"dest", "tar", _REWRITE}),
+    "docker": frozenset({"dest", _REWRITE}),
+    "image": frozenset({"name", "push", _REWRITE}),
+    "registry": frozenset({"name", _REWRITE}),
 }
 _HINT = (
     "type=local,dest=DIR; type=tar,dest=FILE or -; type=oci,dest=FILE; type=docker,dest=FILE; type=registry,name=REF"
@@ -30,6 +31,8 @@ class Outputs:
     layouts: tuple[str, ...] = ()
     archives: tuple[str, ...] = ()
     exports: tuple[FileExport, ...] = ()
+    rewrite_timestamp: bool = False
+    """For all outputs: a build makes each layer once."""
 
     def __bool__(self) -> bool:
         return bool(self.destinations or self.layouts or self.archives or self.exports)
@@ -45,6 +48,7 @@ def read_outputs(words: tuple[str, ...], cwd: str) -> Outputs:
         absolutes((name for each in found for name in each.layouts), cwd),
         absolutes((name for each in found for name in each.archives), cwd),
         tuple(FileExport(export.kind, absolute(export.dest, cwd)) for each in found for export in each.exports),
+        any(each.rewrite_timestamp for each in found),
     )
 
 
@@ -60,6 +64,13 @@ def _read(word: str) -> Outputs:
     unknown = [key for key in fields if key not in _TYPES[kind]]
     if unknown:
         raise UsageError(f"--output {word}: type={kind} has no key {unknown[0]!r}", hint=_HINT)
+    rewrite = fields.pop(_REWRITE, "false")
+    if rewrite not in ("true", "false", "1", "0"):
+        raise UsageError(f"--output {word}: {_REWRITE} is true or false")
+    return replace(_read_fields(word, kind, fields), rewrite_timestamp=rewrite in ("true", "1"))
+
+
+def _read_fields(word: str, kind: str, fields: dict[str, str]) -> Outputs:
     if kind in ("image", "registry"):
         return _image(word, fields, push=kind == "registry" or fields.get("push") in ("true", "1"))
     dest = fields.get("dest", "-" if kind in ("tar", "oci") else "")

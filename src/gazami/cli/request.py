@@ -189,6 +189,7 @@ def _output(parsed: Parsed, around: Surroundings, platform: Platform) -> wishes.
         compression=cast('Literal["gzip", "zstd"]', compression or "gzip"),
         compression_level=level if level > 0 else None,
         annotations=annotations.manifest,
+        rewrite_timestamp=outputs.rewrite_timestamp,
         index=replace(index, annotations=annotations.index) if index is not None else None,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TypeAlias
 
-from gazami.errors import ArchiveError
+from gazami.errors import ArchiveError, RefusedArchive
 from gazami.values import dataclass
 
 
@@ -89,7 +89,7 @@ def clean_path(name: str) -> str:
         raise ArchiveError(f"archive member {name!r} has a NUL in its name")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise ArchiveError(
+        raise RefusedArchive(
             f"archive member {name!r} would leave its root",
             hint="the archive is hostile or broken: nothing was kept of it",
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 
-from gazami.errors import ArchiveError
+from gazami.errors import ArchiveError, RefusedArchive
 from gazami.layer import tar_fields as fields
 from gazami.layer import tar_sparse as sparse
 from gazami.layer.entry import Entry, Kind, clean_path
@@ -67,7 +67,7 @@ class TarReader:
             size = fields.size(header[124:136])
             if kind in _META:
                 if size > room:
-                    raise ArchiveError(f"extended headers of more than {MAX_META} bytes are refused")
+                    raise RefusedArchive(f"extended headers of more than {MAX_META} bytes are refused")
                 room -= size
                 self._take_meta(kind, self._meta(size), pending)
                 continue
@@ -101,7 +101,7 @@ class TarReader:
             case _:
                 self._globals = {**self._globals, **fields.pax_records(data)}
                 if sum(len(key) + len(value) for key, value in self._globals.items()) > MAX_GLOBAL:
-                    raise ArchiveError(f"global PAX records of more than {MAX_GLOBAL} bytes are refused")
+                    raise RefusedArchive(f"global PAX records of more than {MAX_GLOBAL} bytes are refused")
 
     def _entry(self, header: bytes, kind: bytes, size: int, records: dict[str, bytes]) -> Entry | None:
         """What a header and its records say; a record without a value leaves the header's (as Go reads it)."""
@@ -178,7 +178,7 @@ class TarReader:
         while extended:
             taken += BLOCK
             if taken > sparse.MAX_MAP:
-                raise ArchiveError(f"a sparse file's map of more than {sparse.MAX_MAP} bytes is refused")
+                raise RefusedArchive(f"a sparse file's map of more than {sparse.MAX_MAP} bytes is refused")
             block = self._exactly(BLOCK) or b""
             segments += sparse.gnu_segments(block[:504])
             extended = block[504]
@@ -200,7 +200,7 @@ class TarReader:
         sparse.check(segments, real, self._left)
         self._holes += real - sum(length for _, length in segments)
         if self._holes > sparse.MAX_HOLES:
-            raise ArchiveError(f"sparse files with holes of {self._holes} bytes are refused")
+            raise RefusedArchive(f"sparse files with holes of {self._holes} bytes are refused")
         self._sparse = [*segments, (real, 0)]
         return real
 
@@ -272,12 +272,12 @@ def _name(header: bytes) -> bytes:
 def _paths(name: bytes, link: bytes, kind: Kind) -> tuple[str, str]:
     """The member's path and what it links to. Raises :class:`ArchiveError` for what nothing takes."""
     if len(name) > MAX_PATH or len(link) > MAX_PATH:
-        raise ArchiveError(f"a path of {max(len(name), len(link))} bytes is refused (limit {MAX_PATH})")
+        raise RefusedArchive(f"a path of {max(len(name), len(link))} bytes is refused (limit {MAX_PATH})")
     path = clean_path(name.decode("utf-8", "surrogateescape"))
     if kind is Kind.HARDLINK:
         return path, clean_path(link.decode("utf-8", "surrogateescape"))
     if kind is not Kind.SYMLINK:
         return path, ""
     if not link:
-        raise ArchiveError(f"the symlink {path!r} leads nowhere: its target is empty")
+        raise RefusedArchive(f"the symlink {path!r} leads nowhere: its target is empty")
     return path, link.decode("utf-8", "surrogateescape")

@@ -112,6 +112,8 @@ def from_platform_flag_const_disallowed(sight: FromSight) -> Iterator[Hit]:
 def invalid_default_arg_in_from(sight: FromSight) -> Iterator[Hit]:
     if sight.by_default is None:
         return
+    if any(name not in sight.scope.declared for name in sight.read.image.missing):
+        return  # there is no default: UndefinedArgInFrom tells of it
     try:
         parse_reference(sight.by_default)
     except UsageError:

@@ -8,7 +8,7 @@ from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.check_options import CheckOptions, check_options
 from gazami.dockerfile.checks import FILE_CHECKS
 from gazami.dockerfile.checks import STAGE_CHECKS as TEXT_CHECKS
-from gazami.dockerfile.parser import parse
+from gazami.dockerfile.parser import parse_all
 from gazami.dockerfile.rules import PARSE_ERROR, UNKNOWN_STAGE, Finding, Hit, Rule
 from gazami.dockerfile.words import expand
 from gazami.errors import DockerfileError, GazamiError, Source, Span
@@ -20,6 +20,7 @@ from gazami.plan.outline import Inputs, Outline, outline
 from gazami.plan.scope import GlobalScope
 from gazami.plan.stage_names import unknown_stage
 from gazami.plan.steps import ImageBase
+from gazami.values import replace
 
 
 def lint(
@@ -71,11 +72,20 @@ def lint_text(
     source: Source, inputs: Inputs, ignore: IgnoreRules | None = None
 ) -> tuple[tuple[Finding, ...], CheckOptions]:
     """The findings of a text that may not even be a Dockerfile, and the options it sets. Raises :class:`UsageError`."""
+    dockerfile, mistakes = parse_all(source)
+    told = tuple(finding_of(error) for error in mistakes)
+    if mistakes:  # what stands above the first one makes sense by itself
+        inputs = replace(inputs, target="")
+        if not any(isinstance(each, ast.From) for each in dockerfile.instructions):
+            return told, CheckOptions()
     try:
-        dockerfile = parse(source)
-        return lint(dockerfile, source, inputs, ignore), check_options(dockerfile, source, inputs.build_args)
+        found = lint(dockerfile, source, inputs, ignore)
+        if mistakes:
+            found = tuple(each for each in found if each.level == "warning")
+        options = check_options(dockerfile, source, inputs.build_args)
     except DockerfileError as error:
-        return (finding_of(error),), CheckOptions()
+        return (finding_of(error), *told), CheckOptions()
+    return (*found, *told), options
 
 
 def finding_of(error: GazamiError) -> Finding:

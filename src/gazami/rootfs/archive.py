@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from gazami.errors import ArchiveError
+from gazami.errors import ArchiveError, RefusedArchive
 from gazami.layer.beneath import open_content
 from gazami.layer.compression import decompressed, detect
 from gazami.layer.entry import Content, Entry, FileContent, Kind
@@ -14,20 +14,34 @@ from gazami.rootfs.spool import Spool
 from gazami.values import replace
 
 _CHUNK = 1 << 20
+_BLOCK = 512
 
 
 def is_archive(file_content: FileContent) -> bool:
-    """Whether a file is a tar archive in any known compression: its first header must parse."""
+    """Whether a file is a tar archive in any known compression: its first header must parse. One that is refused is one: it is
+    not copied as a file that nobody asked for."""
     try:
         with open_content(file_content) as file:
             head = file.read(6)
             if detect(head) == "none" and len(head) < 6:
                 return False
             file.seek(0)
-            next(iter(TarReader(decompressed(_chunks(file.read)))))
-    except (ArchiveError, StopIteration, OSError):
+            first = bytearray()
+            for _ in TarReader(_noted(decompressed(_chunks(file.read)), first)):
+                break
+            return any(first)  # headers of no file (a label, global records) are an archive, zeros are none
+    except RefusedArchive:
+        return True
+    except (ArchiveError, OSError):
         return False
-    return True
+
+
+def _noted(chunks: Iterator[bytes], first: bytearray) -> Iterator[bytes]:
+    """The chunks, of which the first block is kept in ``first``."""
+    for chunk in chunks:
+        if len(first) < _BLOCK:
+            first += chunk[: _BLOCK - len(first)]
+        yield chunk
 
 
 def archive_members(archive: FileContent, spool: Callable[[], Spool]) -> Iterator[tuple[Entry, Content | None]]:

@@ -1,6 +1,4 @@
-"""Each resource run out for real: the error names it and what there is, none is called a bug.
-
-The control builds without the limit."""
+"""Each resource run out for real: the error names it and what there is, none is called a bug. The control has no limit."""
 
 from __future__ import annotations
 

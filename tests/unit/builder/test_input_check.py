@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.programs import gazami
 
+STATE = {"GAZAMI_STATE_DIR": "../state"}
 WAYS = {
     "build": ("build", ".", "--no-push"),
     "dryrun": ("build", ".", "--no-push", "--dryrun"),
@@ -30,13 +31,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "dir/sub/f").write_text("x")
     (folder / ".dockerignore").write_text("hidden\n")
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("GAZAMI_STATE_DIR", str(tmp_path / "state"))
     return folder
 
 
 def tried(way: str, dockerfile: str, *flags: str) -> tuple[int, str]:
     Path("Dockerfile").write_text(dockerfile)
-    done = gazami(*WAYS[way], *(flags if way != "lint" else ()))
+    done = gazami(*WAYS[way], *(flags if way != "lint" else ()), env=STATE)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -170,7 +170,7 @@ def test_trying_outputs_leaves_nothing_behind(folder: Path, tmp_path: Path) -> N
     before = os.stat(folder).st_mtime_ns, sorted(os.listdir(tmp_path))
     done = gazami(
         "build", ".", "--no-push", f"--tar-path={folder / 'a.tar'}", f"--iidfile={tmp_path / 'new/deep/id'}",
-        f"--digest-file={tmp_path / 'old'}", f"--metadata-file={tmp_path / 'pipe'}",
+        f"--digest-file={tmp_path / 'old'}", f"--metadata-file={tmp_path / 'pipe'}", env=STATE,
     )  # fmt: skip
     assert done.returncode == 1
     assert "cannot be written" not in done.stderr
@@ -181,7 +181,7 @@ def test_trying_outputs_leaves_nothing_behind(folder: Path, tmp_path: Path) -> N
 
 def test_json_has_every_error() -> None:
     Path("Dockerfile").write_text("FROM scratch\nCOPY nope1 /\nCOPY nope2 /\n")
-    done = gazami("build", ".", "--no-push", "--log-format=json")
+    done = gazami("build", ".", "--no-push", "--log-format=json", env=STATE)
     last = json.loads(done.stderr.splitlines()[-1] if done.stderr.strip() else done.stdout.splitlines()[-1])
     assert [(each["line"], each["message"]) for each in last["errors"]] == [
         (2, '"/nope1": not found'),
