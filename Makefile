@@ -42,6 +42,7 @@ images: ## gazami's own images, built by gazami: OCI archives in out/images, and
 check: lint fast ## before each commit: ruff, mypy, import-linter and the fast tests
 
 lint:
+	@! git grep -nE '^(<<<<<<<|>>>>>>>) ' -- ':!tests/golden' ':!tests/conformance'
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check -q .
 	@$(VENV)/mypy

@@ -1,4 +1,4 @@
-"""Exclusive locks on files, between processes. Whoever waits for one wakes when the build is told to stop."""
+"""Locks on files, between processes. Whoever waits for one wakes when the build is told to stop."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ _PAUSE = 0.05
 
 
 @contextlib.contextmanager
-def locked(paths: tuple[str, ...], cancel: Cancel) -> Iterator[None]:
-    """Hold the locks of files (made where they are missing), waiting for others to give them up.
+def locked(paths: tuple[str, ...], cancel: Cancel, *, shared: tuple[str, ...] = ()) -> Iterator[None]:
+    """Hold the locks of files (made where they are missing), waiting for others to give them up: ``paths`` alone, ``shared`` with
+    others who share them. They are taken in the order of their names.
 
     A file that was replaced or removed meanwhile is opened again: a lock on a file without a name keeps nobody out. Raises
     :class:`OSError`, and :class:`Cancelled` while it waits.
     """
     with contextlib.ExitStack() as held:
-        for path in paths:
-            held.callback(os.close, _lock(path, cancel))
+        for path in sorted({*paths, *shared}):
+            kind = fcntl.LOCK_EX if path in paths else fcntl.LOCK_SH
+            held.callback(os.close, _lock(path, kind, cancel))
         yield
 
 
-def _lock(path: str, cancel: Cancel) -> int:
+def _lock(path: str, kind: int, cancel: Cancel) -> int:
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            while not _take(fd):
+            while not _take(fd, kind):
                 cancel.wait(_PAUSE)
                 cancel.check()
             if _is_at(path, fd):
@@ -41,9 +43,9 @@ def _lock(path: str, cancel: Cancel) -> int:
         os.close(fd)
 
 
-def _take(fd: int) -> bool:
+def _take(fd: int, kind: int) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -81,6 +81,19 @@ def test_a_node_of_a_layer_does_not_open(mode: Bench, tmp_path: Path) -> None:
     assert (len(answers) == len(SAMPLES)) == (choice.mode == "namespaces")
 
 
+def test_a_step_does_not_change_the_machine_s_nodes(mode: Bench) -> None:
+    """Where they are bound: the mode and the owner that they have anyway are set, so that nothing happens where this fails."""
+    before = [Path(f"/dev/{name}").stat() for name in _devices.DEVICES]
+    done = [
+        mode.sh(f"chmod 666 /dev/{name}; chown 0:0 /dev/{name}; echo x > /dev/null").err
+        for name in ("null", "zero", "full")
+    ]
+    after = [Path(f"/dev/{name}").stat() for name in _devices.DEVICES]
+    assert [info.st_ctime_ns for info in before] == [info.st_ctime_ns for info in after]
+    if mode.sandbox.choice.mode.startswith("userns"):
+        assert all("Read-only file system" in each for each in done), done
+
+
 def test_the_usual_devices_open(mode: Bench) -> None:
     outcome = mode.sh("devices /dev/null /dev/zero /dev/full /dev/random /dev/urandom; echo x > /dev/null")
     assert set(opened(outcome.out).values()) == {0}, outcome
@@ -103,6 +116,22 @@ def test_a_container_s_extra_devices_are_seen(tmp_path: Path) -> None:
     os.mknod(tmp_path / "net/tun", 0o666 | stat.S_IFCHR, os.makedev(10, 200))
     assert _devices.foreign(str(tmp_path)) == [f"{tmp_path}/net/tun"]
     assert not _devices.are_guarded(str(tmp_path), dev=str(tmp_path))
+
+
+def test_a_cache_that_is_too_deep_is_cut(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        deeper = os.open("d", os.O_PATH | os.O_DIRECTORY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(here)
+    folder = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
+    try:
+        _devices.remove_foreign(folder, "d")
+    finally:
+        os.close(folder)
+    assert (tmp_path / "d/d/d").is_dir() and len(str(max(tmp_path.rglob("*"), key=lambda path: len(str(path))))) < 1000
 
 
 def test_devices_in_a_cache_mount_are_taken_out_where_nothing_else_guards(tmp_path: Path) -> None:

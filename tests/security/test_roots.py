@@ -20,7 +20,7 @@ from gazami.layer import beneath
 from gazami.layer.entry import Entry, FileContent, Kind
 from gazami.layer.tar_writer import write_members
 from gazami.sandbox._hidden import HiddenFiles
-from gazami.sandbox.spec import BindMount
+from gazami.sandbox.spec import BindMount, TmpfsMount
 
 CANARY = b"CANARY-CREDENTIAL"
 
@@ -244,6 +244,14 @@ def test_what_a_step_puts_in_the_place_of_a_cache_mount_stays_out(
         assert (cache / "kept").exists()
     else:
         assert not (cache / "evil").exists()
+
+
+def test_what_has_no_place_to_go_back_to_is_not_in_the_way_of_the_next_step(mode: Bench) -> None:
+    root = mode.root()
+    mode.sh("rm -rf /a; true", root=root, mounts=(TmpfsMount("/a/b"),))
+    if not mode.overlay:
+        assert mode.sh("true", root=root, mounts=(TmpfsMount("/c/d"),)).code == 0
+        assert not os.path.exists(f"{root[1]}.aside")
 
 
 def test_a_cache_that_is_a_link_is_not_mounted(mode: Bench, builders: Path) -> None:

@@ -34,11 +34,13 @@ MAX_SECRET = 500 * 1024
 @dataclass(frozen=True, slots=True)
 class StepMounts:
     """What a step gets: its mounts in order, and variables that belong to them (secrets, the agent's socket). ``locks``
-    are held until the command has ended: those of cache directories that one step at a time may use."""
+    are held until the command has ended: those of cache directories that one step at a time may use. ``shared`` are held with
+    others: no other build moves such a directory to where its command looks for it meanwhile."""
 
     mounts: tuple[StepMount, ...]
     env: tuple[tuple[str, str], ...] = ()
     locks: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 def step_mounts(step: RunStep, tools: Tools, tree_of: TreeOf) -> StepMounts:
@@ -46,6 +48,7 @@ def step_mounts(step: RunStep, tools: Tools, tree_of: TreeOf) -> StepMounts:
     mounts: list[StepMount] = []
     env: list[tuple[str, str]] = []
     locks: list[str] = []
+    shared: list[str] = []
     for wanted in step.mounts:
         mount = wanted.mount
         match mount.type:
@@ -58,14 +61,15 @@ def step_mounts(step: RunStep, tools: Tools, tree_of: TreeOf) -> StepMounts:
             case "cache":
                 bound = _cache(wanted, tools, tree_of)
                 mounts.append(bound)
-                if mount.sharing == "locked" or (mount.sharing != "private" and not tools.sandbox.choice.mounts):
-                    locks.append(f"{bound.source}.lock")
+                if mount.sharing != "private":
+                    alone = mount.sharing == "locked" or not tools.sandbox.choice.mounts
+                    (locks if alone else shared).append(f"{bound.source}.lock")
             case _:
                 mounts.append(_bind(wanted, tools, tree_of))
     if step.script is not None:
         content = base64.b64encode(step.script.content.encode("utf-8", "surrogateescape")).decode()
         mounts.append(FileMount(script_path(step.script.name, tools), content, 0o755))
-    return StepMounts(tuple(mounts), tuple(env), tuple(sorted(set(locks))))
+    return StepMounts(tuple(mounts), tuple(env), tuple(locks), tuple(shared))
 
 
 def script_path(name: str, tools: Tools) -> str:
@@ -118,7 +122,8 @@ def _cache(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
         folder = tools.workspace.state / "cache-mounts"
         path = str(folder / hashlib.sha256(identity.encode()).hexdigest()[:32])
         folder.mkdir(exist_ok=True, mode=0o755)
-        with locked((f"{path}.new",), tools.cancel):  # another step or another build may begin with it at this moment
+        # another step or another build may begin with it at this moment, or have moved it to where its command looks for it
+        with locked((f"{path}.new",), tools.cancel), locked((), tools.cancel, shared=(f"{path}.lock",)):
             if not os.path.lexists(path):
                 _begin(path, identity, wanted, tools, tree_of)
         if tools.cache_mounts is not None:

@@ -25,7 +25,7 @@ def run_command(step: RunStep, state: StageState, tree_of: TreeOf) -> Done:
         mounts = step_mounts(step, tools, tree_of)
     while True:
         root, changed = state.root()
-        with locked(mounts.locks, tools.cancel), tools.alone_if_in_place():
+        with tools.alone_if_in_place(), locked(mounts.locks, tools.cancel, shared=mounts.shared):
             result = tools.sandbox.run(_spec(step, root, mounts, tools), _output(step, state))
         for note in result.notes:
             tools.emit(Message("warning", note))

@@ -33,6 +33,11 @@ def claim(path: str) -> Path:
             if _is_only_ours(place):
                 place.chmod(0o700)
                 return place
+            if info.st_mode & 0o022 and not info.st_mode & stat.S_ISVTX:
+                raise HostError(
+                    f"the state directory {place} is one where other users may rename what is yours",
+                    hint=f"give a folder of its own with --state-dir or $GAZAMI_STATE_DIR, or: chmod go-w {place}",
+                )
         elif info.st_uid != 0:
             raise _foreign(place, info.st_uid)
         own = place / f"gazami-{os.geteuid()}"

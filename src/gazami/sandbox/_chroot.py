@@ -57,10 +57,21 @@ def furnish(spec: RunSpec, loan: Loan, mode: str, names: bytes, *, devices: bool
     _make_devices(root, loan)
     _lend_text(root, loan, RESOLV_CONF, names)
     _lend_text(root, loan, "/etc/hosts", hosts_file(spec))
+    _check_each_is_once(spec)
     for mount in spec.mounts:
         _place(root, loan, mount, mode, devices=devices)
     loan.targets.restore_times()
     return Room(root, open_cwd(root, spec.cwd, []), account)
+
+
+def _check_each_is_once(spec: RunSpec) -> None:
+    seen: dict[str, str] = {}
+    for mount in spec.mounts:
+        if isinstance(mount, BindMount) and seen.setdefault(mount.source, mount.target) != mount.target:
+            raise SandboxError(
+                f"{seen[mount.source]} and {mount.target} are the same directory, which can be in one place without mounts",
+                hint=_NEEDS_MOUNTS,
+            )
 
 
 def enter(room: Room) -> None:
@@ -97,6 +108,9 @@ def take_back(base: str, loan: dict[str, Any]) -> None:
 
 def _make_devices(root: int, loan: Loan) -> None:
     dev = walk(root, "/dev", make="directory")
+    if not dev.is_directory:
+        dev.close()
+        return
     try:
         for name, number in DEVICES.items():
             path = "/".join((*dev.names, name))
@@ -220,9 +234,7 @@ def _take_away(root: int, item: dict[str, Any]) -> None:
         with suppress(FileNotFoundError):
             info = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
             if tuple(item.get("identity", ())) == (info.st_dev, info.st_ino, stat.S_IFMT(info.st_mode)):
-                source, own = os.path.split(item["source"])
-                with _folder(source) as folder:
-                    move_entry(parent.fd, name, folder, own)
+                _give_back(parent.fd, name, item["source"])
             else:
                 remove_below(parent.fd, name)
         source, own = os.path.split(item["aside"])
@@ -230,6 +242,16 @@ def _take_away(root: int, item: dict[str, Any]) -> None:
             move_entry(folder, own, parent.fd, name)
     finally:
         parent.close()
+
+
+def _give_back(parent: int, name: str, source: str) -> None:
+    """What cannot go back where it came from goes nowhere: a layer never holds it."""
+    above, own = os.path.split(source)
+    try:
+        with _folder(above) as folder:
+            move_entry(parent, name, folder, own)
+    except OSError:
+        remove_below(parent, name)
 
 
 def _target(root: int, loan: Loan, path: str, kind: Kind) -> Place:

@@ -12,6 +12,7 @@ import os
 import stat
 from contextlib import suppress
 
+from gazami.layer.beneath import remove_below
 from gazami.sandbox import _mounts
 
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
@@ -22,21 +23,43 @@ _TERMINALS = range(136, 144)
 _SAMPLES = ((stat.S_IFCHR, 10, 229), (stat.S_IFCHR, 10, 237), (stat.S_IFCHR, 10, 200), (stat.S_IFBLK, 7, 0))
 """fuse, loop-control, tun, loop0: opening one does nothing, and no runtime allows all of them."""
 _DEEPEST = 8
+_DEEPEST_CACHE = 200
+"""Directories in each other: no cache of a package manager has a tenth of it."""
 
 
 def bind_devices(dev: int, private: int) -> None:
     """Bind the six nodes to empty files in the directory ``dev``. They are made in ``private``, a directory that no step
     sees; where that is refused (in user namespaces), they are the machine's own. Raises OSError."""
     for name, (major, minor) in DEVICES.items():
-        os.close(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=dev))
-        source = f"/proc/self/fd/{private}/{name}"
         try:
             os.mknod(name, 0o666 | stat.S_IFCHR, os.makedev(major, minor), dir_fd=private)
         except PermissionError:
-            source = f"/dev/{name}"
-            if _number(os.stat(source)) != (major, minor):
-                raise PermissionError(1, f"the machine's /dev/{name} is another device") from None
-        _mounts.bind(source, f"/proc/self/fd/{dev}/{name}")
+            _bind_the_machines(dev, name, (major, minor))
+        else:
+            _place(dev, name, f"/proc/self/fd/{private}/{name}")
+
+
+def _place(dev: int, name: str, source: str) -> None:
+    os.close(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=dev))
+    _mounts.bind(source, f"/proc/self/fd/{dev}/{name}")
+
+
+def _bind_the_machines(dev: int, name: str, number: tuple[int, int]) -> None:
+    """A machine without that device has none to give. The mount is read-only: that does not concern what is written to a device,
+    and keeps a command's root, who may own the node, from its mode and owner."""
+    source = f"/dev/{name}"
+    try:
+        info = os.stat(source)
+    except FileNotFoundError:
+        return
+    if _number(info) != number:
+        raise PermissionError(1, f"the machine's {source} is another device")
+    _place(dev, name, source)
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dev)
+    try:
+        _mounts.make_readonly(fd)
+    finally:
+        os.close(fd)
 
 
 def foreign(directory: str, depth: int = _DEEPEST) -> list[str]:
@@ -59,15 +82,19 @@ def is_foreign(info: os.stat_result) -> bool:
     return stat.S_ISCHR(info.st_mode) and not (number in _HARMLESS or number[0] in _TERMINALS)
 
 
-def remove_foreign(folder: int, name: str) -> None:
-    """Remove nodes for other devices below the directory ``name`` in ``folder``; no link is followed. Raises OSError."""
+def remove_foreign(folder: int, name: str, depth: int = 0) -> None:
+    """Remove nodes for other devices below the directory ``name`` in ``folder``, and directories that lie too deep to be looked
+    into; no link is followed. Raises OSError."""
+    if depth > _DEEPEST_CACHE:
+        remove_below(folder, name)
+        return
     fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         with os.scandir(fd) as entries:
             found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
         for below, info in found:
             if stat.S_ISDIR(info.st_mode):
-                remove_foreign(fd, below)
+                remove_foreign(fd, below, depth + 1)
             elif is_foreign(info):
                 os.unlink(below, dir_fd=fd)
     finally:

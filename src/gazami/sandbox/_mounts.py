@@ -148,14 +148,26 @@ def bind(source: str, target: str, *, recursive: bool = True) -> None:
     _linux.mount(source, target, None, MS_BIND | (MS_REC if recursive else 0))
 
 
+def make_readonly(fd: int) -> None:
+    """Make the mount of one file read-only, with what it has besides."""
+    with suppress(OSError):
+        _linux.mount_restrict(fd, _linux.MOUNT_ATTR_RDONLY)
+        return
+    _remount(fd, f"/proc/self/fd/{fd}", MS_RDONLY)
+
+
 def restrict(place: Place, *, readonly: bool) -> None:
     """Let no device be opened through the mount at ``place``, and make it read-only if asked; with those below it where the
     kernel can (Linux ≥ 5.12)."""
     with suppress(OSError):
         _linux.mount_restrict(place.fd, _linux.MOUNT_ATTR_NODEV | (_linux.MOUNT_ATTR_RDONLY if readonly else 0))
         return
-    kept = os.fstatvfs(place.fd).f_flag & (
+    _remount(place.fd, place.proc, _linux.MS_NODEV | (MS_RDONLY if readonly else 0))
+
+
+def _remount(fd: int, path: str, wanted: int) -> None:
+    """What mount_setattr(2) does, on older kernels."""
+    kept = os.fstatvfs(fd).f_flag & (
         _linux.MS_NOSUID | _linux.MS_NODEV | _linux.MS_NOEXEC | _linux.MS_NOATIME | _linux.MS_NODIRATIME
     )
-    wanted = _linux.MS_NODEV | (MS_RDONLY if readonly else 0)
-    _linux.mount(None, place.proc, None, MS_REMOUNT | MS_BIND | wanted | kept)
+    _linux.mount(None, path, None, MS_REMOUNT | MS_BIND | wanted | kept)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from gazami.errors import SandboxError, SpaceError
-from gazami.layer.beneath import Beneath
+from gazami.layer.beneath import Beneath, remove_tree
 from gazami.sandbox import (
     _chroot,
     _devices,
@@ -224,8 +224,7 @@ def _clean(spec: RunSpec, report: dict[str, Any], setting: Setting) -> tuple[tup
     touched = _touched(base, report)
     if "loan" in report:
         _chroot.take_back(base, report["loan"])
-        with suppress(OSError):
-            os.rmdir(_aside(spec))
+        remove_tree(_aside(spec))  # what could not go back, since the command has removed its directory
     return _targets.clean(base, record, times), touched
 
 
