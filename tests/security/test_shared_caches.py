@@ -13,8 +13,9 @@ import pytest
 from tests.programs import gazami
 from tests.roots import busybox_root
 
-FIRST = "FROM scratch\nADD rootfs.tar /\nRUN --mount=type=cache,id=shared,target=/cache echo TOKEN > /cache/a; echo > /begun; sleep 3\n"
-SECOND = (
+START = "FROM scratch\nADD rootfs.tar /\nRUN --mount=type=cache,id=shared,target=/cache "
+FIRST = START + "echo TOKEN > /cache/a; sleep 3\n"
+SECOND = START + "echo TOKEN > /cache/b; ls /cache\n"
     "FROM scratch\nADD rootfs.tar /\nRUN --mount=type=cache,id=shared,target=/cache echo TOKEN > /cache/b; ls /cache\n"
 )
 
