@@ -16,8 +16,6 @@ from tests.roots import busybox_root
 START = "FROM scratch\nADD rootfs.tar /\nRUN --mount=type=cache,id=shared,target=/cache "
 FIRST = START + "echo TOKEN > /cache/a; sleep 3\n"
 SECOND = START + "echo TOKEN > /cache/b; ls /cache\n"
-    "FROM scratch\nADD rootfs.tar /\nRUN --mount=type=cache,id=shared,target=/cache echo TOKEN > /cache/b; ls /cache\n"
-)
 
 
 @pytest.fixture(scope="module")
