@@ -77,7 +77,7 @@ LEFT_OUT = frozenset(
     )
 )
 MODULES_LEFT_OUT = re.compile(
-    r"_(test|tkinter|sqlite3|curses|dbm|gdbm|xx|codecs_(?!jp_none))|nis|ossaudiodev|audioop|xxlimited"
+    r"_(test|tkinter|sqlite3|curses|crypt|dbm|gdbm|xx|codecs_(?!jp_none))|nis|ossaudiodev|audioop|readline|xxlimited"
 )
 CODECS_LEFT_OUT = re.compile(
     r"(cp(?!437)|mac_|iso8859_|iso2022|koi8|big5|euc_|gb|shift_|johab|hz|hp_|kz1048|ptcp154|tis_620|palmos)\w*\.py"
