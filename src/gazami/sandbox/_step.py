@@ -309,7 +309,10 @@ def _start(spec: RunSpec, setting: Setting, filter_: Filter | None) -> Started:
         channel.close()
     if supervisor is not None:
         supervisor.start()
-    changes = "/" if targets.upper is None else f"/proc/self/fd/{targets.upper}"
+    changes = "/"
+    if targets.upper is not None:  # reached as this process's directory: a step may have mounted something over /proc
+        os.fchdir(targets.upper)
+        changes = "."
     return Started(children, command, supervisor, changes)
 
 

@@ -15,7 +15,7 @@ from tests.integration.sandbox.bench import CHOICES, Bench, Outcome
 from gazami.cancel import Cancel
 from gazami.layer.recorded_owner import Recorded, decode, record
 from gazami.sandbox.client import Sandbox
-from gazami.sandbox.spec import FileMount
+from gazami.sandbox.spec import FileMount, TmpfsMount
 
 
 @pytest.fixture(scope="module", params=["overlay", "plain"])
@@ -147,3 +147,8 @@ def test_a_secret_is_there_for_whoever_runs(single: Bench) -> None:
     secret = FileMount("/x/y", base64.b64encode(b"hidden").decode(), 0o444, 3, 4)
     for user in ("", "www-data"):
         assert single.sh("cat /x/y", user=user, mounts=(secret,)).out == "hidden"
+
+
+def test_a_mount_over_proc(single: Bench) -> None:
+    """Changes of owner need /proc and fail there, in the command's own words; what happened before is read."""
+    assert single.sh("ln -s x /link; echo x > /file", mounts=(TmpfsMount("/proc"),)).code == 0
