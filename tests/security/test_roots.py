@@ -80,8 +80,11 @@ def test_a_snapshot_holds_no_file_from_outside(mode: Bench, builders: Path, func
             arguments = {"directory": str(root), "index": str(mode.place / f"{root.name}-{attempt}.index")}
             if mode.sandbox.choice.records_owners:
                 arguments |= {"owner": [0, 0], "owners": []}
-            with out.open("wb") as sink, contextlib.suppress(GazamiError, OSError):
-                mode.sandbox.call(f"gazami.rootfs.snapshot:{function}", arguments, output_fd=sink.fileno())
+            try:
+                with out.open("wb") as sink:
+                    mode.sandbox.call(f"gazami.rootfs.snapshot:{function}", arguments, output_fd=sink.fileno())
+            except GazamiError as error:  # the exchange was seen, and nothing else went wrong
+                assert "changed while" in error.message or "exchanged while" in error.message, error.message
             assert CANARY not in out.read_bytes()
 
 
@@ -115,6 +118,7 @@ def test_unpacking_writes_nothing_outside(mode: Bench, builders: Path, tmp_path:
             arguments = {"directory": str(root), "overlay": False, "userxattr": mode.sandbox.choice.userxattr}
             with layer.open("rb") as source, contextlib.suppress(GazamiError, OSError):
                 mode.sandbox.call("gazami.rootfs.unpack:unpack", arguments, input_fd=source.fileno())
+    # that it does unpack is seen in every other test; here names are missing at times
     assert [name for name in os.listdir(builders) if name.startswith("new")] == []
 
 
