@@ -120,7 +120,7 @@ class FolderTree(Tree):
 
     def _unreadable(self, path: str, cause: OSError) -> ContextError:
         place = f"{self._folder}/{path}".rstrip("/")[:300]
-        if cause.errno in (errno.ELOOP, errno.ENOTDIR):
+        if cause.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENODATA, errno.ERANGE):
             return ContextError(
                 f"{place} was exchanged while it was read", hint="something changes the files during the build"
             )
@@ -171,8 +171,10 @@ def travelling_xattrs(path: str) -> Xattrs:
             for name in sorted(names)
             if name == "security.capability" or (name.startswith("user.") and not name.startswith("user.overlay."))
         )
-    except OSError:
-        return ()
+    except OSError as cause:
+        if cause.errno in (errno.ENOTSUP, errno.EACCES, errno.EPERM):
+            return ()
+        raise
 
 
 def open_beneath(folder: str, path: str) -> int:

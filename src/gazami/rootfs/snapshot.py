@@ -74,7 +74,8 @@ def scan(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None)
     return result
 
 
-_CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ESTALE)
+_CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ESTALE, errno.ENODATA, errno.ERANGE)
+"""What the calls of a scan answer about a file that is another one than a moment ago; the last two are of attributes."""
 
 
 @contextmanager
@@ -194,8 +195,10 @@ def _entry(path: str, place: str, info: os.stat_result) -> Entry | None:
 def _xattrs(place: str) -> Xattrs:
     try:
         names = os.listxattr(place, follow_symlinks=False)
-    except OSError:
-        return ()
+    except OSError as cause:
+        if cause.errno == errno.ENOTSUP:  # the file system has none
+            return ()
+        raise
     if not names:
         return ()
     return tuple(
@@ -264,8 +267,9 @@ def _is_opaque(place: str) -> bool:
         try:
             if os.getxattr(place, name, follow_symlinks=False) == b"y":
                 return True
-        except OSError:
-            continue
+        except OSError as cause:
+            if cause.errno not in (errno.ENODATA, errno.ENOTSUP):
+                raise
     return False
 
 
