@@ -12,4 +12,4 @@ RUN pip install --no-cache-dir --require-hashes --target /tmp/build -r /opt/gaza
     && pip install --no-cache-dir --require-hashes -r /opt/gazami/requirements/runtime.txt \
     && pip install --no-cache-dir --no-deps --no-index /tmp/wheel/*.whl \
     && rm -rf /tmp/build /tmp/wheel
-ENTRYPOINT ["python3", "-m", "gazami.cli.action"]
+ENTRYPOINT ["python3", "-m", "gazami.cli.kaniko.action"]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from gazami.cli.help import long_names, metavar
-from gazami.cli.option import REPEATABLE, Effect, Group, Option
-from gazami.cli.options import BUILD
-from gazami.cli.submit_flags import OWN
+from gazami.cli.flags.help import long_names, metavar
+from gazami.cli.flags.option import REPEATABLE, Effect, Group, Option
+from gazami.cli.flags.options import BUILD
+from gazami.cli.submit.flags import OWN
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
 _HEAD = """\
 # Flags of gazami build
 
-<!-- Made by scripts/render_reference.py from src/gazami/cli/options.py. Do not edit. -->
+<!-- Made by scripts/render_reference.py from src/gazami/cli/flags/options.py. Do not edit. -->
 
 Every flag of kaniko's executor is accepted. A flag that is set and marked *not effective yet* gives a warning, one marked
 *no effect* is not needed and is only mentioned in the log.
@@ -30,7 +30,7 @@ Every flag of kaniko's executor is accepted. A flag that is set and marked *not 
 _KANIKO_HEAD = """\
 # kaniko's flags in gazami
 
-<!-- Made by scripts/render_reference.py from src/gazami/cli/options.py. Do not edit. -->
+<!-- Made by scripts/render_reference.py from src/gazami/cli/flags/options.py. Do not edit. -->
 
 Every flag of kaniko's executor, and what it does here. `/kaniko/executor` of gazami's image and `gazami build` take the same
 ones; what else gazami has is in [flags](flags.md).
@@ -43,7 +43,7 @@ ones; what else gazami has is in [flags](flags.md).
 _SUBMIT_HEAD = """\
 # Flags of gazami submit
 
-<!-- Made by scripts/render_reference.py from src/gazami/cli/submit_flags.py. Do not edit. -->
+<!-- Made by scripts/render_reference.py from src/gazami/cli/submit/flags.py. Do not edit. -->
 
 Its own flags. Those of [gazami build](flags.md) that say what is built mean the same; those that write the image to files, and
 `--ssh`, `--dryrun`, `--check`, `--call`, `--index`, are refused. See [how to submit](../how-to/submit-to-kubernetes.md).

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes src/gazami/sandbox/_seccomp_table.py: scripts/seccomp_table.py PROFILE.json VERSION
+"""Makes src/gazami/sandbox/kernel/seccomp_table.py: scripts/seccomp_table.py PROFILE.json VERSION
 
 PROFILE.json is ``seccomp/default.json`` of moby's profiles, VERSION its tag ("seccomp/v0.2.3"), which the table names. The
 numbers are those of the kernel's headers (Debian's linux-libc-dev, and gcc to read the generic table), and of NEWER below
@@ -16,7 +16,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-TABLE = Path(__file__).parent.parent / "src/gazami/sandbox/_seccomp_table.py"
+TABLE = Path(__file__).parent.parent / "src/gazami/sandbox/kernel/seccomp_table.py"
 NEWER = {
     name: number
     for number, name in enumerate(

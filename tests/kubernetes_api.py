@@ -183,7 +183,7 @@ class Cluster:
             data = self.secrets[source["secretRef"]["name"]]["data"]
             environ |= {key: base64.b64decode(value).decode() for key, value in data.items()}
         process = subprocess.Popen(
-            [sys.executable, "-m", "gazami.cli.executor", *arguments, *self.more],
+            [sys.executable, "-m", "gazami.cli.kaniko.executor", *arguments, *self.more],
             cwd=work,
             env=environ,
             stdout=subprocess.PIPE,

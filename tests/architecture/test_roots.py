@@ -1,6 +1,6 @@
 """Files of a root that a step had are opened by descriptor, or by a process that is inside: nowhere else by a joined path.
 
-``rootfs.inside`` makes a handler see nothing but the root; ``layer.beneath`` and ``sandbox._paths`` open below a directory
+``rootfs.inside`` makes a handler see nothing but the root; ``layer.beneath`` and ``sandbox.inside.paths`` open below a directory
 without following links. In every other module that deals with such roots, a call that takes a path may not be given one
 that was put together.
 """
@@ -21,10 +21,20 @@ INSIDE = ("rootfs/unpack.py", "rootfs/snapshot.py")
 """What the fork server calls in a process that has entered the root."""
 HANDLERS = re.compile(r'"(gazami\.rootfs\.\w+):(\w+)"')
 DEALING = (
-    "rootfs/directories.py", "sandbox/_chroot.py", "sandbox/_room.py", "sandbox/_targets.py", "sandbox/_kernel_files.py",
-    "sandbox/_moving.py", "sandbox/_hidden.py", "sandbox/_step.py", "builder/stage.py", "builder/running.py", "builder/mounting.py",
-    "builder/cache_mounts.py", "builder/copying.py",
-)  # fmt: skip
+    "rootfs/directories.py",
+    "sandbox/inside/chroot.py",
+    "sandbox/inside/root_setup.py",
+    "sandbox/inside/targets.py",
+    "sandbox/inside/kernel_files.py",
+    "sandbox/inside/moving.py",
+    "sandbox/inside/hidden.py",
+    "sandbox/inside/step.py",
+    "builder/stages/state.py",
+    "builder/stages/running.py",
+    "builder/stages/mounting.py",
+    "builder/cached/cache_mounts.py",
+    "builder/stages/copying.py",
+)
 CALLS = {"open", "os.open", "os.listdir", "os.scandir", "os.lstat", "os.stat", "os.unlink", "os.rename", "os.mkdir", "os.chmod",
          "os.chown", "os.readlink", "os.setxattr", "os.getxattr", "os.utime", "os.link", "os.symlink", "os.rmdir", "os.walk",
          "shutil.rmtree", "shutil.copy", "shutil.copy2", "shutil.copyfile", "shutil.move"}  # fmt: skip

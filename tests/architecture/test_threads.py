@@ -11,7 +11,7 @@ import gazami
 
 SOURCE = Path(gazami.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))
-OWNERS = {"worker.py", "sandbox/_notify.py"}
+OWNERS = {"worker.py", "sandbox/kernel/notify.py"}
 """Where threads are made by hand; the fork server's handlers have one of their own."""
 
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 import pytest
 
 from gazami import events
-from gazami.builder.squash import merged
+from gazami.builder.files.squash import merged
 from gazami.cache.directory import DirectoryStore
 from gazami.cache.entry import Entry
 from gazami.cache.prune import to_prune

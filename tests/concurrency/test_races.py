@@ -21,8 +21,8 @@ from tests.loopback import serving
 from tests.programs import gazami
 from tests.strict_registry import StrictRegistry
 
-from gazami.builder import workspace
-from gazami.builder.workspace import Workspace
+from gazami.builder.files import workspace
+from gazami.builder.files.workspace import Workspace
 from gazami.cache.directory import DirectoryStore
 from gazami.cache.entry import Entry
 from gazami.cancel import Cancel

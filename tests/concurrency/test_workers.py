@@ -15,11 +15,11 @@ from typing import Any, BinaryIO, cast
 import pytest
 from tests.strict_registry import Quirks, StrictRegistry, strict_registry
 
-from gazami.builder.blob_files import BlobFiles, Fetch
-from gazami.builder.caching import Caching
-from gazami.builder.layers import phase
+from gazami.builder.cached.caching import Caching
+from gazami.builder.files.blob_files import BlobFiles, Fetch
+from gazami.builder.files.layer_files import phase
+from gazami.builder.files.streams import AHEAD, Ahead, Unpacker, produced
 from gazami.builder.request import CacheWishes
-from gazami.builder.streams import AHEAD, Ahead, Unpacker, produced
 from gazami.cache.store import CacheStore
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError, HostError, NotFoundError, RegistryError, SandboxError, SpaceError

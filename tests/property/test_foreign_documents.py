@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gazami.builder.named import resolve_layout
-from gazami.builder.publish import load
-from gazami.builder.workspace import Workspace
+from gazami.builder.files.workspace import Workspace
+from gazami.builder.inputs.named import resolve_layout
+from gazami.builder.outputs.publish import load
 from gazami.cache.entry import decode_entry
 from gazami.cancel import Cancel
 from gazami.context.git import time_of

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from tests.gitserver import git_server
 
-from gazami.builder.dockerfile import MAX_DOCKERFILE, find_dockerfile, find_ignore
+from gazami.builder.inputs.dockerfile import MAX_DOCKERFILE, find_dockerfile, find_ignore
 from gazami.context.confined import read_inside
 from gazami.errors import ContextError, GazamiError
 from gazami.layer.beneath import open_content

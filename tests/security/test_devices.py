@@ -12,7 +12,7 @@ from tests.integration.sandbox.bench import Bench
 
 from gazami.layer.entry import Entry, Kind
 from gazami.layer.tar_writer import write_members
-from gazami.sandbox import _devices
+from gazami.sandbox.inside import devices
 
 SAMPLES = [("c", 10, 183), ("c", 10, 237), ("c", 10, 229), ("c", 1, 11), ("b", 7, 0)]
 REFUSED = {errno.EACCES, errno.EPERM}
@@ -83,12 +83,12 @@ def test_a_node_of_a_layer_does_not_open(mode: Bench, tmp_path: Path) -> None:
 
 def test_a_step_does_not_change_the_machine_s_nodes(mode: Bench) -> None:
     """Where they are bound: the mode and the owner that they have anyway are set, so that nothing happens where this fails."""
-    before = [Path(f"/dev/{name}").stat() for name in _devices.DEVICES]
+    before = [Path(f"/dev/{name}").stat() for name in devices.DEVICES]
     done = [
         mode.sh(f"chmod 666 /dev/{name}; chown 0:0 /dev/{name}; echo x > /dev/null").err
         for name in ("null", "zero", "full")
     ]
-    after = [Path(f"/dev/{name}").stat() for name in _devices.DEVICES]
+    after = [Path(f"/dev/{name}").stat() for name in devices.DEVICES]
     assert [info.st_ctime_ns for info in before] == [info.st_ctime_ns for info in after]
     if mode.sandbox.choice.mode.startswith("userns"):
         assert all("Read-only file system" in each for each in done), done
@@ -112,10 +112,10 @@ def test_the_machine_s_own_nodes_are_not_there(mode: Bench) -> None:
 def test_a_container_s_extra_devices_are_seen(tmp_path: Path) -> None:
     (tmp_path / "net").mkdir()
     os.mknod(tmp_path / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
-    assert _devices.foreign(str(tmp_path)) == []
+    assert devices.foreign(str(tmp_path)) == []
     os.mknod(tmp_path / "net/tun", 0o666 | stat.S_IFCHR, os.makedev(10, 200))
-    assert _devices.foreign(str(tmp_path)) == [f"{tmp_path}/net/tun"]
-    assert not _devices.are_guarded(str(tmp_path), dev=str(tmp_path))
+    assert devices.foreign(str(tmp_path)) == [f"{tmp_path}/net/tun"]
+    assert not devices.are_guarded(str(tmp_path), dev=str(tmp_path))
 
 
 def test_a_cache_that_is_too_deep_is_cut(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_cache_that_is_too_deep_is_cut(tmp_path: Path) -> None:
     os.close(here)
     folder = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
     try:
-        _devices.remove_foreign(folder, "d")
+        devices.remove_foreign(folder, "d")
     finally:
         os.close(folder)
     assert (tmp_path / "d/d/d").is_dir() and len(str(max(tmp_path.rglob("*"), key=lambda path: len(str(path))))) < 1000
@@ -140,7 +140,7 @@ def test_devices_in_a_cache_mount_are_taken_out_where_nothing_else_guards(tmp_pa
     (tmp_path / "cache/deep/file").write_text("kept")
     folder = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
     try:
-        _devices.remove_foreign(folder, "cache")
+        devices.remove_foreign(folder, "cache")
     finally:
         os.close(folder)
     assert [path.name for path in (tmp_path / "cache/deep").iterdir()] == ["file"]

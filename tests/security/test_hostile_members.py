@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from tests.tarbytes import END, base256, header, member, padded, pax
 
-from gazami.builder.contexts import _unpacked
-from gazami.builder.layers import index_layer
+from gazami.builder.files.layer_files import index_layer
+from gazami.builder.inputs.contexts import _unpacked
 from gazami.cancel import Cancel
 from gazami.context.schemes import Archive
 from gazami.errors import ArchiveError, ContextError

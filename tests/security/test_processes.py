@@ -14,7 +14,7 @@ import pytest
 from tests.integration.sandbox.bench import Bench
 
 from gazami.errors import SandboxError
-from gazami.sandbox import _reap
+from gazami.sandbox.inside import reap
 
 KINDS = ["leader", "deaf", "session"]
 _names = itertools.count()
@@ -102,7 +102,7 @@ def wait_for_its_end(file: Path) -> None:
 
 def test_what_cannot_be_ended_fails_the_step_by_its_name() -> None:
     with pytest.raises(SandboxError, match=r"still running.*evil --flag \(process 7\)") as caught:
-        _reap.Ended(3, ("evil --flag (process 7)",)).check()
+        reap.Ended(3, ("evil --flag (process 7)",)).check()
     assert caught.value.hint
 
 
@@ -111,15 +111,16 @@ def test_in_a_container_even_what_forks_faster_than_it_is_listed_ends(programs: 
     (tmp_path / "beat").touch()
     script = f"""
 import os, signal, subprocess, sys
-sys.path.insert(0, {str(Path(_reap.__file__).parents[2])!r})
-from gazami.sandbox import _linux, _reap
-_linux.prctl(_linux.PR_SET_CHILD_SUBREAPER, 1)
+sys.path.insert(0, {str(Path(reap.__file__).parents[2])!r})
+from gazami.sandbox.kernel import linux
+from gazami.sandbox.inside import reap
+linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
 bystander = subprocess.Popen(["sleep", "60"], start_new_session=True)
 worker = os.fork()
 if worker == 0:
-    _linux.prctl(_linux.PR_SET_CHILD_SUBREAPER, 1)
+    linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     subprocess.run([{str(programs / "outlive")!r}, "chain", "x", "20", {str(tmp_path / "beat")!r}])
-    ended = _reap.end_children(30)
+    ended = reap.end_children(30)
     print(len(ended.left), flush=True)
     os._exit(0)
 os.waitpid(worker, 0)

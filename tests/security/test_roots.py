@@ -19,7 +19,7 @@ from gazami.errors import ArchiveError, GazamiError
 from gazami.layer import beneath
 from gazami.layer.entry import Entry, FileContent, Kind
 from gazami.layer.tar_writer import write_members
-from gazami.sandbox._hidden import HiddenFiles
+from gazami.sandbox.inside.hidden import HiddenFiles
 from gazami.sandbox.spec import BindMount, TmpfsMount
 
 CANARY = b"CANARY-CREDENTIAL"

@@ -12,30 +12,30 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gazami.builder.base_cache import BaseCache
-from gazami.builder.blob_files import BlobFiles
-from gazami.builder.caching import Caching
-from gazami.builder.contexts import fetch_context
-from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of
-from gazami.builder.epoch import source_date_epoch
-from gazami.builder.export import Exporter, Finished, finish
-from gazami.builder.gate import check
-from gazami.builder.indexes import Indexes
-from gazami.builder.input_check import Given, missing, raise_errors
-from gazami.builder.layer_cache import open_cache
-from gazami.builder.layers import LayerFiles
-from gazami.builder.named import local_context
-from gazami.builder.needs import needs_of
-from gazami.builder.output_check import unwritable
-from gazami.builder.own_places import omitted, own_places
-from gazami.builder.planning import Images, check_plan, make_plan, warn_of_names
-from gazami.builder.readers import read_once
-from gazami.builder.registries import open_registry
+from gazami.builder.cached.caching import Caching
+from gazami.builder.cached.layer_cache import open_cache
+from gazami.builder.files.blob_files import BlobFiles
+from gazami.builder.files.kept_trees import Indexes
+from gazami.builder.files.layer_files import LayerFiles
+from gazami.builder.files.own_places import omitted, own_places
+from gazami.builder.files.workspace import Workspace
+from gazami.builder.inputs.base_cache import BaseCache
+from gazami.builder.inputs.check import Given, missing, raise_errors
+from gazami.builder.inputs.contexts import fetch_context
+from gazami.builder.inputs.dockerfile import find_dockerfile, find_ignore, inputs_of
+from gazami.builder.inputs.epoch import source_date_epoch
+from gazami.builder.inputs.named import local_context
+from gazami.builder.inputs.needs import needs_of
+from gazami.builder.inputs.planning import Images, check_plan, make_plan, warn_of_names
+from gazami.builder.inputs.readers import read_once
+from gazami.builder.inputs.registries import open_registry
+from gazami.builder.outputs.check import unwritable
+from gazami.builder.outputs.export import Exporter, Finished, finish
+from gazami.builder.outputs.gate import check
 from gazami.builder.request import BuildRequest, OutputWishes
-from gazami.builder.sources import Sources
-from gazami.builder.stages import Stages, shared_bases
+from gazami.builder.stages.sources import Sources
+from gazami.builder.stages.stages import Stages, shared_bases
 from gazami.builder.tools import Tools, hide
-from gazami.builder.workspace import Workspace
 from gazami.cache.inline import inline_note
 from gazami.cancel import Cancel
 from gazami.dockerfile.parser import parse

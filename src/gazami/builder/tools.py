@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from gazami.builder.hidden import exposed
-from gazami.builder.indexes import Indexes
-from gazami.builder.layers import LayerFiles
-from gazami.builder.memory import estimate, fits
-from gazami.builder.own_places import own_places
+from gazami.builder.files.kept_trees import Indexes
+from gazami.builder.files.layer_files import LayerFiles
+from gazami.builder.files.memory import estimate, fits
+from gazami.builder.files.own_places import own_places
+from gazami.builder.files.space import check_room
+from gazami.builder.files.streams import Unpacker
+from gazami.builder.files.workspace import Workspace
 from gazami.builder.request import BuildRequest
-from gazami.builder.room import check_room
-from gazami.builder.streams import Unpacker
-from gazami.builder.workspace import Workspace
+from gazami.builder.stages.hidden import exposed
 from gazami.cancel import Cancel
 from gazami.context.ignore import Ignore
 from gazami.events import Emit, Message, SandboxChosen

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, cast
 
 from gazami.cancel import Cancel
-from gazami.cli.argv import Parsed, parse, with_environment
 from gazami.cli.bug import as_gazami_error
 from gazami.cli.environ import Surroundings, look_around
-from gazami.cli.help import flag_rows
-from gazami.cli.option import Option, Table
-from gazami.cli.options import BUILD
+from gazami.cli.flags.argv import Parsed, parse, with_environment
+from gazami.cli.flags.help import flag_rows
+from gazami.cli.flags.option import Option, Table
+from gazami.cli.flags.options import BUILD
 from gazami.errors import Cancelled, GazamiError, UsageError
 from gazami.values import dataclass
 
@@ -53,7 +53,7 @@ class Run:
 
     @contextlib.contextmanager
     def registry(self, parsed: Parsed) -> Iterator[RegistryClient]:
-        from gazami.builder.registries import open_registry
+        from gazami.builder.inputs.registries import open_registry
         from gazami.cli.request import registry_wishes
 
         with open_registry(registry_wishes(parsed, self.around), self.emit, self.cancel) as client:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gazami.cli.container import container_runtime
+from gazami.cli.kaniko.container import container_runtime
 from gazami.errors import HostError, UsageError
 from gazami.foreign import read_json
 from gazami.values import dataclass, field

@@ -78,8 +78,8 @@ def run(argv: list[str], environ: Mapping[str, str], build: Build | None = None)
 
             return run_build(words, environ, build)
         case ["cache", *words]:
-            from gazami.cli.cache import command_for
             from gazami.cli.command import run_command
+            from gazami.cli.commands.cache import command_for
 
             return run_command(*command_for(words), environ)
         case [name, *words] if name in _TABLES:
@@ -87,11 +87,11 @@ def run(argv: list[str], environ: Mapping[str, str], build: Build | None = None)
 
             return run_command(command_called(name), words, environ)
         case ["lint", *words]:
-            from gazami.cli.lint import run_lint
+            from gazami.cli.commands.lint import run_lint
 
             return run_lint(words, environ)
         case ["doctor", *words]:
-            from gazami.cli.doctor import run_doctor
+            from gazami.cli.commands.doctor import run_doctor
 
             return run_doctor(words, environ)
         case ["version", *_]:
@@ -108,20 +108,20 @@ def command_called(name: str) -> Command:
 
 
 def _help(command: str) -> int:
-    from gazami.cli import help as texts
+    from gazami.cli.flags import help as texts
 
     if command == "build":
         import shutil
 
-        from gazami.cli.options import BUILD
+        from gazami.cli.flags.options import BUILD
 
         text = texts.build_help(BUILD, shutil.get_terminal_size((100, 24)).columns)
     elif command == "lint":
-        from gazami.cli.lint import HELP
+        from gazami.cli.commands.lint import HELP
 
         text = HELP
     elif command == "doctor":
-        from gazami.cli.doctor import HELP
+        from gazami.cli.commands.doctor import HELP
 
         text = HELP
     elif command in _TABLES:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from gazami.builder.dockerfile import find_dockerfile, find_ignore, inputs_of
-from gazami.builder.input_check import Given
-from gazami.builder.input_findings import input_findings
-from gazami.builder.named import is_local
+from gazami.builder.inputs.check import Given
+from gazami.builder.inputs.dockerfile import find_dockerfile, find_ignore, inputs_of
+from gazami.builder.inputs.findings import input_findings
+from gazami.builder.inputs.named import is_local
 from gazami.builder.request import BuildRequest
 from gazami.builder.tools import hide
 from gazami.context.ignore import Ignore

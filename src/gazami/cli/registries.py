@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from gazami.cli.argv import Parsed
-from gazami.cli.values import Pairs
+from gazami.cli.flags.argv import Parsed
+from gazami.cli.flags.values import Pairs
 from gazami.errors import UsageError
 from gazami.registry.mirrors import parse_mirror
 

@@ -9,14 +9,14 @@ from typing import Any, Literal, cast
 from gazami import __version__
 from gazami.builder import request as wishes
 from gazami.cli import registries
-from gazami.cli.annotations import Annotations, read_annotations
-from gazami.cli.argv import Parsed, changed
 from gazami.cli.environ import Surroundings, config_places
-from gazami.cli.option import Effect
-from gazami.cli.options import BUILD
-from gazami.cli.outputs import read_cache_from, read_cache_to, read_outputs
+from gazami.cli.flags.annotations import Annotations, read_annotations
+from gazami.cli.flags.argv import Parsed, changed
+from gazami.cli.flags.option import Effect
+from gazami.cli.flags.options import BUILD
+from gazami.cli.flags.outputs import read_cache_from, read_cache_to, read_outputs
+from gazami.cli.flags.values import Pairs, SecretSpec
 from gazami.cli.paths import absolute, absolute_cache, absolute_context, absolute_or_url, absolutes
-from gazami.cli.values import Pairs, SecretSpec
 from gazami.errors import UsageError
 from gazami.events import Level, Message
 from gazami.image.platform import Platform, host_platform, parse_platform

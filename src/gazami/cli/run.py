@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, cast
 
 from gazami.cancel import Cancel
-from gazami.cli.argv import Parsed, parse, with_environment
 from gazami.cli.bug import as_gazami_error
 from gazami.cli.environ import look_around, require_secret_files
 from gazami.cli.exhaustion import exhausted, host_error, places_of
-from gazami.cli.options import BUILD, ELSEWHERE
+from gazami.cli.flags.argv import Parsed, parse, with_environment
+from gazami.cli.flags.options import BUILD, ELSEWHERE
 from gazami.cli.request import Wanted, build_request
 from gazami.cli.watchdog import watched
 from gazami.errors import Cancelled, CommandFailed, GazamiError, UsageError
@@ -36,7 +36,7 @@ def run_build(words: list[str], environ: Mapping[str, str], build: Build | None)
         if parsed.help:
             return _help()
         if parsed.flag("check") or parsed.text("call").partition(",")[0] not in ("", "build"):
-            from gazami.cli.call import run_call
+            from gazami.cli.commands.call import run_call
 
             return run_call(parsed, environ)
         around = look_around(environ)
@@ -167,7 +167,7 @@ def log_settings(parsed: Parsed, environ: Mapping[str, str], *, terminal: bool) 
 def _help() -> int:
     import shutil
 
-    from gazami.cli.help import build_help
+    from gazami.cli.flags.help import build_help
 
     sys.stdout.write(build_help(BUILD, shutil.get_terminal_size((100, 24)).columns))
     return 0

@@ -115,11 +115,11 @@ def _watch(pipe: int, parent: int) -> None:
 
 def _die_with_parent() -> None:
     """End with the parent, and let no step read this process, which has the parent's memory and environment."""
-    from gazami.sandbox import _linux
+    from gazami.sandbox.kernel import linux
 
     with contextlib.suppress(OSError):
-        _linux.prctl(_linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-        _linux.prctl(_linux.PR_SET_DUMPABLE, 0)
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
 
 
 def _end(parent: int) -> None:

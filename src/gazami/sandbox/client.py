@@ -24,9 +24,9 @@ from typing import Any, Literal, TypeAlias
 import gazami
 from gazami.cancel import Cancel
 from gazami.errors import SandboxError, UsageError
-from gazami.sandbox import _inplace
-from gazami.sandbox._hidden import HiddenFiles
-from gazami.sandbox._protocol import rebuild_error, receive_message, send_message, spec_to_json
+from gazami.sandbox.inside import inplace
+from gazami.sandbox.inside.hidden import HiddenFiles
+from gazami.sandbox.protocol import rebuild_error, receive_message, send_message, spec_to_json
 from gazami.sandbox.spec import Choice, RunResult, RunSpec
 
 Stream: TypeAlias = Literal["stdout", "stderr"]
@@ -52,11 +52,11 @@ def _hide_this_process(*, adopt: bool) -> None:
     in /proc (ptrace(2), "Ptrace access mode checking"). Programs that it starts are dumpable again. ``adopt``: it becomes the
     parent of processes that a command leaves when it kills the fork server.
     """
-    from gazami.sandbox import _linux  # ctypes is only worth its import where there is a RUN
+    from gazami.sandbox.kernel import linux  # ctypes is only worth its import where there is a RUN
 
-    _linux.prctl(_linux.PR_SET_DUMPABLE, 0)
+    linux.prctl(linux.PR_SET_DUMPABLE, 0)
     if adopt:
-        _linux.prctl(_linux.PR_SET_CHILD_SUBREAPER, 1)
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
 
 
 HELPER_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -111,7 +111,7 @@ class Sandbox:
         }
         hidden = HiddenFiles(hide)  # read before the server takes them away
         server = subprocess.Popen(
-            helper_command("gazami.sandbox._server", json.dumps(configuration)),
+            helper_command("gazami.sandbox.inside.server", json.dumps(configuration)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
@@ -231,20 +231,21 @@ class Sandbox:
     def _end_orphans(self) -> None:
         """What the server does, unless a command of root has killed it: then the command's processes have come to this one, which
         knows them by their session."""
-        from gazami.sandbox import _linux, _reap
+        from gazami.sandbox.inside import reap
+        from gazami.sandbox.kernel import linux
 
         if self._server.returncode != 0:
-            _reap.end_strangers()
-        _linux.prctl(_linux.PR_SET_CHILD_SUBREAPER, 0)
+            reap.end_strangers()
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 0)
 
     def _take_root_back(self) -> None:
         """What the server does, unless a command of root has killed it; nothing if another build has the root by now. The
         server's handlers may need a moment to die."""
-        ground = _inplace.Ground(self.choice.place, frozenset(self.choice.keep))
+        ground = inplace.Ground(self.choice.place, frozenset(self.choice.keep))
         deadline = time.monotonic() + _GRACE_SECONDS
         while time.monotonic() < deadline:
             try:
-                os.close(_inplace.reserve(ground))
+                os.close(inplace.reserve(ground))
                 return
             except BlockingIOError:
                 time.sleep(0.01)

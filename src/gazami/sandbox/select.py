@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from gazami.errors import SandboxError
-from gazami.sandbox import _inplace
-from gazami.sandbox._inplace import mount_points as mount_points
 from gazami.sandbox.client import HELPER_ENVIRONMENT, helper_command
+from gazami.sandbox.inside import inplace
+from gazami.sandbox.inside.inplace import mount_points as mount_points
 from gazami.sandbox.spec import Choice, Mode
 
 ORDER: tuple[Mode, ...] = ("namespaces", "userns", "inplace", "userns-single", "chroot")
@@ -77,7 +77,7 @@ def survey(
     """Try ``modes`` in this order with roots in ``state_dir``; unless ``every``, only up to the first that works."""
     state = state_dir.resolve()
     lasting = conditions.state_dir or str(state)
-    keep = {path.strip("/").split("/", 1)[0] for path in (*conditions.local, lasting, str(state))} | _inplace.OWN
+    keep = {path.strip("/").split("/", 1)[0] for path in (*conditions.local, lasting, str(state))} | inplace.OWN
     request = {
         "state_dir": str(state),
         "modes": list(modes),
@@ -91,7 +91,7 @@ def survey(
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
-            helper_command("gazami.sandbox._probe", json.dumps(request)),
+            helper_command("gazami.sandbox.probe", json.dumps(request)),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             cwd="/",

@@ -14,7 +14,7 @@ import pytest
 
 _PROGRAM = """
 import re, sys, time
-from gazami.builder.workspace import Workspace
+from gazami.builder.files.workspace import Workspace
 from gazami.cli.main import run
 
 def build(request, emit, cancel):

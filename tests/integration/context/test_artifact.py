@@ -16,8 +16,8 @@ from tests.integration.commandline.images import directory, file, member, tar_of
 from tests.programs import gazami
 from tests.services import docker_registry
 
-from gazami.builder.send_context import pack_context, push_context
-from gazami.builder.workspace import Workspace
+from gazami.builder.files.workspace import Workspace
+from gazami.builder.outputs.send_context import pack_context, push_context
 from gazami.cancel import Cancel
 from gazami.context.artifact import CONFIG, EMPTY, encode_context
 from gazami.context.ignore import parse_ignore

@@ -36,7 +36,7 @@ class Job:
 
     def run(self, **inputs: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "gazami.cli.action"],
+            [sys.executable, "-m", "gazami.cli.kaniko.action"],
             env=self.environ | github.inputs(**{**self.inputs, **inputs}),
             capture_output=True,
             text=True,

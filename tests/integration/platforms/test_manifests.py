@@ -9,8 +9,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from gazami.cli.argv import parse
-from gazami.cli.options import BUILD
+from gazami.cli.flags.argv import parse
+from gazami.cli.flags.options import BUILD
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))

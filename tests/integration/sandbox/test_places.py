@@ -16,22 +16,24 @@ WITHOUT_SYS_ADMIN = ["setpriv", "--bounding-set=-sys_admin"]
 MASKED_PROC = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o ro masked /proc/acpi && exec "$@"', "sh"]
 """What container runtimes do to /proc, and why no other /proc can be mounted in a user namespace there."""
 DOCKER_FILTER = """
-from gazami.sandbox import _exec, _linux, _seccomp
-_linux.load_seccomp(_seccomp.docker_filter(_linux.MACHINE))
-_exec._drop_bounding(_exec.DOCKER_CAPABILITIES)
+from gazami.sandbox.inside import launch
+from gazami.sandbox.kernel import linux
+from gazami.sandbox.kernel import seccomp
+linux.load_seccomp(seccomp.docker_filter(linux.MACHINE))
+launch._drop_bounding(launch.DOCKER_CAPABILITIES)
 """
 OLD_KERNEL = """
 import struct
-from gazami.sandbox import _linux
-numbers = (_linux._PIVOT_ROOT, _linux._FSOPEN, _linux._MOUNT_SETATTR, _linux._CLOSE_RANGE)
+from gazami.sandbox.kernel import linux
+numbers= (linux._PIVOT_ROOT, linux._FSOPEN, linux._MOUNT_SETATTR, linux._CLOSE_RANGE)
 refuse = [i for n in numbers for i in ((0x15, 0, 1, n), (0x06, 0, 0, 0x50026))]
 code = [(0x20, 0, 0, 0), *refuse, (0x06, 0, 0, 0x7FFF0000)]
-_linux.load_seccomp(b"".join(struct.pack("=HBBI", *i) for i in code))
+linux.load_seccomp(b"".join(struct.pack("=HBBI", *i) for i in code))
 """
 """Neither pivot_root nor what Linux 5.1 to 6.5 added: every fallback of the mount code is taken."""
 DROP_SYS_ADMIN = """
-from gazami.sandbox import _exec
-_exec._drop_bounding(frozenset(range(64)) - {21})
+from gazami.sandbox.inside import launch
+launch._drop_bounding(frozenset(range(64)) - {21})
 """
 DROP_ALL = """
 import os

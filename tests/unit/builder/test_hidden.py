@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gazami.builder.hidden import Exposed, exposed
-from gazami.sandbox._hidden import HiddenFiles
+from gazami.builder.stages.hidden import Exposed, exposed
+from gazami.sandbox.inside.hidden import HiddenFiles
 
 
 def test_files_on_mounts_and_files_that_are_read_again_cannot_be_hidden(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.tarbytes import BLOCK, END, base256, header, member
 
-from gazami.builder.image_archive import ImageArchive
-from gazami.builder.workspace import Workspace
+from gazami.builder.files.workspace import Workspace
+from gazami.builder.inputs.image_archive import ImageArchive
 from gazami.errors import ArchiveError, IntegrityError
 
 LAYER = member(b"etc/motd", b"hello\n") + END

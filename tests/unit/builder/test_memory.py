@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gazami.builder import memory
-from gazami.builder.workspace import Workspace
+from gazami.builder.files import memory
+from gazami.builder.files.workspace import Workspace
 from gazami.image.digest import digest_of
 from gazami.image.manifest import OCI_LAYER_GZIP, Descriptor
 

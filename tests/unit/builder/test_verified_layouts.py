@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gazami.builder.named import resolve_layout
-from gazami.builder.publish import load
-from gazami.builder.workspace import Workspace
+from gazami.builder.files.workspace import Workspace
+from gazami.builder.inputs.named import resolve_layout
+from gazami.builder.outputs.publish import load
 from gazami.errors import GazamiError, IntegrityError, RegistryError
 from gazami.image.digest import matches
 from gazami.image.manifest import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST

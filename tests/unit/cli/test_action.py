@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gazami.cli.action import HUB, Inputs, docker_config, flags
+from gazami.cli.kaniko.action import HUB, Inputs, docker_config, flags
 from gazami.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -102,5 +102,5 @@ def test_credentials() -> None:
 def test_every_input_of_action_yml_is_read() -> None:
     text = (ROOT / "action.yml").read_text()
     declared = set(re.findall(r"^  (\w+):$", text.partition("outputs:")[0].partition("inputs:")[2], re.MULTILINE))
-    source = (ROOT / "src/gazami/cli/action.py").read_text()
+    source = (ROOT / "src/gazami/cli/kaniko/action.py").read_text()
     assert declared == set(re.findall(r'(?:text|flag)\("(\w+)"', source))

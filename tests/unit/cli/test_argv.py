@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gazami.cli.argv import Parsed, changed, parse, with_environment
-from gazami.cli.options import BUILD, ELSEWHERE
-from gazami.cli.values import SecretSpec
+from gazami.cli.flags.argv import Parsed, changed, parse, with_environment
+from gazami.cli.flags.options import BUILD, ELSEWHERE
+from gazami.cli.flags.values import SecretSpec
 from gazami.errors import UsageError
 
 

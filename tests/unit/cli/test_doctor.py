@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gazami.cli.doctor import advice, describe
+from gazami.cli.commands.doctor import advice, describe
 from gazami.cli.environ import Surroundings
 from gazami.sandbox.select import Finding
 from gazami.sandbox.spec import Choice, Mode

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gazami.cli.lint import HELP, LINT
+from gazami.cli.commands.lint import HELP, LINT
+from gazami.cli.flags.option import Kind
 from gazami.cli.main import run
-from gazami.cli.option import Kind
 
 CLEAN = "FROM scratch\nCOPY a /\n"
 DIRTY = "FROM scratch as base\nCOPY a /\n"

@@ -118,7 +118,7 @@ def test_signals(number: int, status: int, error: GazamiError | None, capsys: py
 def test_version_imports_next_to_nothing() -> None:
     code = (
         "import sys; from gazami.cli.main import run; run(['--version'], {}); "
-        "print([m for m in ('dataclasses', 'click', 'rich', 'json', 'gazami.cli.options') if m in sys.modules])"
+        "print([m for m in ('dataclasses', 'click', 'rich', 'json', 'gazami.cli.flags.options') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[1] == "[]"

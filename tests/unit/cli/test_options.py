@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gazami.cli.help import build_help
-from gazami.cli.option import Effect, Kind
-from gazami.cli.options import BUILD, ELSEWHERE
-from gazami.cli.values import read
+from gazami.cli.flags.help import build_help
+from gazami.cli.flags.option import Effect, Kind
+from gazami.cli.flags.options import BUILD, ELSEWHERE
+from gazami.cli.flags.values import read
 
 _KANIKO = """
 annotation azure-container-registry-config bucket build-arg cache cache-copy-layers cache-dir cache-repo cache-run-layers

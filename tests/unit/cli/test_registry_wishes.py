@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gazami.builder.registries import open_registry
+from gazami.builder.inputs.registries import open_registry
 from gazami.builder.request import RegistryWishes
 from gazami.cancel import Cancel
-from gazami.cli.argv import parse, with_environment
 from gazami.cli.environ import Surroundings
-from gazami.cli.options import BUILD
+from gazami.cli.flags.argv import parse, with_environment
+from gazami.cli.flags.options import BUILD
 from gazami.cli.registries import PROVIDERS, certificate_directories, credential_variables
 from gazami.cli.request import Wanted, build_request
 from gazami.errors import UsageError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gazami.builder.request import BuildRequest
-from gazami.cli.argv import parse, with_environment
 from gazami.cli.environ import Surroundings
-from gazami.cli.options import BUILD
+from gazami.cli.flags.argv import parse, with_environment
+from gazami.cli.flags.options import BUILD
 from gazami.cli.request import Wanted, build_request, proxies, state_dir
 from gazami.errors import UsageError
 from gazami.image.platform import Platform

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gazami.cli.argv import Parsed, parse, with_environment
 from gazami.cli.environ import Surroundings
-from gazami.cli.options import BUILD
+from gazami.cli.flags.argv import Parsed, parse, with_environment
+from gazami.cli.flags.options import BUILD
 from gazami.cli.request import build_request
-from gazami.cli.submission import Sent, check_no_credentials, check_possible, sent
+from gazami.cli.submit.submission import Sent, check_no_credentials, check_possible, sent
 from gazami.errors import UsageError
 
 PUSH = "--destination=r.example/app:1"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gazami.builder.export import Finished, finish
+from gazami.builder.outputs.export import Finished, finish
 from gazami.errors import IntegrityError
 from gazami.image.config import History, scratch_config
 from gazami.image.digest import Digest, digest_of

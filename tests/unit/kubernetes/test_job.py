@@ -8,8 +8,8 @@ import json
 import kubernetes_validate
 import pytest
 
-from gazami.cli.argv import parse
-from gazami.cli.options import BUILD
+from gazami.cli.flags.argv import parse
+from gazami.cli.flags.options import BUILD
 from gazami.errors import UsageError
 from gazami.kubernetes.job import INPUT, Build, PodWishes, job_manifest, secret_manifest
 

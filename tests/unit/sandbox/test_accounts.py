@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gazami.errors import UserError
-from gazami.sandbox._accounts import Account, find_account
+from gazami.sandbox.inside.accounts import Account, find_account
 
 PASSWD = (
     "root:x:0:0:root:/root:/bin/sh\n# a comment\n"

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from gazami.errors import SandboxError
-from gazami.sandbox import _inplace
-from gazami.sandbox._inplace import Ground, change_times, give_back, lend, obstacle, reserve, why_not
-from gazami.sandbox._mountinfo import unescaped
-from gazami.sandbox._volumes import check, look
+from gazami.sandbox.inside import inplace
+from gazami.sandbox.inside.inplace import Ground, change_times, give_back, lend, obstacle, reserve, why_not
+from gazami.sandbox.inside.volume_writes import check, look
+from gazami.sandbox.kernel.mountinfo import unescaped
 from gazami.sandbox.spec import FileMount, PlainRoot, RunSpec
 
 ALL = (1 << 40) - 1
@@ -92,7 +92,7 @@ def test_a_build_that_was_killed_while_it_moved(ground: Ground, root: Path, monk
                 raise KeyboardInterrupt
             os.rename(source, target)
 
-        monkeypatch.setattr(_inplace, "move", stop)
+        monkeypatch.setattr(inplace, "move", stop)
         with pytest.raises(KeyboardInterrupt):
             lend(str(root), ground)
         monkeypatch.undo()
@@ -110,7 +110,7 @@ def test_what_cannot_be_moved_is_an_error_and_nothing_moves(
             raise PermissionError(1, "not permitted", source)
         os.rename(source, target)
 
-    monkeypatch.setattr(_inplace, "move", refuse)
+    monkeypatch.setattr(inplace, "move", refuse)
     with pytest.raises(SandboxError, match=r"cannot be lent .*/etc: not permitted"):
         lend(str(root), ground)
     assert (tree(ground.top), tree(root)) == (before, image)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gazami.errors import SandboxError
-from gazami.sandbox._namespaces import identity_map, subordinate_ranges
+from gazami.sandbox.kernel.namespaces import identity_map, subordinate_ranges
 from gazami.sandbox.select import Finding, decide
 from gazami.sandbox.spec import Choice
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gazami.sandbox._paths import Kind, Place, read_text, walk
+from gazami.sandbox.inside.paths import Kind, Place, read_text, walk
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from gazami.errors import ArchiveError, CommandFailed, HostError, SandboxError, SpaceError, UserError
-from gazami.sandbox._protocol import (
+from gazami.sandbox.protocol import (
     describe_error,
     rebuild_error,
     receive_message,

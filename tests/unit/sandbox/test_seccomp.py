@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gazami.sandbox import _seccomp_table as table
-from gazami.sandbox._seccomp import INTO_OTHERS, docker_filter, verdicts
+from gazami.sandbox.kernel import seccomp_table as table
+from gazami.sandbox.kernel.seccomp import INTO_OTHERS, docker_filter, verdicts
 
 X86_64, I386, AARCH64, ARM = 0xC000003E, 0x40000003, 0xC00000B7, 0x40000028
 ALLOW, EPERM, ENOSYS = "allow", errno.EPERM, errno.ENOSYS

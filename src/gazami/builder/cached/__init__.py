@@ -1,0 +1,1 @@
+"""The layer cache of a build: keys, look-ups, stores, cache mounts."""

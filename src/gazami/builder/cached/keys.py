@@ -1,0 +1,150 @@
+"""The keys of a plan's steps, computed when they are asked for: what no cacheable step depends on is never hashed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gazami.builder.cached.inputs import ContentInputs, Named
+from gazami.builder.request import BuildRequest
+from gazami.cache.keys import (
+    CacheableStep,
+    Inputs,
+    RunSettings,
+    after,
+    files_of,
+    key_of,
+    step_inputs,
+)
+from gazami.errors import Cancelled, GazamiError
+from gazami.image.digest import Digest
+from gazami.plan.scope import proxy_env
+from gazami.plan.steps import (
+    CopyStep,
+    FilesFrom,
+    ImageBase,
+    ImageSource,
+    MetadataStep,
+    Plan,
+    RunStep,
+    StagePlan,
+    StageSource,
+    WorkdirStep,
+    sources_of_step,
+)
+from gazami.registry.resolved import Resolved
+from gazami.values import dataclass, field
+
+
+@dataclass(slots=True)
+class StepKeys:
+    """``definition`` and ``content`` give the two kinds of inputs that ``cache.keys`` describes."""
+
+    plan: Plan
+    images: Mapping[ImageBase, Resolved]
+    contents: ContentInputs
+    settings: RunSettings
+    form: str
+    """How layers are written: their compression, and whether they have times."""
+    _inputs: dict[tuple[int, int], Inputs] = field(default_factory=dict)
+
+    def definition(self, stage: StagePlan, position: int) -> Inputs:
+        """Raises :class:`GazamiError` kinds, with the step's place, when what it copies is missing."""
+        todo = [(stage, position)]
+        while todo:  # what a step's key is made of first, however long the chain of steps and stages is
+            stage, position = todo[-1]
+            missing = [each for each in self._needed(stage, position) if (each[0].index, each[1]) not in self._inputs]
+            if missing:
+                todo += missing
+                continue
+            todo.pop()
+            if (stage.index, position) not in self._inputs:
+                made = self._made(stage, position, self._below(stage, position), self._by_definition)
+                self._inputs[stage.index, position] = made
+        return self._inputs[stage.index, position]
+
+    def _needed(self, stage: StagePlan, position: int) -> list[tuple[StagePlan, int]]:
+        """The steps whose keys are inputs of a step's."""
+        sources = [
+            self.plan.stage(each.index)
+            for each in sources_of_step(stage.steps[position])
+            if isinstance(each, StageSource)
+        ]
+        found = [self._step_below(stage, position)] + [self._step_below(each, len(each.steps)) for each in sources]
+        return [each for each in found if each is not None]
+
+    def _step_below(self, stage: StagePlan, position: int) -> tuple[StagePlan, int] | None:
+        """The nearest step with a layer below a position, in the stage or those that it is built from."""
+        for each in self.plan.lineage(stage):
+            for earlier in range((position if each is stage else len(each.steps)) - 1, -1, -1):
+                if not isinstance(each.steps[earlier], MetadataStep):
+                    return each, earlier
+        return None
+
+    def content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Inputs:
+        """``diff_ids`` are the layers that the stage has before the step; stages copied from must have been built."""
+        return self._made(stage, position, files_of(diff_ids), self._by_content)
+
+    def _made(self, stage: StagePlan, position: int, below: tuple[str, str], named: Named) -> Inputs:
+        step = stage.steps[position]
+        assert isinstance(step, RunStep | CopyStep | WorkdirStep)
+        try:
+            contents = self.contents.of(step, named)
+        except Cancelled:
+            raise
+        except GazamiError as error:
+            raise error.at(step.common.span, step.common.source) from error.__cause__
+        return step_inputs(step, below, contents, self.settings, self.form)
+
+    def _below(self, stage: StagePlan, position: int) -> tuple[str, str]:
+        below = self._step_below(stage, position)
+        if below is not None:
+            return after(key_of(self._inputs[below[0].index, below[1]]))
+        *_, first = self.plan.lineage(stage)
+        return files_of(self.images[first.base].config.diff_ids if isinstance(first.base, ImageBase) else ())
+
+    def _result(self, stage: StagePlan) -> tuple[str, str]:
+        """What stands for the files of a whole stage."""
+        return self._below(stage, len(stage.steps))
+
+    def _by_definition(self, files: FilesFrom) -> tuple[str, str] | None:
+        match files:
+            case StageSource(index):
+                return "the stage it takes files from", self._result(self.plan.stage(index))[1]
+            case _:
+                return self._by_content(files)
+
+    def _by_content(self, files: FilesFrom) -> tuple[str, str] | None:
+        match files:
+            case ImageSource(image):
+                return "the image it takes files from", files_of(self.images[image].config.diff_ids)[1]
+            case _:
+                return None
+
+
+def cacheable(stage: StagePlan, position: int, *, runs: bool, copies: bool) -> CacheableStep | None:
+    """The step, if its layer may be kept (``--cache-run-layers``, ``--cache-copy-layers``)."""
+    match stage.steps[position]:
+        case RunStep() | WorkdirStep() as step if runs:
+            return step
+        case CopyStep() as step if copies:
+            return step
+        case _:
+            return None
+
+
+def run_settings(request: BuildRequest) -> RunSettings:
+    sandbox = request.sandbox
+    return RunSettings(
+        request.plan.platform,
+        sandbox.add_hosts,
+        sandbox.shm_size,
+        sandbox.ulimits,
+        request.context.ignore_paths,
+        request.snapshot.mode,
+        frozenset(proxy_env(dict(request.plan.build_args))),
+    )
+
+
+def near_tag(stage: StagePlan, position: int) -> str:
+    """The tag under which the newest entry of a place in the Dockerfile lies, to explain a miss there."""
+    return f"near-{key_of((('stage', stage.name), ('step', str(position))))[:40]}"

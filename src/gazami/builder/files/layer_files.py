@@ -1,0 +1,258 @@
+"""The bytes of layers during a build: fetched once, and on that one pass indexed, unpacked and kept as they are wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from gazami.builder.files.blob_files import BlobFiles
+from gazami.builder.files.streams import Ahead, Unpacker
+from gazami.builder.files.workspace import Workspace
+from gazami.cancel import Cancel
+from gazami.errors import ArchiveError, IntegrityError
+from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
+from gazami.image.digest import Digest, hasher_for, hex_of
+from gazami.image.model import Layer
+from gazami.layer.compression import decompressed
+from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
+from gazami.layer.tar_reader import TarReader
+from gazami.rootfs.index import MAX_MEMBERS, Members
+from gazami.rootfs.owners import MAX_ACCOUNTS
+from gazami.rootfs.tree import LayerApplier, Tree
+from gazami.values import dataclass, field
+
+_CHUNK = 1 << 20
+_KEPT = frozenset({"etc/passwd", "etc/group"})
+
+
+@dataclass(slots=True)
+class LayerFiles:
+    """``layers`` and ``directories`` (of unpacked ones) are by the names that :class:`LayerContent` uses: a diff id, or a
+    provisional name for a layer that was indexed before its diff id was known."""
+
+    workspace: Workspace
+    blobs: BlobFiles
+    emit: Emit
+    cancel: Cancel
+    layers: dict[str, Layer] = field(default_factory=dict)
+    directories: dict[str, str] = field(default_factory=dict)
+    _started: dict[str, Ahead] = field(default_factory=dict)
+    _starting: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
+    _checked: set[tuple[Digest, Digest]] = field(default_factory=set)
+
+    def register(self, layer: Layer, *, pinned: bool = False) -> Layer:
+        """Remember where the bytes of a diff id are. What an image's own manifest says (``pinned``) goes before what a cache says;
+        a stage's layer stays the one that it was, whatever other blob claims the same diff id."""
+        if pinned:
+            self.layers[layer.diff_id] = layer
+        self.layers.setdefault(layer.diff_id, layer)
+        return layer
+
+    def has_checked(self, layer: Layer) -> bool:
+        """Whether the digest and the diff id of a layer were derived from its bytes in this build."""
+        return (layer.descriptor.digest, layer.diff_id) in self._checked
+
+    # -- blobs ----------------------------------------------------------------------------------------------------
+
+    def blob_chunks(self, layer: Layer, cancel: Cancel | None = None) -> Iterator[bytes]:
+        """The compressed bytes, verified, from the nearest place that has them."""
+        return self.blobs.chunks(layer, cancel)
+
+    def local_blob(self, layer: Layer) -> Path:
+        """The blob as a local file, fetched if need be."""
+        return self.blobs.path(layer)
+
+    def prefetch(self, layers: Iterable[Layer]) -> None:
+        """Begin to fetch and decompress layers whose tars will be asked for soon, as far as a few chunks of each."""
+        for layer in layers:
+            with self._starting:
+                if layer.diff_id not in self._started and not self._closed:
+                    self._started[layer.diff_id] = Ahead(self._tar_chunks(layer))
+
+    def tar_chunks(self, layer: Layer) -> Iterator[bytes]:
+        """The layer's tar, read and decompressed in a thread of its own.
+
+        Raises :class:`IntegrityError` when it does not have the diff id that the config promises.
+        """
+        with self._starting:
+            ahead = self._started.pop(layer.diff_id, None)
+        return (ahead or Ahead(self._tar_chunks(layer))).chunks()
+
+    def close(self) -> None:
+        """Stop what was begun and not asked for."""
+        with self._starting:
+            self._closed = True
+            started = list(self._started.values())
+            self._started.clear()
+        for ahead in started:
+            ahead.stop()
+
+    def _tar_chunks(self, layer: Layer) -> Iterator[bytes]:
+        digest = hasher_for(layer.diff_id)
+        blob = self.blob_chunks(layer)
+        try:
+            for chunk in decompressed(blob):
+                self.cancel.check()
+                digest.update(chunk)
+                yield chunk
+        except ArchiveError:
+            for _ in blob:  # if these are not the bytes that the digest names, that is what is wrong
+                self.cancel.check()
+            raise
+        if digest.hexdigest() != hex_of(layer.diff_id):
+            raise IntegrityError(f"layer {layer.descriptor.digest} does not unpack to its diff id {layer.diff_id}")
+        self._checked.add((layer.descriptor.digest, layer.diff_id))
+
+    # -- one pass -------------------------------------------------------------------------------------------------
+
+    def ingest(
+        self, layer: Layer, tree: Tree | None, unpacker: Unpacker | None, members: Members | None = None
+    ) -> None:
+        """Read a layer once: into the index, into a directory, or both. ``members`` gets its list."""
+        self.register(layer)
+        short = hex_of(layer.descriptor.digest)[:12]
+        what = f"unpacking layer {short}" if unpacker else f"reading the index of layer {short}"
+        with (
+            phase(self.emit, f"ingest-{layer.diff_id}", what) as progress,
+            contextlib.closing(observed(self.tar_chunks(layer), progress)) as chunks,
+        ):
+            try:
+                if unpacker is not None:
+                    with unpacker.feeding() as write:
+                        _consume(layer, teed(chunks, write), tree, members)
+                else:
+                    _consume(layer, chunks, tree, members)
+            except ArchiveError as error:
+                error.message = f"layer {layer.descriptor.digest}: {error.message}"
+                raise
+
+    # -- contents -------------------------------------------------------------------------------------------------
+
+    def locate(
+        self, contents: Iterable[tuple[Content | None, int]], *, readable: bool
+    ) -> dict[LayerContent, FileContent]:
+        """Where the bytes of layer contents lie on this machine; what lies nowhere is fetched into the spool.
+
+        ``contents`` are with their sizes. ``readable``: this process may read the unpacked files itself.
+        """
+        found: dict[LayerContent, FileContent] = {}
+        real: set[str] = set()
+        wanted: dict[str, dict[str, LayerContent]] = {}
+        for content, size in contents:
+            if not isinstance(content, LayerContent) or content in found:
+                continue
+            directory = self.directories.get(content.layer) if readable else None
+            identity = _unpacked_as(directory, content.path, size, real) if directory is not None else None
+            if directory is not None and identity is not None:
+                found[content] = FileContent(content.path, beneath=directory, identity=identity)
+            else:
+                wanted.setdefault(content.layer, {})[content.path] = content
+        for name, paths in wanted.items():
+            self._spool(self.layers[name], paths, found)
+        return found
+
+    def _spool(self, layer: Layer, paths: dict[str, LayerContent], found: dict[LayerContent, FileContent]) -> None:
+        reader = TarReader(self.tar_chunks(layer))
+        spool = self.workspace.spool()
+        for entry in reader:
+            content = paths.get(entry.path)
+            if content is not None and entry.kind is Kind.FILE:
+                found[content] = spool.add(reader.content())
+
+
+def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None, members: Members | None) -> None:
+    if tree is None:
+        for _ in chunks:
+            pass
+        return
+    index_layer(layer.diff_id, chunks, tree, members)
+
+
+def index_layer(name: str, chunks: Iterator[bytes], tree: Tree, members: Members | None = None) -> None:
+    """Apply a tar stream to an index, and list its members where that is wanted. Account files keep their bytes, so that
+    owners can be looked up without a fetch."""
+    applier = LayerApplier(tree, lambda path: LayerContent(name, path))
+    reader = TarReader(chunks)
+    for entry in reader:
+        data = b"".join(reader.content()) if keeps_bytes(entry) else None
+        applier.add(entry, BytesContent(data) if data is not None else None)
+        if members is not None and len(members) <= MAX_MEMBERS:
+            members.append((entry, data))
+
+
+def keeps_bytes(entry: Entry) -> bool:
+    """Whether an index holds the file's bytes: account files of a reasonable size."""
+    return entry.path in _KEPT and entry.kind is Kind.FILE and entry.size <= MAX_ACCOUNTS
+
+
+def teed(chunks: Iterator[bytes], write: Callable[[bytes], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        write(chunk)
+        yield chunk
+
+
+def observed(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Generator[bytes]:
+    done = 0
+    for chunk in chunks:
+        done += len(chunk)
+        progress(done)
+        yield chunk
+
+
+@contextlib.contextmanager
+def phase(emit: Emit, key: str, what: str) -> Iterator[Callable[[int], None]]:
+    """Events around a long piece of work, also where it fails; the yielded function reports bytes, at most five times a second."""
+    started = last = time.monotonic()
+    emit(PhaseStarted(key, what, None, "bytes"))
+
+    def progress(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 0.2:
+            last = now
+            emit(PhaseProgress(key, done))
+
+    try:
+        yield progress
+    except BaseException:
+        emit(PhaseFinished(key, time.monotonic() - started, failed=True))
+        raise
+    emit(PhaseFinished(key, time.monotonic() - started))
+
+
+def _unpacked_as(directory: str, path: str, size: int, real: set[str]) -> tuple[int, int] | None:
+    """Device and inode of a member that was unpacked at its own path: a file of its size, all of whose parents are real
+    directories. None when it was not.
+
+    A layer's symlink in the way would lead out of ``directory``, to a file of this machine; such a member was unpacked
+    elsewhere, and its bytes are taken from the blob. ``real`` collects directories that were looked at.
+    """
+    place = directory
+    *parents, name = path.split("/")
+    try:
+        for parent in parents:
+            place = f"{place}/{parent}"
+            if place not in real:
+                if not stat.S_ISDIR(os.lstat(place).st_mode):
+                    return None
+                real.add(place)
+        info = os.lstat(f"{place}/{name}")
+    except OSError:
+        return None
+    return (info.st_dev, info.st_ino) if stat.S_ISREG(info.st_mode) and info.st_size == size else None
+
+
+def open_layer(files: LayerFiles, layer: Layer) -> Callable[[], BinaryIO]:
+    """A function that opens a layer's local blob, for an upload that may have to start over."""
+
+    def open_blob() -> BinaryIO:
+        return files.local_blob(layer).open("rb")
+
+    return open_blob

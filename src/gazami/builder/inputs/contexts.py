@@ -1,0 +1,114 @@
+"""The main build context as a folder: a folder that there is, or one below the workspace that an archive is unpacked into.
+
+An archive is trusted as little as a layer: names cannot leave the folder, devices are not made, owners do not matter.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gazami.builder.files.layer_files import observed, phase
+from gazami.builder.files.streams import Ahead
+from gazami.builder.files.workspace import Workspace
+from gazami.builder.request import BuildRequest
+from gazami.cancel import Cancel
+from gazami.context.local import below, local_folder
+from gazami.errors import ArchiveError, ContextError, SpaceError
+from gazami.events import Emit, Message
+from gazami.layer.compression import decompressed
+from gazami.layer.entry import Entry, Kind
+from gazami.layer.tar_reader import TarReader
+from gazami.layer.whiteout import is_whiteout
+from gazami.registry.client import RegistryClient
+from gazami.rootfs.unpack import Target, Unpacker
+from gazami.values import replace
+
+if TYPE_CHECKING:
+    from gazami.context.schemes import Access, Archive
+
+_TRUE = frozenset({"1", "t", "true"})
+_LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
+
+
+def fetch_context(
+    request: BuildRequest, workspace: Workspace, registry: RegistryClient, emit: Emit, cancel: Cancel
+) -> Path:
+    """The context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of wherever it is."""
+    wishes = request.context
+    if "://" not in wishes.context and Path(wishes.context).is_dir():  # without what fetching needs
+        return local_folder(wishes.context, wishes.sub_path)
+    from gazami.context.schemes import Archive, open_context
+
+    access = access_of(request, workspace, registry, cancel)
+    with phase(emit, "context", "fetching the context") as progress:
+        opened = open_context(wishes.context, access)
+        if isinstance(opened, Archive):
+            opened = _unpacked(opened, workspace.root / "context", emit, progress=progress, cancel=cancel)
+    return below(opened, wishes.sub_path)
+
+
+def access_of(request: BuildRequest, workspace: Workspace, client: RegistryClient, cancel: Cancel) -> Access:
+    """What the request says about fetching."""
+    from gazami.context.schemes import Access
+
+    wishes, registry, build_args = request.context, request.registry, dict(request.plan.build_args)
+    return Access(
+        client.transport, client, cancel, workspace.root, dict(wishes.environment), wishes.git, registry.proxies,
+        registry.certificate_directories, build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in _TRUE,
+    )  # fmt: skip
+
+
+def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, cancel: Cancel) -> Path:
+    folder.mkdir(mode=0o700)
+    unpacker = Unpacker(Target(overlay=False, directory=str(folder)))
+    owner, mask, left_out = (os.geteuid(), os.getegid()), os.umask(0), 0
+    chunks = observed(cancel.checked(archive.chunks), progress)  # type: ignore[arg-type]
+    ahead = Ahead(decompressed(chunks))
+    try:
+        reader = TarReader(_first(ahead.chunks(), archive))
+        for entry in reader:
+            if entry.kind in _LEFT_OUT or is_whiteout(entry.path):
+                left_out += 1
+                continue
+            unpacker.add(replace(entry, uid=owner[0], gid=owner[1], mode=_mode(entry, owner[0])), reader.content())
+        unpacker.finish()
+    except ArchiveError as error:
+        error.message = f"the context {archive.name}: {error.message}"
+        if archive.from_stdin:
+            error.hint = "it is read as a tar archive; a Dockerfile on standard input is --dockerfile=-"
+        raise
+    except OSError as cause:
+        if cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SpaceError(
+                f"the context {archive.name} does not fit into {folder.parent}", hint="give another --state-dir"
+            ) from cause
+        raise
+    finally:
+        ahead.stop()
+        os.umask(mask)
+    if left_out:
+        emit(Message("warning", f"the context {archive.name}: {left_out} devices, pipes or .wh. names were left out"))
+    return folder
+
+
+def _mode(entry: Entry, uid: int) -> int:
+    """As recorded; somebody else than root has to be able to read what is his."""
+    if uid == 0:
+        return entry.mode
+    return entry.mode | (0o700 if entry.kind is Kind.DIRECTORY else 0o400)
+
+
+def _first(chunks: Iterator[bytes], archive: Archive) -> Iterator[bytes]:
+    """The chunks. Raises :class:`ContextError` where there are none at all."""
+    first = next(chunks, b"")
+    if not first:
+        raise ContextError(
+            f"no data found: the context {archive.name} is empty",
+            hint="with docker run and kubectl run add --interactive (-i)" if archive.from_stdin else None,
+        )
+    yield first
+    yield from chunks

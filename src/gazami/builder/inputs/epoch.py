@@ -1,0 +1,82 @@
+"""``SOURCE_DATE_EPOCH``: the time that the config and new history get, and that bounds new files' times (reproducible-builds.org).
+
+The build argument says it, else the default that a global ARG has. It is a number of seconds, ``context`` for the time of the
+build context, the name of a further context, or that of a stage that only fetches: ``FROM scratch`` and one ADD from elsewhere. A
+context's time is its commit's, or that of an archive's newest file; a folder of this machine has none.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from gazami.builder.inputs.dockerfile import inputs_of
+from gazami.builder.inputs.named import is_local, named_context
+from gazami.builder.inputs.needs import is_remote
+from gazami.builder.inputs.remote import time_of_remote
+from gazami.builder.tools import Tools
+from gazami.context.git_url import is_git
+from gazami.dockerfile import instructions as ast
+from gazami.dockerfile.words import Expander
+from gazami.errors import UsageError
+from gazami.plan.lookups import read_stages
+from gazami.plan.outline import Outline, context_name
+from gazami.plan.steps import ScratchBase
+from gazami.rootfs.folder import FolderTree
+from gazami.rootfs.tree import Tree
+
+NAME = "SOURCE_DATE_EPOCH"
+_NUMBER = re.compile(r"[0-9]{1,12}\Z")
+_LATEST = 253402300799
+"""The end of the year 9999."""
+
+
+def source_date_epoch(outlined: Outline, tools: Tools) -> datetime | None:
+    """The time, None for now. Raises :class:`UsageError` for what is none, and what fetching raises."""
+    text = outlined.globals_.values.get(NAME) or dict(tools.request.plan.build_args).get(NAME, "")
+    if not text:
+        return None
+    if _NUMBER.match(text) and int(text) <= _LATEST:
+        return datetime.fromtimestamp(int(text), UTC)
+    seconds = _named(text, outlined, tools)
+    return None if seconds is None else datetime.fromtimestamp(min(max(0, seconds), _LATEST), UTC)
+
+
+def _named(text: str, outlined: Outline, tools: Tools) -> int | None:
+    wishes = tools.request.context
+    if text == "context":
+        return _time_of_context(wishes.context, tools.context_folder)
+    values = {context_name(name): value for name, value in wishes.named}
+    if (value := values.get(context_name(text))) is not None:
+        image = value.startswith(("docker-image://", "oci-layout://"))
+        return None if image or is_local(value) else _newest(named_context(context_name(text), tools))
+    for index in reversed(outlined.named.get(text.lower(), ())):
+        return _time_of_stage(index, outlined, tools)
+    raise UsageError(
+        f"invalid {NAME}: {text}",
+        hint="a number of seconds since 1970, context, or the name of a context or of a stage that has one remote ADD",
+    )
+
+
+def _time_of_context(context: str, folder: str) -> int | None:
+    """Of what was fetched: a commit's time is that of all its files, an archive's that of its newest."""
+    fetched = is_git(context) or context == "-" or ("://" in context and not context.startswith("dir://"))
+    return _newest(FolderTree(folder)) if fetched else None
+
+
+def _newest(tree: Tree) -> int:
+    return max((node.mtime for _, node in tree.walk("", tree.root) if not node.is_directory), default=0)
+
+
+def _time_of_stage(index: int, outlined: Outline, tools: Tools) -> int:
+    read = read_stages(outlined, inputs_of(tools.request), {})[index]
+    others = [each for each in read.instructions if not isinstance(each.instruction, ast.Arg)]
+    instruction = others[0].instruction if len(others) == 1 and isinstance(read.stage.base, ScratchBase) else None
+    sources = [each.text for each in others[0].reads if each.part == "source"] if others else []
+    if not isinstance(instruction, ast.Add) or len(sources) != 1 or not is_remote(sources[0], add=True):
+        raise UsageError(
+            f"invalid {NAME}: the stage {read.stage.name} is more than FROM scratch and one ADD from elsewhere",
+            hint="a stage that gives the time fetches one file or repository and does nothing else",
+        )
+    checksum = Expander(outlined.escape).expand(instruction.checksum, others[0].scope.env).text
+    return time_of_remote(sources[0], checksum, instruction.keep_git_dir, tools)

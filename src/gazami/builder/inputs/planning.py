@@ -1,0 +1,126 @@
+"""From a Dockerfile's outline to a plan: images are resolved until everything is known, then the checks are made."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from gazami.builder.inputs.base_cache import BaseCache
+from gazami.builder.inputs.named import is_layout, resolve_layout
+from gazami.cancel import Cancel
+from gazami.context.ignore import Ignore
+from gazami.dockerfile.check_options import check_options
+from gazami.dockerfile.instructions import Dockerfile
+from gazami.dockerfile.rules import UNKNOWN_STAGE
+from gazami.errors import GazamiError, Source
+from gazami.events import BaseResolved, Emit, PlanReady, Warned
+from gazami.image.digest import Digest
+from gazami.image.reference import parse_reference
+from gazami.plan.compile import Missing, ResolvedImage, compile_plan
+from gazami.plan.control_args import other_syntax
+from gazami.plan.lint import findings_as_events, lint, lint_names, violation
+from gazami.plan.outline import Inputs, Outline
+from gazami.plan.stage_names import advice
+from gazami.plan.steps import ImageBase, Plan
+from gazami.registry.client import RegistryClient
+from gazami.registry.resolved import Resolved
+from gazami.values import dataclass, field
+
+_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class Images:
+    """The images that a build is made from, resolved once each. ``blobs`` are the layers of which a file is at hand."""
+
+    registry: RegistryClient
+    emit: Emit
+    cache: BaseCache | None = None
+    found: dict[ImageBase, Resolved] = field(default_factory=dict)
+    blobs: dict[Digest, Path] = field(default_factory=dict)
+
+    def resolve(self, wanted: tuple[ImageBase, ...], outlined: Outline) -> None:
+        """Ask for manifests and configs, all at the same time. Raises the first error, with its FROM's place; the requests that
+        are still under way are ended by it."""
+        transport = self.registry.transport
+        stop, failures = Cancel(), list[BaseException]()
+
+        def one(base: ImageBase) -> Resolved:
+            try:
+                with transport.obeying(stop):
+                    return self._resolve(base, outlined)
+            except BaseException as error:
+                if not stop.is_set:
+                    failures.append(error)
+                stop.set("another image cannot be had")
+                raise
+
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="resolve") as pool:
+            asked = [pool.submit(one, base) for base in wanted]
+        if failures:
+            raise failures[0]
+        for base, future in zip(wanted, asked, strict=True):
+            self.found[base] = future.result()
+            self.emit(BaseResolved(base.reference, self.found[base].digest))
+
+    @property
+    def known(self) -> dict[ImageBase, ResolvedImage]:
+        return {base: ResolvedImage(image.digest, image.config) for base, image in self.found.items()}
+
+    def _resolve(self, base: ImageBase, outlined: Outline) -> Resolved:
+        try:
+            if is_layout(base.reference):
+                return resolve_layout(base)
+            reference = parse_reference(base.reference)
+            image = self.cache.image(reference, base.platform) if self.cache is not None else None
+            image = image or self.registry.resolve(reference, base.platform)
+        except GazamiError as error:
+            mention, hint = advice(base, outlined)
+            error.hint = hint or error.hint
+            if mention is not None:
+                error.at(mention.place.span, outlined.source)
+            raise error from error.__cause__
+        if self.cache is not None:
+            self.blobs |= self.cache.blobs(image)
+        return image
+
+
+def warn_of_names(dockerfile: Dockerfile, outlined: Outline, inputs: Inputs, emit: Emit) -> None:
+    """Say which images look like a typo of a stage, before they are pulled, and that a frontend is not used."""
+    for warning in other_syntax(dockerfile):
+        emit(Warned(warning.text, warning.rule, warning.span))
+    for event in findings_as_events(lint_names(dockerfile, outlined, inputs)):
+        emit(event)
+
+
+def make_plan(outlined: Outline, inputs: Inputs, images: Images) -> Plan:
+    """Resolve images until the plan can be made."""
+    while True:
+        result = compile_plan(outlined, inputs, images.known)
+        match result:
+            case Missing(wanted):
+                images.resolve(tuple(wanted), outlined)
+            case Plan():
+                for warning in result.warnings:
+                    images.emit(Warned(warning.text, warning.rule, warning.span))
+                images.emit(
+                    PlanReady(
+                        tuple(
+                            (stage.index, stage.name, tuple(step.common.text for step in stage.steps))
+                            for stage in result.stages
+                        )
+                    )
+                )
+                return result
+
+
+def check_plan(
+    dockerfile: Dockerfile, source: Source, inputs: Inputs, ignore: Ignore, images: Images, plan: Plan
+) -> None:
+    """Tell the findings of the build checks. Raises :class:`DockerfileError` for them where the Dockerfile says so."""
+    stages = frozenset(stage.index for stage in plan.stages)
+    findings = lint(dockerfile, source, inputs, ignore, images.known, stages)
+    for event in findings_as_events(finding for finding in findings if finding.rule != UNKNOWN_STAGE.name):
+        images.emit(event)
+    if check_options(dockerfile, source, inputs.build_args).error and (error := violation(findings)):
+        raise error

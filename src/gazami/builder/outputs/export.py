@@ -1,0 +1,228 @@
+"""The finished image to where it was wanted: archive, layout, registries, digest files — in that order.
+
+Files that say "this digest was pushed" are written after the pushes, so a failed push leaves none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from gazami.builder.files.layer_files import LayerFiles, open_layer
+from gazami.builder.outputs.digest_files import digest_files, write_text
+from gazami.builder.outputs.platform_index import assemble, members
+from gazami.builder.request import OutputWishes, Pairs
+from gazami.events import Emit, Exported
+from gazami.image.config import History, encode_config
+from gazami.image.digest import Digest, digest_of
+from gazami.image.manifest import (
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
+    DOCKER_LAYER_GZIP,
+    DOCKER_LAYER_ZSTD,
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_LAYER_GZIP,
+    OCI_LAYER_ZSTD,
+    OCI_MANIFEST,
+    Descriptor,
+    Manifest,
+    encode_manifest,
+)
+from gazami.image.model import Image, Layer, LocalFile, Origin, Remote
+from gazami.image.platform import Platform
+from gazami.image.reference import Reference, parse_reference
+from gazami.layer.docker_archive import write_docker_archive
+from gazami.layer.oci_layout import write_oci_layout
+from gazami.registry.client import RegistryClient
+from gazami.registry.stream import GrowingUpload
+from gazami.registry.transfer import Uploads
+from gazami.registry.wire import redact
+from gazami.values import dataclass, replace
+
+_UNNAMED = "unset-repo/unset-image-name"
+_TO_OCI = {DOCKER_LAYER_GZIP: OCI_LAYER_GZIP, DOCKER_LAYER: OCI_LAYER, DOCKER_LAYER_ZSTD: OCI_LAYER_ZSTD}
+_TO_DOCKER = {value: key for key, value in _TO_OCI.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An image with its final bytes: the config blob and the manifest that names everything."""
+
+    image: Image
+    config: bytes
+    manifest: Manifest
+
+
+def finish(image: Image, annotations: Pairs, now: str) -> Finished:
+    """Encode config and manifest; ``now`` is the time of an image without any layer. Pure."""
+    history = _timed(image.config.history, now)
+    image = replace(
+        image, config=replace(image.config, created=history[-1].created if history else now, history=history)
+    )
+    oci = image.media_type == OCI_MANIFEST
+    relabel = _TO_OCI if oci else _TO_DOCKER
+    layers = tuple(
+        replace(
+            layer.descriptor,
+            media_type=relabel.get(layer.descriptor.media_type, layer.descriptor.media_type),
+            annotations=(),
+            platform=None,
+        )
+        for layer in image.layers
+    )
+    config = encode_config(image.config)
+    descriptor = Descriptor(OCI_CONFIG if oci else DOCKER_CONFIG, digest_of(config), len(config))
+    manifest = encode_manifest(OCI_MANIFEST if oci else DOCKER_MANIFEST, descriptor, layers, annotations)
+    return Finished(image, config, manifest)
+
+
+def _timed(history: tuple[History, ...], now: str) -> tuple[History, ...]:
+    """Entries without a time get that of the layer before them; the first ones of a build that of its first new layer. So
+    a build whose every layer came from the cache makes the same image again (BuildKit does the same)."""
+    last = now
+    unset = False
+    for entry in history:
+        if entry.created:
+            last = entry.created
+            if unset:
+                break
+        unset = unset or not entry.created
+    out: list[History] = []
+    unset = False
+    for entry in history:
+        if entry.created:
+            last = entry.created if unset else last
+            out.append(entry)
+        else:
+            unset = True
+            out.append(replace(entry, created=last))
+    return tuple(out)
+
+
+@dataclass(slots=True)
+class Exporter:
+    output: OutputWishes
+    registry: RegistryClient
+    layers: LayerFiles
+    emit: Emit
+    platform: Platform
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return tuple(parse_reference(text) for text in self.output.destinations)
+
+    def export(self, finished: Finished, uploads: Uploads) -> None:
+        """Write every output that was asked for. Raises what the registry or the disk says."""
+        self.archives(finished)
+        digest = self._push_all(finished, uploads) if self.output.push else finished.manifest.digest
+        for place, text in digest_files(self.output, self.references, finished.manifest.config.digest, digest):
+            write_text(place, text, self.registry.transport)
+            self.emit(Exported("file", redact(place), digest))
+
+    def _push_all(self, finished: Finished, uploads: Uploads) -> Digest:
+        """The digest of what the destinations are to be: the image's, or the index's when this build has completed it."""
+        index = self.output.index
+        for reference in members(index, self.platform, self.references) if index else self.references:
+            self.push(finished, reference, uploads)
+        made = assemble(index, self.references, self.registry, self.emit) if index else None
+        return made.digest if made else finished.manifest.digest
+
+    def check_permissions(self) -> None:
+        """Ask each destination's repository whether it would take a push, unless the request says not to."""
+        if not (self.output.push and self.output.check_push):
+            return
+        for context in {each.context: each for each in self.references}.values():
+            self.registry.check_push(context)
+
+    # -- registries -----------------------------------------------------------------------------------------------
+
+    def upload_layers(self, image: Image, uploads: Uploads) -> None:
+        """Start the uploads of the layers that there are; what was started already is not started again.
+
+        All go to the first destination of a registry; its other repositories mount them from there afterwards.
+        """
+        for reference in self._first_of_each_registry():
+            self._submit(image, reference, uploads, ())
+
+    @property
+    def first_destination(self) -> Reference | None:
+        return next(iter(self._first_of_each_registry()), None)
+
+    def finish_upload(self, layer: Layer, growing: GrowingUpload, uploads: Uploads) -> None:
+        """The layer is complete whose upload to the first destination began while it was written."""
+        destination = self.first_destination
+        assert destination is not None
+        uploads.submit_followed(destination, layer.descriptor, open_layer(self.layers, layer), growing)
+
+    def wait_for(self, layer: Layer, uploads: Uploads) -> Origin | None:
+        """Wait until a layer is in a destination's repository; where, or None when no upload of it succeeded."""
+        for reference in self._first_of_each_registry():
+            if uploads.wait_for(reference, layer.descriptor.digest):
+                return Remote(reference)
+        return None
+
+    def push(self, finished: Finished, reference: Reference, uploads: Uploads) -> None:
+        first = next(each for each in self._first_of_each_registry() if each.registry == reference.registry)
+        self._submit(finished.image, first, uploads, ())
+        if first.context != reference.context:
+            uploads.wait()
+            self._submit(finished.image, reference, uploads, (first,))
+        config = finished.manifest.config
+        path = self.layers.workspace.blobs.put(config.digest, finished.config)
+        uploads.submit(reference, config, lambda: path.open("rb"))
+        uploads.wait()
+        self.registry.push_manifest(reference, finished.manifest.raw, finished.manifest.media_type)
+        self.emit(Exported("image", str(reference), finished.manifest.digest))
+
+    def _submit(self, image: Image, reference: Reference, uploads: Uploads, mount_from: tuple[Reference, ...]) -> None:
+        for layer in image.layers:
+            digest = layer.descriptor.digest
+            stored = self.layers.blobs.local.get(digest) or self.layers.workspace.blobs.path(digest)
+            match layer.origin:
+                case LocalFile():
+                    uploads.submit(reference, layer.descriptor, open_layer(self.layers, layer), mount_from)
+                case Remote(source) if stored.exists():
+                    uploads.submit(reference, layer.descriptor, open_layer(self.layers, layer), (*mount_from, source))
+                case Remote(source) if source.context != reference.context:
+                    uploads.submit_copy(source, reference, layer.descriptor, self._chunks(layer, uploads))
+
+    def _chunks(self, layer: Layer, uploads: Uploads) -> Callable[[], Iterator[bytes]]:
+        """A layer's bytes for a copy to another registry: those that a stage reads too, where one does."""
+        return lambda: self.layers.blob_chunks(layer, uploads.stop)
+
+    def _first_of_each_registry(self) -> tuple[Reference, ...]:
+        if not self.output.push:
+            return ()
+        first: dict[str, Reference] = {}
+        for reference in self.references:
+            first.setdefault(reference.registry, reference)
+        return tuple(first.values())
+
+    # -- files ----------------------------------------------------------------------------------------------------
+
+    def archives(self, finished: Finished) -> None:
+        digest = finished.manifest.digest
+        for place in self.output.tar_paths:
+            names = tuple(_tagged(text) for text in self.output.destinations) or (f"docker.io/{_UNNAMED}:latest",)
+            write_docker_archive(Path(place), finished.config, finished.manifest, self._blobs(finished), names)
+            self.emit(Exported("docker-archive", place, digest))
+        for place in self.output.oci_layout_paths:
+            write_oci_layout(Path(place), finished.config, finished.manifest, self._blobs(finished))
+            self.emit(Exported("oci-layout", place, digest))
+        for export in self.output.exports:
+            from gazami.builder.outputs.file_export import export_files
+
+            export_files(export, finished.image.layers, self.layers, lambda folder: self._layout(finished, folder))
+            self.emit(Exported("files" if export.kind != "oci" else "oci-layout", export.dest, digest))
+
+    def _layout(self, finished: Finished, folder: Path) -> None:
+        write_oci_layout(folder, finished.config, finished.manifest, self._blobs(finished))
+
+    def _blobs(self, finished: Finished) -> tuple[Path, ...]:
+        return tuple(self.layers.local_blob(layer) for layer in finished.image.layers)
+
+
+def _tagged(text: str) -> str:
+    return text if ":" in text.rpartition("/")[2] else f"{text}:latest"

@@ -1,0 +1,1 @@
+"""The table of flags, and how words become values: pure but for the variables that are handed in."""

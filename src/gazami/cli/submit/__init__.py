@@ -1,0 +1,1 @@
+"""`gazami submit`: a build as a Job of a cluster."""

@@ -1,0 +1,231 @@
+"""``gazami submit``: a build as a Job of a cluster, seen from here as if it ran here."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gazami.cli.command import Command, Run
+from gazami.cli.flags.argv import Parsed
+from gazami.cli.submit.flags import SHOWN, TABLE, USAGE
+from gazami.errors import GazamiError, UsageError
+from gazami.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from gazami.builder.request import BuildRequest
+    from gazami.cli.submit.context import Placed
+    from gazami.cli.submit.submission import Sent
+    from gazami.events import BuildFinished, Emit
+    from gazami.image.platform import Platform
+    from gazami.image.reference import Reference
+    from gazami.kubernetes.follow import Api
+    from gazami.kubernetes.job import Build, PodWishes
+    from gazami.registry.client import RegistryClient
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a submit is to do, checked. ``platforms`` is empty for "whatever the node is"."""
+
+    request: BuildRequest
+    platforms: tuple[Platform, ...]
+    pods: PodWishes
+    run: str
+
+
+def _submit(parsed: Parsed, run: Run) -> int:
+    from gazami.builder.files.workspace import Workspace
+    from gazami.cli.submit.context import place_context, told
+
+    wanted = _wanted(parsed, run)
+    cluster_type = _kubernetes()
+    request = wanted.request
+    with Workspace(request.sandbox.state_dir) as workspace, run.registry(parsed) as client:
+        if parsed.flag("print"):
+            placed = place_context(request, wanted.run, workspace, client, run.emit, run.cancel, push=False)
+            sent = placed.sent + _credentials(wanted, placed, client)  # they are not printed, but shape the Job
+            _print(_builds(parsed, wanted, sent), wanted.pods)
+            return 0
+        with cluster_type(parsed.text("kube-context"), parsed.text("namespace"), run.cancel.wait) as cluster:
+            placed = place_context(request, wanted.run, workspace, client, run.emit, run.cancel, push=True)
+            told(placed, run.emit)
+            try:
+                sent = placed.sent + _credentials(wanted, placed, client)
+                return _through(parsed, wanted, _builds(parsed, wanted, sent), cluster, client, run)
+            finally:
+                if placed.artifact is not None and not parsed.flag("detach"):
+                    _delete(placed.artifact, parsed, run)
+
+
+def _wanted(parsed: Parsed, run: Run) -> Wanted:
+    from gazami.cli.environ import require_secret_files
+    from gazami.cli.request import build_request
+    from gazami.cli.submit.submission import check_no_credentials, check_possible
+    from gazami.image.platform import parse_platform
+    from gazami.kubernetes.job import PodWishes
+
+    if not parsed.flag("kubernetes"):
+        raise UsageError("where to? --kubernetes is needed", hint="gazami build builds on this machine")
+    check_possible(parsed)
+    platforms = tuple(dict.fromkeys(parse_platform(text) for text in parsed.texts("custom-platform")))
+    found = build_request(_as_build(parsed, platforms), run.around)
+    for message in found.messages:
+        run.emit(message)
+    check_no_credentials("--context", found.request.context.context)
+    check_no_credentials("--dockerfile", found.request.context.dockerfile)
+    require_secret_files(found.request.sandbox.secrets)
+    if len(platforms) > 1 and not found.request.output.push:
+        raise UsageError("several platforms need a --destination: the images meet in its registry")
+    image = parsed.text("executor-image")
+    if not image:
+        raise UsageError(
+            "which image runs the build? --executor-image is needed",
+            hint="make images IMAGE_REPO=… builds and pushes it; GAZAMI_EXECUTOR_IMAGE names it once for all",
+        )
+    pods = PodWishes(
+        image,
+        service_account=parsed.text("service-account"),
+        docker_config_secret=parsed.text("docker-config-secret"),
+        environment_secrets=parsed.texts("env-from-secret"),
+        node_selector=parsed.pairs("node-selector"),
+        user_namespace=parsed.flag("user-namespace"),
+        cpu=parsed.text("cpu"),
+        memory=parsed.text("memory"),
+        timeout=parsed.seconds("job-timeout"),
+        keep=parsed.flag("keep"),
+    )
+    return Wanted(found.request, platforms, pods, secrets.token_hex(5))
+
+
+def _as_build(parsed: Parsed, platforms: tuple[Platform, ...]) -> Parsed:
+    """The flags as ``gazami build`` has them: one platform, and the working directory instead of kaniko's default context."""
+    values = {**parsed.values, "custom-platform": str(platforms[0]) if platforms else ""}
+    if not parsed.positionals and "context" not in parsed.given and not parsed.text("bucket"):
+        values["context"] = "."
+    return replace(parsed, values=values)
+
+
+def _kubernetes() -> Any:
+    try:
+        from gazami.kubernetes.cluster import Cluster
+    except ImportError as cause:
+        raise UsageError(
+            f"gazami submit needs a part that is not installed ({cause.name})", hint="pip install 'gazami[k8s]'"
+        ) from None
+    return Cluster
+
+
+def _credentials(wanted: Wanted, placed: Placed, client: RegistryClient) -> Sent:
+    from gazami.cli.submit.context import credentials
+    from gazami.cli.submit.submission import Sent
+    from gazami.kubernetes.job import DOCKER_CONFIG
+
+    if wanted.pods.docker_config_secret:
+        return Sent()
+    found = credentials(wanted.request, placed, client)
+    return Sent((), {DOCKER_CONFIG: found}) if found else Sent()
+
+
+def _builds(parsed: Parsed, wanted: Wanted, own: Sent) -> tuple[Build, ...]:
+    """A Job for each platform."""
+    from gazami.cli.submit.submission import sent
+    from gazami.kubernetes.job import Build
+
+    everything = own + sent(parsed, wanted.request)
+    logging = (
+        f"--log-format={parsed.text('log-format') or 'text'}" if parsed.flag("detach") else "--log-format=events",
+    )
+    name = f"gazami-{wanted.run}"
+    if not wanted.platforms:
+        return (Build(name, wanted.run, (*everything.arguments, *logging), "", everything.files),)
+    several = len(wanted.platforms) > 1
+    index = (f"--index={','.join(map(str, wanted.platforms))}", f"--index-run={wanted.run}") if several else ()
+    return tuple(
+        Build(
+            f"{name}-{str(each).replace('/', '-')}" if several else name,
+            wanted.run,
+            (*everything.arguments, f"--custom-platform={each}", *index, *logging),
+            each.architecture,
+            everything.files,
+        )
+        for each in wanted.platforms
+    )
+
+
+def _through(
+    parsed: Parsed, wanted: Wanted, builds: tuple[Build, ...], cluster: Api, client: RegistryClient, run: Run
+) -> int:
+    from gazami.cli.submit.follow import Intake, Submitted
+    from gazami.report.together import Named
+
+    names = [Named(str(each), number) for number, each in enumerate(wanted.platforms)] if len(builds) > 1 else [None]
+    intakes = tuple(Intake(run.emit, named) for named in names)
+    submitted = Submitted(builds, intakes, wanted.pods, cluster, run.emit)
+    submitted.create()
+    if parsed.flag("detach"):
+        sys.stdout.write("".join(f"{build.name}\n" for build in builds))
+        return 0
+    end = submitted.follow(run.cancel, parsed.seconds("start-timeout") or 0.0)
+    if len(builds) > 1:
+        end = _with_index(end, wanted, client, run.emit)
+        run.emit(end)
+    _write_files(end, wanted.request, client, run.emit)
+    if parsed.flag("quiet"):
+        sys.stdout.write(f"{end.digest}\n")
+    return 0
+
+
+def _with_index(end: BuildFinished, wanted: Wanted, client: RegistryClient, emit: Emit) -> BuildFinished:
+    """The end with the index's digest; a registry that did not show the last builds each other's images gets it from here."""
+    from gazami.builder.outputs.platform_index import assemble
+    from gazami.builder.request import IndexWishes
+    from gazami.errors import RegistryError
+    from gazami.image.reference import parse_reference
+
+    if end.digest:
+        return end
+    references = tuple(parse_reference(text) for text in wanted.request.output.destinations)
+    made = assemble(IndexWishes(wanted.platforms, wanted.run), references, client, emit)
+    if made is None:
+        raise RegistryError("all images are pushed, but the registry does not have all of them: there is no index")
+    return replace(end, digest=made.digest, image_id=made.digest)
+
+
+def _write_files(end: BuildFinished, request: BuildRequest, client: RegistryClient, emit: Emit) -> None:
+    from gazami.builder.outputs.digest_files import digest_files, write_text
+    from gazami.events import Exported
+    from gazami.image.reference import parse_reference
+    from gazami.registry.wire import redact
+
+    references = tuple(parse_reference(text) for text in request.output.destinations)
+    for place, text in digest_files(request.output, references, end.image_id, end.digest):
+        write_text(place, text, client.transport)
+        emit(Exported("file", redact(place), end.digest))
+
+
+def _delete(artifact: Reference, parsed: Parsed, run: Run) -> None:
+    """The context's artifact, also after Ctrl-C: by a client that no signal stops. Its layer is the registry's to collect."""
+    from gazami.builder.inputs.registries import open_registry
+    from gazami.cancel import Cancel
+    from gazami.cli.request import registry_wishes
+    from gazami.events import Message, discard
+
+    try:
+        with open_registry(registry_wishes(parsed, run.around), discard, Cancel()) as client:
+            client.delete_manifest(artifact)
+    except GazamiError as error:
+        run.emit(Message("debug", f"the context {artifact} stays in the registry: {error.message}"))
+
+
+def _print(builds: tuple[Build, ...], pods: PodWishes) -> None:
+    import yaml
+
+    from gazami.kubernetes.job import job_manifest
+
+    text = yaml.safe_dump_all([job_manifest(build, pods) for build in builds], sort_keys=False)
+    files = f" and no Secret {builds[0].name} ({', '.join(builds[0].files)})" if builds[0].files else ""
+    sys.stdout.write(f"# Nothing was sent: there is no context in the registry{files}.\n{text}")
+
+
+COMMAND = Command("submit", USAGE, TABLE, _submit, SHOWN)

@@ -1,0 +1,80 @@
+"""The flags of ``gazami submit``: its own, and those of ``gazami build`` that say what is built."""
+
+from __future__ import annotations
+
+from gazami.cli.flags.option import Group, Kind, Option, Table
+from gazami.cli.flags.options import BUILD
+
+USAGE = """\
+Build in a Kubernetes cluster: a Job runs gazami's executor, its progress is shown here, its exit status is this one's.
+
+Usage:
+  gazami submit --kubernetes [CONTEXT] --tag NAME[:TAG] [flags]
+
+CONTEXT is a folder of this machine (default: the working directory) or anything that gazami build fetches: a Git
+repository, an archive's URL, s3://, gs://. A folder is packed without what .dockerignore leaves out and pushed to the
+repository of the layer cache (--cache-repo, default DESTINATION/cache), where the pod fetches it; the same files are
+not uploaded twice. Credentials for the registries, a Dockerfile beside the context, --secret and certificates go into a
+Secret that belongs to the Job.
+
+All flags of gazami build that say what is built mean the same here, see gazami build --help. --digest-file and its like
+are written on this machine. Outputs that are files (--tar-path, --oci-layout-path, --output) are not possible.
+
+Several platforms are built by a Job each, on nodes of that architecture. The last one to finish pushes the index.
+
+Needs: pip install 'gazami[k8s]'; the permissions of deploy/kubernetes/submit-role.yaml.
+
+Examples:
+  # this folder, in the namespace and cluster of the kubeconfig
+  gazami submit --kubernetes . -t registry.example.com/app:1.0 --executor-image registry.example.com/gazami/executor
+
+  # a repository; the pod has GIT_TOKEN from a Secret of the cluster
+  gazami submit --kubernetes git://git.example.com/team/app.git#refs/heads/main -t registry.example.com/app:1.0 \\
+    --namespace builds --env-from-secret git-token
+
+  # two architectures, one name
+  gazami submit --kubernetes . --platform linux/amd64,linux/arm64 -t registry.example.com/app:1.0
+
+  # what would be sent
+  gazami submit --kubernetes . -t registry.example.com/app:1.0 --print
+"""
+
+OWN = (
+    Option("kubernetes", Kind.BOOL, Group.SANDBOX, "Build in the Kubernetes cluster of the kubeconfig, or of the pod that "
+           "this runs in.", default="false", kaniko=False),
+    Option("namespace", Kind.STRING, Group.SANDBOX, "The Job's namespace. Default: the kubeconfig's.", metavar="NAME",
+           shorthands="n", kaniko=False),
+    Option("kube-context", Kind.STRING, Group.SANDBOX, "A context of the kubeconfig. Default: the current one.",
+           metavar="NAME", kaniko=False),
+    Option("executor-image", Kind.STRING, Group.SANDBOX, "gazami's executor image, as make images builds and pushes it.",
+           metavar="NAME[:TAG]", env="GAZAMI_EXECUTOR_IMAGE", kaniko=False),
+    Option("custom-platform", Kind.SLICE, Group.BUILD, "Build for these platforms, on nodes of each architecture. Default: "
+           "the node's that the pod comes to.", metavar="OS/ARCH[/VARIANT],…", aliases=("platform",),
+           deprecated=("customPlatform",)),
+    Option("service-account", Kind.STRING, Group.SANDBOX, "Run the pod as this service account, for a cloud's identity or "
+           "imagePullSecrets.", metavar="NAME", kaniko=False),
+    Option("docker-config-secret", Kind.STRING, Group.SANDBOX, "Take the credentials for registries from this Secret of the "
+           "cluster and send none. KEY is config.json, or .dockerconfigjson as kubectl create secret docker-registry has it.",
+           metavar="NAME[:KEY]", kaniko=False),
+    Option("env-from-secret", Kind.MULTI, Group.SANDBOX, "Give the executor the variables of this Secret: GIT_TOKEN, AWS_….",
+           metavar="NAME", kaniko=False),
+    Option("node-selector", Kind.KEY_VALUE, Group.SANDBOX, "Build on nodes with this label.", metavar="KEY=VALUE",
+           kaniko=False),
+    Option("user-namespace", Kind.BOOL, Group.SANDBOX, "Give the pod a user namespace of its own (hostUsers: false, "
+           "Kubernetes 1.33): RUN is isolated better.", default="false", kaniko=False),
+    Option("cpu", Kind.STRING, Group.SANDBOX, "Ask for so much processor time.", metavar="QUANTITY", kaniko=False),
+    Option("memory", Kind.STRING, Group.SANDBOX, "Ask for so much memory; it is the limit too.", metavar="QUANTITY",
+           kaniko=False),
+    Option("start-timeout", Kind.SECONDS, Group.SANDBOX, "Give up when the pod does not start within this time.",
+           default="10m", metavar="SECONDS", kaniko=False),
+    Option("job-timeout", Kind.SECONDS, Group.SANDBOX, "Let the cluster end a Job that takes longer.", metavar="SECONDS",
+           kaniko=False),
+    Option("detach", Kind.BOOL, Group.SANDBOX, "Do not wait: print the names of the Jobs.", default="false", kaniko=False),
+    Option("keep", Kind.BOOL, Group.SANDBOX, "Delete no Job, neither on Ctrl-C nor an hour after its end.", default="false",
+           kaniko=False),
+    Option("print", Kind.BOOL, Group.SANDBOX, "Print the Jobs as YAML and send nothing.", default="false", kaniko=False),
+)  # fmt: skip
+TABLE = Table((*OWN, *(option for option in BUILD if option.name != "custom-platform")))
+_TAUGHT = ("destination", "dockerfile", "build-arg", "secret", "cache", "cache-repo", "digest-file", "progress")
+SHOWN = Table((*OWN, *(option for option in BUILD if option.name in _TAUGHT)))
+"""What help lists."""

@@ -1,0 +1,162 @@
+"""/proc, /sys and /dev of a step that has a mount namespace, with what Docker covers covered. Standard library only.
+
+Every mount has ``nodev``; see :mod:`._devices`. Places in the root are found by descriptor (:mod:`._paths`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+from gazami.errors import SandboxError
+from gazami.sandbox.inside import step_mounts
+from gazami.sandbox.inside.devices import bind_devices
+from gazami.sandbox.inside.paths import Place, walk
+from gazami.sandbox.kernel import linux
+from gazami.sandbox.kernel.linux import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
+from gazami.sandbox.kernel.mountinfo import mounts
+
+_DEV_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+    "core": "/proc/kcore",
+}
+_PRIVATE_SIZE = 4 << 20
+_CLOSED = MS_NOSUID | MS_NODEV | MS_NOEXEC
+_HIDDEN = (
+    "proc/acpi", "proc/asound", "proc/interrupts", "proc/kcore", "proc/keys", "proc/latency_stats", "proc/sched_debug",
+    "proc/scsi", "proc/timer_list", "proc/timer_stats", "sys/firmware", "sys/devices/virtual/powercap",
+)  # fmt: skip
+"""What Docker covers, because it tells about or reaches into the host."""
+_READONLY = ("proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger")
+
+
+def reopen(root: int, names: Sequence[str]) -> Place:
+    """A place again, now with what has been mounted there."""
+    return walk(root, "/" + "/".join(names))
+
+
+def mount_proc(root: int, *, own: bool) -> None:
+    """``own``: there is a PID namespace to show; else the container's is shown."""
+    place = _real_directory(root, "proc")
+    if own:
+        linux.mount("proc", place.proc, "proc", _CLOSED)
+    else:
+        step_mounts.bind("/proc", place.proc)
+    place.close()
+
+
+def mount_sys(root: int) -> None:
+    """A new sysfs, read-only, with nothing mounted in it: no control groups, debugfs or bpf of the machine. Where the kernel
+    refuses that (the network belongs to another user namespace), the machine's own without what is mounted in it."""
+    place = _real_directory(root, "sys")
+    covered: list[str] = []
+    try:
+        linux.mount("sysfs", place.proc, "sysfs", _CLOSED)
+    except OSError:
+        try:
+            step_mounts.bind("/sys", place.proc, recursive=False)
+        except OSError:  # what is mounted in it is locked there: mount_namespaces(7)
+            covered = sorted(mount.point for mount in mounts() if mount.point.startswith("/sys/"))
+            step_mounts.bind("/sys", place.proc)
+    for path in covered:
+        _cover(root, [*place.names, *path.split("/")[2:]])
+    mounted = reopen(root, place.names)
+    step_mounts.restrict(mounted, readonly=True)
+    mounted.close()
+    place.close()
+
+
+def mount_private(root: int, size: int) -> int:
+    """A tmpfs for device nodes and files of our own with ``size`` bytes in base64; /dev will lie over it, so the step cannot
+    see it. Returns a descriptor of it."""
+    return _mount_over_dev(root, MS_NOSUID, f"mode=700,size={size + _PRIVATE_SIZE}")
+
+
+def mount_dev(root: int, private: int, shm_size: int) -> int:
+    """A small /dev as Docker's; returns a descriptor of it."""
+    dev = _mount_over_dev(root, MS_NOSUID | MS_NODEV, "mode=755,size=65536k")
+    here = f"/proc/self/fd/{dev}"
+    with _umask(0):
+        bind_devices(dev, private)
+    for name, target in _DEV_LINKS.items():
+        os.symlink(target, name, dir_fd=dev)
+    for name in ("pts", "shm", "mqueue"):
+        os.mkdir(name, 0o755, dir_fd=dev)
+    terminals = "newinstance,ptmxmode=0666,mode=0620"
+    try:
+        linux.mount("devpts", f"{here}/pts", "devpts", MS_NOSUID | MS_NOEXEC, f"{terminals},gid=5")
+    except OSError:
+        linux.mount("devpts", f"{here}/pts", "devpts", MS_NOSUID | MS_NOEXEC, terminals)
+    linux.mount("shm", f"{here}/shm", "tmpfs", _CLOSED, f"mode=1777,size={shm_size}")
+    with suppress(OSError):
+        linux.mount("mqueue", f"{here}/mqueue", "mqueue", _CLOSED)
+    return dev
+
+
+def protect(root: int, dev: int) -> None:
+    """Cover the paths of /proc and /sys that Docker covers and make read-only those that it does: uid 0 may write there."""
+    for path in _HIDDEN:
+        with suppress(FileNotFoundError):
+            place = walk(root, path)
+            if place.is_directory:
+                linux.mount("tmpfs", place.proc, "tmpfs", MS_RDONLY | _CLOSED, "size=0k")
+            else:
+                step_mounts.bind(f"/proc/self/fd/{dev}/null", place.proc)
+            place.close()
+    for path in _READONLY:
+        with suppress(FileNotFoundError):
+            place = walk(root, path)
+            step_mounts.bind(place.proc, place.proc)
+            mounted = reopen(root, place.names)
+            step_mounts.restrict(mounted, readonly=True)
+            mounted.close()
+            place.close()
+
+
+APT_CONFIG = "/dev/.gazami-apt.conf"
+
+
+def settle_apt(dev: int) -> None:
+    """apt checks that it has become its user _apt, which there is not; this file tells it to stay root."""
+    fd = os.open(APT_CONFIG.rpartition("/")[2], os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=dev)
+    with open(fd, "wb") as file:
+        file.write(b'APT::Sandbox::User "root";\n')
+
+
+def _cover(root: int, names: Sequence[str]) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        place = reopen(root, names)
+        if place.is_directory:
+            linux.mount("tmpfs", place.proc, "tmpfs", MS_RDONLY | _CLOSED, "size=0k")
+        place.close()
+
+
+def _real_directory(root: int, name: str) -> Place:
+    """A directory directly in the root, made when missing; not through a symbolic link, which an image may set as a trap."""
+    place = walk(root, f"/{name}", make="directory")
+    if place.names != (name,) or not place.is_directory:
+        raise SandboxError(f"/{name} in the image is not a directory, so nothing can be mounted there")
+    return place
+
+
+def _mount_over_dev(root: int, flags: int, options: str) -> int:
+    place = _real_directory(root, "dev")
+    linux.mount("tmpfs", place.proc, "tmpfs", flags, options)
+    place.close()
+    return reopen(root, ("dev",)).fd
+
+
+class _umask:
+    def __init__(self, mask: int) -> None:
+        self._mask = mask
+
+    def __enter__(self) -> None:
+        self._before = os.umask(self._mask)
+
+    def __exit__(self, *_: object) -> None:
+        os.umask(self._before)
