@@ -97,7 +97,7 @@ SCRIPT = """#!/kaniko/bin/python3 -IB
 import os, sys
 os.environ.setdefault("GIT_EXEC_PATH", "/kaniko/libexec/git-core")
 os.environ.setdefault("OPENSSL_CONF", "/dev/null")
-from gazami.cli.{module} import main
+from gazami.cli.kaniko.{module} import main
 main()
 """
 
