@@ -1,6 +1,6 @@
 """The digests of all conformance cases with a fixed clock: whether two versions of gazami make the same images.
 
-``python -m tests.conformance.digests SOURCE [SOURCE]`` builds each case with the gazami of each source folder, twice with the first,
+``python -m tests.conformance.digests SOURCE [SOURCE]`` builds each case with the gazami of each source folder, and with the first again,
 so that a case which is different every time is not counted. Exits with 1 when an image differs.
 """
 
