@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from gazami.dockerfile.instructions import Place
+from gazami.dockerfile.instructions import Written
 from gazami.errors import Span
 from gazami.values import dataclass
 
@@ -36,7 +36,7 @@ class Hit:
     """A place that violates a rule. The comments above ``place`` may silence it; ``span`` is where it is shown, the place's
     own when None."""
 
-    place: Place
+    written: Written
     detail: str
     span: Span | None = None
 

@@ -78,7 +78,7 @@ def undefined_arg_in_from(sight: FromSight) -> Iterator[Hit]:
         for name in read.missing if read else ():
             if name not in sight.scope.declared:
                 meant = _meant(nearest(name, known, ignore_case=False))
-                yield Hit(sight.read.from_.place, f"FROM argument '{name}' is not declared{meant}")
+                yield Hit(sight.read.from_.written, f"FROM argument '{name}' is not declared{meant}")
 
 
 def redundant_target_platform(sight: FromSight) -> Iterator[Hit]:
@@ -91,7 +91,7 @@ def redundant_target_platform(sight: FromSight) -> Iterator[Hit]:
     ):
         written = sight.read.from_.platform
         yield Hit(
-            sight.read.from_.place,
+            sight.read.from_.written,
             f"Setting platform to predefined {written} in FROM is redundant as this is the default behavior",
         )
 
@@ -106,7 +106,7 @@ def from_platform_flag_const_disallowed(sight: FromSight) -> Iterator[Hit]:
     except UsageError:
         return
     if platform.os not in from_.name and platform.architecture not in from_.name:
-        yield Hit(from_.place, f'FROM --platform flag should not use constant value "{read.text}"')
+        yield Hit(from_.written, f'FROM --platform flag should not use constant value "{read.text}"')
 
 
 def invalid_default_arg_in_from(sight: FromSight) -> Iterator[Hit]:
@@ -118,7 +118,7 @@ def invalid_default_arg_in_from(sight: FromSight) -> Iterator[Hit]:
         parse_reference(sight.by_default)
     except UsageError:
         image = sight.read.from_.image
-        yield Hit(sight.read.from_.place, f"Default value for ARG {image} results in empty or invalid base image name")
+        yield Hit(sight.read.from_.written, f"Default value for ARG {image} results in empty or invalid base image name")
 
 
 # -- stages ---------------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def undefined_var(sight: StageSight) -> Iterator[Hit]:
             near = nearest(name, known, ignore_case=False) if len(known) <= _COMPARED else None
             if name not in _NOT_IN_ENV and (certain or near or name in sight.spoken):
                 meant = _meant(f"${near}" if near else None)
-                yield Hit(each.instruction.place, f"Usage of undefined variable '${name}'{meant}")
+                yield Hit(each.instruction.written, f"Usage of undefined variable '${name}'{meant}")
 
 
 def workdir_relative_path(sight: StageSight) -> Iterator[Hit]:
@@ -144,7 +144,7 @@ def workdir_relative_path(sight: StageSight) -> Iterator[Hit]:
             path, missing = (each.reads[0].text, each.reads[0].missing) if each.reads else ("", ())
             if path and not path.startswith("/") and not (missing and not sight.read.certain):
                 yield Hit(
-                    each.instruction.place,
+                    each.instruction.written,
                     f'Relative workdir "{path}" can have unexpected results if the base image changes',
                 )
             return
@@ -160,8 +160,8 @@ def json_args_recommended(sight: StageSight) -> Iterator[Hit]:
             return
         if isinstance(instruction, ast.Cmd | ast.Entrypoint) and instruction.command.shell:
             yield Hit(
-                instruction.place,
-                f"JSON arguments recommended for {instruction.place.keyword} to prevent unintended behavior related to "
+                instruction.written,
+                f"JSON arguments recommended for {instruction.written.keyword} to prevent unintended behavior related to "
                 "OS signals",
             )
 
@@ -179,11 +179,11 @@ def expose_invalid_format(sight: StageSight) -> Iterator[Hit]:
             yield Hit(place, f"EXPOSE instruction should not define an IP address or host-port mapping, found '{word}'")
 
 
-def _ports(read: StageRead) -> Iterator[tuple[ast.Place, str]]:
+def _ports(read: StageRead) -> Iterator[tuple[ast.Written, str]]:
     for each in read.instructions:
         for port in each.reads:
             if port.part == "port":
-                yield from ((each.instruction.place, word) for word in port.words)
+                yield from ((each.instruction.written, word) for word in port.words)
 
 
 def copy_ignored_file(sight: StageSight) -> Iterator[Hit]:
@@ -202,7 +202,7 @@ def copy_ignored_file(sight: StageSight) -> Iterator[Hit]:
                 path = posixpath.normpath(read.text)
                 if _is_excluded(path, ignore):
                     yield Hit(
-                        instruction.place, f'Attempting to {verb} file "{path}" that is excluded by .dockerignore'
+                        instruction.written, f'Attempting to {verb} file "{path}" that is excluded by .dockerignore'
                     )
 
 
@@ -220,7 +220,7 @@ def invalid_base_image_platform(sight: StageSight) -> Iterator[Hit]:
     expected, actual = stage.platform, config.platform
     if (expected.os, expected.architecture) != (actual.os, actual.architecture):
         yield Hit(
-            stage.from_.place,
+            stage.from_.written,
             f'Base image {stage.base_text} was pulled with platform "{actual}", expected "{expected}" for current build',
         )
 

@@ -126,7 +126,7 @@ def triggers(
                 raise DockerfileError(
                     f"{stage.base.reference} has {len(texts)} ONBUILD instructions, more than {MAX_TRIGGERS}",
                     hint="choose another base: this one would have every build of it do its work",
-                    span=stage.from_.place.span,
+                    span=stage.from_.written.span,
                     source=outline.source,
                 )
         case StageBase(index):
@@ -136,8 +136,8 @@ def triggers(
         found = tuple(parse_trigger(text) for text in texts)
     except DockerfileError as error:
         error.source = error.span = None
-        raise error.at(stage.from_.place.span, outline.source) from None
-    return tuple(replace(each, place=replace(each.place, span=stage.from_.place.span)) for each in found)
+        raise error.at(stage.from_.written.span, outline.source) from None
+    return tuple(replace(each, place=replace(each.written, span=stage.from_.written.span)) for each in found)
 
 
 def _declared_in(outline: Outline) -> set[str]:
@@ -193,7 +193,7 @@ class _StageCompiler:
             try:
                 step = self._step(instruction, len(steps) + 1, onbuild=position < len(onbuild))
             except DockerfileError as error:
-                raise error.at(instruction.place.span, self.outline.source) from None
+                raise error.at(instruction.written.span, self.outline.source) from None
             steps.append(step)
         plan = StagePlan(
             self.stage.index,
@@ -201,7 +201,7 @@ class _StageCompiler:
             self.stage.base,
             start,
             tuple(steps),
-            self.stage.from_.place.span,
+            self.stage.from_.written.span,
             self.stage.base_text,
         )
         return _Compiled(plan, self.scope, frozenset(self.scope.args))
@@ -255,7 +255,7 @@ class _StageCompiler:
                 return MetadataStep(self._common(instruction, number, onbuild, applied.created_by))
 
     def _common(self, instruction: ast.Instruction, number: int, onbuild: bool, text: str | None) -> StepCommon:
-        place = instruction.place
+        place = instruction.written
         shown = ("ONBUILD " if onbuild else "") + place.text
         return StepCommon(number, shown, place.span, self.outline.source, self.config, text, place.keyword.upper())
 
@@ -301,7 +301,7 @@ class _StageCompiler:
             script,
         )
 
-    def _command(self, command: ast.Command) -> tuple[tuple[str, ...], InlineFile | None]:
+    def _command(self, command: ast.CommandLine) -> tuple[tuple[str, ...], InlineFile | None]:
         """The argument vector, and the file when a lone here-document with a ``#!`` line is the command."""
         docs = command.heredocs
         if not docs:
@@ -310,10 +310,10 @@ class _StageCompiler:
             body = docs[0].text
             if body.startswith("#!"):
                 path = f"/dev/pipes/{docs[0].name}"
-                return with_shell(ast.Command((path,), shell=True), self.config), InlineFile(path, body)
-            return with_shell(ast.Command((body,), shell=True), self.config), None
+                return with_shell(ast.CommandLine((path,), shell=True), self.config), InlineFile(path, body)
+            return with_shell(ast.CommandLine((body,), shell=True), self.config), None
         text = command.words[0] + "".join(f"\n{doc.body}{doc.name}" for doc in docs)
-        return with_shell(ast.Command((text,), shell=True), self.config), None
+        return with_shell(ast.CommandLine((text,), shell=True), self.config), None
 
     def _mount(self, text: str) -> RunMount:
         mount = parse_mount(text, self._text)

@@ -65,10 +65,10 @@ def describe_targets(dockerfile: ast.Dockerfile) -> tuple[Target, ...]:
         Target(
             each.name,
             each is froms[-1],
-            _description(each.place, each.name),
+            _description(each.written, each.name),
             each.image,
             each.platform,
-            each.place.span,
+            each.written.span,
         )
         for each in froms
     )
@@ -95,7 +95,7 @@ def describe_target(dockerfile: ast.Dockerfile, source: Source, inputs: Inputs) 
     from_ = outlined.stages[outlined.target].from_
     return TargetOutline(
         from_.name,
-        _description(from_.place, from_.name),
+        _description(from_.written, from_.name),
         tuple(sorted(args.values(), key=lambda arg: arg.span)),
         tuple(sorted(secrets.values(), key=lambda use: use.span)),
         tuple(sorted(ssh.values(), key=lambda use: use.span)),
@@ -126,12 +126,12 @@ def _stage_args(read: StageRead, globals_: Globals, escape: str) -> Iterator[Arg
             if default is None and name in globals_.scope.values:
                 inherited.append(name)
             else:
-                place = each.instruction.place
+                place = each.instruction.written
                 own[name] = ArgUse(name, values.get(name), _description(place, name), place.span)
     yield from own.values()
     for name in _with_uses(inherited, globals_):
         arg = globals_.args[name]
-        yield ArgUse(name, arg.value, _description(arg.place, name), arg.place.span)
+        yield ArgUse(name, arg.value, _description(arg.written, name), arg.written.span)
 
 
 def _with_uses(names: list[str], globals_: Globals) -> list[str]:
@@ -148,10 +148,10 @@ def _with_uses(names: list[str], globals_: Globals) -> list[str]:
 
 def _mounts(read: StageRead) -> Iterator[tuple[Mount, Span]]:
     for each in read.instructions:
-        yield from ((mount, each.instruction.place.span) for mount in each.mounts)
+        yield from ((mount, each.instruction.written.span) for mount in each.mounts)
 
 
-def _description(place: ast.Place, name: str) -> str:
+def _description(place: ast.Written, name: str) -> str:
     """The rest of the first comment line above that starts with the name."""
     for comment in place.comments:
         if name and comment.startswith(f"{name} "):

@@ -113,8 +113,8 @@ def violation(findings: Iterable[Finding]) -> DockerfileError | None:
 
 def _findings(rule: Rule, hits: Iterable[Hit], options: CheckOptions) -> Iterator[Finding]:
     for hit in hits:
-        if options.with_comments(hit.place.comments).allows(rule):
-            yield Finding(rule.name, hit.detail, hit.span or hit.place.span, rule.url, rule.description)
+        if options.with_comments(hit.written.comments).allows(rule):
+            yield Finding(rule.name, hit.detail, hit.span or hit.written.span, rule.url, rule.description)
 
 
 def _of_froms(dockerfile: ast.Dockerfile, inputs: Inputs, options: CheckOptions) -> Iterator[Finding]:

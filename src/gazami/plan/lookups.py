@@ -102,7 +102,7 @@ class FromRead:
 class GlobalArg:
     """A declaration before the first FROM. ``uses`` are the names in its default, through earlier ones of its name too."""
 
-    place: ast.Place
+    place: ast.Written
     value: str | None
     uses: frozenset[str]
 
@@ -137,7 +137,7 @@ def read_globals(dockerfile: ast.Dockerfile, inputs: Inputs, *, with_build_args:
             if name in uses and name in args:
                 uses |= args[name].uses
             scope = scope.declare(((name, default),), build_args, expander)
-            args[name] = GlobalArg(instruction.place, scope.values.get(name), uses - {name})
+            args[name] = GlobalArg(instruction.written, scope.values.get(name), uses - {name})
     return Globals(scope, args)
 
 
@@ -193,7 +193,7 @@ def _stage(
             error = None
         except DockerfileError as cause:
             after, error = scope, cause
-            error.at(instruction.place.span, outline.source)
+            error.at(instruction.written.span, outline.source)
         reads.append(InstructionRead(instruction, scope, tuple(reader.reads), tuple(reader.mounts), error))
         scope = after
     shell = bool(config and config.shell)

@@ -46,7 +46,7 @@ class Applied:
     env: tuple[tuple[str, str], ...] = ()
 
 
-def with_shell(command: ast.Command, config: ImageConfig) -> tuple[str, ...]:
+def with_shell(command: ast.CommandLine, config: ImageConfig) -> tuple[str, ...]:
     """The argument vector of a shell or exec form."""
     if not command.shell:
         return command.words

@@ -124,7 +124,7 @@ class Outline:
             try:
                 found += self._sources(instruction, stage)
             except DockerfileError as error:
-                raise error.at(instruction.place.span, self.source) from None
+                raise error.at(instruction.written.span, self.source) from None
         return tuple(found)
 
     def _sources(self, instruction: ast.Instruction, stage: StageOutline) -> list[FilesFrom]:
@@ -152,7 +152,7 @@ def outline(dockerfile: ast.Dockerfile, source: Source, inputs: Inputs) -> Outli
             try:
                 globals_ = globals_.declare(instruction.pairs, inputs.build_args, expander)
             except DockerfileError as error:
-                raise error.at(instruction.place.span, source) from None
+                raise error.at(instruction.written.span, source) from None
     stages: list[StageOutline] = []
     named: dict[str, list[int]] = {}
     latest: dict[str, StageOutline] = {}
@@ -160,7 +160,7 @@ def outline(dockerfile: ast.Dockerfile, source: Source, inputs: Inputs) -> Outli
         try:
             stages.append(_stage(index, from_, instructions, latest, globals_, expander, inputs))
         except DockerfileError as error:
-            raise error.at(from_.place.span, source) from None
+            raise error.at(from_.written.span, source) from None
         if from_.name:
             named.setdefault(from_.name, []).append(index)
             latest[from_.name] = stages[-1]
@@ -228,7 +228,7 @@ def _stage(
             return StageOutline(index, from_, found, expanded.text, inputs.platform, False, instructions)
         if isinstance(found, ImageSource):
             return StageOutline(index, from_, found.image, expanded.text, platform, given, instructions)
-        files = ast.Copy(from_.place, ("/",), "/", context_name(expanded.text))
+        files = ast.Copy(from_.written, ("/",), "/", context_name(expanded.text))
         return StageOutline(index, from_, ScratchBase(), expanded.text, platform, given, (files, *instructions))
     if expanded.text == "scratch":
         return StageOutline(index, from_, ScratchBase(), "scratch", inputs.platform, False, instructions)
@@ -243,7 +243,7 @@ def _replaced(index: int, from_: ast.From, inputs: Inputs) -> StageOutline:
         return StageOutline(index, from_, found, from_.name, inputs.platform, False, (), True)
     if isinstance(found, ImageSource):
         return StageOutline(index, from_, found.image, from_.name, inputs.platform, False, (), True)
-    files = ast.Copy(from_.place, ("/",), "/", context_name(from_.name))
+    files = ast.Copy(from_.written, ("/",), "/", context_name(from_.name))
     return StageOutline(index, from_, ScratchBase(), from_.name, inputs.platform, False, (files,), True)
 
 

@@ -25,7 +25,7 @@ class Mention:
     """A place where a stage names an image. ``flag`` is what stands before the name; empty in FROM."""
 
     stage: StageOutline
-    place: ast.Place
+    place: ast.Written
     image: ImageBase
     flag: str
 
@@ -38,7 +38,7 @@ def mentions(outline: Outline) -> Iterator[Mention]:
     """Every image that the stages name, in the order of the text."""
     for stage in outline.stages:
         if isinstance(stage.base, ImageBase):
-            yield Mention(stage, stage.from_.place, stage.base, "")
+            yield Mention(stage, stage.from_.written, stage.base, "")
         yield from _sources(stage, outline)
 
 
@@ -53,7 +53,7 @@ def _sources(stage: StageOutline, outline: Outline) -> Iterator[Mention]:
         for flag, name in names:
             image = _image(outline, stage, name, copy=flag == "--from=") if name else None
             if image is not None:
-                yield Mention(stage, instruction.place, image, flag)
+                yield Mention(stage, instruction.written, image, flag)
 
 
 def unknown_stage(outline: Outline, index: int) -> Iterator[Hit]:
@@ -62,7 +62,7 @@ def unknown_stage(outline: Outline, index: int) -> Iterator[Hit]:
         if close := meant(mention, outline):
             name = mention.name
             yield Hit(
-                mention.place, f"{mention.flag}{name} is no stage: an image {name} is pulled (did you mean {close}?)"
+                mention.written, f"{mention.flag}{name} is no stage: an image {name} is pulled (did you mean {close}?)"
             )
 
 
@@ -75,7 +75,7 @@ def advice(image: ImageBase, outline: Outline) -> tuple[Mention | None, str | No
         first = first or mention
         name = mention.name
         if later := outline.named.get(name.lower()):
-            line = outline.stages[later[0]].from_.place.span.start
+            line = outline.stages[later[0]].from_.written.span.start
             return mention, f"the stage {name} is defined below, in line {line}: a stage can only use those above it"
         if close := meant(mention, outline):
             return mention, f"did you mean the stage {close}?"

@@ -78,7 +78,7 @@ def needs_of_step(step: Step) -> Iterator[Need]:
 def needs_as_read(read: StageRead, outline: Outline) -> Iterator[Need]:
     """What a stage needs as far as its text says so. A word with a variable that its base may define is left out."""
     for each in read.instructions:
-        span = each.instruction.place.span
+        span = each.instruction.written.span
         match each.instruction:
             case ast.Copy() | ast.Add() as instruction:
                 files = _files(instruction, read, outline)

@@ -78,7 +78,7 @@ class Images:
             mention, hint = advice(base, outlined)
             error.hint = hint or error.hint
             if mention is not None:
-                error.at(mention.place.span, outlined.source)
+                error.at(mention.written.span, outlined.source)
             raise error from error.__cause__
         if self.cache is not None:
             self.blobs |= self.cache.blobs(image)
