@@ -57,13 +57,13 @@ def no_empty_continuation(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
 def consistent_instruction_casing(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
     """The majority decides, upper case when there is none; the global ARGs neither count nor are looked at."""
     kinds = [isinstance(each, ast.From) for each in dockerfile.instructions]
-    places = [each.written for each in dockerfile.instructions[kinds.index(True) :]]
-    lower = sum(place.keyword.islower() for place in places)
-    upper = sum(place.keyword.isupper() for place in places)
+    written = [each.written for each in dockerfile.instructions[kinds.index(True) :]]
+    lower = sum(each.keyword.islower() for each in written)
+    upper = sum(each.keyword.isupper() for each in written)
     case = "lowercase" if lower > upper else "uppercase"
-    for place in places:
-        if place.keyword != (place.keyword.lower() if lower > upper else place.keyword.upper()):
-            yield Hit(place, f"Command '{place.keyword}' should match the case of the command majority ({case})")
+    for each in written:
+        if each.keyword != (each.keyword.lower() if lower > upper else each.keyword.upper()):
+            yield Hit(each, f"Command '{each.keyword}' should match the case of the command majority ({case})")
 
 
 def duplicate_stage_name(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
@@ -132,7 +132,9 @@ def secrets_used_in_arg_or_env(instructions: Sequence[ast.Instruction]) -> Itera
             keyword = "ARG" if isinstance(each, ast.Arg) else "ENV"
             for name, _ in each.pairs:
                 if _SECRET.search(name) and not _NO_SECRET.search(name):
-                    yield Hit(each.written, f'Do not use ARG or ENV instructions for sensitive data ({keyword} "{name}")')
+                    yield Hit(
+                        each.written, f'Do not use ARG or ENV instructions for sensitive data ({keyword} "{name}")'
+                    )
 
 
 FILE_CHECKS: tuple[tuple[Rule, FileCheck], ...] = (

@@ -89,7 +89,9 @@ class Option:
     name: str = ""
 
 
-def _option(default: object, *spellings: str, read: Read = _text, of: tuple[str, ...] = TYPES, typed: bool = False) -> Any:
+def _option(
+    default: object, *spellings: str, read: Read = _text, of: tuple[str, ...] = TYPES, typed: bool = False
+) -> Any:
     return field(default=default, metadata={"option": Option(spellings, default, read, of=of, typed=typed)})
 
 

@@ -25,7 +25,7 @@ class Mention:
     """A place where a stage names an image. ``flag`` is what stands before the name; empty in FROM."""
 
     stage: StageOutline
-    place: ast.Written
+    written: ast.Written
     image: ImageBase
     flag: str
 
@@ -46,19 +46,19 @@ def _sources(stage: StageOutline, outline: Outline) -> Iterator[Mention]:
     """The images that a stage copies from or mounts."""
     for instruction in stage.instructions:
         names: tuple[tuple[str, str], ...] = ()
-        if isinstance(instruction, ast.Copy) and instruction.from_:
-            names = (("--from=", instruction.from_),)
+        if isinstance(instruction, ast.Copy) and instruction.flags.from_:
+            names = (("--from=", instruction.flags.from_),)
         elif isinstance(instruction, ast.Run):
-            names = tuple(("from=", mount_source(text)) for text in instruction.mounts)
+            names = tuple(("from=", mount_source(text)) for text in instruction.flags.mounts)
         for flag, name in names:
             image = _image(outline, stage, name, copy=flag == "--from=") if name else None
             if image is not None:
                 yield Mention(stage, instruction.written, image, flag)
 
 
-def unknown_stage(outline: Outline, index: int) -> Iterator[Hit]:
+def unknown_stage(outline: Outline, number: int) -> Iterator[Hit]:
     """The ``--from`` of a stage that name no stage and are nearly the name of one."""
-    for mention in _sources(outline.stages[index], outline):
+    for mention in _sources(outline.stages[number], outline):
         if close := meant(mention, outline):
             name = mention.name
             yield Hit(
@@ -87,7 +87,7 @@ def meant(mention: Mention, outline: Outline) -> str | None:
     name = mention.name
     if len(name) < _SHORTEST or any(char in name for char in "/.:@") or len(outline.named) > _COMPARED:
         return None
-    above = (stage for stage, indexes in outline.named.items() if indexes[0] < mention.stage.index)
+    above = (stage for stage, numbers in outline.named.items() if numbers[0] < mention.stage.number)
     return nearest(name, (*above, *outline.contexts))
 
 
