@@ -1,7 +1,7 @@
 """The digests of all conformance cases with a fixed clock: whether two versions of gazami make the same images.
 
-``python -m tests.conformance.digests SOURCE [SOURCE]`` builds each case with the gazami of each source folder, twice with the first,
-so that a case which is different every time is not counted. Exits with 1 when an image differs.
+``python -m tests.conformance.digests SOURCE [SOURCE]`` builds each case with the gazami of each source folder, and again with the
+first, so that a case which is different every time is not counted. Exits with 1 when an image differs.
 """
 
 from __future__ import annotations
