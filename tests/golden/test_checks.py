@@ -1,6 +1,6 @@
 """Golden folders of the build checks: ``checks/<case>/Dockerfile`` → ``expected.json``, the findings by line.
 
-A case may have a ``.dockerignore`` and an ``inputs.json`` with ``build_args``, ``target``, ``stages`` (indexes) and ``images``
+A case may have a ``.dockerignore`` and an ``inputs.json`` with ``build_args``, ``target``, ``stages`` (numbers) and ``images``
 (reference → ``platform``, ``env``, ``shell``, ``onbuild`` of a config that is known).
 """
 
@@ -19,9 +19,11 @@ from gazami.errors import Source
 from gazami.image.config import ImageConfig
 from gazami.image.digest import digest_of
 from gazami.image.platform import Platform, parse_platform
-from gazami.plan.compile import ResolvedImage
-from gazami.plan.lint import lint
-from gazami.plan.outline import Inputs
+from gazami.plan.expand import expand_stages
+from gazami.plan.inputs import PlanInputs
+from gazami.plan.lint import lint, lint_stages
+from gazami.plan.outline import outline
+from gazami.plan.reached import ResolvedImage
 from gazami.plan.steps import ImageBase
 
 FOLDER = Path(__file__).parent / "checks"
@@ -33,7 +35,7 @@ def findings(case: Path) -> list[dict[str, Any]]:
     source = Source("Dockerfile", (case / "Dockerfile").read_text())
     given = json.loads((case / "inputs.json").read_text()) if (case / "inputs.json").exists() else {}
     ignore = parse_ignore((case / ".dockerignore").read_text()) if (case / ".dockerignore").exists() else None
-    inputs = Inputs(given.get("build_args", {}), HOST, HOST, given.get("target", ""))
+    inputs = PlanInputs(given.get("build_args", {}), HOST, HOST, given.get("target", ""))
     images = {
         ImageBase(reference, HOST): ResolvedImage(
             digest_of(reference.encode()),
@@ -46,10 +48,16 @@ def findings(case: Path) -> list[dict[str, Any]]:
         )
         for reference, image in given.get("images", {}).items()
     }
-    stages = frozenset(given["stages"]) if "stages" in given else None
+    dockerfile = parse(source)
+    if "stages" in given:
+        outlined = outline(dockerfile, source, inputs)
+        stages = expand_stages(outlined, inputs, images, given["stages"])
+        found = lint_stages(dockerfile, outlined, inputs, stages, ignore)
+    else:
+        found = lint(dockerfile, source, inputs, ignore, images)
     return [
         {"rule": finding.rule, "line": finding.span.start, "message": finding.detail, "level": finding.level}
-        for finding in lint(parse(source), source, inputs, ignore, images, stages)
+        for finding in found
     ]
 
 

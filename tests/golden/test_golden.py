@@ -14,8 +14,10 @@ from gazami.errors import GazamiError, Source
 from gazami.image.config import ImageConfig, encode_config
 from gazami.image.digest import digest_of
 from gazami.image.platform import Platform
-from gazami.plan.compile import Missing, ResolvedImage, compile_plan
-from gazami.plan.outline import Inputs, outline
+from gazami.plan.compile import Missing, compile_plan
+from gazami.plan.inputs import PlanInputs
+from gazami.plan.outline import outline
+from gazami.plan.reached import ResolvedImage
 from gazami.plan.render import render_plan
 from gazami.plan.steps import Plan, RunStep
 from gazami.report.excerpt import failure
@@ -27,7 +29,7 @@ BASE = ImageConfig(HOST, env=(("PATH", "/bin"), ("LANG", "C")), cmd=("sh",), onb
 
 def planned(text: str) -> Plan:
     source = Source("Dockerfile", text)
-    inputs = Inputs(
+    inputs = PlanInputs(
         {"GIVEN": "from the command line"}, HOST, HOST, labels=(("flag", "1"),) if "# label" in text else ()
     )
     outlined = outline(parse(source), source, inputs)
@@ -35,7 +37,7 @@ def planned(text: str) -> Plan:
     while isinstance(result, Missing):
         images = {base: ResolvedImage(digest_of(base.reference.encode()), BASE) for base in result.images}
         result = compile_plan(outlined, inputs, images)
-    return result
+    return result.plan
 
 
 def rendered(plan: Plan) -> str:

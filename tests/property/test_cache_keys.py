@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gazami.cache.keys import RunSettings, after, files_of, key_of, step_inputs
+from gazami.dockerfile.instructions import CopyFlags
 from gazami.dockerfile.mounts import Mount
 from gazami.errors import Source, Span
 from gazami.image.config import ImageConfig
@@ -66,18 +67,20 @@ CHANGED_COPY: dict[str, Any] = {
     "sources": ("a",),
     "dest": "/dst",
     "inline": (InlineFile("x", "y"),),
+    "add": True,
+}
+CHANGED_FLAGS: dict[str, Any] = {
     "chown": "1",
     "chmod": "644",
     "link": True,
     "parents": True,
     "exclude": ("*.o",),
-    "add": True,
     "checksum": "sha256:00",
     "keep_git_dir": True,
     "unpack": True,
 }
 CHANGED_WORKDIR: dict[str, Any] = {"path": "/other", "user": "33"}
-TOLD_BY_CONTENT = {"files", "common"}
+TOLD_BY_CONTENT = {"files", "common", "flags"}
 
 
 def test_every_field_of_a_step_is_an_input() -> None:
@@ -86,6 +89,13 @@ def test_every_field_of_a_step_is_an_input() -> None:
         assert {each.name for each in fields(step)} == set(changed) | (TOLD_BY_CONTENT & {e.name for e in fields(step)})
         keys = [key(step), *(key(replace(step, **{name: value})) for name, value in changed.items())]
         assert len(set(keys)) == len(keys)
+
+
+def test_every_flag_of_a_copy_but_its_source_of_files_is_an_input() -> None:
+    assert {each.name for each in fields(CopyFlags)} == {*CHANGED_FLAGS, "from_"}
+    changed = [replace(COPY, flags=replace(COPY.flags, **{name: value})) for name, value in CHANGED_FLAGS.items()]
+    assert len({key(COPY), *map(key, changed)}) == len(changed) + 1
+    assert key(replace(COPY, flags=CopyFlags(from_="one"))) == key(COPY)
 
 
 def test_every_field_of_a_mount_but_its_source_of_files_is_an_input() -> None:
@@ -139,6 +149,7 @@ def test_keys_do_not_change_by_accident() -> None:
     """A change here throws away every user's cache: raise the version in ``cache.keys`` and say so in the changelog."""
     assert key(RUN)[:16] == KNOWN[0]
     assert key(COPY)[:16] == KNOWN[1]
+    assert key(replace(COPY, flags=CopyFlags(**CHANGED_FLAGS)))[:16] == KNOWN[2]
 
 
-KNOWN = ("20280ef105572a01", "e14837ada58c3679")
+KNOWN = ("20280ef105572a01", "e14837ada58c3679", "4b9bb8d5a8d5710c")

@@ -29,8 +29,10 @@ from gazami.image.config import encode_config, parse_config
 from gazami.image.digest import digest_of
 from gazami.image.manifest import Index, Manifest, choose_manifest, encode_manifest, parse_manifest
 from gazami.image.platform import Platform
-from gazami.plan.compile import MAX_TRIGGERS, Missing, ResolvedImage, compile_plan
-from gazami.plan.outline import Inputs, outline
+from gazami.plan.compile import Missing, compile_plan
+from gazami.plan.inputs import PlanInputs
+from gazami.plan.outline import outline
+from gazami.plan.reached import MAX_TRIGGERS, ResolvedImage
 from gazami.plan.steps import ImageBase
 from gazami.registry.auth import Authorizer
 from gazami.registry.credentials import Keychain, parse_docker_config
@@ -168,7 +170,7 @@ def test_configs(raw: bytes) -> None:
         return
     parse_config(encode_config(config))
     text = "FROM base.example/x\nRUN y\nLABEL a=$PATH\n"
-    inputs = Inputs({}, HOST, HOST)
+    inputs = PlanInputs({}, HOST, HOST)
     try:
         plan = outline(parse(Source("Dockerfile", text)), Source("Dockerfile", text), inputs)
         missing = compile_plan(plan, inputs, {})
@@ -285,7 +287,7 @@ def test_the_triggers_of_a_base_are_bounded() -> None:
     def build(count: int) -> None:
         config = parse_config(json.dumps({**CONFIG, "config": {"OnBuild": ["RUN x"] * count}}).encode())
         text = "FROM base.example/x\n"
-        inputs = Inputs({}, HOST, HOST)
+        inputs = PlanInputs({}, HOST, HOST)
         plan = outline(parse(Source("Dockerfile", text)), Source("Dockerfile", text), inputs)
         missing = compile_plan(plan, inputs, {})
         assert isinstance(missing, Missing)

@@ -15,8 +15,10 @@ from gazami.errors import GazamiError, Source
 from gazami.image.config import ImageConfig, encode_config
 from gazami.image.digest import digest_of
 from gazami.image.platform import Platform
-from gazami.plan.compile import Missing, ResolvedImage, compile_plan
-from gazami.plan.outline import Inputs, outline
+from gazami.plan.compile import Missing, compile_plan
+from gazami.plan.inputs import PlanInputs
+from gazami.plan.outline import outline
+from gazami.plan.reached import ResolvedImage
 
 HOST = Platform("linux", "amd64")
 BASE = ImageConfig(
@@ -91,7 +93,7 @@ DOCKERFILES = st.tuples(
 
 def compiled(text: str) -> None:
     source = Source("Dockerfile", text)
-    inputs = Inputs({"A": "given"} if len(text) % 2 else {}, HOST, HOST, labels=(("flag", "1"),))
+    inputs = PlanInputs({"A": "given"} if len(text) % 2 else {}, HOST, HOST, labels=(("flag", "1"),))
     outlined = outline(parse(source), source, inputs)
     result = compile_plan(outlined, inputs, {})
     while isinstance(result, Missing):
@@ -100,7 +102,7 @@ def compiled(text: str) -> None:
             for base in result.images
         }
         result = compile_plan(outlined, inputs, images)
-    encode_config(result.stages[-1].final_config)
+    encode_config(result.plan.stages[-1].final_config)
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))

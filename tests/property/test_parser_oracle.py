@@ -73,8 +73,8 @@ def test_the_parser_raises_nothing_but_its_own_error(text: str) -> None:
         return
     last = 0
     for instruction in parsed.instructions:
-        assert last < instruction.place.span.start <= instruction.place.span.end
-        last = instruction.place.span.end
+        assert last < instruction.written.span.start <= instruction.written.span.end
+        last = instruction.written.span.end
 
 
 @given(st.lists(st.sampled_from(["--a", "--b=c", "--d='e f'", '"x"', "--", "y", "\\ ", "'"]), max_size=6).map(" ".join))

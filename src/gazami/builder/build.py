@@ -95,7 +95,7 @@ def _cache_notes(tried: Attempt) -> dict[tuple[int, int], str]:
         return {}
     hits = tried.look_up()
     return {
-        (stage.index, position): "cache hit" if (stage.index, position) in hits else "cache miss"
+        (stage.number, position): "cache hit" if (stage.number, position) in hits else "cache miss"
         for stage in tried.ready.plan.stages
         for position in range(len(stage.steps))
         if tried.cache.is_cacheable(stage, position)

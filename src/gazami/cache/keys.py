@@ -18,6 +18,8 @@ import json
 from collections.abc import Iterable
 from typing import NewType, TypeAlias
 
+from gazami.dockerfile.flags import flags_of
+from gazami.dockerfile.instructions import CopyFlags
 from gazami.dockerfile.mounts import Mount
 from gazami.image.digest import Digest
 from gazami.image.platform import Platform
@@ -129,21 +131,12 @@ def _mount(wanted: RunMount) -> str:
 
 
 def _copy_inputs(step: CopyStep) -> Inputs:
-    fields: tuple[tuple[str, object, object], ...] = (
-        ("chown", step.chown, ""),
-        ("chmod", step.chmod, ""),
-        ("link", step.link, False),
-        ("parents", step.parents, False),
-        ("exclude", step.exclude, ()),
-        ("checksum", step.checksum, ""),
-        ("keep-git-dir", step.keep_git_dir, None),
-        ("unpack", step.unpack, None),
-    )
+    flags = ((row, getattr(step.flags, row.name)) for row in flags_of(CopyFlags) if row.keyed)
     return (
         ("instruction", "ADD" if step.add else "COPY"),
         ("sources", _text(step.sources)),
         ("destination", step.dest),
-        *((name, _text(value)) for name, value, default in fields if value != default),
+        *((row.spelling, _text(value)) for row, value in flags if value != row.default),
         *((f"heredoc {document.name}", document.content) for document in step.inline),
     )
 

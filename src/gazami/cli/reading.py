@@ -15,8 +15,8 @@ from gazami.context.local import local_folder
 from gazami.dockerfile.check_options import CheckOptions
 from gazami.dockerfile.rules import INPUT_MISSING, Finding
 from gazami.errors import Source, UsageError
+from gazami.plan.inputs import PlanInputs, context_name
 from gazami.plan.lint import lint_text
-from gazami.plan.outline import Inputs, context_name
 from gazami.rootfs.folder import FolderTree
 from gazami.values import dataclass
 
@@ -24,7 +24,7 @@ from gazami.values import dataclass
 @dataclass(frozen=True, slots=True)
 class Reading:
     source: Source
-    inputs: Inputs
+    inputs: PlanInputs
     ignore: Ignore
     given: Given
 

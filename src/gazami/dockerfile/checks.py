@@ -35,55 +35,55 @@ def _froms(dockerfile: ast.Dockerfile) -> Iterator[ast.From]:
 def stage_name_casing(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
     for each in _froms(dockerfile):
         if each.name_written != each.name_written.lower():
-            yield Hit(each.place, f"Stage name '{each.name_written}' should be lowercase")
+            yield Hit(each.written, f"Stage name '{each.name_written}' should be lowercase")
 
 
 def from_as_casing(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
     """A FROM of mixed case is the business of :func:`consistent_instruction_casing`."""
     for each in _froms(dockerfile):
-        keyword, as_ = each.place.keyword, each.as_keyword
+        keyword, as_ = each.written.keyword, each.as_keyword
         matching = {keyword.lower(): as_.lower(), keyword.upper(): as_.upper()}.get(keyword)
         if matching is not None and as_ != matching:
-            yield Hit(each.place, f"'{as_}' and '{keyword}' keywords' casing do not match")
+            yield Hit(each.written, f"'{as_}' and '{keyword}' keywords' casing do not match")
 
 
 def no_empty_continuation(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
     for each in dockerfile.instructions:
-        if each.place.empty_continuation:
-            end = each.place.span.end
-            yield Hit(each.place, "Empty continuation line", Span(end, end))
+        if each.written.empty_continuation:
+            end = each.written.span.end
+            yield Hit(each.written, "Empty continuation line", Span(end, end))
 
 
 def consistent_instruction_casing(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
     """The majority decides, upper case when there is none; the global ARGs neither count nor are looked at."""
     kinds = [isinstance(each, ast.From) for each in dockerfile.instructions]
-    places = [each.place for each in dockerfile.instructions[kinds.index(True) :]]
-    lower = sum(place.keyword.islower() for place in places)
-    upper = sum(place.keyword.isupper() for place in places)
+    written = [each.written for each in dockerfile.instructions[kinds.index(True) :]]
+    lower = sum(each.keyword.islower() for each in written)
+    upper = sum(each.keyword.isupper() for each in written)
     case = "lowercase" if lower > upper else "uppercase"
-    for place in places:
-        if place.keyword != (place.keyword.lower() if lower > upper else place.keyword.upper()):
-            yield Hit(place, f"Command '{place.keyword}' should match the case of the command majority ({case})")
+    for each in written:
+        if each.keyword != (each.keyword.lower() if lower > upper else each.keyword.upper()):
+            yield Hit(each, f"Command '{each.keyword}' should match the case of the command majority ({case})")
 
 
 def duplicate_stage_name(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
     seen: set[str] = set()
     for each in _froms(dockerfile):
         if each.name and each.name in seen:
-            yield Hit(each.place, f'Duplicate stage name "{each.name}", stage names should be unique')
+            yield Hit(each.written, f'Duplicate stage name "{each.name}", stage names should be unique')
         seen.add(each.name)
 
 
 def reserved_stage_name(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
     for each in _froms(dockerfile):
         if each.name in _RESERVED:
-            yield Hit(each.place, f'Stage name should not use the same name as reserved stage "{each.name}"')
+            yield Hit(each.written, f'Stage name should not use the same name as reserved stage "{each.name}"')
 
 
 def maintainer_deprecated(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
     for each in dockerfile.instructions:
         if isinstance(each, ast.Maintainer):
-            yield Hit(each.place, "Maintainer instruction is deprecated in favor of using label")
+            yield Hit(each.written, "Maintainer instruction is deprecated in favor of using label")
 
 
 def invalid_definition_description(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
@@ -95,9 +95,9 @@ def invalid_definition_description(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
                 kind, names = "ARG", [name for name, _ in each.pairs]
             case _:
                 continue
-        if each.place.comments and each.place.comments[-1].split(" ")[0] not in names:
+        if each.written.comments and each.written.comments[-1].split(" ")[0] not in names:
             example = names[0] if len(names) == 1 else "<arg_key>"
-            yield Hit(each.place, f"Comment for {kind} should follow the format: `# {example} <description>`")
+            yield Hit(each.written, f"Comment for {kind} should follow the format: `# {example} <description>`")
 
 
 # -- of a stage -----------------------------------------------------------------------------------------------------------
@@ -110,10 +110,10 @@ def multiple_instructions_disallowed(instructions: Sequence[ast.Instruction]) ->
         if isinstance(each, ast.Cmd | ast.Entrypoint | ast.Healthcheck):
             if type(each) in last:
                 yield Hit(
-                    each.place,
-                    f"Multiple {each.place.keyword} instructions should not be used in the same stage because only the "
+                    each.written,
+                    f"Multiple {each.written.keyword} instructions should not be used in the same stage because only the "
                     "last one will be used",
-                    last[type(each)].place.span,
+                    last[type(each)].written.span,
                 )
             last[type(each)] = each
 
@@ -121,8 +121,8 @@ def multiple_instructions_disallowed(instructions: Sequence[ast.Instruction]) ->
 def legacy_key_value_format(instructions: Sequence[ast.Instruction]) -> Iterator[Hit]:
     for each in instructions:
         if isinstance(each, ast.Env | ast.Label) and each.legacy:
-            name = each.place.keyword
-            yield Hit(each.place, f'"{name} key=value" should be used instead of legacy "{name} key value" format')
+            name = each.written.keyword
+            yield Hit(each.written, f'"{name} key=value" should be used instead of legacy "{name} key value" format')
 
 
 def secrets_used_in_arg_or_env(instructions: Sequence[ast.Instruction]) -> Iterator[Hit]:
@@ -132,7 +132,9 @@ def secrets_used_in_arg_or_env(instructions: Sequence[ast.Instruction]) -> Itera
             keyword = "ARG" if isinstance(each, ast.Arg) else "ENV"
             for name, _ in each.pairs:
                 if _SECRET.search(name) and not _NO_SECRET.search(name):
-                    yield Hit(each.place, f'Do not use ARG or ENV instructions for sensitive data ({keyword} "{name}")')
+                    yield Hit(
+                        each.written, f'Do not use ARG or ENV instructions for sensitive data ({keyword} "{name}")'
+                    )
 
 
 FILE_CHECKS: tuple[tuple[Rule, FileCheck], ...] = (

@@ -1,20 +1,22 @@
-"""One frozen dataclass for each instruction; a flag is a field. Texts are as written, before expansion.
+"""One frozen dataclass for each instruction, and the tables of flags of COPY, ADD and RUN.
 
-Every instruction has a :class:`Place`: the physical lines, the comments above, the keyword as the user wrote it.
+The parser makes instructions with texts as they are written; :mod:`gazami.plan.expand` makes the same with variables expanded.
 """
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
+from gazami.dockerfile.flags import flag
 from gazami.dockerfile.heredoc import Heredoc
 from gazami.errors import Span
 from gazami.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an instruction stands and how it was written (``text``: one logical line, here-documents excluded)."""
+class Written:
+    """How an instruction is written: its physical lines, its keyword as typed, its text (one logical line without
+    here-documents) and the comments above."""
 
     span: Span
     keyword: str
@@ -24,7 +26,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandLine:
     """A command line: ``shell`` text, or the words of the exec form. Here-documents belong to the shell form only."""
 
     words: tuple[str, ...]
@@ -34,7 +36,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class From:
-    place: Place
+    written: Written
     image: str
     platform: str = ""
     name: str = ""
@@ -46,112 +48,119 @@ class From:
 class Arg:
     """``pairs``: name and default, None where there is none."""
 
-    place: Place
+    written: Written
     pairs: tuple[tuple[str, str | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Env:
-    place: Place
+    written: Written
     pairs: tuple[tuple[str, str], ...]
     legacy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    place: Place
+    written: Written
     pairs: tuple[tuple[str, str], ...]
     legacy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """``mounts`` are the values of ``--mount`` as written; :mod:`gazami.dockerfile.mounts` reads them once expanded."""
+class RunFlags:
+    """``mounts`` are read by :mod:`gazami.dockerfile.mounts` once they are expanded."""
 
-    place: Place
-    command: Command
-    mounts: tuple[str, ...] = ()
-    network: str = ""
-    security: str = ""
-    devices: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = flag("mount", "strings", ())
+    network: str = flag("network", "string", "")
+    security: str = flag("security", "string", "")
+    devices: tuple[str, ...] = flag("device", "strings", ())
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFlags:
+    """The flags of COPY and ADD. Their order is that of the inputs of a cache key: a new row goes to the end."""
+
+    from_: str = flag("from", "string", "", of="COPY", keyed=False)
+    chown: str = flag("chown", "string", "", expanded=True, shown=2)
+    chmod: str = flag("chmod", "string", "", expanded=True, shown=3)
+    link: bool = flag("link", "bool", False)
+    parents: bool = flag("parents", "bool", False, of="COPY", shown=1)
+    exclude: tuple[str, ...] = flag("exclude", "strings", ())
+    checksum: str = flag("checksum", "string", "", of="ADD", expanded=True)
+    keep_git_dir: bool | None = flag("keep-git-dir", "bool", None, of="ADD")
+    unpack: bool | None = flag("unpack", "bool", None, of="ADD")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    written: Written
+    command: CommandLine
+    flags: RunFlags = field(default_factory=RunFlags)
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    place: Place
+    written: Written
     sources: tuple[str, ...]
     dest: str
-    from_: str = ""
-    chown: str = ""
-    chmod: str = ""
-    link: bool = False
-    parents: bool = False
-    exclude: tuple[str, ...] = ()
+    flags: CopyFlags = field(default_factory=CopyFlags)
     heredocs: tuple[Heredoc, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """``unpack`` and ``keep_git_dir`` are None when the flag is absent."""
-
-    place: Place
+    written: Written
     sources: tuple[str, ...]
     dest: str
-    chown: str = ""
-    chmod: str = ""
-    link: bool = False
-    exclude: tuple[str, ...] = ()
-    checksum: str = ""
-    keep_git_dir: bool | None = None
-    unpack: bool | None = None
+    flags: CopyFlags = field(default_factory=CopyFlags)
     heredocs: tuple[Heredoc, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Workdir:
-    place: Place
+    written: Written
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    place: Place
+    written: Written
     user: str
 
 
 @dataclass(frozen=True, slots=True)
 class Expose:
-    place: Place
+    written: Written
     ports: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    place: Place
+    written: Written
     paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Cmd:
-    place: Place
-    command: Command
+    written: Written
+    command: CommandLine
 
 
 @dataclass(frozen=True, slots=True)
 class Entrypoint:
-    place: Place
-    command: Command
+    written: Written
+    command: CommandLine
 
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    place: Place
+    written: Written
     words: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class StopSignal:
-    place: Place
+    written: Written
     signal: str
 
 
@@ -159,7 +168,7 @@ class StopSignal:
 class Healthcheck:
     """``test`` is as the config stores it (``NONE``, ``CMD …``, ``CMD-SHELL text``); durations in nanoseconds."""
 
-    place: Place
+    written: Written
     test: tuple[str, ...]
     interval: int = 0
     timeout: int = 0
@@ -172,14 +181,14 @@ class Healthcheck:
 class Onbuild:
     """``trigger`` is the text that the config stores, with its here-documents."""
 
-    place: Place
+    written: Written
     trigger: str
     inner: Instruction
 
 
 @dataclass(frozen=True, slots=True)
 class Maintainer:
-    place: Place
+    written: Written
     name: str
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.lines import Lines, read_lines
-from gazami.dockerfile.statement import Statement, check_trigger
+from gazami.dockerfile.statement import check_trigger, parse_statement
 from gazami.errors import DockerfileError, Source, Span
 from gazami.values import replace
 
@@ -30,7 +30,7 @@ def parse_all(source: Source) -> tuple[ast.Dockerfile, tuple[DockerfileError, ..
     dockerfile, errors = _parsed(source, most=MAX_ERRORS)
     errors.sort(key=lambda error: error.span.start if error.span else 0)
     first = min((error.span.start for error in errors if error.span), default=None)
-    good = (each for each in dockerfile.instructions if first is None or each.place.span.start < first)
+    good = (each for each in dockerfile.instructions if first is None or each.written.span.start < first)
     return replace(dockerfile, instructions=tuple(good)), tuple(errors)
 
 
@@ -48,7 +48,7 @@ def _parsed(source: Source, *, most: int) -> tuple[ast.Dockerfile, list[Dockerfi
         try:
             if len(found) >= MAX_INSTRUCTIONS:
                 raise DockerfileError(f"a Dockerfile of more than {MAX_INSTRUCTIONS} instructions is refused")
-            instruction = Statement(line, lines.escape).parse()
+            instruction = parse_statement(line, lines.escape)
             arguments += len(instruction.pairs) if isinstance(instruction, ast.Arg) else 0
             if arguments > MAX_ARGUMENTS:
                 raise DockerfileError(f"a Dockerfile of more than {MAX_ARGUMENTS} ARGs is refused")
@@ -81,7 +81,7 @@ def _is_started(instruction: ast.Instruction, *, started: bool) -> bool:
     """Whether there is a stage at an instruction. Raises :class:`DockerfileError` for one that needs a stage and has none."""
     started = started or isinstance(instruction, ast.From)
     if not started and not isinstance(instruction, ast.Arg):
-        keyword = instruction.place.keyword.upper()
+        keyword = instruction.written.keyword.upper()
         raise DockerfileError(f"no build stage in current context: {keyword} stands before the first FROM")
     return started
 
@@ -96,6 +96,6 @@ def parse_trigger(text: str) -> ast.Instruction:
     lines = read_lines(Source("ONBUILD", text))
     if len(lines.lines) != 1:
         raise DockerfileError(f"the ONBUILD trigger {text!r} is not a single instruction")
-    instruction = Statement(lines.lines[0], "\\").parse()
-    check_trigger(instruction.place.keyword)
+    instruction = parse_statement(lines.lines[0], "\\")
+    check_trigger(instruction.written.keyword)
     return instruction

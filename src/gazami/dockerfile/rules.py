@@ -1,4 +1,4 @@
-"""The build checks by name, as BuildKit knows them (frontend reference, build checks), and what one says of a place.
+"""The build checks by name, as BuildKit knows them (frontend reference, build checks), and what a check finds.
 
 The functions that find violations are beside what they need to know: :mod:`gazami.dockerfile.checks` for what the text
 alone tells, :mod:`gazami.plan.checks` for what needs stages, variables, images or the ignore file.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from gazami.dockerfile.instructions import Place
+from gazami.dockerfile.instructions import Written
 from gazami.errors import Span
 from gazami.values import dataclass
 
@@ -33,10 +33,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A place that violates a rule. The comments above ``place`` may silence it; ``span`` is where it is shown, the place's
-    own when None."""
+    """An instruction that violates a rule. The comments above may silence it; ``span`` is where it is shown, the instruction's own
+    when None."""
 
-    place: Place
+    written: Written
     detail: str
     span: Span | None = None
 

@@ -49,17 +49,16 @@ class Overlong(str):
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """``unset`` are the names that were read with a plain ``$x`` and had no value."""
+    """``words`` are the text's, divided where an unquoted blank is, also one that a variable brings."""
 
     text: str
     words: tuple[str, ...]
-    unset: tuple[str, ...]
 
 
 def expand(text: str, env: Mapping[str, str], escape: str = "\\") -> Expansion:
     """Expand one argument of an instruction: quotes and escapes go, variables come. Raises :class:`DockerfileError`."""
     if "$" not in text and "'" not in text and '"' not in text and escape not in text:
-        return Expansion(text, tuple(text.split()), ())
+        return Expansion(text, tuple(text.split()))
     return _Reader(text, env, escape).read()
 
 
@@ -87,12 +86,12 @@ class Expander:
             raise DockerfileError(f"the variables of this Dockerfile expand to more than {MAX_TOTAL >> 20} MiB")
         return expansion
 
-    def default(self, text: str, env: Mapping[str, str]) -> str:
+    def default(self, text: str, env: Mapping[str, str]) -> Expansion:
         """The default of an ARG."""
         try:
-            return self.expand(text, env).text
+            return self.expand(text, env)
         except TooLong:
-            return Overlong(text)
+            return Expansion(Overlong(text), ())
 
 
 def split_raw(text: str, escape: str = "\\") -> tuple[str, ...]:
@@ -146,14 +145,13 @@ class _Reader:
         self.text, self.env, self.escape = text, env, escape
         self.raw, self.keep_unset, self.quotes = raw, keep_unset or raw, quotes
         self.at = 0
-        self.unset: list[str] = []
         self.room, self.copied = room, 0
 
     def read(self) -> Expansion:
         splitter = _Splitter()
         text = _run(self._until(None, raw_escapes=self.raw, splitter=splitter))
         splitter.end()
-        return Expansion(text, tuple(splitter.words), tuple(self.unset))
+        return Expansion(text, tuple(splitter.words))
 
     def _peek(self) -> str:
         return self.text[self.at] if self.at < len(self.text) else ""
@@ -284,7 +282,6 @@ class _Reader:
             return self._added(value)
         if self.keep_unset:
             return written
-        self.unset.append(name)
         return ""
 
     def _added(self, value: str) -> str:

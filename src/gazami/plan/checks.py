@@ -17,7 +17,8 @@ from gazami.dockerfile.suggest import nearest
 from gazami.errors import UsageError
 from gazami.image.platform import Platform, parse_platform
 from gazami.image.reference import parse_reference
-from gazami.plan.lookups import FromRead, StageRead
+from gazami.plan.expand import ExpandedStage
+from gazami.plan.global_args import ExpandedFrom
 from gazami.plan.scope import GlobalScope
 from gazami.plan.steps import ImageBase
 from gazami.values import dataclass
@@ -47,162 +48,168 @@ class IgnoreRules(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FromSight:
+class FromFacts:
     """A FROM line. ``by_default`` is the image's name when no build argument is given, None where that cannot be told."""
 
-    read: FromRead
+    read: ExpandedFrom
     by_default: str | None
     scope: GlobalScope
     host: Platform
 
 
 @dataclass(frozen=True, slots=True)
-class StageSight:
+class StageFacts:
     """A stage. ``spoken`` are the names that the Dockerfile declares anywhere, and the predefined ones."""
 
-    read: StageRead
+    read: ExpandedStage
     spoken: frozenset[str]
     ignore: IgnoreRules | None = None
 
 
-FromCheck: TypeAlias = Callable[[FromSight], Iterator[Hit]]
-StageCheck: TypeAlias = Callable[[StageSight], Iterator[Hit]]
+FromCheck: TypeAlias = Callable[[FromFacts], Iterator[Hit]]
+StageCheck: TypeAlias = Callable[[StageFacts], Iterator[Hit]]
 
 
 # -- FROM lines -----------------------------------------------------------------------------------------------------------
 
 
-def undefined_arg_in_from(sight: FromSight) -> Iterator[Hit]:
-    known = sorted({*sight.scope.values, *sight.scope.declared})
-    for read in (sight.read.image, sight.read.platform):
+def undefined_arg_in_from(facts: FromFacts) -> Iterator[Hit]:
+    known = sorted({*facts.scope.values, *facts.scope.declared})
+    for read in (facts.read.image, facts.read.platform):
         for name in read.missing if read else ():
-            if name not in sight.scope.declared:
+            if name not in facts.scope.declared:
                 meant = _meant(nearest(name, known, ignore_case=False))
-                yield Hit(sight.read.from_.place, f"FROM argument '{name}' is not declared{meant}")
+                yield Hit(facts.read.from_.written, f"FROM argument '{name}' is not declared{meant}")
 
 
-def redundant_target_platform(sight: FromSight) -> Iterator[Hit]:
-    read = sight.read.platform
+def redundant_target_platform(facts: FromFacts) -> Iterator[Hit]:
+    read = facts.read.platform
     if (
         read
         and not read.missing
         and read.found == ("TARGETPLATFORM",)
-        and read.text == sight.scope.values["TARGETPLATFORM"]
+        and read.text == facts.scope.values["TARGETPLATFORM"]
     ):
-        written = sight.read.from_.platform
+        written = facts.read.from_.platform
         yield Hit(
-            sight.read.from_.place,
+            facts.read.from_.written,
             f"Setting platform to predefined {written} in FROM is redundant as this is the default behavior",
         )
 
 
-def from_platform_flag_const_disallowed(sight: FromSight) -> Iterator[Hit]:
+def from_platform_flag_const_disallowed(facts: FromFacts) -> Iterator[Hit]:
     """A stage whose name says what it is for may have a platform of its own."""
-    read, from_ = sight.read.platform, sight.read.from_
+    read, from_ = facts.read.platform, facts.read.from_
     if read is None or read.found or read.missing:
         return
     try:
-        platform = parse_platform(read.text, host=sight.host)
+        platform = parse_platform(read.text, host=facts.host)
     except UsageError:
         return
     if platform.os not in from_.name and platform.architecture not in from_.name:
-        yield Hit(from_.place, f'FROM --platform flag should not use constant value "{read.text}"')
+        yield Hit(from_.written, f'FROM --platform flag should not use constant value "{read.text}"')
 
 
-def invalid_default_arg_in_from(sight: FromSight) -> Iterator[Hit]:
-    if sight.by_default is None:
+def invalid_default_arg_in_from(facts: FromFacts) -> Iterator[Hit]:
+    if facts.by_default is None:
         return
-    if any(name not in sight.scope.declared for name in sight.read.image.missing):
+    if any(name not in facts.scope.declared for name in facts.read.image.missing):
         return  # there is no default: UndefinedArgInFrom tells of it
     try:
-        parse_reference(sight.by_default)
+        parse_reference(facts.by_default)
     except UsageError:
-        image = sight.read.from_.image
-        yield Hit(sight.read.from_.place, f"Default value for ARG {image} results in empty or invalid base image name")
+        image = facts.read.from_.image
+        yield Hit(
+            facts.read.from_.written, f"Default value for ARG {image} results in empty or invalid base image name"
+        )
 
 
 # -- stages ---------------------------------------------------------------------------------------------------------------
 
 
-def undefined_var(sight: StageSight) -> Iterator[Hit]:
-    certain = sight.read.certain
-    for each in sight.read.instructions:
+def undefined_var(facts: StageFacts) -> Iterator[Hit]:
+    certain = facts.read.certain
+    for each in facts.read.instructions:
         for name in each.missing:
             known = [other for other in each.scope.env if certain or abs(len(other) - len(name)) < 2]
             near = nearest(name, known, ignore_case=False) if len(known) <= _COMPARED else None
-            if name not in _NOT_IN_ENV and (certain or near or name in sight.spoken):
+            if name not in _NOT_IN_ENV and (certain or near or name in facts.spoken):
                 meant = _meant(f"${near}" if near else None)
-                yield Hit(each.instruction.place, f"Usage of undefined variable '${name}'{meant}")
+                yield Hit(each.given.written, f"Usage of undefined variable '${name}'{meant}")
 
 
-def workdir_relative_path(sight: StageSight) -> Iterator[Hit]:
+def workdir_relative_path(facts: StageFacts) -> Iterator[Hit]:
     """Only the first WORKDIR of a stage and those it is built from: the ones after it are relative to that."""
-    if sight.read.parent and sight.read.parent.sets_workdir:
+    if facts.read.parent and facts.read.parent.sets_workdir:
         return
-    for each in sight.read.instructions:
-        if isinstance(each.instruction, ast.Workdir):
-            path, missing = (each.reads[0].text, each.reads[0].missing) if each.reads else ("", ())
-            if path and not path.startswith("/") and not (missing and not sight.read.certain):
+    for each in facts.read.instructions:
+        if isinstance(each.given, ast.Workdir):
+            path, missing = (each.texts[0].text, each.texts[0].missing) if each.texts else ("", ())
+            if path and not path.startswith("/") and not (missing and not facts.read.certain):
                 yield Hit(
-                    each.instruction.place,
+                    each.given.written,
                     f'Relative workdir "{path}" can have unexpected results if the base image changes',
                 )
             return
 
 
-def json_args_recommended(sight: StageSight) -> Iterator[Hit]:
+def json_args_recommended(facts: StageFacts) -> Iterator[Hit]:
     """A stage with a SHELL of its own means the shell form."""
-    if sight.read.has_shell:
+    if facts.read.has_shell:
         return
-    for each in sight.read.instructions:
-        instruction = each.instruction
+    for each in facts.read.instructions:
+        instruction = each.given
         if isinstance(instruction, ast.Shell):
             return
         if isinstance(instruction, ast.Cmd | ast.Entrypoint) and instruction.command.shell:
             yield Hit(
-                instruction.place,
-                f"JSON arguments recommended for {instruction.place.keyword} to prevent unintended behavior related to "
+                instruction.written,
+                f"JSON arguments recommended for {instruction.written.keyword} to prevent unintended behavior related to "
                 "OS signals",
             )
 
 
-def expose_proto_casing(sight: StageSight) -> Iterator[Hit]:
-    for place, word in _ports(sight.read):
+def expose_proto_casing(facts: StageFacts) -> Iterator[Hit]:
+    for written, word in _ports(facts.read):
         protocol = word.rpartition(":")[2].partition("/")[2]
         if protocol != protocol.lower():
-            yield Hit(place, f"Defined protocol '{word}' in EXPOSE instruction should be lowercase")
+            yield Hit(written, f"Defined protocol '{word}' in EXPOSE instruction should be lowercase")
 
 
-def expose_invalid_format(sight: StageSight) -> Iterator[Hit]:
-    for place, word in _ports(sight.read):
+def expose_invalid_format(facts: StageFacts) -> Iterator[Hit]:
+    for written, word in _ports(facts.read):
         if any(word.split(":")[:-1]):
-            yield Hit(place, f"EXPOSE instruction should not define an IP address or host-port mapping, found '{word}'")
+            yield Hit(
+                written, f"EXPOSE instruction should not define an IP address or host-port mapping, found '{word}'"
+            )
 
 
-def _ports(read: StageRead) -> Iterator[tuple[ast.Place, str]]:
+def _ports(read: ExpandedStage) -> Iterator[tuple[ast.Written, str]]:
     for each in read.instructions:
-        for port in each.reads:
+        for port in each.texts:
             if port.part == "port":
-                yield from ((each.instruction.place, word) for word in port.words)
+                yield from ((each.given.written, word) for word in port.words)
 
 
-def copy_ignored_file(sight: StageSight) -> Iterator[Hit]:
+def copy_ignored_file(facts: StageFacts) -> Iterator[Hit]:
     """Silent when the ignore file has exceptions: what they bring back below a directory cannot be told by its name."""
-    ignore = sight.ignore
+    ignore = facts.ignore
     if ignore is None or not ignore.patterns or ignore.has_exceptions:
         return
-    for each in sight.read.instructions:
-        instruction = each.instruction
-        if not isinstance(instruction, ast.Copy | ast.Add) or (isinstance(instruction, ast.Copy) and instruction.from_):
+    for each in facts.read.instructions:
+        instruction = each.given
+        if not isinstance(instruction, ast.Copy | ast.Add) or (
+            isinstance(instruction, ast.Copy) and instruction.flags.from_
+        ):
             continue
         verb = "Copy" if isinstance(instruction, ast.Copy) else "Add"
-        for read in each.reads:
-            unsure = bool(read.missing) and not sight.read.certain
+        for read in each.texts:
+            unsure = bool(read.missing) and not facts.read.certain
             if read.part == "source" and not unsure and not read.text.startswith(_REMOTE):
                 path = posixpath.normpath(read.text)
                 if _is_excluded(path, ignore):
                     yield Hit(
-                        instruction.place, f'Attempting to {verb} file "{path}" that is excluded by .dockerignore'
+                        instruction.written, f'Attempting to {verb} file "{path}" that is excluded by .dockerignore'
                     )
 
 
@@ -212,15 +219,15 @@ def _is_excluded(path: str, ignore: IgnoreRules) -> bool:
     return ignore.excludes(path)
 
 
-def invalid_base_image_platform(sight: StageSight) -> Iterator[Hit]:
+def invalid_base_image_platform(facts: StageFacts) -> Iterator[Hit]:
     """Needs the base's config: what was pulled is for another system or processor than what is built."""
-    stage, config = sight.read.stage, sight.read.config
+    stage, config = facts.read.stage, facts.read.config
     if config is None or not isinstance(stage.base, ImageBase):
         return
     expected, actual = stage.platform, config.platform
     if (expected.os, expected.architecture) != (actual.os, actual.architecture):
         yield Hit(
-            stage.from_.place,
+            stage.from_.written,
             f'Base image {stage.base_text} was pulled with platform "{actual}", expected "{expected}" for current build',
         )
 

@@ -1,4 +1,4 @@
-"""Outline and base configs to a :class:`Plan`: ONBUILD spliced in, every word expanded, every config known.
+"""Expanded stages and base configs to a :class:`Plan`: what every instruction does, and the config after it.
 
 :func:`compile_plan` is pure. When it meets an image whose config it was not given (ONBUILD triggers can name new ones) it
 returns :class:`Missing`, and the caller resolves those and calls again.
@@ -11,24 +11,24 @@ from collections.abc import Mapping
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.heredoc import Heredoc
-from gazami.dockerfile.mounts import parse_mount
-from gazami.dockerfile.parser import parse_trigger
-from gazami.dockerfile.words import Expander, Overlong, TooLong
+from gazami.dockerfile.mounts import Mount
+from gazami.dockerfile.words import Overlong, TooLong
 from gazami.errors import DockerfileError
 from gazami.image.config import DEFAULT_PATH, ImageConfig, scratch_config
-from gazami.image.digest import Digest
 from gazami.plan import created_by
 from gazami.plan.control_args import without_effect
+from gazami.plan.expand import ExpandedInstruction, ExpandedStage, expand_stages
+from gazami.plan.inputs import PlanInputs
 from gazami.plan.metadata import apply, with_shell
-from gazami.plan.outline import Inputs, Outline, StageOutline
+from gazami.plan.outline import Outline, StageOutline
 from gazami.plan.paths import destination, join
-from gazami.plan.scope import StageScope, proxy_env, unconsumed
+from gazami.plan.reached import ResolvedImage, reached
+from gazami.plan.scope import proxy_env, unconsumed
 from gazami.plan.steps import (
     ContextSource,
     CopyStep,
     FilesFrom,
     ImageBase,
-    ImageSource,
     InlineFile,
     MetadataStep,
     Plan,
@@ -38,24 +38,11 @@ from gazami.plan.steps import (
     ScratchBase,
     StageBase,
     StagePlan,
-    StageSource,
     Step,
     StepCommon,
     WorkdirStep,
 )
-from gazami.plan.versions import Versions
 from gazami.values import dataclass, field, replace
-
-MAX_TRIGGERS = 1000
-"""ONBUILD instructions of a base that a build carries out."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedImage:
-    """What the plan needs to know of an image: its manifest's digest and its config."""
-
-    digest: Digest
-    config: ImageConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,79 +52,33 @@ class Missing:
     images: tuple[ImageBase, ...]
 
 
-def compile_plan(outline: Outline, inputs: Inputs, images: Mapping[ImageBase, ResolvedImage]) -> Plan | Missing:
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """``stages`` are those of the plan as they were expanded, which the build checks read."""
+
+    plan: Plan
+    stages: tuple[ExpandedStage, ...]
+
+
+def compile_plan(outline: Outline, inputs: PlanInputs, images: Mapping[ImageBase, ResolvedImage]) -> Compiled | Missing:
     """The plan, or what is still to be resolved. Raises :class:`DockerfileError` with a span."""
     needed, missing = reached(outline, images)
     if missing:
         return Missing(missing)
-    compiled: dict[int, _Compiled] = {}
-    expander = Expander(outline.escape)
-    for stage in outline.stages:
-        if stage.index in needed:
-            compiled[stage.index] = _StageCompiler(outline, inputs, images, compiled, stage, expander).run()
-    plans = [compiled[index].plan for index in sorted(compiled)]
-    plans[-1] = _labelled(plans[-1], inputs.labels)
-    declared = frozenset(outline.globals_.declared).union(*(each.declared for each in compiled.values()))
-    declared |= _declared_in(outline)
+    stages = expand_stages(outline, inputs, images, needed)
+    plans: dict[int, StagePlan] = {}
+    for stage in stages:
+        plans[stage.stage.number] = _StageCompiler(outline, inputs, plans, stage).run()
+    *others, last = plans.values()
+    declared = _declared_in(outline).union(outline.globals_.scope.declared, *(each.scope.args for each in stages))
     warnings = [
         PlanWarning(f"the build argument {name} is not used: no ARG declares it")
-        for name in unconsumed(inputs.build_args, frozenset(declared | set(outline.globals_.values)))
+        for name in unconsumed(inputs.build_args, frozenset(declared | set(outline.globals_.scope.values)))
     ]
     warnings += without_effect(inputs.build_args)
-    return Plan(
-        tuple(plans), outline.target, tuple((image, found.digest) for image, found in images.items()), tuple(warnings)
-    )
-
-
-def reached(outline: Outline, images: Mapping[ImageBase, ResolvedImage]) -> tuple[set[int], tuple[ImageBase, ...]]:
-    """The stages that the target reaches, and the images among their needs that are not resolved yet."""
-    needed: set[int] = set()
-    missing: dict[ImageBase, None] = {}
-    queue = [outline.target]
-    while queue:
-        index = queue.pop()
-        if index in needed:
-            continue
-        needed.add(index)
-        stage = outline.stages[index]
-        for need in outline.needs(stage, triggers(outline, stage, images)):
-            match need:
-                case StageBase(other) | StageSource(other):
-                    queue.append(other)
-                case ImageBase() if need not in images:
-                    missing[need] = None
-                case ImageSource(image) if image not in images:
-                    missing[image] = None
-    return needed, tuple(missing)
-
-
-def triggers(
-    outline: Outline, stage: StageOutline, images: Mapping[ImageBase, ResolvedImage]
-) -> tuple[ast.Instruction, ...]:
-    """The ONBUILD instructions that a stage starts with, located at its FROM."""
-    match stage.base:
-        case _ if stage.replaced:
-            texts: tuple[str, ...] = ()
-        case ScratchBase():
-            texts = ()
-        case ImageBase():
-            texts = images[stage.base].config.onbuild if stage.base in images else ()
-            if len(texts) > MAX_TRIGGERS:
-                raise DockerfileError(
-                    f"{stage.base.reference} has {len(texts)} ONBUILD instructions, more than {MAX_TRIGGERS}",
-                    hint="choose another base: this one would have every build of it do its work",
-                    span=stage.from_.place.span,
-                    source=outline.source,
-                )
-        case StageBase(index):
-            instructions = outline.stages[index].instructions
-            texts = tuple(each.trigger for each in instructions if isinstance(each, ast.Onbuild))
-    try:
-        found = tuple(parse_trigger(text) for text in texts)
-    except DockerfileError as error:
-        error.source = error.span = None
-        raise error.at(stage.from_.place.span, outline.source) from None
-    return tuple(replace(each, place=replace(each.place, span=stage.from_.place.span)) for each in found)
+    digests = tuple((image, found.digest) for image, found in images.items())
+    plan = Plan((*others, _labelled(last, inputs.labels)), outline.target, images=digests, warnings=tuple(warnings))
+    return Compiled(plan, stages)
 
 
 def _declared_in(outline: Outline) -> set[str]:
@@ -163,145 +104,124 @@ def _labelled(stage: StagePlan, labels: tuple[tuple[str, str], ...]) -> StagePla
     return replace(stage, steps=(*stage.steps[:-1], replace(last, common=common)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    """A finished stage and what a stage built FROM it inherits."""
-
-    plan: StagePlan
-    scope: StageScope
-    declared: frozenset[str]
-
-
 @dataclass(slots=True)
 class _StageCompiler:
+    """``config`` is the image's after the last instruction. ``cmd_set``: a CMD stands in the stage so far."""
+
     outline: Outline
-    inputs: Inputs
-    images: Mapping[ImageBase, ResolvedImage]
-    compiled: Mapping[int, _Compiled]
-    stage: StageOutline
-    expander: Expander
+    inputs: PlanInputs
+    before: Mapping[int, StagePlan]
+    expanded: ExpandedStage
     config: ImageConfig = field(init=False)
-    scope: StageScope = field(init=False)
     cmd_set: bool = False
 
-    def run(self) -> _Compiled:
-        self.config, self.scope = self._start()
-        start = self.config
+    @property
+    def stage(self) -> StageOutline:
+        return self.expanded.stage
+
+    def run(self) -> StagePlan:
+        self.config = start = self._start()
         steps: list[Step] = []
-        onbuild = triggers(self.outline, self.stage, self.images)
-        for position, instruction in enumerate((*onbuild, *self.stage.instructions)):
+        for position, each in enumerate(self.expanded.instructions):
+            if each.error is not None:
+                raise each.error
             try:
-                step = self._step(instruction, len(steps) + 1, onbuild=position < len(onbuild))
+                step = self._step(each, len(steps) + 1, onbuild=position < self.expanded.triggers)
             except DockerfileError as error:
-                raise error.at(instruction.place.span, self.outline.source) from None
+                raise error.at(each.given.written.span, self.outline.source) from None
             steps.append(step)
-        plan = StagePlan(
-            self.stage.index,
-            self.stage.name or str(self.stage.index),
+        return StagePlan(
+            self.stage.number,
+            self.stage.name or str(self.stage.number),
             self.stage.base,
             start,
-            tuple(steps),
-            self.stage.from_.place.span,
-            self.stage.base_text,
+            steps=tuple(steps),
+            span=self.stage.from_.written.span,
+            base_text=self.stage.base_text,
         )
-        return _Compiled(plan, self.scope, frozenset(self.scope.args))
 
-    def _start(self) -> tuple[ImageConfig, StageScope]:
-        inherited: StageScope | None = None
+    def _start(self) -> ImageConfig:
         match self.stage.base:
             case ScratchBase():
                 config = scratch_config(self.inputs.platform)
             case ImageBase():
-                config = self.images[self.stage.base].config
-            case StageBase(index):
-                config = self.compiled[index].plan.final_config
-                inherited = self.compiled[index].scope
+                assert self.expanded.config is not None
+                config = self.expanded.config
+            case StageBase(number):
+                config = self.before[number].final_config
         if self.stage.platform_given:
             config = replace(config, platform=self.stage.platform)
         if not any(key == "PATH" for key, _ in config.env):
             config = config.with_env("PATH", DEFAULT_PATH)
-        config = replace(config, onbuild=(), working_dir=config.working_dir or "/", created=None)
-        if inherited is None:
-            return config, StageScope(Versions(config.env))
-        return config, inherited.with_env(config.env)  # an ARG hides an ENV in its own stage only
+        return replace(config, onbuild=(), working_dir=config.working_dir or "/", created=None)
 
-    # -- expansion ------------------------------------------------------------------------------------------------
-
-    def _text(self, text: str) -> str:
-        return self.expander.expand(text, self.scope.env).text
-
-    def _words(self, text: str) -> tuple[str, ...]:
-        return self.expander.expand(text, self.scope.env).words
-
-    # -- instructions ---------------------------------------------------------------------------------------------
-
-    def _step(self, instruction: ast.Instruction, number: int, *, onbuild: bool) -> Step:
-        match instruction:
-            case ast.Run():
-                return self._run(instruction, number, onbuild)
-            case ast.Copy() | ast.Add():
+    def _step(self, each: ExpandedInstruction, number: int, *, onbuild: bool) -> Step:
+        match each.instruction:
+            case ast.Run() as instruction:
+                return self._run(instruction, each, number, onbuild)
+            case ast.Copy() | ast.Add() as instruction:
                 return self._copy(instruction, number, onbuild)
-            case ast.Workdir():
+            case ast.Workdir() as instruction:
                 return self._workdir(instruction, number, onbuild)
-            case ast.Arg():
-                return MetadataStep(self._common(instruction, number, onbuild, self._arg(instruction)))
+            case ast.Arg() as instruction:
+                text = created_by.pairs("ARG", instruction.pairs)
+                return MetadataStep(self._common(instruction, number, onbuild, text))
             case ast.From():
                 raise AssertionError("FROM starts a stage")
-            case _:
-                applied = apply(instruction, self.config, self._text, self._words, cmd_set=self.cmd_set)
-                self.config = applied.config
-                self.scope = self.scope.with_env(applied.env)
+            case instruction:
+                self.config, shown = apply(instruction, self.config, cmd_set=self.cmd_set)
                 self.cmd_set = self.cmd_set or isinstance(instruction, ast.Cmd)
-                return MetadataStep(self._common(instruction, number, onbuild, applied.created_by))
+                return MetadataStep(self._common(instruction, number, onbuild, shown))
 
     def _common(self, instruction: ast.Instruction, number: int, onbuild: bool, text: str | None) -> StepCommon:
-        place = instruction.place
-        shown = ("ONBUILD " if onbuild else "") + place.text
-        return StepCommon(number, shown, place.span, self.outline.source, self.config, text, place.keyword.upper())
-
-    def _arg(self, instruction: ast.Arg) -> str:
-        shown: list[tuple[str, str | None]] = []
-        for name, default in instruction.pairs:
-            self.scope = self.scope.declare(name, default, self.inputs.build_args, self.outline.globals_, self.expander)
-            shown.append((name, self.scope.args[name]))
-        return created_by.pairs("ARG", tuple(shown))
+        written = instruction.written
+        shown = ("ONBUILD " if onbuild else "") + written.text
+        return StepCommon(
+            number,
+            shown,
+            written.span,
+            self.outline.source,
+            config=self.config,
+            created_by=text,
+            keyword=written.keyword.upper(),
+        )
 
     def _workdir(self, instruction: ast.Workdir, number: int, onbuild: bool) -> Step:
-        written = self._text(instruction.path)
-        if not written:
+        if not instruction.path:
             raise DockerfileError("WORKDIR is empty once its variables are expanded")
-        path = written if written.startswith("/") else join(self.config.working_dir, written)
+        path = instruction.path
+        path = path if path.startswith("/") else join(self.config.working_dir, path)
         self.config = replace(self.config, working_dir=path)
         common = self._common(instruction, number, onbuild, f"WORKDIR {path}")
         if path == "/":
             return MetadataStep(common)
         return WorkdirStep(common, join("/", path), self.config.user)
 
-    def _run(self, instruction: ast.Run, number: int, onbuild: bool) -> Step:
-        if instruction.security == "insecure":
+    def _run(self, instruction: ast.Run, each: ExpandedInstruction, number: int, onbuild: bool) -> Step:
+        if instruction.flags.security == "insecure":
             raise DockerfileError("RUN --security=insecure is not supported: gazami has no privileges to give")
-        if instruction.devices:
+        if instruction.flags.devices:
             raise DockerfileError("RUN --device is not supported")
         argv, script = self._command(instruction.command)
-        env = dict(self.scope.env)
+        env = dict(each.scope.env)
         env.setdefault("PATH", DEFAULT_PATH)
         if overlong := [name for name, value in env.items() if isinstance(value, Overlong)]:
             raise TooLong(f"the value of {overlong[0]} is longer than Linux takes as one variable (128 KiB)")
         proxies = dict(proxy_env(self.inputs.build_args))
-        text = created_by.run(argv, tuple(self.scope.args.items()), self.scope.env)
-        mounts = tuple(self._mount(value) for value in instruction.mounts)
+        text = created_by.run(argv, tuple(each.scope.args.items()), each.scope.env)
+        mounts = tuple(self._mount(mount) for mount in each.mounts)
         return RunStep(
             self._common(instruction, number, onbuild, text),
             argv,
             tuple({**proxies, **env}.items()),
             join("/", self.config.working_dir),
-            self.config.user,
-            mounts,
-            instruction.network or "default",
-            script,
+            user=self.config.user,
+            mounts=mounts,
+            network=instruction.flags.network or "default",
+            script=script,
         )
 
-    def _command(self, command: ast.Command) -> tuple[tuple[str, ...], InlineFile | None]:
+    def _command(self, command: ast.CommandLine) -> tuple[tuple[str, ...], InlineFile | None]:
         """The argument vector, and the file when a lone here-document with a ``#!`` line is the command."""
         docs = command.heredocs
         if not docs:
@@ -310,13 +230,12 @@ class _StageCompiler:
             body = docs[0].text
             if body.startswith("#!"):
                 path = f"/dev/pipes/{docs[0].name}"
-                return with_shell(ast.Command((path,), shell=True), self.config), InlineFile(path, body)
-            return with_shell(ast.Command((body,), shell=True), self.config), None
+                return with_shell(ast.CommandLine((path,), shell=True), self.config), InlineFile(path, body)
+            return with_shell(ast.CommandLine((body,), shell=True), self.config), None
         text = command.words[0] + "".join(f"\n{doc.body}{doc.name}" for doc in docs)
-        return with_shell(ast.Command((text,), shell=True), self.config), None
+        return with_shell(ast.CommandLine((text,), shell=True), self.config), None
 
-    def _mount(self, text: str) -> RunMount:
-        mount = parse_mount(text, self._text)
+    def _mount(self, mount: Mount) -> RunMount:
         files: FilesFrom | None = None
         if mount.from_:
             files = self.outline.named_source(mount.from_, self.stage)
@@ -328,42 +247,19 @@ class _StageCompiler:
         return RunMount(replace(mount, target=target), files)
 
     def _copy(self, instruction: ast.Copy | ast.Add, number: int, onbuild: bool) -> Step:
-        sources = tuple(self._text(source) for source in instruction.sources)
-        dest = self._text(instruction.dest)
-        chown, chmod = self._text(instruction.chown), self._text(instruction.chmod)
-        _check_chmod(chmod)
-        inline = tuple(self._inline(doc) for doc in instruction.heredocs)
-        add = isinstance(instruction, ast.Add)
-        keyword = "ADD" if add else "COPY"
-        parents = isinstance(instruction, ast.Copy) and instruction.parents
-        names = tuple(doc.name for doc in inline)
-        text = created_by.copy(keyword, sources, names, dest, chown=chown, chmod=chmod, parents=parents)
-        from_ = instruction.from_ if isinstance(instruction, ast.Copy) else ""
-        step = CopyStep(
+        flags, dest = instruction.flags, instruction.dest
+        _check_chmod(flags.chmod)
+        inline = tuple(InlineFile(doc.name, doc.text) for doc in instruction.heredocs)
+        text = created_by.copy(instruction)
+        return CopyStep(
             self._common(instruction, number, onbuild, text),
-            self.outline.copy_source(from_, self.stage),
-            sources,
+            self.outline.copy_source(flags.from_, self.stage),
+            instruction.sources,
             destination(self.config.working_dir, dest),
-            inline,
-            chown,
-            chmod,
-            instruction.link,
-            parents,
-            instruction.exclude,
-            add,
+            inline=inline,
+            flags=flags,
+            add=isinstance(instruction, ast.Add),
         )
-        if isinstance(instruction, ast.Add):
-            return replace(
-                step,
-                checksum=self._text(instruction.checksum),
-                keep_git_dir=instruction.keep_git_dir,
-                unpack=instruction.unpack,
-            )
-        return step
-
-    def _inline(self, doc: Heredoc) -> InlineFile:
-        body = self.expander.expand_body(doc.text, self.scope.env).text if doc.expand else doc.text
-        return InlineFile(doc.name, body)
 
 
 def _is_lone(text: str, doc: Heredoc) -> bool:

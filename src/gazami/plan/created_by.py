@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gazami.dockerfile.duration import format_duration
+from gazami.dockerfile.flags import flags_of
+from gazami.dockerfile.instructions import Add, Copy, CopyFlags
 from gazami.image.config import Healthcheck
 
 COMMENT = "buildkit.dockerfile.v0"
@@ -49,24 +51,14 @@ def run(argv: tuple[str, ...], args: tuple[tuple[str, str | None], ...], env: Ma
     return " ".join(["RUN", *prefix, *argv, "# buildkit"])
 
 
-def copy(
-    keyword: str,
-    sources: tuple[str, ...],
-    heredocs: tuple[str, ...],
-    dest: str,
-    *,
-    chown: str,
-    chmod: str,
-    parents: bool,
-) -> str:
-    flags = []
-    if parents:
-        flags.append("--parents")
-    if chown:
-        flags.append(f"--chown={chown}")
-    if chmod:
-        flags.append(f"--chmod={chmod}")
-    return " ".join([keyword, *flags, *sources, *(f"<<{name}" for name in heredocs), dest, "# buildkit"])
+def copy(instruction: Copy | Add) -> str:
+    """COPY and ADD with variables expanded, and those of their flags that BuildKit shows."""
+    values = instruction.flags
+    rows = sorted((row for row in flags_of(CopyFlags) if row.shown), key=lambda row: row.shown)
+    flags = [row.text(value) for row in rows if (value := getattr(values, row.name)) != row.default]
+    documents = [f"<<{document.name}" for document in instruction.heredocs]
+    keyword = "ADD" if isinstance(instruction, Add) else "COPY"
+    return " ".join([keyword, *flags, *instruction.sources, *documents, instruction.dest, "# buildkit"])
 
 
 def healthcheck(check: Healthcheck) -> str:

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.mounts import Mount
+from gazami.dockerfile.words import Expander
 from gazami.errors import Source, Span
-from gazami.plan.lookups import Globals, StageRead, read_from, read_globals, read_stages
-from gazami.plan.outline import Inputs, Outline, outline
+from gazami.plan.expand import ExpandedStage, expand_stages
+from gazami.plan.global_args import Globals, expand_from
+from gazami.plan.inputs import PlanInputs
+from gazami.plan.outline import Outline, outline
 from gazami.plan.steps import StageBase, StageSource
 from gazami.values import dataclass
 
@@ -65,27 +68,27 @@ def describe_targets(dockerfile: ast.Dockerfile) -> tuple[Target, ...]:
         Target(
             each.name,
             each is froms[-1],
-            _description(each.place, each.name),
+            _description(each.written, each.name),
             each.image,
             each.platform,
-            each.place.span,
+            each.written.span,
         )
         for each in froms
     )
 
 
-def describe_target(dockerfile: ast.Dockerfile, source: Source, inputs: Inputs) -> TargetOutline:
+def describe_target(dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs) -> TargetOutline:
     """What the target and the stages that it needs use, by line. Raises :class:`DockerfileError`, :class:`UsageError`."""
     outlined = outline(dockerfile, source, inputs)
-    globals_ = read_globals(dockerfile, inputs)
-    reads = read_stages(outlined, inputs, {})
+    needed = _needed(outlined, outlined.target, {})
+    stages = {each.stage.number: each for each in expand_stages(outlined, inputs, {}, needed)}
     args: dict[str, ArgUse] = {}
     secrets: dict[str, MountUse] = {}
     ssh: dict[str, MountUse] = {}
-    for index in _needed(outlined, outlined.target, {}):
-        for arg in _stage_args(reads[index], globals_, dockerfile.escape):
+    for number in needed:
+        for arg in _stage_args(stages[number], outlined.globals_, dockerfile.escape):
             args.setdefault(arg.name, arg)
-        for mount, span in _mounts(reads[index]):
+        for mount, span in _mounts(stages[number]):
             if mount.type == "secret":
                 name = mount.source or mount.id or posixpath.basename(mount.target) or mount.env or ""
                 secrets.setdefault(name, MountUse(name, mount.required, span))
@@ -95,43 +98,43 @@ def describe_target(dockerfile: ast.Dockerfile, source: Source, inputs: Inputs) 
     from_ = outlined.stages[outlined.target].from_
     return TargetOutline(
         from_.name,
-        _description(from_.place, from_.name),
+        _description(from_.written, from_.name),
         tuple(sorted(args.values(), key=lambda arg: arg.span)),
         tuple(sorted(secrets.values(), key=lambda use: use.span)),
         tuple(sorted(ssh.values(), key=lambda use: use.span)),
     )
 
 
-def _needed(outlined: Outline, index: int, done: dict[int, None]) -> dict[int, None]:
+def _needed(outlined: Outline, number: int, done: dict[int, None]) -> dict[int, None]:
     """A stage, then those it is built from, then those it copies from, each once: ``done`` with these added."""
-    if index not in done:
-        done[index] = None
-        for need in outlined.needs(outlined.stages[index]):
+    if number not in done:
+        done[number] = None
+        for need in outlined.needs(outlined.stages[number]):
             if isinstance(need, StageBase | StageSource):
-                _needed(outlined, need.index, done)
+                _needed(outlined, need.number, done)
     return done
 
 
-def _stage_args(read: StageRead, globals_: Globals, escape: str) -> Iterator[ArgUse]:
+def _stage_args(read: ExpandedStage, globals_: Globals, escape: str) -> Iterator[ArgUse]:
     """The global arguments that the FROM line and bare ARGs take, with those their defaults are made of; and its own."""
-    from_ = read_from(read.stage.from_, globals_.scope, escape)
+    from_ = expand_from(read.stage.from_, globals_.scope, Expander(escape))
     inherited = [*from_.image.found, *(from_.platform.found if from_.platform else ())]
     own: dict[str, ArgUse] = {}
     for number, each in enumerate(read.instructions):
-        if not isinstance(each.instruction, ast.Arg):
+        if not isinstance(each.given, ast.Arg):
             continue
         rest = read.instructions[number + 1 :]
         values = dict((rest[0].scope if rest else read.scope).args)
-        for name, default in each.instruction.pairs:
+        for name, default in each.given.pairs:
             if default is None and name in globals_.scope.values:
                 inherited.append(name)
             else:
-                place = each.instruction.place
-                own[name] = ArgUse(name, values.get(name), _description(place, name), place.span)
+                written = each.given.written
+                own[name] = ArgUse(name, values.get(name), _description(written, name), written.span)
     yield from own.values()
     for name in _with_uses(inherited, globals_):
         arg = globals_.args[name]
-        yield ArgUse(name, arg.value, _description(arg.place, name), arg.place.span)
+        yield ArgUse(name, arg.value, _description(arg.written, name), arg.written.span)
 
 
 def _with_uses(names: list[str], globals_: Globals) -> list[str]:
@@ -146,14 +149,14 @@ def _with_uses(names: list[str], globals_: Globals) -> list[str]:
     return list(done)
 
 
-def _mounts(read: StageRead) -> Iterator[tuple[Mount, Span]]:
+def _mounts(read: ExpandedStage) -> Iterator[tuple[Mount, Span]]:
     for each in read.instructions:
-        yield from ((mount, each.instruction.place.span) for mount in each.mounts)
+        yield from ((mount, each.given.written.span) for mount in each.mounts)
 
 
-def _description(place: ast.Place, name: str) -> str:
+def _description(written: ast.Written, name: str) -> str:
     """The rest of the first comment line above that starts with the name."""
-    for comment in place.comments:
+    for comment in written.comments:
         if name and comment.startswith(f"{name} "):
             return comment[len(name) + 1 :]
     return ""

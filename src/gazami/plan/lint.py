@@ -10,13 +10,15 @@ from gazami.dockerfile.checks import FILE_CHECKS
 from gazami.dockerfile.checks import STAGE_CHECKS as TEXT_CHECKS
 from gazami.dockerfile.parser import parse_all
 from gazami.dockerfile.rules import PARSE_ERROR, UNKNOWN_STAGE, Finding, Hit, Rule
-from gazami.dockerfile.words import expand
+from gazami.dockerfile.words import Expander, expand
 from gazami.errors import DockerfileError, GazamiError, Source, Span
 from gazami.events import Warned
-from gazami.plan.checks import FROM_CHECKS, STAGE_CHECKS, FromSight, IgnoreRules, StageSight
-from gazami.plan.compile import ResolvedImage, reached
-from gazami.plan.lookups import InstructionRead, StageRead, read_from, read_globals, read_stages
-from gazami.plan.outline import Inputs, Outline, outline
+from gazami.plan.checks import FROM_CHECKS, STAGE_CHECKS, FromFacts, IgnoreRules, StageFacts
+from gazami.plan.expand import ExpandedInstruction, ExpandedStage, expand_stages
+from gazami.plan.global_args import expand_from, expand_globals
+from gazami.plan.inputs import PlanInputs
+from gazami.plan.outline import Outline, outline
+from gazami.plan.reached import ResolvedImage, reached
 from gazami.plan.scope import GlobalScope
 from gazami.plan.stage_names import unknown_stage
 from gazami.plan.steps import ImageBase
@@ -26,50 +28,55 @@ from gazami.values import replace
 def lint(
     dockerfile: ast.Dockerfile,
     source: Source,
-    inputs: Inputs,
+    inputs: PlanInputs,
     ignore: IgnoreRules | None = None,
     images: Mapping[ImageBase, ResolvedImage] | None = None,
-    stages: frozenset[int] | None = None,
 ) -> tuple[Finding, ...]:
-    """The findings by line. A mistake that a build would end with is one of them, of level ``error``.
+    """The findings by line in what the target needs, and without a target in all stages. A mistake that a build would end with is
+    one of them, of level ``error``. ``images`` are the configs that are known.
 
-    ``images`` are the configs that are known. ``stages`` are the indexes to look into, by default those that the target
-    needs, and without a target all. Raises :class:`DockerfileError` for check options that cannot be read and
-    :class:`UsageError` for an unknown target.
+    Raises :class:`DockerfileError` for check options that cannot be read and :class:`UsageError` for an unknown target.
     """
     options = check_options(dockerfile, source, inputs.build_args)
-    found: list[Finding] = []
-    for rule, check in FILE_CHECKS:
-        found += _findings(rule, check(dockerfile), options)
-    found += _of_froms(dockerfile, inputs, options)
+    found = _of_file(dockerfile, source, inputs, options)
     try:
         outlined = outline(dockerfile, source, inputs)
-        reads = read_stages(outlined, inputs, images or {})
+        wanted = reached(outlined, images or {})[0] if inputs.target else range(len(outlined.stages))
+        stages = expand_stages(outlined, inputs, images or {}, wanted)
     except DockerfileError as error:
         found.append(finding_of(error))
     else:
-        wanted = stages if stages is not None else _wanted(outlined, inputs, images or {})
-        spoken = _spoken(dockerfile) | outlined.globals_.values.keys()
-        for read in reads:
-            if read.stage.index in wanted:
-                found += _of_stage(StageSight(read, spoken, ignore), options)
-                found += _findings(UNKNOWN_STAGE, unknown_stage(outlined, read.stage.index), options)
+        found += _of_stages(dockerfile, outlined, stages, options, ignore)
     return tuple(sorted(found, key=lambda finding: finding.span.start))
 
 
-def lint_names(dockerfile: ast.Dockerfile, outlined: Outline, inputs: Inputs) -> tuple[Finding, ...]:
+def lint_stages(
+    dockerfile: ast.Dockerfile,
+    outlined: Outline,
+    inputs: PlanInputs,
+    stages: Iterable[ExpandedStage],
+    ignore: IgnoreRules | None = None,
+) -> tuple[Finding, ...]:
+    """The findings by line of a build, in the stages that its plan is made of. Raises as :func:`lint` does."""
+    options = check_options(dockerfile, outlined.source, inputs.build_args)
+    found = _of_file(dockerfile, outlined.source, inputs, options)
+    found += _of_stages(dockerfile, outlined, stages, options, ignore)
+    return tuple(sorted(found, key=lambda finding: finding.span.start))
+
+
+def lint_names(dockerfile: ast.Dockerfile, outlined: Outline, inputs: PlanInputs) -> tuple[Finding, ...]:
     """The findings that a build tells before it asks a registry: names that look like a stage's, of stages that it needs."""
     options = check_options(dockerfile, outlined.source, inputs.build_args)
     needed, _ = reached(outlined, {})
     return tuple(
         finding
-        for index in sorted(needed)
-        for finding in _findings(UNKNOWN_STAGE, unknown_stage(outlined, index), options)
+        for number in sorted(needed)
+        for finding in _findings(UNKNOWN_STAGE, unknown_stage(outlined, number), options)
     )
 
 
 def lint_text(
-    source: Source, inputs: Inputs, ignore: IgnoreRules | None = None
+    source: Source, inputs: PlanInputs, ignore: IgnoreRules | None = None
 ) -> tuple[tuple[Finding, ...], CheckOptions]:
     """The findings of a text that may not even be a Dockerfile, and the options it sets. Raises :class:`UsageError`."""
     dockerfile, mistakes = parse_all(source)
@@ -113,32 +120,41 @@ def violation(findings: Iterable[Finding]) -> DockerfileError | None:
 
 def _findings(rule: Rule, hits: Iterable[Hit], options: CheckOptions) -> Iterator[Finding]:
     for hit in hits:
-        if options.with_comments(hit.place.comments).allows(rule):
-            yield Finding(rule.name, hit.detail, hit.span or hit.place.span, rule.url, rule.description)
+        if options.with_comments(hit.written.comments).allows(rule):
+            yield Finding(rule.name, hit.detail, hit.span or hit.written.span, rule.url, rule.description)
 
 
-def _of_froms(dockerfile: ast.Dockerfile, inputs: Inputs, options: CheckOptions) -> Iterator[Finding]:
+def _of_file(dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs, options: CheckOptions) -> list[Finding]:
+    found = [finding for rule, check in FILE_CHECKS for finding in _findings(rule, check(dockerfile), options)]
+    return [*found, *_of_froms(dockerfile, source, inputs, options)]
+
+
+def _of_froms(
+    dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs, options: CheckOptions
+) -> Iterator[Finding]:
     """A mistake ends this silently: :func:`outline` meets it too."""
-    scope = _scope(dockerfile, inputs, with_build_args=True)
-    defaults = _scope(dockerfile, inputs, with_build_args=False)
+    scope = _scope(dockerfile, source, inputs, with_build_args=True)
+    defaults = _scope(dockerfile, source, inputs, with_build_args=False)
     if scope is None:
         return
     for each in dockerfile.instructions:
         if not isinstance(each, ast.From):
             continue
         try:
-            read = read_from(each, scope, dockerfile.escape)
+            read = expand_from(each, scope, Expander(dockerfile.escape))
         except DockerfileError:
             continue
         by_default = _expanded(each.image, defaults.values, dockerfile.escape) if defaults else None
-        sight = FromSight(read, by_default, scope, inputs.host)
+        facts = FromFacts(read, by_default, scope, inputs.host)
         for rule, check in FROM_CHECKS:
-            yield from _findings(rule, check(sight), options)
+            yield from _findings(rule, check(facts), options)
 
 
-def _scope(dockerfile: ast.Dockerfile, inputs: Inputs, *, with_build_args: bool) -> GlobalScope | None:
+def _scope(
+    dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs, *, with_build_args: bool
+) -> GlobalScope | None:
     try:
-        return read_globals(dockerfile, inputs, with_build_args=with_build_args).scope
+        return expand_globals(dockerfile, source, inputs, with_build_args=with_build_args).scope
     except DockerfileError:
         return None
 
@@ -150,26 +166,29 @@ def _expanded(text: str, values: Mapping[str, str], escape: str) -> str | None:
         return None
 
 
-def _of_stage(sight: StageSight, options: CheckOptions) -> Iterator[Finding]:
-    instructions = tuple(each.instruction for each in sight.read.instructions)
-    for rule, text_check in TEXT_CHECKS:
-        yield from _findings(rule, text_check(instructions), options)
-    for rule, check in STAGE_CHECKS:
-        yield from _findings(rule, check(sight), options)
-    for each in sight.read.instructions:
-        if each.error is not None and _is_sure(each, sight.read):
-            yield finding_of(each.error)
+def _of_stages(
+    dockerfile: ast.Dockerfile,
+    outlined: Outline,
+    stages: Iterable[ExpandedStage],
+    options: CheckOptions,
+    ignore: IgnoreRules | None,
+) -> Iterator[Finding]:
+    spoken = _spoken(dockerfile) | outlined.globals_.scope.values.keys()
+    for stage in stages:
+        given = tuple(each.given for each in stage.instructions)
+        for rule, text_check in TEXT_CHECKS:
+            yield from _findings(rule, text_check(given), options)
+        for rule, check in STAGE_CHECKS:
+            yield from _findings(rule, check(StageFacts(stage, spoken, ignore)), options)
+        for each in stage.instructions:
+            if each.error is not None and _is_sure(each, stage):
+                yield finding_of(each.error)
+        yield from _findings(UNKNOWN_STAGE, unknown_stage(outlined, stage.stage.number), options)
 
 
-def _is_sure(each: InstructionRead, read: StageRead) -> bool:
+def _is_sure(each: ExpandedInstruction, stage: ExpandedStage) -> bool:
     """``${X:?}`` is no mistake where an unknown base may define X."""
-    return read.certain or not any(part.missing for part in each.reads)
-
-
-def _wanted(outlined: Outline, inputs: Inputs, images: Mapping[ImageBase, ResolvedImage]) -> frozenset[int]:
-    if not inputs.target:
-        return frozenset(stage.index for stage in outlined.stages)
-    return frozenset(reached(outlined, images)[0])
+    return stage.certain or not any(text.missing for text in each.texts)
 
 
 def _spoken(dockerfile: ast.Dockerfile) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
 from gazami.dockerfile import instructions as ast
@@ -11,7 +11,7 @@ from gazami.errors import DockerfileError
 from gazami.image.config import Healthcheck, ImageConfig
 from gazami.plan import created_by
 from gazami.plan.ports import exposed_ports
-from gazami.values import dataclass, replace
+from gazami.values import replace
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 
@@ -33,20 +33,8 @@ Metadata: TypeAlias = (
     | ast.Maintainer
 )
 
-Expand: TypeAlias = Callable[[str], str]
-ExpandWords: TypeAlias = Callable[[str], tuple[str, ...]]
 
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """``created_by`` None: no history entry."""
-
-    config: ImageConfig
-    created_by: str | None
-    env: tuple[tuple[str, str], ...] = ()
-
-
-def with_shell(command: ast.Command, config: ImageConfig) -> tuple[str, ...]:
+def with_shell(command: ast.CommandLine, config: ImageConfig) -> tuple[str, ...]:
     """The argument vector of a shell or exec form."""
     if not command.shell:
         return command.words
@@ -54,46 +42,43 @@ def with_shell(command: ast.Command, config: ImageConfig) -> tuple[str, ...]:
     return (*shell, *command.words)
 
 
-def apply(instruction: Metadata, config: ImageConfig, expand: Expand, words: ExpandWords, *, cmd_set: bool) -> Applied:
-    """The config after an instruction. ``cmd_set``: a CMD stands before it in the same stage. Raises without a span."""
+def apply(instruction: Metadata, config: ImageConfig, *, cmd_set: bool) -> tuple[ImageConfig, str | None]:
+    """The config after an instruction whose variables are expanded, and its history text, None for no entry. ``cmd_set``: a CMD
+    stands before it in the same stage. Raises :class:`DockerfileError` without a span."""
     match instruction:
         case ast.Env():
-            pairs = tuple((expand(key), expand(value)) for key, value in instruction.pairs)
-            config = config.with_envs(pairs)
+            config = config.with_envs(instruction.pairs)
             _check_count("variables", config.env)
-            return Applied(config, created_by.pairs("ENV", pairs), pairs)
+            return config, created_by.pairs("ENV", instruction.pairs)
         case ast.Label():
-            pairs = tuple((expand(key), expand(value)) for key, value in instruction.pairs)
-            config = config.with_labels(pairs)
+            config = config.with_labels(instruction.pairs)
             _check_count("labels", config.labels)
-            return Applied(config, created_by.pairs("LABEL", pairs))
+            return config, created_by.pairs("LABEL", instruction.pairs)
         case ast.User():
-            user = _given("USER", expand(instruction.user))
-            return Applied(replace(config, user=user), f"USER {user}")
+            user = _given("USER", instruction.user)
+            return replace(config, user=user), f"USER {user}"
         case ast.Expose():
-            ports = exposed_ports(tuple(word for text in instruction.ports for word in words(text)))
+            ports = exposed_ports(instruction.ports)
             merged = tuple(dict.fromkeys((*config.exposed_ports, *ports)))
             _check_count("ports", merged)
-            return Applied(replace(config, exposed_ports=merged), f"EXPOSE {created_by.plain_list(ports)}")
+            return replace(config, exposed_ports=merged), f"EXPOSE {created_by.plain_list(ports)}"
         case ast.Volume():
-            paths = tuple(_given("VOLUME", expand(path)) for path in instruction.paths)
+            paths = tuple(_given("VOLUME", path) for path in instruction.paths)
             merged = tuple(dict.fromkeys((*config.volumes, *paths)))
             _check_count("volumes", merged)
-            return Applied(replace(config, volumes=merged), f"VOLUME {created_by.plain_list(paths)}")
+            return replace(config, volumes=merged), f"VOLUME {created_by.plain_list(paths)}"
         case ast.Cmd():
             argv = with_shell(instruction.command, config)
-            return Applied(replace(config, cmd=argv, args_escaped=True), f"CMD {created_by.quoted_list(argv)}")
+            return replace(config, cmd=argv, args_escaped=True), f"CMD {created_by.quoted_list(argv)}"
         case ast.Entrypoint():
             return _entrypoint(instruction, config, cmd_set=cmd_set)
         case ast.Shell():
-            return Applied(
-                replace(config, shell=instruction.words), f"SHELL {created_by.plain_list(instruction.words)}"
-            )
+            return replace(config, shell=instruction.words), f"SHELL {created_by.plain_list(instruction.words)}"
         case ast.StopSignal():
-            signal = expand(instruction.signal)
+            signal = instruction.signal
             if not is_signal(signal):
                 raise DockerfileError(f"Invalid signal: {signal}", hint="a name such as SIGTERM, or a number")
-            return Applied(replace(config, stop_signal=signal), f"STOPSIGNAL {signal}")
+            return replace(config, stop_signal=signal), f"STOPSIGNAL {signal}"
         case ast.Healthcheck():
             check = Healthcheck(
                 instruction.test,
@@ -103,17 +88,17 @@ def apply(instruction: Metadata, config: ImageConfig, expand: Expand, words: Exp
                 instruction.start_interval,
                 instruction.retries,
             )
-            return Applied(replace(config, healthcheck=check), created_by.healthcheck(check))
+            return replace(config, healthcheck=check), created_by.healthcheck(check)
         case ast.Onbuild():
             config = replace(config, onbuild=(*config.onbuild, instruction.trigger))
             _check_count("triggers", config.onbuild)
-            return Applied(config, None)
+            return config, None
         case ast.Maintainer():
-            return Applied(replace(config, author=instruction.name), f"MAINTAINER {instruction.name}")
+            return replace(config, author=instruction.name), f"MAINTAINER {instruction.name}"
     assert_never(instruction)
 
 
-def _entrypoint(instruction: ast.Entrypoint, config: ImageConfig, *, cmd_set: bool) -> Applied:
+def _entrypoint(instruction: ast.Entrypoint, config: ImageConfig, *, cmd_set: bool) -> tuple[ImageConfig, str | None]:
     argv = with_shell(instruction.command, config)
     config = replace(
         config,
@@ -121,7 +106,7 @@ def _entrypoint(instruction: ast.Entrypoint, config: ImageConfig, *, cmd_set: bo
         cmd=config.cmd if cmd_set else None,
         args_escaped=True if instruction.command.shell else config.args_escaped,
     )
-    return Applied(config, f"ENTRYPOINT {created_by.quoted_list(argv)}")
+    return config, f"ENTRYPOINT {created_by.quoted_list(argv)}"
 
 
 def _check_count(what: str, items: Sequence[object]) -> None:

@@ -12,7 +12,8 @@ from gazami.dockerfile.words import Expander
 from gazami.errors import DockerfileError, Source, UsageError
 from gazami.image.platform import Platform, parse_platform
 from gazami.image.reference import parse_reference
-from gazami.plan.scope import GlobalScope, check_build_args, predefined
+from gazami.plan.global_args import Globals, expand_from, expand_globals
+from gazami.plan.inputs import PlanInputs, check_build_args, context_name
 from gazami.plan.steps import (
     Base,
     ContextSource,
@@ -24,21 +25,7 @@ from gazami.plan.steps import (
     StageBase,
     StageSource,
 )
-from gazami.plan.versions import Versions
-from gazami.values import dataclass, field
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What a Dockerfile is compiled with; ``build_args`` have values, ``host`` is the machine's own platform."""
-
-    build_args: Mapping[str, str]
-    host: Platform
-    platform: Platform
-    target: str = ""
-    labels: tuple[tuple[str, str], ...] = ()
-    contexts: Mapping[str, str] = field(default_factory=dict)
-    """Further build contexts: :func:`context_name` of the name, and the value as given."""
+from gazami.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +33,7 @@ class StageOutline:
     """``platform_given``: the FROM has a ``--platform`` of its own. ``replaced``: a named context of the stage's name stands
     in for it, so neither its instructions nor the ONBUILD triggers of the context run."""
 
-    index: int
+    number: int
     from_: ast.From
     base: Base
     base_text: str
@@ -62,37 +49,37 @@ class StageOutline:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """All stages of the file, in order; ``target`` is the index of the one that becomes the image."""
+    """All stages of the file, in order; ``target`` is the number of the one that becomes the image."""
 
     source: Source
     escape: str
-    globals_: GlobalScope
+    globals_: Globals
     stages: tuple[StageOutline, ...]
     target: int
     contexts: Mapping[str, str] = field(default_factory=dict)
     named: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """The indexes of the stages of each name, in order."""
+    """The numbers of the stages of each name, in order."""
 
     def stage_named(self, name: str, before: int) -> int | None:
-        """The last stage of that name among those before index ``before``."""
-        indexes = self.named.get(name.lower(), ())
-        at = bisect_left(indexes, before)
-        return indexes[at - 1] if at else None
+        """The last stage of that name among those before number ``before``."""
+        numbers = self.named.get(name.lower(), ())
+        at = bisect_left(numbers, before)
+        return numbers[at - 1] if at else None
 
     def copy_source(self, name: str, stage: StageOutline) -> FilesFrom:
         """What ``--from=name`` means in a stage. Raises :class:`DockerfileError` without a span."""
         if not name:
             return ContextSource()
         if name.isascii() and name.isdigit():
-            index = int(name)
-            if index >= len(self.stages):
+            number = int(name)
+            if number >= len(self.stages):
                 raise DockerfileError(f"invalid stage index {name} in --from: there are {len(self.stages)} stages")
-            return self._earlier(index, name, stage)
+            return self._earlier(number, name, stage)
         return self.named_source(name, stage)
 
     def named_source(self, name: str, stage: StageOutline) -> FilesFrom:
         """What ``from=name`` means in a mount: a stage's name or an image, never an index."""
-        found = self.stage_named(name, stage.index)
+        found = self.stage_named(name, stage.number)
         if found is not None:
             return StageSource(found)
         if context_name(name) in self.contexts:
@@ -110,12 +97,12 @@ class Outline:
             raise DockerfileError("--from=scratch has no files to copy")
         return ImageSource(ImageBase(_checked_reference(name), stage.platform))
 
-    def _earlier(self, index: int, name: str, stage: StageOutline) -> FilesFrom:
-        if index == stage.index:
+    def _earlier(self, number: int, name: str, stage: StageOutline) -> FilesFrom:
+        if number == stage.number:
             raise DockerfileError(f"circular dependency detected on stage: {name}")
-        if index > stage.index:
+        if number > stage.number:
             raise DockerfileError(f"invalid stage index {name}: it comes after this stage")
-        return StageSource(index)
+        return StageSource(number)
 
     def needs(self, stage: StageOutline, extra: tuple[ast.Instruction, ...] = ()) -> tuple[FilesFrom | Base, ...]:
         """The base and the sources of a stage, ONBUILD triggers given in ``extra``."""
@@ -124,48 +111,39 @@ class Outline:
             try:
                 found += self._sources(instruction, stage)
             except DockerfileError as error:
-                raise error.at(instruction.place.span, self.source) from None
+                raise error.at(instruction.written.span, self.source) from None
         return tuple(found)
 
     def _sources(self, instruction: ast.Instruction, stage: StageOutline) -> list[FilesFrom]:
-        if isinstance(instruction, ast.Copy) and instruction.from_:
-            return [self.copy_source(instruction.from_, stage)]
+        if isinstance(instruction, ast.Copy) and instruction.flags.from_:
+            return [self.copy_source(instruction.flags.from_, stage)]
         if isinstance(instruction, ast.Run):
-            names = [mount_source(text) for text in instruction.mounts]
+            names = [mount_source(text) for text in instruction.flags.mounts]
             return [self.named_source(name, stage) for name in names if name]
         return []
 
 
-def outline(dockerfile: ast.Dockerfile, source: Source, inputs: Inputs) -> Outline:
+def outline(dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs) -> Outline:
     """Resolve the stage graph. Raises :class:`DockerfileError` with a span, or :class:`UsageError` for the target."""
     check_build_args(inputs.build_args)
     groups = _stages(dockerfile)
     target = _target(groups, inputs.target)
-    target_name = inputs.target or groups[-1][0].name
-    seeds = predefined(inputs.host, inputs.platform, target_name)
-    expander = Expander(dockerfile.escape)
-    globals_ = GlobalScope(Versions({name: inputs.build_args.get(name, value) for name, value in seeds.items()}))
-    for instruction in dockerfile.instructions:
-        if isinstance(instruction, ast.From):
-            break
-        if isinstance(instruction, ast.Arg):
-            try:
-                globals_ = globals_.declare(instruction.pairs, inputs.build_args, expander)
-            except DockerfileError as error:
-                raise error.at(instruction.place.span, source) from None
+    globals_ = expand_globals(dockerfile, source, inputs)
     stages: list[StageOutline] = []
     named: dict[str, list[int]] = {}
-    latest: dict[str, StageOutline] = {}
-    for index, (from_, instructions) in enumerate(groups):
+    froms = _Froms(inputs, globals_, Expander(dockerfile.escape), {})
+    for number, (from_, instructions) in enumerate(groups):
         try:
-            stages.append(_stage(index, from_, instructions, latest, globals_, expander, inputs))
+            stages.append(froms.stage(number, from_, instructions))
         except DockerfileError as error:
-            raise error.at(from_.place.span, source) from None
+            raise error.at(from_.written.span, source) from None
         if from_.name:
-            named.setdefault(from_.name, []).append(index)
-            latest[from_.name] = stages[-1]
-    indexes = {name: tuple(each) for name, each in named.items()}
-    result = Outline(source, dockerfile.escape, globals_, tuple(stages), target, inputs.contexts, indexes)
+            named.setdefault(from_.name, []).append(number)
+            froms.latest[from_.name] = stages[-1]
+    numbers = {name: tuple(each) for name, each in named.items()}
+    result = Outline(
+        source, dockerfile.escape, globals_, tuple(stages), target=target, contexts=inputs.contexts, named=numbers
+    )
     for stage in result.stages:  # also those that the target does not need: a mistake in them is a mistake
         result.needs(stage)
     return result
@@ -184,9 +162,9 @@ def _stages(dockerfile: ast.Dockerfile) -> list[tuple[ast.From, tuple[ast.Instru
 def _target(groups: list[tuple[ast.From, tuple[ast.Instruction, ...]]], wanted: str) -> int:
     if not wanted:
         return len(groups) - 1
-    for index in range(len(groups) - 1, -1, -1):
-        if groups[index][0].name == wanted.lower():
-            return index
+    for number in range(len(groups) - 1, -1, -1):
+        if groups[number][0].name == wanted.lower():
+            return number
     names = [from_.name for from_, _ in groups if from_.name]
     raise UsageError(
         f"target stage {wanted!r} could not be found{did_you_mean(wanted, names)}",
@@ -194,62 +172,62 @@ def _target(groups: list[tuple[ast.From, tuple[ast.Instruction, ...]]], wanted: 
     )
 
 
-def _stage(
-    index: int,
-    from_: ast.From,
-    instructions: tuple[ast.Instruction, ...],
-    before: Mapping[str, StageOutline],
-    globals_: GlobalScope,
-    expander: Expander,
-    inputs: Inputs,
-) -> StageOutline:
-    if from_.name and context_name(from_.name) in inputs.contexts:
-        return _replaced(index, from_, inputs)
-    expanded = expander.expand(from_.image, globals_.values)
-    if not expanded.text:
-        unset = f" (${expanded.unset[0]} has no value)" if expanded.unset else ""
-        raise DockerfileError(
-            f"base name ({from_.image}) should not be blank{unset}",
-            hint="declare it above the first FROM: ARG NAME=default, or give it with --build-arg NAME=value",
-        )
-    platform, given = inputs.platform, False
-    if from_.platform:
-        text = expander.expand(from_.platform, globals_.values).text
+@dataclass(frozen=True, slots=True)
+class _Froms:
+    """What the FROM lines mean. ``latest`` are the stages so far, by name."""
+
+    inputs: PlanInputs
+    globals_: Globals
+    expander: Expander
+    latest: dict[str, StageOutline]
+
+    def stage(self, number: int, from_: ast.From, instructions: tuple[ast.Instruction, ...]) -> StageOutline:
+        """Raises :class:`DockerfileError` without a span."""
+        if from_.name and context_name(from_.name) in self.inputs.contexts:
+            replaced = StageOutline(
+                number, from_, ScratchBase(), from_.name, platform=self.inputs.platform, platform_given=False,
+                instructions=(), replaced=True,
+            )  # fmt: skip
+            return self._on_context(replaced)
+        image = expand_from(from_, self.globals_.scope, self.expander)
+        name = image.image.text
+        if not name:
+            unset = f" (${image.image.missing[0]} has no value)" if image.image.missing else ""
+            raise DockerfileError(
+                f"base name ({from_.image}) should not be blank{unset}",
+                hint="declare it above the first FROM: ARG NAME=default, or give it with --build-arg NAME=value",
+            )
+        scratch = StageOutline(
+            number, from_, ScratchBase(), name, platform=self.inputs.platform, platform_given=False,
+            instructions=instructions,
+        )  # fmt: skip
+        platform = self._platform(image.platform.text) if image.platform is not None else None
+        stage = self.latest.get(name)
+        if stage is not None:
+            return replace(scratch, base=StageBase(stage.number), platform=stage.platform)
+        given = replace(scratch, platform=platform or self.inputs.platform, platform_given=platform is not None)
+        if context_name(name) in self.inputs.contexts:
+            return self._on_context(given)
+        if name == "scratch":
+            return scratch
+        return replace(given, base=ImageBase(_checked_reference(name), given.platform))
+
+    def _platform(self, text: str) -> Platform:
         try:
-            platform, given = parse_platform(text, host=inputs.host), True
+            return parse_platform(text, host=self.inputs.host)
         except UsageError as cause:
             raise DockerfileError(f"failed to parse platform {text!r}: {cause.message}", hint=cause.hint) from cause
-    stage = before.get(expanded.text)
-    if stage is not None:
-        return StageOutline(index, from_, StageBase(stage.index), expanded.text, stage.platform, False, instructions)
-    if context_name(expanded.text) in inputs.contexts:
-        found = _context_source(context_name(expanded.text), inputs.contexts, platform)
+
+    def _on_context(self, stage: StageOutline) -> StageOutline:
+        """The stage with a named context as its base: an image, or files that are copied to an empty root."""
+        name = context_name(stage.base_text)
+        found = _context_source(name, self.inputs.contexts, stage.platform)
         if isinstance(found, ScratchBase):
-            return StageOutline(index, from_, found, expanded.text, inputs.platform, False, instructions)
+            return replace(stage, platform=self.inputs.platform, platform_given=False)
         if isinstance(found, ImageSource):
-            return StageOutline(index, from_, found.image, expanded.text, platform, given, instructions)
-        files = ast.Copy(from_.place, ("/",), "/", context_name(expanded.text))
-        return StageOutline(index, from_, ScratchBase(), expanded.text, platform, given, (files, *instructions))
-    if expanded.text == "scratch":
-        return StageOutline(index, from_, ScratchBase(), "scratch", inputs.platform, False, instructions)
-    base = ImageBase(_checked_reference(expanded.text), platform)
-    return StageOutline(index, from_, base, expanded.text, platform, given, instructions)
-
-
-def _replaced(index: int, from_: ast.From, inputs: Inputs) -> StageOutline:
-    """A stage whose place a named context takes."""
-    found = _context_source(context_name(from_.name), inputs.contexts, inputs.platform)
-    if isinstance(found, ScratchBase):
-        return StageOutline(index, from_, found, from_.name, inputs.platform, False, (), True)
-    if isinstance(found, ImageSource):
-        return StageOutline(index, from_, found.image, from_.name, inputs.platform, False, (), True)
-    files = ast.Copy(from_.place, ("/",), "/", context_name(from_.name))
-    return StageOutline(index, from_, ScratchBase(), from_.name, inputs.platform, False, (files,), True)
-
-
-def context_name(text: str) -> str:
-    """A context's name as it is compared: lower case, without Docker Hub's host and the tag ``latest``."""
-    return text.lower().removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
+            return replace(stage, base=found.image)
+        files = ast.Copy(stage.from_.written, ("/",), "/", flags=ast.CopyFlags(from_=name))
+        return replace(stage, instructions=(files, *stage.instructions))
 
 
 def _context_source(name: str, contexts: Mapping[str, str], platform: Platform) -> FilesFrom | ScratchBase:

@@ -21,7 +21,7 @@ from gazami.plan.steps import (
 )
 
 Notes = Mapping[tuple[int, int], str]
-"""What else there is to say of a step, by stage index and position: what the cache has."""
+"""What else there is to say of a step, by stage number and position: what the cache has."""
 
 
 def render_plan(plan: Plan, notes: Notes | None = None) -> str:
@@ -32,14 +32,14 @@ def render_plan(plan: Plan, notes: Notes | None = None) -> str:
 
 
 def _stage(plan: Plan, stage: StagePlan, digests: Mapping[str, str], notes: Notes) -> str:
-    mark = " (target)" if stage.index == plan.target else ""
+    mark = " (target)" if stage.number == plan.target else ""
     digest = digests.get(stage.base_text)
     lines = [
-        f"stage {stage.index} {stage.name}{mark}",
+        f"stage {stage.number} {stage.name}{mark}",
         f"  FROM {stage.base_text}" + (f" @ {digest}" if digest else ""),
     ]
     for position, step in enumerate(stage.steps):
-        note = notes.get((stage.index, position))
+        note = notes.get((stage.number, position))
         does = _does(plan, step) + (f", {note}" if note else "")
         lines.append(f"  {step.common.number:>3} {_first_line(step.common.text)}  [{does}]")
     return "\n".join(lines) + "\n"
@@ -67,8 +67,8 @@ def _origin(plan: Plan, files: FilesFrom) -> str:
     match files:
         case ContextSource():
             return "the context"
-        case StageSource(index):
-            return f"stage {plan.stage(index).name}"
+        case StageSource(number):
+            return f"stage {plan.stage(number).name}"
         case ImageSource(image):
             return f"image {image.reference}"
         case NamedSource(name):

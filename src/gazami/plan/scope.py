@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gazami.dockerfile.words import Expander
-from gazami.errors import DockerfileError
 from gazami.image.platform import Platform
 from gazami.plan.versions import Versions
 from gazami.values import dataclass, field, replace
@@ -39,54 +37,35 @@ class GlobalScope:
     values: Versions[str]
     declared: Versions[None] = field(default_factory=Versions)
 
-    def declare(
-        self, pairs: tuple[tuple[str, str | None], ...], build_args: Mapping[str, str], expander: Expander
-    ) -> GlobalScope:
-        """The scope after one global ARG line; its pairs see each other in sequence."""
-        values = self.values
-        for name, default in pairs:
-            if name in build_args:
-                values = values.having(((name, build_args[name]),))
-            elif default is not None:
-                values = values.having(((name, expander.default(default, values)),))
-        return GlobalScope(values, self.declared.having((name, None) for name, _ in pairs))
+    def declare(self, name: str, value: str | None) -> GlobalScope:
+        """The scope after ``ARG name``; None leaves the value that a predefined one has."""
+        values = self.values if value is None else self.values.having(((name, value),))
+        return GlobalScope(values, self.declared.having(((name, None),)))
 
 
 @dataclass(frozen=True, slots=True)
 class StageScope:
-    """``env`` is what expansion and RUN see: base Env, ENV and ARG values, the latest of a name winning.
+    """``env`` is what expansion and RUN see: base Env, ENV and ARG values, the latest of a name winning. ``config_env`` is what the
+    image's config has of it: the same without ARGs.
 
     ``args`` are the stage's ARGs in the order of first declaration, with the last value; None is unset.
     """
 
     env: Versions[str]
+    config_env: Versions[str]
     args: Versions[str | None] = field(default_factory=Versions)
 
     def with_env(self, pairs: tuple[tuple[str, str], ...]) -> StageScope:
-        return replace(self, env=self.env.having(pairs))
+        return replace(self, env=self.env.having(pairs), config_env=self.config_env.having(pairs))
 
     def with_arg(self, name: str, value: str | None) -> StageScope:
         args = self.args.having(((name, value),))
         env = self.env if value is None or name in _NEVER_IN_ENV else self.env.having(((name, value),))
         return replace(self, env=env, args=args)
 
-    def declare(
-        self,
-        name: str,
-        default: str | None,
-        build_args: Mapping[str, str],
-        globals_: GlobalScope,
-        expander: Expander,
-    ) -> StageScope:
-        """The scope after ``ARG name[=default]`` (one pair): build arg, else default, else global, else unset."""
-        value: str | None
-        if name in build_args:
-            value = build_args[name]
-        elif default is not None:
-            value = expander.default(default, self.env)
-        else:
-            value = globals_.values.get(name)
-        return self.with_arg(name, value)
+    def inherited(self) -> StageScope:
+        """What a stage built FROM this one starts with: an ARG hides an ENV in its own stage only."""
+        return replace(self, env=self.env.having(self.config_env.items()))
 
 
 def proxy_env(build_args: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -104,9 +83,3 @@ def unconsumed(build_args: Mapping[str, str], declared: frozenset[str]) -> tuple
     """Build args that nothing declares, those with a meaning of their own excepted."""
     known = {*_CONTROL_ARGS, *declared}
     return tuple(sorted(name for name in build_args if name not in known and name.upper() not in PROXY_ARGS))
-
-
-def check_build_args(build_args: Mapping[str, str]) -> None:
-    for name in build_args:
-        if not name:
-            raise DockerfileError("a build argument needs a name", hint="--build-arg NAME=value")

@@ -25,7 +25,7 @@ class Mention:
     """A place where a stage names an image. ``flag`` is what stands before the name; empty in FROM."""
 
     stage: StageOutline
-    place: ast.Place
+    written: ast.Written
     image: ImageBase
     flag: str
 
@@ -38,7 +38,7 @@ def mentions(outline: Outline) -> Iterator[Mention]:
     """Every image that the stages name, in the order of the text."""
     for stage in outline.stages:
         if isinstance(stage.base, ImageBase):
-            yield Mention(stage, stage.from_.place, stage.base, "")
+            yield Mention(stage, stage.from_.written, stage.base, "")
         yield from _sources(stage, outline)
 
 
@@ -46,23 +46,23 @@ def _sources(stage: StageOutline, outline: Outline) -> Iterator[Mention]:
     """The images that a stage copies from or mounts."""
     for instruction in stage.instructions:
         names: tuple[tuple[str, str], ...] = ()
-        if isinstance(instruction, ast.Copy) and instruction.from_:
-            names = (("--from=", instruction.from_),)
+        if isinstance(instruction, ast.Copy) and instruction.flags.from_:
+            names = (("--from=", instruction.flags.from_),)
         elif isinstance(instruction, ast.Run):
-            names = tuple(("from=", mount_source(text)) for text in instruction.mounts)
+            names = tuple(("from=", mount_source(text)) for text in instruction.flags.mounts)
         for flag, name in names:
             image = _image(outline, stage, name, copy=flag == "--from=") if name else None
             if image is not None:
-                yield Mention(stage, instruction.place, image, flag)
+                yield Mention(stage, instruction.written, image, flag)
 
 
-def unknown_stage(outline: Outline, index: int) -> Iterator[Hit]:
+def unknown_stage(outline: Outline, number: int) -> Iterator[Hit]:
     """The ``--from`` of a stage that name no stage and are nearly the name of one."""
-    for mention in _sources(outline.stages[index], outline):
+    for mention in _sources(outline.stages[number], outline):
         if close := meant(mention, outline):
             name = mention.name
             yield Hit(
-                mention.place, f"{mention.flag}{name} is no stage: an image {name} is pulled (did you mean {close}?)"
+                mention.written, f"{mention.flag}{name} is no stage: an image {name} is pulled (did you mean {close}?)"
             )
 
 
@@ -75,7 +75,7 @@ def advice(image: ImageBase, outline: Outline) -> tuple[Mention | None, str | No
         first = first or mention
         name = mention.name
         if later := outline.named.get(name.lower()):
-            line = outline.stages[later[0]].from_.place.span.start
+            line = outline.stages[later[0]].from_.written.span.start
             return mention, f"the stage {name} is defined below, in line {line}: a stage can only use those above it"
         if close := meant(mention, outline):
             return mention, f"did you mean the stage {close}?"
@@ -87,7 +87,7 @@ def meant(mention: Mention, outline: Outline) -> str | None:
     name = mention.name
     if len(name) < _SHORTEST or any(char in name for char in "/.:@") or len(outline.named) > _COMPARED:
         return None
-    above = (stage for stage, indexes in outline.named.items() if indexes[0] < mention.stage.index)
+    above = (stage for stage, numbers in outline.named.items() if numbers[0] < mention.stage.number)
     return nearest(name, (*above, *outline.contexts))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import TypeAlias
 
+from gazami.dockerfile.instructions import CopyFlags
 from gazami.dockerfile.mounts import Mount
 from gazami.errors import Source, Span
 from gazami.image.config import ImageConfig
@@ -22,9 +23,9 @@ class ScratchBase:
 
 @dataclass(frozen=True, slots=True)
 class StageBase:
-    """An earlier stage of the same file, by index."""
+    """An earlier stage of the same file, by number."""
 
-    index: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class ContextSource:
 
 @dataclass(frozen=True, slots=True)
 class StageSource:
-    index: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +128,8 @@ class CopyStep:
     sources: tuple[str, ...]
     dest: str
     inline: tuple[InlineFile, ...] = ()
-    chown: str = ""
-    chmod: str = ""
-    link: bool = False
-    parents: bool = False
-    exclude: tuple[str, ...] = ()
+    flags: CopyFlags = field(default_factory=CopyFlags)
     add: bool = False
-    checksum: str = ""
-    keep_git_dir: bool | None = None
-    unpack: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +148,7 @@ Step: TypeAlias = MetadataStep | RunStep | CopyStep | WorkdirStep
 class StagePlan:
     """``config`` is what the steps start from: the base's, made the stage's own. ``name`` is for people."""
 
-    index: int
+    number: int
     name: str
     base: Base
     config: ImageConfig
@@ -189,14 +183,14 @@ class Plan:
     images: tuple[tuple[ImageBase, Digest], ...] = ()
     warnings: tuple[PlanWarning, ...] = field(default=())
 
-    def stage(self, index: int) -> StagePlan:
-        return self.stages[bisect_left(self.stages, index, key=attrgetter("index"))]
+    def stage(self, number: int) -> StagePlan:
+        return self.stages[bisect_left(self.stages, number, key=attrgetter("number"))]
 
     def lineage(self, stage: StagePlan) -> Iterator[StagePlan]:
         """A stage and those that it is built from, itself first."""
         yield stage
         while isinstance(stage.base, StageBase):
-            stage = self.stage(stage.base.index)
+            stage = self.stage(stage.base.number)
             yield stage
 
     @property

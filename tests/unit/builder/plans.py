@@ -7,8 +7,10 @@ from gazami.errors import Source
 from gazami.image.config import ImageConfig
 from gazami.image.digest import digest_of
 from gazami.image.platform import Platform
-from gazami.plan.compile import Missing, ResolvedImage, compile_plan
-from gazami.plan.outline import Inputs, outline
+from gazami.plan.compile import Compiled, Missing, compile_plan
+from gazami.plan.inputs import PlanInputs
+from gazami.plan.outline import outline
+from gazami.plan.reached import ResolvedImage
 from gazami.plan.steps import Plan
 
 HOST = Platform("linux", "amd64")
@@ -17,11 +19,11 @@ HOST = Platform("linux", "amd64")
 def plan_of(text: str, target: str = "") -> Plan:
     """The plan of a Dockerfile; an image that a FROM names has no files and no config."""
     source = Source("Dockerfile", text)
-    inputs = Inputs({}, HOST, HOST, target)
+    inputs = PlanInputs({}, HOST, HOST, target)
     outlined = outline(parse(source), source, inputs)
-    plan = compile_plan(outlined, inputs, {})
-    if isinstance(plan, Missing):
+    compiled = compile_plan(outlined, inputs, {})
+    if isinstance(compiled, Missing):
         image = ResolvedImage(digest_of(b""), ImageConfig())
-        plan = compile_plan(outlined, inputs, dict.fromkeys(plan.images, image))
-    assert isinstance(plan, Plan)
-    return plan
+        compiled = compile_plan(outlined, inputs, dict.fromkeys(compiled.images, image))
+    assert isinstance(compiled, Compiled)
+    return compiled.plan

@@ -49,7 +49,7 @@ class Observing:
         self.seen.append((work.stage.name, len(image.layers)))
 
     def layer_made(self, event: LayerMade) -> None:
-        position = event.work.stage.index, event.position
+        position = event.work.stage.number, event.position
         self.seen.append(position)
         self.layers[position] = event
 
@@ -62,10 +62,10 @@ class Remembering:
         self.asked: list[Position] = []
 
     def hit(self, stage: StagePlan, position: int) -> Hit:
-        return self.hits[stage.index, position]
+        return self.hits[stage.number, position]
 
     def by_content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Hit | None:
-        self.asked.append((stage.index, position))
+        self.asked.append((stage.number, position))
 
     def explain(self, stage: StagePlan, position: int) -> tuple[str, ...]:
         return ("one",)

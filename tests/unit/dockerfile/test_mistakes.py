@@ -7,14 +7,14 @@ import pytest
 from gazami.dockerfile.parser import MAX_ERRORS, parse, parse_all
 from gazami.errors import DockerfileError, Source
 from gazami.image.platform import Platform
+from gazami.plan.inputs import PlanInputs
 from gazami.plan.lint import lint_text
-from gazami.plan.outline import Inputs
 
 HOST = Platform("linux", "amd64")
 
 
 def found(text: str, **options: str) -> list[tuple[str, int]]:
-    findings, _ = lint_text(Source("Dockerfile", text), Inputs({}, HOST, HOST, **options))
+    findings, _ = lint_text(Source("Dockerfile", text), PlanInputs({}, HOST, HOST, **options))
     return [(each.rule, each.span.start) for each in findings]
 
 

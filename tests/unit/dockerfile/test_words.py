@@ -74,10 +74,6 @@ def test_unquoted_values_are_split_into_words_and_quoted_ones_are_not() -> None:
     assert expand('a $S "$S"', ENV).words == ("a", "two", "words", "two words")
 
 
-def test_names_without_a_value_are_reported() -> None:
-    assert expand("$U ${A} ${V}", ENV).unset == ("U", "V")
-
-
 def test_a_heredoc_body_keeps_its_quotes() -> None:
     assert expand_body("\"$A\" '$A' \\$A\n", ENV).text == "\"value\" 'value' $A\n"
 

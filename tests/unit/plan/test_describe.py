@@ -8,7 +8,7 @@ from gazami.dockerfile.parser import parse
 from gazami.errors import Source, Span
 from gazami.image.platform import Platform
 from gazami.plan.describe import TargetOutline, describe_target, describe_targets
-from gazami.plan.outline import Inputs
+from gazami.plan.inputs import PlanInputs
 from gazami.report.described import outline_json, outline_text, targets_json, targets_text
 
 HOST = Platform("linux", "amd64")
@@ -45,7 +45,7 @@ SOURCE = Source("Dockerfile", TEXT)
 
 def described(target: str, text: str = TEXT, **build_args: str) -> TargetOutline:
     source = Source("Dockerfile", text)
-    return describe_target(parse(source), source, Inputs(build_args, HOST, HOST, target))
+    return describe_target(parse(source), source, PlanInputs(build_args, HOST, HOST, target))
 
 
 def test_only_what_the_target_uses_is_there() -> None:

@@ -14,15 +14,17 @@ from gazami.errors import DockerfileError, Source
 from gazami.image.config import ImageConfig
 from gazami.image.digest import digest_of
 from gazami.image.platform import Platform
-from gazami.plan.compile import MAX_TRIGGERS, Missing, ResolvedImage, compile_plan
+from gazami.plan.compile import Missing, compile_plan
+from gazami.plan.inputs import PlanInputs
 from gazami.plan.lint import lint
 from gazami.plan.metadata import MAX_ITEMS
-from gazami.plan.outline import Inputs, outline
+from gazami.plan.outline import outline
+from gazami.plan.reached import MAX_TRIGGERS, ResolvedImage
 from gazami.plan.steps import ImageBase, Plan
 from gazami.plan.versions import Versions
 
 HOST = Platform("linux", "amd64")
-INPUTS = Inputs({}, HOST, HOST)
+INPUTS = PlanInputs({}, HOST, HOST)
 DOUBLING = "FROM scratch\nARG A0=aaaaaaaaaaaaaaaa\n" + "".join(f"ARG A{n + 1}=${{A{n}}}${{A{n}}}\n" for n in range(40))
 
 
@@ -30,10 +32,10 @@ def planned(text: str) -> Plan:
     source = Source("Dockerfile", text)
     dockerfile = parse(source)
     outlined = outline(dockerfile, source, INPUTS)
-    plan = compile_plan(outlined, INPUTS, {})
-    assert not isinstance(plan, Missing)
+    compiled = compile_plan(outlined, INPUTS, {})
+    assert not isinstance(compiled, Missing)
     lint(dockerfile, source, INPUTS)
-    return plan
+    return compiled.plan
 
 
 def numbered(line: str) -> Callable[[int], str]:

@@ -9,14 +9,14 @@ from tests.programs import gazami
 
 from gazami.errors import Source
 from gazami.image.platform import Platform
+from gazami.plan.inputs import PlanInputs
 from gazami.plan.lint import lint_text
-from gazami.plan.outline import Inputs
 
 HOST = Platform("linux", "amd64")
 
 
 def rules(dockerfile: str, **contexts: str) -> list[tuple[str, int]]:
-    findings, _ = lint_text(Source("Dockerfile", dockerfile), Inputs({}, HOST, HOST, contexts=contexts))
+    findings, _ = lint_text(Source("Dockerfile", dockerfile), PlanInputs({}, HOST, HOST, contexts=contexts))
     return [(each.rule, each.span.start) for each in findings]
 
 

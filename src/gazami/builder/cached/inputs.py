@@ -61,8 +61,8 @@ class ContentInputs:
         return tuple(dict.fromkeys(found))
 
     def _fetched(self, source: str, step: CopyStep) -> str:
-        if step.checksum and not is_git(source):
-            return step.checksum
+        if step.flags.checksum and not is_git(source):
+            return step.flags.checksum
         place = fetch_remote(source, step, self.fetched)
         if place.is_file():
             return _hash_file(FileContent(str(place)), place.stat().st_size)

@@ -50,20 +50,20 @@ class StepKeys:
         todo = [(stage, position)]
         while todo:  # what a step's key is made of first, however long the chain of steps and stages is
             stage, position = todo[-1]
-            missing = [each for each in self._needed(stage, position) if (each[0].index, each[1]) not in self._inputs]
+            missing = [each for each in self._needed(stage, position) if (each[0].number, each[1]) not in self._inputs]
             if missing:
                 todo += missing
                 continue
             todo.pop()
-            if (stage.index, position) not in self._inputs:
+            if (stage.number, position) not in self._inputs:
                 made = self._made(stage, position, self._below(stage, position), self._by_definition)
-                self._inputs[stage.index, position] = made
-        return self._inputs[stage.index, position]
+                self._inputs[stage.number, position] = made
+        return self._inputs[stage.number, position]
 
     def _needed(self, stage: StagePlan, position: int) -> list[tuple[StagePlan, int]]:
         """The steps whose keys are inputs of a step's."""
         sources = [
-            self.plan.stage(each.index)
+            self.plan.stage(each.number)
             for each in sources_of_step(stage.steps[position])
             if isinstance(each, StageSource)
         ]
@@ -96,7 +96,7 @@ class StepKeys:
     def _below(self, stage: StagePlan, position: int) -> tuple[str, str]:
         below = self._step_below(stage, position)
         if below is not None:
-            return after(key_of(self._inputs[below[0].index, below[1]]))
+            return after(key_of(self._inputs[below[0].number, below[1]]))
         *_, first = self.plan.lineage(stage)
         return files_of(self.images[first.base].config.diff_ids if isinstance(first.base, ImageBase) else ())
 

@@ -51,14 +51,14 @@ class StepCache:
                     if self.is_cacheable(stage, position):
                         self.stores.cancel.check()
                         key = key_of(self.keys.definition(stage, position))
-                        asked[stage.index, position] = pool.submit(self.stores.find, key)
+                        asked[stage.number, position] = pool.submit(self.stores.find, key)
         found = {position: hit for position, future in asked.items() if (hit := future.result()) is not None}
         self.hits.update(found)
         took = time.monotonic() - started
         self.stores.emit(CacheChecked(self.stores.name, len(asked), len(found), took))
 
     def hit(self, stage: StagePlan, position: int) -> Hit:
-        return self.hits[stage.index, position]
+        return self.hits[stage.number, position]
 
     def by_content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Hit | None:
         """Look a missed step up by the files that lie below it, now that they are known."""
@@ -92,7 +92,7 @@ class StepCache:
         stage = self.plan.stage(self.plan.target)
         found: dict[str, int] = {}
         for position, step in enumerate(stage.steps):
-            made = self.made.get((stage.index, position))
+            made = self.made.get((stage.number, position))
             if made in diff_ids and not isinstance(step, MetadataStep):
                 found[key_of(self.keys.definition(stage, position))] = diff_ids.index(made)
         return found
@@ -155,7 +155,7 @@ class Storing:
         """Nothing to store."""
 
     def layer_made(self, event: LayerMade) -> None:
-        self.cache.made[event.work.stage.index, event.position] = event.image.config.diff_ids[-1]
+        self.cache.made[event.work.stage.number, event.position] = event.image.config.diff_ids[-1]
         layer = event.new.layer if event.new is not None else None
         if layer is not None:
             self.cache.store(event, layer, lambda: self.wait_for(event, layer))

@@ -11,7 +11,7 @@ from gazami.context.confined import lies_in, read_inside
 from gazami.context.download import file_name, stream
 from gazami.context.ignore import Ignore, parse_ignore
 from gazami.errors import ContextError, Source, UsageError
-from gazami.plan.outline import Inputs, context_name
+from gazami.plan.inputs import PlanInputs, context_name
 from gazami.registry.transport import Transport
 from gazami.registry.wire import redact
 
@@ -85,9 +85,9 @@ def _decode(data: bytes, place: str) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def inputs_of(plan: PlanWishes, named: Pairs) -> Inputs:
+def inputs_of(plan: PlanWishes, named: Pairs) -> PlanInputs:
     """What the Dockerfile is compiled with; ``named`` are the named contexts as they were given."""
-    return Inputs(
+    return PlanInputs(
         dict(plan.build_args),
         plan.host,
         plan.platform,

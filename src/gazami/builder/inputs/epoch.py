@@ -14,10 +14,10 @@ from gazami.builder.inputs.fetched import Fetched
 from gazami.builder.inputs.needs import is_local, is_remote
 from gazami.context.git_url import is_git
 from gazami.dockerfile import instructions as ast
-from gazami.dockerfile.words import Expander
 from gazami.errors import UsageError
-from gazami.plan.lookups import read_stages
-from gazami.plan.outline import Inputs, Outline, context_name
+from gazami.plan.expand import expand_stages
+from gazami.plan.inputs import PlanInputs, context_name
+from gazami.plan.outline import Outline
 from gazami.plan.steps import ScratchBase
 from gazami.rootfs.folder import FolderTree
 from gazami.rootfs.tree import Tree
@@ -29,11 +29,11 @@ _LATEST = 253402300799
 
 
 def source_date_epoch(
-    outlined: Outline, inputs: Inputs, context: str, folder: FolderTree, fetched: Fetched
+    outlined: Outline, inputs: PlanInputs, context: str, folder: FolderTree, fetched: Fetched
 ) -> datetime | None:
     """The time, None for now. ``context`` is what was asked for, a path or URI, and ``folder`` its files here. Raises
     :class:`UsageError` for what is no time, and what fetching raises."""
-    text = outlined.globals_.values.get(NAME) or inputs.build_args.get(NAME, "")
+    text = outlined.globals_.scope.values.get(NAME) or inputs.build_args.get(NAME, "")
     if not text:
         return None
     if _NUMBER.match(text) and int(text) <= _LATEST:
@@ -42,7 +42,7 @@ def source_date_epoch(
     return None if seconds is None else datetime.fromtimestamp(min(max(0, seconds), _LATEST), UTC)
 
 
-def _named(text: str, outlined: Outline, inputs: Inputs, fetched: Fetched) -> int | None:
+def _named(text: str, outlined: Outline, inputs: PlanInputs, fetched: Fetched) -> int | None:
     if (value := fetched.named.get(context_name(text))) is not None:
         image = value.startswith(("docker-image://", "oci-layout://"))
         return None if image or is_local(value) else _newest(fetched.context(context_name(text)))
@@ -64,15 +64,15 @@ def _newest(tree: Tree) -> int:
     return max((node.mtime for _, node in tree.walk("", tree.root) if not node.is_directory), default=0)
 
 
-def _time_of_stage(index: int, outlined: Outline, inputs: Inputs, fetched: Fetched) -> int:
-    read = read_stages(outlined, inputs, {})[index]
-    others = [each for each in read.instructions if not isinstance(each.instruction, ast.Arg)]
-    instruction = others[0].instruction if len(others) == 1 and isinstance(read.stage.base, ScratchBase) else None
-    sources = [each.text for each in others[0].reads if each.part == "source"] if others else []
+def _time_of_stage(index: int, outlined: Outline, inputs: PlanInputs, fetched: Fetched) -> int:
+    *_, stage = expand_stages(outlined, inputs, {}, (index,))
+    others = [each for each in stage.instructions if not isinstance(each.given, ast.Arg)]
+    instruction = others[0].instruction if len(others) == 1 and isinstance(stage.stage.base, ScratchBase) else None
+    sources = [each.text for each in others[0].texts if each.part == "source"] if others else []
     if not isinstance(instruction, ast.Add) or len(sources) != 1 or not is_remote(sources[0], add=True):
         raise UsageError(
-            f"invalid {NAME}: the stage {read.stage.name} is more than FROM scratch and one ADD from elsewhere",
+            f"invalid {NAME}: the stage {stage.stage.name} is more than FROM scratch and one ADD from elsewhere",
             hint="a stage that gives the time fetches one file or repository and does nothing else",
         )
-    checksum = Expander(outlined.escape).expand(instruction.checksum, others[0].scope.env).text
-    return fetched.time_of(sources[0], checksum, keep_git_dir=instruction.keep_git_dir)
+    flags = instruction.flags
+    return fetched.time_of(sources[0], flags.checksum, keep_git_dir=flags.keep_git_dir)

@@ -14,7 +14,7 @@ from gazami.context.git_url import is_git
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.mounts import Mount
 from gazami.errors import DockerfileError, Source, Span
-from gazami.plan.lookups import InstructionRead, StageRead
+from gazami.plan.expand import ExpandedInstruction, ExpandedStage
 from gazami.plan.outline import Outline
 from gazami.plan.steps import ContextSource, CopyStep, FilesFrom, NamedSource, RunMount, RunStep, StagePlan, Step
 from gazami.rootfs.glob import has_wildcard
@@ -67,7 +67,7 @@ def needs_of_step(step: Step) -> Iterator[Need]:
     match step:
         case CopyStep():
             sources = tuple(source for source in step.sources if not is_remote(source, add=step.add))
-            yield from _copied(sources, step.files, step.common.span, step.common.source, parents=step.parents)
+            yield from _copied(sources, step.files, step.common.span, step.common.source, parents=step.flags.parents)
         case RunStep():
             for each in step.mounts:
                 yield from _mounted(each, step.common.span, step.common.source)
@@ -75,21 +75,21 @@ def needs_of_step(step: Step) -> Iterator[Need]:
             return
 
 
-def needs_as_read(read: StageRead, outline: Outline) -> Iterator[Need]:
+def needs_as_expanded(stage: ExpandedStage, outline: Outline) -> Iterator[Need]:
     """What a stage needs as far as its text says so. A word with a variable that its base may define is left out."""
-    for each in read.instructions:
-        span = each.instruction.place.span
+    for each in stage.instructions:
+        span = each.given.written.span
         match each.instruction:
             case ast.Copy() | ast.Add() as instruction:
-                files = _files(instruction, read, outline)
+                files = _files(instruction, stage, outline)
                 add = isinstance(instruction, ast.Add)
-                sources = tuple(text for text in _sources(each, read) if not is_remote(text, add=add))
-                parents = isinstance(instruction, ast.Copy) and instruction.parents
+                sources = tuple(text for text in _sources(each, stage) if not is_remote(text, add=add))
+                parents = instruction.flags.parents
                 if files is not None:
                     yield from _copied(sources, files, span, outline.source, parents=parents)
-            case ast.Run() if read.certain or not any(part.missing for part in each.reads):
+            case ast.Run() if stage.certain or not any(part.missing for part in each.texts):
                 for mount in each.mounts:
-                    bound = RunMount(mount, _mount_files(mount, read, outline))
+                    bound = RunMount(mount, _mount_files(mount, stage, outline))
                     yield from _mounted(bound, span, outline.source)
             case _:
                 pass
@@ -133,25 +133,25 @@ def _mounted(wanted: RunMount, span: Span, source: Source) -> Iterator[Need]:
         yield AgentNeed(span, source, mount.id or "default", mount.required)
 
 
-def _sources(each: InstructionRead, read: StageRead) -> tuple[str, ...]:
-    found = (part for part in each.reads if part.part == "source" and (read.certain or not part.missing))
+def _sources(each: ExpandedInstruction, stage: ExpandedStage) -> tuple[str, ...]:
+    found = (part for part in each.texts if part.part == "source" and (stage.certain or not part.missing))
     return tuple(part.text for part in found) if each.error is None else ()
 
 
-def _files(instruction: ast.Copy | ast.Add, read: StageRead, outline: Outline) -> FilesFrom | None:
+def _files(instruction: ast.Copy | ast.Add, stage: ExpandedStage, outline: Outline) -> FilesFrom | None:
     """Where a copy's files come from, None for a ``--from`` that is a mistake."""
     if isinstance(instruction, ast.Add):
         return ContextSource()
     try:
-        return outline.copy_source(instruction.from_, read.stage)
+        return outline.copy_source(instruction.flags.from_, stage.stage)
     except DockerfileError:
         return None
 
 
-def _mount_files(mount: Mount, read: StageRead, outline: Outline) -> FilesFrom | None:
+def _mount_files(mount: Mount, stage: ExpandedStage, outline: Outline) -> FilesFrom | None:
     if not mount.from_:
         return ContextSource() if mount.type == "bind" else None
     try:
-        return outline.named_source(mount.from_, read.stage)
+        return outline.named_source(mount.from_, stage.stage)
     except DockerfileError:
         return None

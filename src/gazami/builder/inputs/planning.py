@@ -12,16 +12,18 @@ from gazami.context.ignore import Ignore
 from gazami.dockerfile.check_options import check_options
 from gazami.dockerfile.instructions import Dockerfile
 from gazami.dockerfile.rules import UNKNOWN_STAGE
-from gazami.errors import GazamiError, Source
+from gazami.errors import GazamiError
 from gazami.events import BaseResolved, Emit, PlanReady, Warned
 from gazami.image.digest import Digest
 from gazami.image.reference import parse_reference
-from gazami.plan.compile import Missing, ResolvedImage, compile_plan
+from gazami.plan.compile import Compiled, Missing, compile_plan
 from gazami.plan.control_args import other_syntax
-from gazami.plan.lint import findings_as_events, lint, lint_names, violation
-from gazami.plan.outline import Inputs, Outline
+from gazami.plan.inputs import PlanInputs
+from gazami.plan.lint import findings_as_events, lint_names, lint_stages, violation
+from gazami.plan.outline import Outline
+from gazami.plan.reached import ResolvedImage
 from gazami.plan.stage_names import advice
-from gazami.plan.steps import ImageBase, Plan
+from gazami.plan.steps import ImageBase
 from gazami.registry.client import RegistryClient
 from gazami.registry.resolved import Resolved
 from gazami.values import dataclass, field
@@ -78,14 +80,14 @@ class Images:
             mention, hint = advice(base, outlined)
             error.hint = hint or error.hint
             if mention is not None:
-                error.at(mention.place.span, outlined.source)
+                error.at(mention.written.span, outlined.source)
             raise error from error.__cause__
         if self.cache is not None:
             self.blobs |= self.cache.blobs(image)
         return image
 
 
-def warn_of_names(dockerfile: Dockerfile, outlined: Outline, inputs: Inputs, emit: Emit) -> None:
+def warn_of_names(dockerfile: Dockerfile, outlined: Outline, inputs: PlanInputs, emit: Emit) -> None:
     """Say which images look like a typo of a stage, before they are pulled, and that a frontend is not used."""
     for warning in other_syntax(dockerfile):
         emit(Warned(warning.text, warning.rule, warning.span))
@@ -93,34 +95,25 @@ def warn_of_names(dockerfile: Dockerfile, outlined: Outline, inputs: Inputs, emi
         emit(event)
 
 
-def make_plan(outlined: Outline, inputs: Inputs, images: Images) -> Plan:
+def make_plan(outlined: Outline, inputs: PlanInputs, images: Images) -> Compiled:
     """Resolve images until the plan can be made."""
-    while True:
-        result = compile_plan(outlined, inputs, images.known)
-        match result:
-            case Missing(wanted):
-                images.resolve(tuple(wanted), outlined)
-            case Plan():
-                for warning in result.warnings:
-                    images.emit(Warned(warning.text, warning.rule, warning.span))
-                images.emit(
-                    PlanReady(
-                        tuple(
-                            (stage.index, stage.name, tuple(step.common.text for step in stage.steps))
-                            for stage in result.stages
-                        )
-                    )
-                )
-                return result
+    while isinstance(result := compile_plan(outlined, inputs, images.known), Missing):
+        images.resolve(result.images, outlined)
+    for warning in result.plan.warnings:
+        images.emit(Warned(warning.text, warning.rule, warning.span))
+    stages = result.plan.stages
+    images.emit(
+        PlanReady(tuple((each.number, each.name, tuple(step.common.text for step in each.steps)) for each in stages))
+    )
+    return result
 
 
 def check_plan(
-    dockerfile: Dockerfile, source: Source, inputs: Inputs, ignore: Ignore, images: Images, plan: Plan
+    dockerfile: Dockerfile, outlined: Outline, inputs: PlanInputs, ignore: Ignore, compiled: Compiled, emit: Emit
 ) -> None:
     """Tell the findings of the build checks. Raises :class:`DockerfileError` for them where the Dockerfile says so."""
-    stages = frozenset(stage.index for stage in plan.stages)
-    findings = lint(dockerfile, source, inputs, ignore, images.known, stages)
+    findings = lint_stages(dockerfile, outlined, inputs, compiled.stages, ignore)
     for event in findings_as_events(finding for finding in findings if finding.rule != UNKNOWN_STAGE.name):
-        images.emit(event)
-    if check_options(dockerfile, source, inputs.build_args).error and (error := violation(findings)):
+        emit(event)
+    if check_options(dockerfile, outlined.source, inputs.build_args).error and (error := violation(findings)):
         raise error

@@ -18,7 +18,8 @@ from gazami.builder.request import BuildRequest, CacheWishes
 from gazami.cancel import Cancel
 from gazami.dockerfile.parser import parse
 from gazami.events import Emit
-from gazami.plan.outline import Inputs, Outline, outline
+from gazami.plan.inputs import PlanInputs
+from gazami.plan.outline import Outline, outline
 from gazami.plan.steps import Plan
 from gazami.registry.client import RegistryClient
 from gazami.rootfs.folder import FolderTree
@@ -35,7 +36,7 @@ class Prepared:
 
     plan: Plan
     outlined: Outline
-    inputs: Inputs
+    inputs: PlanInputs
     images: Images
     context: FolderTree
     own_places: tuple[str, ...]
@@ -62,13 +63,13 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Prep
         images = Images(registry, emit, _base_cache(request.cache))
         outlined = outline(dockerfile, source, inputs)
         warn_of_names(dockerfile, outlined, inputs, emit)
-        plan = make_plan(outlined, inputs, images)
+        compiled = make_plan(outlined, inputs, images)
         ignore = find_ignore(path, folder)
-        check_plan(dockerfile, source, inputs, ignore, images, plan)
+        check_plan(dockerfile, outlined, inputs, ignore, compiled, emit)
         own = own_places(request.output, request.cache, str(workspace.state), state_dir)
         context = FolderTree(str(folder), visible(ignore, omitted(str(folder), own, str(workspace.state))))
         try:
-            yield Prepared(plan, outlined, inputs, images, context, own, access, workspace, registry)
+            yield Prepared(compiled.plan, outlined, inputs, images, context, own, access, workspace, registry)
         finally:
             cancel.cleaning()
 

@@ -71,11 +71,11 @@ def _copies(plan: Plan, image: ImageBase, resolved: Resolved, output: OutputWish
 def _root(plan: Plan, stage: StagePlan) -> object:
     """The image, or nothing, that a stage begins with below all stages."""
     while isinstance(stage.base, StageBase):
-        stage = plan.stage(stage.base.index)
+        stage = plan.stage(stage.base.number)
     return stage.base
 
 
 def _is_input(plan: Plan, stage: StagePlan) -> bool:
     return any(
-        StageSource(stage.index) in sources_of(other) or other.base == StageBase(stage.index) for other in plan.stages
+        StageSource(stage.number) in sources_of(other) or other.base == StageBase(stage.number) for other in plan.stages
     )

@@ -20,7 +20,7 @@ from gazami.rootfs.tree import Node
 
 def add_remote(copier: Copier, source: str, step: CopyStep, fetched: Fetched, spool: Callable[[], Spool]) -> None:
     """Fetch one source of ADD and copy it. Raises :class:`GazamiError` kinds of the network, git and the file system."""
-    if step.checksum and len(step.sources) > 1:
+    if step.flags.checksum and len(step.sources) > 1:
         raise DockerfileError("checksum can't be specified for multiple sources")
     if is_git(source):
         copier.copy(FolderTree(str(fetch_remote(source, step, fetched))), "/", step.dest)
@@ -29,16 +29,16 @@ def add_remote(copier: Copier, source: str, step: CopyStep, fetched: Fetched, sp
 
 
 def _add_file(copier: Copier, url: str, step: CopyStep, fetched: Fetched, spool: Callable[[], Spool]) -> None:
-    if step.keep_git_dir is not None:
+    if step.flags.keep_git_dir is not None:
         raise DockerfileError("keep-git-dir can't be specified for a URL that is not a Git repository")
-    if step.checksum:
+    if step.flags.checksum:
         try:
-            parse_digest(step.checksum)
+            parse_digest(step.flags.checksum)
         except UsageError as error:
-            raise DockerfileError(f"invalid checksum {step.checksum!r}: {error.message}") from None
-    found = fetched.file(url, step.checksum)
+            raise DockerfileError(f"invalid checksum {step.flags.checksum!r}: {error.message}") from None
+    found = fetched.file(url, step.flags.checksum)
     content = FileContent(str(found.path))
-    if step.unpack and is_archive(content):
+    if step.flags.unpack and is_archive(content):
         extractor = Copier(copier.tree, Attributes(copier.attributes.owner), copier.changes)
         extractor.extract(archive_members(content, spool), step.dest)
         return
@@ -49,5 +49,5 @@ def _add_file(copier: Copier, url: str, step: CopyStep, fetched: Fetched, spool:
 def fetch_remote(source: str, step: CopyStep, fetched: Fetched) -> Path:
     """Bring a remote source here, as :func:`add_remote` will: the file, or the folder of a repository."""
     if is_git(source):
-        return fetched.repository(source, step.checksum, keep_git_dir=step.keep_git_dir)
-    return fetched.file(source, step.checksum).path
+        return fetched.repository(source, step.flags.checksum, keep_git_dir=step.flags.keep_git_dir)
+    return fetched.file(source, step.flags.checksum).path

@@ -101,13 +101,13 @@ class Stages:
 
         def one(work: StageWork) -> None:
             with self.transport.obeying(cancel):
-                self.sources.stages[work.stage.index] = self._stage(work)
+                self.sources.stages[work.stage.number] = self._stage(work)
 
         in_order_of_need(works, one, cancel)
 
     def _stage(self, work: StageWork) -> Stage:
         plan, emit, started = work.stage, self.copying.emit, time.monotonic()
-        emit(StageStarted(plan.index, plan.name, plan.base_text, len(plan.steps)))
+        emit(StageStarted(plan.number, plan.name, plan.base_text, len(plan.steps)))
         media_type = OCI_MANIFEST if self.copying.packer.packing.oci else DOCKER_MANIFEST
         stage = self.sources.begin(plan, media_type, self.roots, self.clock)
         base = len(stage.image.layers)
@@ -120,13 +120,13 @@ class Stages:
         if self.roots.snapshot.single and len(stage.image.layers) - base > 1:
             self._join(stage, base, keep_tree=work.is_source)
         self._tell_image(work, stage.image)
-        emit(StageFinished(plan.index, time.monotonic() - started))
+        emit(StageFinished(plan.number, time.monotonic() - started))
         return stage
 
     def _step(self, step: Work, work: StageWork, stage: Stage) -> None:
         """Carry a step out, or take its layer from the cache, and tell the observers."""
         plan, common, emit = stage.plan, step.step.common, self.copying.emit
-        identity, started = StepId(plan.index, common.number), time.monotonic()
+        identity, started = StepId(plan.number, common.number), time.monotonic()
         below = stage.image.config.diff_ids
         emit(StepStarted(identity, len(plan.steps), common.text, common.span))
         new: NewLayer | None = None

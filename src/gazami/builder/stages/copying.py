@@ -36,13 +36,13 @@ class Copying:
 
     def copy(self, step: CopyStep, work: Work, stage: Stage) -> NewLayer:
         """The layer of a COPY or ADD. Raises :class:`GazamiError` kinds for what is missing or cannot be fetched."""
-        chmod, octal = parse_chmod(step.chmod)
+        chmod, octal = parse_chmod(step.flags.chmod)
         attributes = Attributes(self._owner(step, work, stage), chmod, octal)
         local = [source for source in step.sources if not is_remote(step, source)]
         source_tree = self.sources.tree_of(step.files) if local else Tree()
 
         def copied(tree: Tree) -> Changes:
-            copier = Copier(tree, attributes, exclude=_excluded(step.exclude))
+            copier = Copier(tree, attributes, exclude=_excluded(step.flags.exclude))
             try:
                 self._copy_sources(step, copier, source_tree)
             except MissingSource as error:
@@ -54,10 +54,10 @@ class Copying:
                 copier.put_file(document.name, document.content.encode("utf-8", "surrogateescape"), step.dest)
             return copier.changes
 
-        if step.link and not step.chmod:
+        if step.flags.link and not step.flags.chmod:
             tree = Tree()
             return self.packer.changes(copied(tree), tree)  # the stage reads the layer when it needs the tree again
-        if step.chown or step.chmod:  # what is missing on the way gets these: it has to be missing indeed
+        if step.flags.chown or step.flags.chmod:  # what is missing on the way gets these: it has to be missing indeed
             tree = stage.files(work)
             changes = copied(tree)
         else:
@@ -88,13 +88,13 @@ class Copying:
 
     def _copy_sources(self, step: CopyStep, copier: Copier, source_tree: Tree) -> None:
         for source in step.sources:
-            if step.checksum and not is_remote(step, source):
+            if step.flags.checksum and not is_remote(step, source):
                 raise DockerfileError("checksum can't be specified for local sources")
             if is_remote(step, source):
                 add_remote(copier, source, step, self.sources.fetched, self._spool)
-            elif step.parents:
+            elif step.flags.parents:
                 copier.copy_with_parents(source_tree, source, step.dest, _parents_pattern(source))
-            elif step.add and step.unpack is not False:
+            elif step.add and step.flags.unpack is not False:
                 self._add(copier, source_tree, source, step)
             else:
                 copier.copy(source_tree, source, step.dest)
@@ -114,15 +114,15 @@ class Copying:
         return self.packer.files.workspace.spool()
 
     def _owner(self, step: CopyStep, work: Work, stage: Stage) -> Owner | None:
-        if not step.chown:
+        if not step.flags.chown:
             return None
-        owner = parse_owner(step.chown, stage.accounts(work) if _has_names(step.chown) else Accounts())
+        owner = parse_owner(step.flags.chown, stage.accounts(work) if _has_names(step.flags.chown) else Accounts())
         if owner.unknown and not stage.image.layers:
             raise DockerfileError(
-                f"--chown={step.chown}: there is no user or group {', '.join(owner.unknown)} in an image without files",
+                f"--chown={step.flags.chown}: there is no user or group {', '.join(owner.unknown)} in an image without files",
                 hint="use numbers",
             )
-        self._warn_unknown(owner, f"--chown={step.chown}", step)
+        self._warn_unknown(owner, f"--chown={step.flags.chown}", step)
         return owner
 
     def _warn_unknown(self, owner: Owner, where: str, step: CopyStep | WorkdirStep) -> None:
@@ -143,8 +143,8 @@ def is_remote(step: CopyStep, source: str) -> bool:
 
 def copier_of_sources(step: CopyStep, source: str, source_tree: Tree) -> Copier:
     """One source copied into nothing, as the step copies it but with its own attributes: which files it means."""
-    copier = Copier(Tree(), Attributes(), exclude=_excluded(step.exclude))
-    if step.parents:
+    copier = Copier(Tree(), Attributes(), exclude=_excluded(step.flags.exclude))
+    if step.flags.parents:
         copier.copy_with_parents(source_tree, source, step.dest, _parents_pattern(source))
     else:
         copier.copy(source_tree, source, step.dest)

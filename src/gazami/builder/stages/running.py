@@ -71,7 +71,7 @@ class Running:
         )
 
     def _output(self, step: RunStep, stage: Stage) -> Callable[[Literal["stdout", "stderr"], bytes], None]:
-        identity = StepId(stage.plan.index, step.common.number)
+        identity = StepId(stage.plan.number, step.common.number)
 
         def output(stream: Literal["stdout", "stderr"], data: bytes) -> None:
             self.emit(StepOutput(identity, stream, data))

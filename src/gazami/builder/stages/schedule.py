@@ -22,7 +22,7 @@ def in_order_of_need(works: Sequence[StageWork], build: Callable[[StageWork], No
     if len(works) == 1:
         build(works[0])
         return
-    waiting = {work.stage.index: set(work.after) for work in works}
+    waiting = {work.stage.number: set(work.after) for work in works}
     waits_for: dict[int, list[StageWork]] = {}
     for work in works:
         for number in work.after:
@@ -32,7 +32,7 @@ def in_order_of_need(works: Sequence[StageWork], build: Callable[[StageWork], No
     def run(work: StageWork) -> int:
         cancel.check()
         build(work)
-        return work.stage.index
+        return work.stage.number
 
     with ThreadPoolExecutor(min(AT_ONCE, len(works)), thread_name_prefix="stage") as pool:
         running = {pool.submit(run, work) for work in works if not work.after}
@@ -45,8 +45,8 @@ def in_order_of_need(works: Sequence[StageWork], build: Callable[[StageWork], No
                     continue
                 built = each.result()
                 for work in waits_for.get(built, ()):
-                    waiting[work.stage.index].discard(built)
-                    if not waiting[work.stage.index] and not failures:
+                    waiting[work.stage.number].discard(built)
+                    if not waiting[work.stage.number] and not failures:
                         running.add(pool.submit(run, work))
     if failures:
         raise next((each for each in failures if not isinstance(each, Cancelled)), failures[0])

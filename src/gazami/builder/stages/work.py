@@ -74,23 +74,23 @@ def plan_work(plan: Plan, hits: Container[Position]) -> tuple[StageWork, ...]:
             needed[number] = _inputs(plan.stage(number), hits)
             todo += needed[number]
     sources = frozenset[int]().union(*needed.values())
-    lineage = {stage.index for stage in plan.lineage(plan.stage(plan.target))}
+    lineage = {stage.number for stage in plan.lineage(plan.stage(plan.target))}
     return tuple(
         StageWork(
             stage,
-            plan_stage(stage, hits, is_source=stage.index in sources),
-            after=needed[stage.index],
-            is_source=stage.index in sources,
-            in_target=stage.index in lineage,
+            plan_stage(stage, hits, is_source=stage.number in sources),
+            after=needed[stage.number],
+            is_source=stage.number in sources,
+            in_target=stage.number in lineage,
         )
         for stage in plan.stages
-        if stage.index in needed
+        if stage.number in needed
     )
 
 
 def plan_stage(stage: StagePlan, hits: Container[Position], *, is_source: bool) -> tuple[Work, ...]:
     """The work of each step of a stage."""
-    missed = [(stage.index, position) not in hits for position in range(len(stage.steps))]
+    missed = [(stage.number, position) not in hits for position in range(len(stage.steps))]
     last_copy = _last(stage, missed, (CopyStep, WorkdirStep))
     last_run = _last(stage, missed, (RunStep,))
     first = next(
@@ -116,9 +116,9 @@ def _last(stage: StagePlan, missed: list[bool], kinds: tuple[type[Step], ...]) -
 
 def _inputs(stage: StagePlan, hits: Container[Position]) -> frozenset[int]:
     """The numbers of the stages that a stage is built from and that its missed steps copy from."""
-    missed = (step for position, step in enumerate(stage.steps) if (stage.index, position) not in hits)
-    found = {each.index for step in missed for each in sources_of_step(step) if isinstance(each, StageSource)}
-    return frozenset(found | ({stage.base.index} if isinstance(stage.base, StageBase) else set()))
+    missed = (step for position, step in enumerate(stage.steps) if (stage.number, position) not in hits)
+    found = {each.number for step in missed for each in sources_of_step(step) if isinstance(each, StageSource)}
+    return frozenset(found | ({stage.base.number} if isinstance(stage.base, StageBase) else set()))
 
 
 def layers_of_roots(
@@ -136,13 +136,13 @@ def layers_of_roots(
 def shared_bases(plan: Plan, images: Mapping[ImageBase, Resolved]) -> frozenset[Chain]:
     """The layers of images whose tree several stages (or copies) ask for."""
     files = {each for stage in plan.stages for each in sources_of(stage)}
-    sources = {each.index for each in files if isinstance(each, StageSource)}
-    sources |= {stage.base.index for stage in plan.stages if isinstance(stage.base, StageBase)}
+    sources = {each.number for each in files if isinstance(each, StageSource)}
+    sources |= {stage.base.number for stage in plan.stages if isinstance(stage.base, StageBase)}
     used = [
         stage.base
         for stage in plan.stages
         if isinstance(stage.base, ImageBase)
-        and (stage.index in sources or any(isinstance(step, CopyStep | WorkdirStep) for step in stage.steps))
+        and (stage.number in sources or any(isinstance(step, CopyStep | WorkdirStep) for step in stage.steps))
     ]
     used += [each.image for each in files if isinstance(each, ImageSource)]
     counted = Counter(images[base].config.diff_ids for base in used)

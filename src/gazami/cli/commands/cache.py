@@ -152,8 +152,8 @@ def _explain(parsed: Parsed, run: Run) -> int:
                 if isinstance(step, MetadataStep):
                     continue
                 cached = caching.is_cacheable(stage, position)
-                word = "HIT " if (stage.index, position) in caching.hits else "MISS" if cached else "run "
-                sys.stdout.write(f"{word}  [{stage.name or stage.index}] {printable(step.common.text)[:100]}\n")
+                word = "HIT " if (stage.number, position) in caching.hits else "MISS" if cached else "run "
+                sys.stdout.write(f"{word}  [{stage.name or stage.number}] {printable(step.common.text)[:100]}\n")
                 if word == "MISS" and not told:
                     told = True
                     lines = caching.explain_fully(stage, position)
