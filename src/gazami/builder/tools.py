@@ -29,7 +29,9 @@ from gazami.plan.steps import ImageBase
 from gazami.registry.client import RegistryClient
 from gazami.registry.flights import Flights
 from gazami.registry.resolved import Resolved
+from gazami.rootfs.directories import RemoveTrees
 from gazami.rootfs.folder import Filter, FolderTree
+from gazami.rootfs.requests import UnpackReport, UnpackRequest
 from gazami.rootfs.tree import Tree
 from gazami.values import dataclass, field
 
@@ -96,6 +98,8 @@ class Tools:
     locks: Locks = field(default_factory=Locks)
     to_unpack: tuple[Descriptor, ...] = ()
     """Layers of bases that commands of this build run in."""
+    unpacked: list[UnpackReport] = field(default_factory=list)
+    """What unpacking could not do, layer by layer."""
     _sandbox: Sandbox | None = field(default=None)
 
     @property
@@ -121,16 +125,16 @@ class Tools:
         self.emit(SandboxChosen(choice.mode, choice.reason))
         if not choice.overlay:
             self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))
-        if not choice.mounts:
+        if not choice.isolation.mounts:
             self.workspace.use_place(choice.place or str(self.workspace.root))
         check_room(self.to_unpack, Path(self.workspace.new_path("room")).parent)
-        hide = self._credentials_to_hide() if choice.mode == "inplace" else ()
+        hide = self._credentials_to_hide() if choice.isolation.shares_root else ()
         self.workspace.remover = self._remove
         return Sandbox.start(choice, files, self.cancel, preload=_PRELOAD, hide=hide)
 
     def _credentials_to_hide(self) -> tuple[str, ...]:
         """The files with credentials that can be taken out of a step's sight; tells about those that cannot."""
-        from gazami.sandbox.select import mount_points
+        from gazami.sandbox.kernel.mountinfo import mount_points
 
         registry = self.request.registry
         given = [value for _, kind, value in self.request.sandbox.secrets if kind == "file"]
@@ -149,7 +153,7 @@ class Tools:
     def alone_if_in_place(self) -> Iterator[None]:
         """Hold what only one thread may use at a time: the container's root, when commands get it. Files outside of the
         builder's own folders are to be read with this held, since they are out of the way while a command runs."""
-        with self.locks.of("ground") if self.sandbox.choice.mode == "inplace" else contextlib.nullcontext():
+        with self.locks.of("root") if self.sandbox.choice.isolation.shares_root else contextlib.nullcontext():
             yield
 
     @property
@@ -160,13 +164,12 @@ class Tools:
     @property
     def unpacked_is_readable(self) -> bool:
         """Whether this process may read all unpacked files itself: not those of a user namespace's other ids."""
-        return self._sandbox is not None and not self._sandbox.choice.mode.startswith("userns")
+        return self._sandbox is not None and not self._sandbox.choice.isolation.user_namespace
 
     def unpacker(self, directory: str) -> Unpacker:
         """Unpacks a layer of its own into a directory that exists."""
-        devices = self.sandbox.choice.guards_devices
-        arguments = {"directory": directory, "overlay": False, "userxattr": False, "devices": devices}
-        return Unpacker(self.sandbox, arguments)
+        request = UnpackRequest(directory, devices=self.sandbox.choice.guards_devices)
+        return Unpacker(self.sandbox, request, self.unpacked.append)
 
     def close(self) -> None:
         self.layers.close()
@@ -186,7 +189,7 @@ class Tools:
 
     def _remove(self, paths: list[str]) -> None:
         if self._sandbox is not None:
-            self._sandbox.call("gazami.rootfs.directories:remove", {"paths": paths}, cleanup=True)
+            self._sandbox.call(RemoveTrees(tuple(paths)), cleanup=True)
 
 
 def hide(ignore: Ignore, omitted: tuple[str, ...] = ()) -> Filter:

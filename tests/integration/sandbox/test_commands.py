@@ -151,7 +151,7 @@ def test_nothing_that_was_lent_is_left(any_mode: Bench) -> None:
     root = any_mode.root()
     before = _tree(root[1]) if not any_mode.overlay else {}
     wishes = {
-        "mounts": (FileMount("/run/secrets/token", "c2VjcmV0"), TmpfsMount("/scratch/space")),
+        "mounts": (FileMount("/run/secrets/token", b"secret"), TmpfsMount("/scratch/space")),
         "hosts": (("10.9.8.7", "example"),),
     }
     outcome = any_mode.sh(
@@ -170,7 +170,7 @@ def test_nothing_that_was_lent_is_left(any_mode: Bench) -> None:
 
 
 def test_what_the_command_put_beside_a_target_stays(any_mode: Bench) -> None:
-    outcome = any_mode.sh("echo mine > /run/mine", mounts=(FileMount("/run/secrets/token", "eA=="),))
+    outcome = any_mode.sh("echo mine > /run/mine", mounts=(FileMount("/run/secrets/token", b"x"),))
     assert (outcome.changed / "run/mine").read_text() == "mine\n"
     assert not (outcome.changed / "run/secrets").exists()
     assert "run" not in outcome.result.created

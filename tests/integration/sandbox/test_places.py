@@ -18,9 +18,9 @@ MASKED_PROC = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o ro masked /proc/a
 DOCKER_FILTER = """
 from gazami.sandbox.inside import launch
 from gazami.sandbox.kernel import linux
-from gazami.sandbox.kernel import seccomp
+from gazami.sandbox.kernel import capabilities, seccomp
 linux.load_seccomp(seccomp.docker_filter(linux.MACHINE))
-launch._drop_bounding(launch.DOCKER_CAPABILITIES)
+launch._drop_bounding(capabilities.DOCKER)
 """
 OLD_KERNEL = """
 import struct

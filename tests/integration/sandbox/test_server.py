@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import os
 import pwd
@@ -14,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,12 +22,18 @@ from tests.integration.sandbox.bench import SLEEP, Bench, sleepers
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError, SandboxError, SpaceError
 from gazami.layer.recorded_owner import recorded
+from gazami.rootfs.directories import MakeDirectories
+from gazami.rootfs.requests import UnpackReport, UnpackRequest
 from gazami.sandbox.client import Sandbox
 from gazami.sandbox.select import choose, survey
 from gazami.sandbox.spec import BindMount, Choice, FileMount, TmpfsMount
 
-UNPACK = "gazami.rootfs.unpack:unpack"
-MAKE = "gazami.rootfs.directories:make"
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A request that the server cannot know."""
+
+    def run(self, input_fd: int | None, output_fd: int | None) -> None: ...
 
 
 def tar_of(size: int) -> bytes:
@@ -39,7 +45,7 @@ def tar_of(size: int) -> bytes:
     return data.getvalue()
 
 
-def unpack(bench: Bench, directory: Path, data: bytes) -> dict[str, object]:
+def unpack(bench: Bench, directory: Path, data: bytes) -> UnpackReport:
     """Feed ``data`` to unpack through a pipe, as the builder does."""
     read, write = os.pipe()
 
@@ -53,18 +59,15 @@ def unpack(bench: Bench, directory: Path, data: bytes) -> dict[str, object]:
     feeder = threading.Thread(target=feed)
     feeder.start()
     try:
-        single = bench.sandbox.choice.mode == "userns-single"
-        arguments = {
-            "directory": str(directory), "lowers": [], "overlay": False, "userxattr": False, "records_owners": single,
-        }  # fmt: skip
-        return bench.sandbox.call(UNPACK, arguments, input_fd=read)
+        single = bench.sandbox.choice.isolation.records_owners
+        return bench.sandbox.call(UnpackRequest(str(directory), records_owners=single), input_fd=read)
     finally:
         os.close(read)
         feeder.join()
 
 
 def test_a_call_reads_its_input_and_owns_files(any_mode: Bench, tmp_path: Path) -> None:
-    assert unpack(any_mode, tmp_path, tar_of(300_000))["members"] == 1
+    assert unpack(any_mode, tmp_path, tar_of(300_000)) == UnpackReport()
     file = tmp_path / "file"
     owner = recorded(str(file))
     assert (file.stat().st_size, owner.uid if owner else file.stat().st_uid) == (300_000, 42)
@@ -76,10 +79,10 @@ def test_errors_of_calls_come_back_as_themselves(any_mode: Bench, tmp_path: Path
     assert type(caught.value).__name__ == "ArchiveError"
     with pytest.raises(FileNotFoundError):
         unpack(any_mode, Path("/none"), tar_of(10))
-    with pytest.raises(RuntimeError, match="AttributeError"):
-        any_mode.sandbox.call("gazami.rootfs.unpack:nonesuch", {})
-    with pytest.raises(RuntimeError, match="ModuleNotFoundError"):
-        any_mode.sandbox.call("nonesuch:f", {})
+    with pytest.raises(RuntimeError, match="is no class of gazami's"):
+        any_mode.sandbox.call(Nothing())
+    with pytest.raises(RuntimeError, match="AssertionError"):
+        any_mode.sandbox.call(UnpackRequest(str(tmp_path)))
     assert any_mode.run("true").code == 0
 
 
@@ -99,7 +102,7 @@ def test_a_full_file_system_is_a_space_error(any_mode: Bench, tmp_path: Path) ->
 def test_preloading(tmp_path: Path) -> None:
     choice = Choice("chroot", "", overlay=False)
     with Sandbox.start(choice, tmp_path, Cancel(), preload=("gazami.rootfs.unpack",)) as sandbox:
-        sandbox.call(MAKE, {"paths": [str(tmp_path / "made")]})
+        sandbox.call(MakeDirectories((str(tmp_path / "made"),)))
     assert (tmp_path / "made").is_dir()
     with pytest.raises(RuntimeError, match="nonesuch"):
         Sandbox.start(choice, tmp_path, Cancel(), preload=("nonesuch",))
@@ -133,7 +136,7 @@ def interrupted(
 def test_cancelling_a_command_kills_it_and_cleans_up(fresh: Bench) -> None:
     root = fresh.root()
     error = interrupted(
-        lambda: fresh.sh(f"trap '' TERM; {SLEEP} & {SLEEP}", root=root, mounts=(FileMount("/run/s", "eA=="),)),
+        lambda: fresh.sh(f"trap '' TERM; {SLEEP} & {SLEEP}", root=root, mounts=(FileMount("/run/s", b"x"),)),
         lambda: fresh.cancel.set("enough"),
     )
     assert isinstance(error, Cancelled) and str(error) == "enough"
@@ -141,13 +144,12 @@ def test_cancelling_a_command_kills_it_and_cleans_up(fresh: Bench) -> None:
     assert not sleepers()
     with pytest.raises(Cancelled):
         fresh.run("true")
-    fresh.sandbox.call(MAKE, {"paths": [str(fresh.place / "cleanup")]}, cleanup=True)
+    fresh.sandbox.call(MakeDirectories((str(fresh.place / "cleanup"),)), cleanup=True)
 
 
 def test_cancelling_a_call(fresh: Bench) -> None:
     read, write = os.pipe()
-    arguments = {"directory": str(fresh.place), "lowers": [], "overlay": False, "userxattr": False}
-    error = interrupted(lambda: fresh.sandbox.call(UNPACK, arguments, input_fd=read), fresh.cancel.set)
+    error = interrupted(lambda: fresh.sandbox.call(UnpackRequest(str(fresh.place)), input_fd=read), fresh.cancel.set)
     assert isinstance(error, Cancelled)
     os.close(read)
     with pytest.raises(BrokenPipeError):
@@ -178,7 +180,7 @@ def test_a_killed_server_is_an_error_and_takes_everything_along(fresh: Bench) ->
     with pytest.raises(SandboxError, match="status -9"):
         fresh.run("true")
     with pytest.raises(SandboxError):
-        fresh.sandbox.call(MAKE, {"paths": []})
+        fresh.sandbox.call(MakeDirectories(()))
 
 
 def test_closing_ends_the_server_and_a_closed_one_is_an_error(fresh: Bench) -> None:
@@ -225,7 +227,7 @@ def test_chroot_mode_says_what_it_cannot_do(fresh: Bench) -> None:
     with pytest.raises(SandboxError, match="network namespace"):
         fresh.run("true", network="none")
     with pytest.raises(SandboxError, match="it is a directory in the image"):
-        fresh.run("true", mounts=(FileMount("/etc", ""),))
+        fresh.run("true", mounts=(FileMount("/etc", b""),))
 
 
 def test_without_mounts_files_are_moved_there_and_back(fresh: Bench, tmp_path: Path) -> None:
@@ -242,7 +244,7 @@ def test_without_mounts_files_are_moved_there_and_back(fresh: Bench, tmp_path: P
         root=(where, root),
         mounts=(
             TmpfsMount("/etc"),
-            FileMount("/etc/passwd", base64.b64encode(b"mine\n").decode()),
+            FileMount("/etc/passwd", b"mine\n"),
             BindMount(str(cache), "/var/c", readonly=False, movable=True),
         ),
     )
@@ -336,6 +338,7 @@ sys.path.insert(0, {str(source)!r})
 from pathlib import Path
 from gazami.cancel import Cancel
 from gazami.layer.recorded_owner import recorded
+from gazami.rootfs.directories import RemoveTrees
 from gazami.sandbox.client import Sandbox
 from gazami.sandbox.select import choose
 from gazami.sandbox.spec import *
@@ -348,7 +351,7 @@ with Sandbox.start(choice, Path(place), Cancel()) as sandbox:
     result = sandbox.run(
         RunSpec(root, ("sh", "-c", script), (("PATH", "/bin"),)), lambda s, d: print(d.decode(), end="", flush=True)
     )
-    print(result.exit_code, sandbox.call("gazami.rootfs.directories:remove", {{"paths": [place + "/upper", place + "/work"]}}))
+    print(result.exit_code, sandbox.call(RemoveTrees((place + "/upper", place + "/work"))))
 """
         done = subprocess.run(
             [python, "-c", script],

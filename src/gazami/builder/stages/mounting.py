@@ -7,7 +7,6 @@ the state directory and outlive the build.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import posixpath
@@ -23,6 +22,7 @@ from gazami.file_locks import locked
 from gazami.layer.tar_writer import write_members
 from gazami.plan.steps import ContextSource, FilesFrom, ImageSource, NamedSource, RunMount, RunStep, StageSource
 from gazami.rootfs.copy import Attributes, Copier
+from gazami.rootfs.directories import MakeDirectories, MoveDirectory, RemoveTrees
 from gazami.rootfs.tree import Tree
 from gazami.sandbox.spec import BindMount, FileMount, StepMount, TmpfsMount
 from gazami.values import dataclass
@@ -62,19 +62,19 @@ def step_mounts(step: RunStep, tools: Tools, tree_of: TreeOf) -> StepMounts:
                 bound = _cache(wanted, tools, tree_of)
                 mounts.append(bound)
                 if mount.sharing != "private":
-                    alone = mount.sharing == "locked" or not tools.sandbox.choice.mounts
+                    alone = mount.sharing == "locked" or not tools.sandbox.choice.isolation.mounts
                     (locks if alone else shared).append(f"{bound.source}.lock")
             case _:
                 mounts.append(_bind(wanted, tools, tree_of))
     if step.script is not None:
-        content = base64.b64encode(step.script.content.encode("utf-8", "surrogateescape")).decode()
+        content = step.script.content.encode("utf-8", "surrogateescape")
         mounts.append(FileMount(script_path(step.script.name, tools), content, 0o755))
     return StepMounts(tuple(mounts), tuple(env), tuple(locks), tuple(shared))
 
 
 def script_path(name: str, tools: Tools) -> str:
     """Where a here-document that is a program lies. A container's own /dev, which BuildKit's place is in, runs no programs."""
-    return f"/.gazami/{posixpath.basename(name)}" if tools.sandbox.choice.mode == "inplace" else name
+    return f"/.gazami/{posixpath.basename(name)}" if tools.sandbox.choice.isolation.shares_root else name
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def _bind(wanted: RunMount, tools: Tools, tree_of: TreeOf) -> BindMount:
     mount = wanted.mount
     assert wanted.files is not None
     readonly = mount.readonly is not False
-    mountable = tools.sandbox.choice.mounts and tools.context_is_as_seen
+    mountable = tools.sandbox.choice.isolation.mounts and tools.context_is_as_seen
     if readonly and wanted.files == ContextSource() and mountable:
         place = tools.context.resolve(mount.source)
         if place.node is None:
@@ -103,7 +103,7 @@ def _laid_out(tree: Tree, source: str, tools: Tools, directory: str = "") -> str
         raise ContextError(f'"/{source.lstrip("/")}": not found')
     copier.copy_node(tree, place.path or "mount", place.node, "/mount")
     directory = directory or tools.workspace.new_path("mount")
-    tools.sandbox.call("gazami.rootfs.directories:make", {"paths": [directory]})
+    tools.sandbox.call(MakeDirectories((directory,)))
     unpacker = tools.unpacker(directory)
     with unpacker.feeding() as write:
         for chunk in write_members(placed_members(copier.changes, copier.tree, tools)):
@@ -135,14 +135,14 @@ def _begin(path: str, identity: str, wanted: RunMount, tools: Tools, tree_of: Tr
     """Make a cache directory that has its first content when it gets its name: what a build that was killed has left of it, and
     what lacks a part, is never used."""
     place = f"{path}.part"
-    tools.sandbox.call("gazami.rootfs.directories:remove", {"paths": [place]})
+    tools.sandbox.call(RemoveTrees((place,)))
     try:
         filled = _filled(place, wanted, tools, tree_of)
         if tools.cache_mounts is not None:
             tools.cache_mounts.restore(identity, filled)
-        tools.sandbox.call("gazami.rootfs.directories:move", {"source": filled, "target": path})
+        tools.sandbox.call(MoveDirectory(filled, path))
     finally:
-        tools.sandbox.call("gazami.rootfs.directories:remove", {"paths": [place]}, cleanup=True)
+        tools.sandbox.call(RemoveTrees((place,)), cleanup=True)
 
 
 def _filled(place: str, wanted: RunMount, tools: Tools, tree_of: TreeOf) -> str:
@@ -150,8 +150,7 @@ def _filled(place: str, wanted: RunMount, tools: Tools, tree_of: TreeOf) -> str:
     mount = wanted.mount
     path = place if wanted.files is None else _laid_out(tree_of(wanted.files), mount.source, tools, place)
     mode = 0o755 if mount.mode is None else mount.mode
-    owner = {"uid": mount.uid or 0, "gid": mount.gid or 0}
-    tools.sandbox.call("gazami.rootfs.directories:make", {"paths": [path], "mode": mode, **owner})
+    tools.sandbox.call(MakeDirectories((path,), mode, mount.uid or 0, mount.gid or 0))
     return path
 
 
@@ -195,7 +194,7 @@ def _add_secret(mount: Mount, tools: Tools, mounts: list[StepMount], env: list[t
     if mount.target or not mount.env:
         target = mount.target or f"/run/secrets/{posixpath.basename(identity)}"
         mode = 0o400 if mount.mode is None else mount.mode
-        mounts.append(FileMount(target, base64.b64encode(data).decode(), mode, mount.uid or 0, mount.gid or 0))
+        mounts.append(FileMount(target, data, mode, mount.uid or 0, mount.gid or 0))
 
 
 def _secret(identity: str, tools: Tools) -> bytes | None:

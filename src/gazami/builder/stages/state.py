@@ -26,9 +26,11 @@ from gazami.layer.pack import layer_writer
 from gazami.plan.created_by import COMMENT
 from gazami.plan.steps import StagePlan
 from gazami.registry.stream import GrowingUpload
+from gazami.rootfs.directories import MakeDirectories
 from gazami.rootfs.hearsay import HearsayTree
 from gazami.rootfs.index import Members
 from gazami.rootfs.owners import MAX_ACCOUNTS, Accounts, parse_accounts
+from gazami.rootfs.requests import Owners, ScanRequest, UnpackRequest, UpperRequest
 from gazami.rootfs.tree import Tree
 from gazami.values import dataclass, field, replace
 
@@ -263,33 +265,29 @@ class StageState:
 
     def _unpacker(self, directory: str, state: Unpacked) -> Unpacker:
         choice = self.tools.sandbox.choice
-        return Unpacker(
-            self.tools.sandbox,
-            {
-                "directory": directory,
-                "lowers": list(reversed(state.overlay)),
-                "overlay": choice.overlay,
-                "userxattr": choice.userxattr,
-                "records_owners": choice.records_owners,
-                "devices": choice.guards_devices,
-            },
+        request = UnpackRequest(
+            directory,
+            tuple(reversed(state.overlay)),
+            overlay=choice.overlay,
+            userxattr=choice.userxattr,
+            records_owners=choice.isolation.records_owners,
+            devices=choice.guards_devices,
         )
+        return Unpacker(self.tools.sandbox, request, self.tools.unpacked.append)
 
     def _new_directory(self, what: str) -> str:
         path = self.tools.workspace.new_path(what)
-        self.tools.sandbox.call("gazami.rootfs.directories:make", {"paths": [path]})
+        self.tools.sandbox.call(MakeDirectories((path,)))
         return path
 
     def _scan_index(self, state: Unpacked) -> None:
-        self.tools.sandbox.call("gazami.rootfs.snapshot:scan", self._scan_arguments(state))
+        self.tools.sandbox.call(self._scan_request(state))
 
-    def _scan_arguments(self, state: Unpacked) -> dict[str, object]:
-        return {
-            "directory": state.plain,
-            "index": state.index,
-            "mode": self.tools.request.snapshot.mode,
-            "ignore": [path.strip("/") for path in self.tools.request.context.ignore_paths],
-        }
+    def _scan_request(self, state: Unpacked) -> ScanRequest:
+        return ScanRequest(state.plain, state.index, self.tools.request.snapshot.mode, ignore=self._ignored())
+
+    def _ignored(self) -> tuple[str, ...]:
+        return tuple(path.strip("/") for path in self.tools.request.context.ignore_paths)
 
     # -- layers ---------------------------------------------------------------------------------------------------
 
@@ -297,21 +295,19 @@ class StageState:
         """The layer of what the last RUN changed below ``changed``."""
         state = self.unpacked
         assert state is not None
+        owners = None
+        if self.tools.sandbox.choice.isolation.records_owners:
+            owners = Owners(result.owner, result.owners, tuple(reversed(state.overlay)))
+        request: ScanRequest | UpperRequest
         if state.plain:
-            function = "gazami.rootfs.snapshot:scan"
-            arguments = {**self._scan_arguments(state), "touched": list(result.touched)}
+            request = replace(self._scan_request(state), touched=result.touched)
         else:
-            function = "gazami.rootfs.snapshot:upper"
-            ignore = [path.strip("/") for path in self.tools.request.context.ignore_paths]
-            arguments = {"directory": changed, "ignore": ignore}
-        arguments |= {"omit": list(result.created), "newest": self.tools.newest}
-        if self.tools.sandbox.choice.records_owners:
-            arguments |= {"owner": list(result.owner), "owners": [list(each) for each in result.owners]}
-            arguments["lowers"] = list(reversed(state.overlay))
+            request = UpperRequest(changed, ignore=self._ignored())
+        request = replace(request, omit=result.created, newest=self.tools.newest, owners=owners)
         what = "taking a snapshot of the changed files"
         with (
             phase(self.tools.emit, f"snapshot-{changed}", what) as progress,
-            produced(self.tools.sandbox, function, arguments) as chunks,
+            produced(self.tools.sandbox, request) as chunks,
         ):
             indexing = self.wants_tree and self.indexed == len(self.image.layers)
             members: Members | None = [] if indexing and self.tools.indexes.remote is not None else None

@@ -6,9 +6,8 @@ the groups that list the user are added unless USER names a group.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gazami.errors import UserError
+from gazami.values import dataclass
 
 FILE_LIMIT = 10 << 20
 """Bytes of /etc/passwd or /etc/group that are read; a longer file is an error."""

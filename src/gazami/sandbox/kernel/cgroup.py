@@ -56,7 +56,7 @@ def _own_group() -> str:
     """The directory of the own group in a hierarchy of version 2. Raises ValueError where there is none."""
     with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
         group = next(line.rstrip("\n")[3:] for line in file if line.startswith("0::"))
-    point = next((mount.point for mount in mounts() if mount.kind == "cgroup2"), None)
+    point = next((mount.point for mount in mounts() if mount.fstype == "cgroup2"), None)
     if point is None or "/.." in group:
         raise ValueError("no control groups of version 2")
     return f"{point}{group}".rstrip("/")

@@ -186,7 +186,7 @@ def _write_subordinate(pid: int) -> None:
 
 
 def _run_map_program(program: str, arguments: list[str]) -> None:
-    found = next((f"{place}/{program}" for place in _PROGRAMS if os.access(f"{place}/{program}", os.X_OK)), None)
+    found = next((f"{folder}/{program}" for folder in _PROGRAMS if os.access(f"{folder}/{program}", os.X_OK)), None)
     if found is None:
         raise SandboxError(f"{program} is not installed (package uidmap or shadow-utils)")
     read, write = os.pipe()
