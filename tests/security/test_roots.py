@@ -74,7 +74,7 @@ FUNCTIONS = ["upper", "scan"]
 
 
 def snapshot_of(mode: Bench, root: Path, function: str, index: str) -> UpperRequest | ScanRequest:
-    owners = Owners((0, 0)) if mode.sandbox.choice.isolation.records_owners else None
+    owners = Owners((0, 0)) if mode.sandbox.choice.mode.records_owners else None
     if function == "upper":
         return UpperRequest(str(root), owners=owners)
     return ScanRequest(str(root), str(mode.place / index), owners=owners)
@@ -249,7 +249,7 @@ def test_what_a_step_puts_in_the_place_of_a_cache_mount_stays_out(
     mode.sh(swap.format(there=builders), root=root, mounts=(BindMount(str(cache), "/c", readonly=False, movable=True),))
     assert not cache.is_symlink()
     assert not os.path.lexists(root[1] / "c")
-    if mode.sandbox.choice.isolation.mounts:  # a mount point cannot be moved: the step has written into its cache
+    if mode.sandbox.choice.mode.mounts:  # a mount point cannot be moved: the step has written into its cache
         assert (cache / "kept").exists()
     else:
         assert not (cache / "evil").exists()

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, TypeAlias, TypeVar, cast
 
 import gazami
@@ -28,6 +27,7 @@ from gazami.sandbox.inside.hidden import HiddenFiles
 from gazami.sandbox.inside.inplace import ContainerRoot
 from gazami.sandbox.protocol import Failure, encode, rebuild_error, receive_message, send_message
 from gazami.sandbox.spec import Call, CallResult, Choice, Request, RunResult, RunSpec, ServerStart
+from gazami.values import dataclass, field
 
 Stream: TypeAlias = Literal["stdout", "stderr"]
 OnOutput: TypeAlias = Callable[[Stream, bytes], None]
@@ -63,27 +63,18 @@ def _hide_this_process(*, adopt: bool) -> None:
 HELPER_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
+@dataclass(slots=True)
 class Sandbox:
     """A running fork server. Threads may use it at the same time; close it when none does any more."""
 
-    def __init__(
-        self,
-        choice: Choice,
-        state_dir: Path,
-        cancel: Cancel,
-        server: subprocess.Popen[bytes],
-        control: socket.socket,
-        log: int,
-        hidden: HiddenFiles,
-    ) -> None:
-        self.choice = choice
-        self.state_dir = state_dir
-        self._cancel = cancel
-        self._server = server
-        self._control = control
-        self._log = log
-        self._hidden = hidden
-        self._lock = threading.Lock()
+    choice: Choice
+    state_dir: Path
+    _cancel: Cancel
+    _server: subprocess.Popen[bytes]
+    _control: socket.socket
+    _log: int
+    _hidden: HiddenFiles
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def start(
@@ -125,9 +116,7 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *reason: object) -> None:
         self.close()
 
     def run(self, spec: RunSpec, on_output: OnOutput) -> RunResult:
@@ -187,7 +176,7 @@ class Sandbox:
             self._server.wait()
         if not self.choice.pid_namespace:
             self._end_orphans()
-        if self.choice.isolation.shares_root:
+        if self.choice.mode.shares_root:
             self._take_root_back()
         self._hidden.restore()
         with self._lock:

@@ -122,12 +122,12 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The isolation that was chosen. ``overlay``: roots may be :class:`OverlayRoot` (one directory a layer); otherwise only
-    :class:`PlainRoot`. ``rejected`` are ``(mode, why not)`` of the better modes that do not work here. ``pid_namespace``: the
-    command sees only its own processes. ``ids`` says where a user namespace has its ids from.
-    """
+    """The isolation that was chosen: the ``name`` of its mode and what that can do here. ``overlay``: roots may be
+    :class:`OverlayRoot` (one directory a layer); otherwise only :class:`PlainRoot`. ``rejected`` are ``(mode, why not)`` of the
+    better modes that do not work here. ``pid_namespace``: the command sees only its own processes. ``ids`` says where a user
+    namespace has its ids from. ``place``, ``keep`` and ``own`` are of modes that share the container's root."""
 
-    mode: str
+    name: str
     reason: str
     overlay: bool
     userxattr: bool = False
@@ -135,25 +135,22 @@ class Choice:
     pid_namespace: bool = True
     ids: Literal["identity", "subordinate", "single", ""] = ""
     place: str = ""
-    """``inplace``: the directory of ours for what is moved out of the way; on the file system of ``/``, so that roots next to
-    it can be moved to ``/``."""
+    """The directory for what is moved out of the way, on the file system of ``/``, so that roots next to it can be moved there."""
     keep: tuple[str, ...] = ()
-    """``inplace``: the names of top-level entries that stay where they are, besides mount points."""
+    """The names of top-level entries that stay where they are, besides mount points."""
     own: tuple[str, ...] = ()
-    """``inplace``: absolute paths that the builder itself writes to while commands run."""
-
+    """Absolute paths that the builder itself writes to while commands run."""
     device_cgroup: bool = False
-    """Modes without mounts: the container's own control group keeps every process from opening any but the usual devices."""
+    """Without mounts: the container's own control group keeps every process from opening any but the usual devices."""
 
     @property
-    def isolation(self) -> Mode:
-        """What is known of the mode."""
-        return mode_of(self.mode)
+    def mode(self) -> Mode:
+        return mode_of(self.name)
 
     @property
     def guards_devices(self) -> bool:
         """Whether device nodes may lie in a root: something keeps commands from opening them."""
-        return self.isolation.mounts or self.device_cgroup
+        return self.mode.mounts or self.device_cgroup
 
 
 # -- calls ------------------------------------------------------------------------------------------------------------

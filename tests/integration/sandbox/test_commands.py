@@ -70,7 +70,7 @@ def test_a_user_s_command_has_no_capabilities_and_root_s_has_docker_s(mounting: 
 
 def test_the_working_directory_is_made_by_root_and_stays(any_mode: Bench) -> None:
     outcome = any_mode.sh("pwd; stat -c %U:%a .", cwd="/srv/new/dir", user="nobody")
-    owner = "nobody" if any_mode.sandbox.choice.mode == "userns-single" else "root"  # what stat says there
+    owner = "nobody" if any_mode.sandbox.choice.name == "userns-single" else "root"  # what stat says there
     assert outcome.out == f"/srv/new/dir\n{owner}:755\n"
     assert (outcome.changed / "srv/new/dir").is_dir()
 

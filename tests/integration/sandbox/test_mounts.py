@@ -123,7 +123,7 @@ def test_what_docker_denies_is_denied(mounting: Bench, command: str) -> None:
 
 def test_device_nodes_as_in_docker(mounting: Bench) -> None:
     outcome = mounting.sh("mknod /node c 1 3 && stat -c %t:%T /node")
-    if mounting.sandbox.choice.mode == "namespaces":
+    if mounting.sandbox.choice.name == "namespaces":
         assert outcome.out == "1:3\n"
     else:
         assert outcome.code != 0  # the kernel lets nobody make device nodes in a user namespace

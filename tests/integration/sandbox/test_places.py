@@ -60,7 +60,7 @@ with Sandbox.start(choice, place, Cancel()) as sandbox:
     script = "echo $$ $(id -u); rm -r /etc/group /home; mkdir /home; echo x > /etc/new; chown 1:2 /etc/new; "
     script += "ls {source} 2>/dev/null; echo x 2>/dev/null > /sys/new; (setsid sleep 61 &); exit 3"
     result = sandbox.run(RunSpec(root, ("sh", "-c", script), (("PATH", "/bin"),)), lambda s, d: written.append(d.decode()))
-print(json.dumps([choice.mode, choice.overlay, choice.pid_namespace, result.exit_code, result.leftovers, "".join(written)]))
+print(json.dumps([choice.name, choice.overlay, choice.pid_namespace, result.exit_code, result.leftovers, "".join(written)]))
 """
 
 

@@ -59,7 +59,7 @@ def unpack(bench: Bench, directory: Path, data: bytes) -> UnpackReport:
     feeder = threading.Thread(target=feed)
     feeder.start()
     try:
-        single = bench.sandbox.choice.isolation.records_owners
+        single = bench.sandbox.choice.mode.records_owners
         return bench.sandbox.call(UnpackRequest(str(directory), records_owners=single), input_fd=read)
     finally:
         os.close(read)
@@ -220,7 +220,7 @@ with Sandbox.start({fresh.sandbox.choice!r}, Path({str(fresh.place)!r}), Cancel(
 
 
 def test_chroot_mode_says_what_it_cannot_do(fresh: Bench) -> None:
-    if fresh.sandbox.choice.mode != "chroot":
+    if fresh.sandbox.choice.name != "chroot":
         pytest.skip("the other modes can")
     with pytest.raises(SandboxError, match="/x needs a bind mount"):
         fresh.run("true", mounts=(BindMount("/etc", "/x"),))
@@ -231,7 +231,7 @@ def test_chroot_mode_says_what_it_cannot_do(fresh: Bench) -> None:
 
 
 def test_without_mounts_files_are_moved_there_and_back(fresh: Bench, tmp_path: Path) -> None:
-    if fresh.sandbox.choice.mode != "chroot":
+    if fresh.sandbox.choice.name != "chroot":
         pytest.skip("of chroot mode")
     where, root = fresh.root()
     (root / "etc/kept").write_text("of the image\n")
@@ -257,7 +257,7 @@ def test_without_mounts_files_are_moved_there_and_back(fresh: Bench, tmp_path: P
 
 
 def test_chroot_mode_lends_devices_and_keeps_what_the_command_wrote(fresh: Bench) -> None:
-    if fresh.sandbox.choice.mode != "chroot":
+    if fresh.sandbox.choice.name != "chroot":
         pytest.skip("of chroot mode")
     root = fresh.root()
     (root[1] / "etc/hosts").write_text("the image's own\n")
@@ -289,7 +289,7 @@ def test_every_mode_is_found_as_root(tmp_path: Path) -> None:
         ("chroot", True),
     ]
     assert all(f.choice.overlay and f.choice.pid_namespace for f in findings[:2] if f.choice is not None)
-    assert choose(None, tmp_path).mode == "namespaces"
+    assert choose(None, tmp_path).name == "namespaces"
     assert choose("userns", tmp_path).ids == "identity"
     assert list(tmp_path.iterdir()) == []
 
@@ -303,7 +303,7 @@ def test_no_overlay_on_an_overlay(tmp_path: Path) -> None:
         choice = choose(None, tmp_path / "merged")
     finally:
         subprocess.run(["umount", str(tmp_path / "merged")], check=True)
-    assert (choice.mode, choice.overlay) == ("namespaces", False)
+    assert (choice.name, choice.overlay) == ("namespaces", False)
     assert "layers are copied" in choice.reason
 
 
@@ -344,7 +344,7 @@ from gazami.sandbox.select import choose
 from gazami.sandbox.spec import *
 place = {place!r}
 choice = choose(None, Path(place))
-print(choice.mode, choice.ids, choice.overlay, choice.pid_namespace, choice.rejected[0][0], flush=True)
+print(choice.name, choice.ids, choice.overlay, choice.pid_namespace, choice.rejected[0][0], flush=True)
 with Sandbox.start(choice, Path(place), Cancel()) as sandbox:
     root = OverlayRoot((place + "/base",), place + "/upper", place + "/work")
     script = "id -u; touch /f && chown 33:44 /f && stat -c %u:%g /f /etc; rm /etc/group; ls /proc/1/cwd; echo y > /dev/stderr"

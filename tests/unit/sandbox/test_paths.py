@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Iterator[int]:
 
 def place(root: int, path: str, make: FileType | None = None) -> tuple[str, ...]:
     found = walk(root, path, make)
-    found.close()
+    os.close(found.fd)
     return found.names
 
 
@@ -55,7 +55,7 @@ def test_missing_targets_are_made_inside_even_through_dangling_links(tmp_path: P
         made.append((parent.names, name, kind))
 
     found = walk(root, "/etc/resolv.conf", "file", note)
-    found.close()
+    os.close(found.fd)
     assert found.names == ("run", "stub", "resolv.conf")
     assert made == [
         ((), "run", "directory"),

@@ -45,7 +45,7 @@ def _cache(parsed: Parsed, run: Run) -> int:
 
 
 def _list(place: str, parsed: Parsed, run: Run) -> int:
-    from gazami.builder.cached.layer_cache import open_store
+    from gazami.builder.cached.places import open_store
     from gazami.cache.prune import total_size
 
     with run.registry(parsed) as client:
@@ -65,7 +65,7 @@ def _list(place: str, parsed: Parsed, run: Run) -> int:
 
 
 def _prune(place: str, parsed: Parsed, run: Run) -> int:
-    from gazami.builder.cached.layer_cache import open_store
+    from gazami.builder.cached.places import open_store
     from gazami.cache.prune import to_prune, total_size
     from gazami.foreign import printable
     from gazami.report.units import size
@@ -131,8 +131,8 @@ def _explain(parsed: Parsed, run: Run) -> int:
     """Which steps a build with these flags would find, and what differs for the first of each stage that it would not."""
     from dataclasses import replace
 
-    from gazami.builder.build import prepared
-    from gazami.builder.cached.layer_cache import open_cache
+    from gazami.builder.attempt import attempt
+    from gazami.builder.inputs.prepared import prepared
     from gazami.cli.request import build_request
     from gazami.foreign import printable
     from gazami.plan.steps import MetadataStep
@@ -141,10 +141,9 @@ def _explain(parsed: Parsed, run: Run) -> int:
     request = build_request(wished, run.around).request
     with (
         prepared(request, run.emit, run.cancel) as ready,
-        ready.attempt() as attempt,
-        open_cache(ready.plan, attempt.tools, attempt.sources.tree_of, run.cancel) as caching,
+        attempt(request, ready, run.emit, run.cancel) as tried,
     ):
-        if caching is None:
+        if (caching := tried.cache) is None:
             raise UsageError("there is no cache to look into", hint="give --cache-repo or a --destination")
         caching.look_up()
         for stage in ready.plan.stages:

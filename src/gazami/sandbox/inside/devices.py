@@ -13,6 +13,7 @@ import stat
 from contextlib import suppress
 
 from gazami.layer.beneath import remove_below
+from gazami.sandbox.inside.paths import opened
 from gazami.sandbox.kernel.mounts import bind, make_readonly
 
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
@@ -55,11 +56,8 @@ def _bind_the_machines(dev: int, name: str, number: tuple[int, int]) -> None:
     if _number(info) != number:
         raise PermissionError(1, f"the machine's {source} is another device")
     _bind(dev, name, source)
-    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dev)
-    try:
+    with opened(name, os.O_PATH | os.O_NOFOLLOW, dev) as fd:
         make_readonly(fd)
-    finally:
-        os.close(fd)
 
 
 def foreign(directory: str, depth: int = _DEEPEST) -> list[str]:
@@ -88,8 +86,7 @@ def remove_foreign(folder: int, name: str, depth: int = 0) -> None:
     if depth > _DEEPEST_CACHE:
         remove_below(folder, name)
         return
-    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    try:
+    with opened(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, folder) as fd:
         with os.scandir(fd) as entries:
             found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
         for below, info in found:
@@ -97,8 +94,6 @@ def remove_foreign(folder: int, name: str, depth: int = 0) -> None:
                 remove_foreign(fd, below, depth + 1)
             elif is_foreign(info):
                 os.unlink(below, dir_fd=fd)
-    finally:
-        os.close(fd)
 
 
 def are_guarded(directory: str, dev: str = "/dev") -> bool:

@@ -80,7 +80,7 @@ def _start(step: StepRun) -> _Started:
     children = None
     with suppress(OSError):
         children = os.open("/proc/thread-self/children", os.O_RDONLY | os.O_CLOEXEC)
-    prepared = _enter_mounted(step, targets) if step.choice.isolation.mounts else _enter_plain(step, targets)
+    prepared = _enter_mounted(step, targets) if step.choice.mode.mounts else _enter_plain(step, targets)
     supervisor, channel = _supervise(step, prepared)
     command = os.fork()
     if command == 0:
@@ -108,7 +108,7 @@ def _start(step: StepRun) -> _Started:
 
 def _kept(choice: Choice) -> frozenset[Capability]:
     """The capabilities that commands have."""
-    kept = capabilities.DOCKER - choice.isolation.withheld
+    kept = capabilities.DOCKER - choice.mode.withheld
     return kept if choice.guards_devices else kept - {Capability.MKNOD}
 
 
@@ -124,11 +124,11 @@ def _enter_mounted(step: StepRun, targets: Targets) -> PreparedRoot:
 
 def _enter_plain(step: StepRun, targets: Targets) -> PreparedRoot:
     choice, log = step.choice, UndoLog(targets, step.aside)
-    container = ContainerRoot.of(choice) if choice.isolation.shares_root else None
+    container = ContainerRoot.of(choice) if choice.mode.shares_root else None
     names = prepared_root.RESOLV_CONF if container is None else container.of_container(prepared_root.RESOLV_CONF)
     try:
         prepared = plain_root.prepare(
-            step.spec, step.base, log, choice.mode, prepared_root.resolv_conf(names), devices=choice.device_cgroup
+            step.spec, step.base, log, choice.name, prepared_root.resolv_conf(names), devices=choice.device_cgroup
         )
     finally:
         reports.send(Prepared(targets.record(), log.record()))
@@ -144,7 +144,7 @@ def _enter_plain(step: StepRun, targets: Targets) -> PreparedRoot:
 
 def _supervise(step: StepRun, prepared: PreparedRoot) -> tuple[Supervisor | None, socket.socket | None]:
     """The supervisor that records the owners of files, and the command's end of the socket to it."""
-    if not step.choice.isolation.records_owners:
+    if not step.choice.mode.records_owners:
         return None, None
     ours, theirs = socket.socketpair()
     return Supervisor(ours, prepared.account.uid, prepared.account.gid), theirs

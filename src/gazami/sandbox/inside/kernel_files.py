@@ -35,40 +35,39 @@ _HIDDEN = (
 _READONLY = ("proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger")
 
 
-def reopen(root: int, names: Sequence[str]) -> PathFd:
-    """A path again, now with what has been mounted there."""
-    return walk(root, "/" + "/".join(names))
+def restrict_mounted(root: int, names: Sequence[str], *, readonly: bool) -> None:
+    """:func:`restrict` what has been mounted at a path, which is opened again to find it."""
+    with walk(root, "/" + "/".join(names)) as mounted:
+        restrict(mounted.fd, readonly=readonly)
 
 
 def mount_proc(root: int, *, own: bool) -> None:
     """``own``: there is a PID namespace to show; else the container's is shown."""
-    target = _real_directory(root, "proc")
-    if own:
-        linux.mount("proc", target.proc, "proc", _CLOSED)
-    else:
-        bind("/proc", target.proc)
-    target.close()
+    with _real_directory(root, "proc") as target:
+        if own:
+            linux.mount("proc", target.proc, "proc", _CLOSED)
+        else:
+            bind("/proc", target.proc)
 
 
 def mount_sys(root: int) -> None:
     """A new sysfs, read-only, with nothing mounted in it: no control groups, debugfs or bpf of the machine. Where the kernel
     refuses that (the network belongs to another user namespace), the machine's own without what is mounted in it."""
-    target = _real_directory(root, "sys")
     covered: list[str] = []
-    try:
-        linux.mount("sysfs", target.proc, "sysfs", _CLOSED)
-    except OSError:
+    with _real_directory(root, "sys") as target:
         try:
-            bind("/sys", target.proc, recursive=False)
-        except OSError:  # what is mounted in it is locked there: mount_namespaces(7)
-            covered = sorted(point for point in mount_points() if point.startswith("/sys/"))
-            bind("/sys", target.proc)
+            linux.mount("sysfs", target.proc, "sysfs", _CLOSED)
+        except OSError:
+            try:
+                bind("/sys", target.proc, recursive=False)
+            except OSError:  # what is mounted in it is locked there: mount_namespaces(7)
+                covered = sorted(point for point in mount_points() if point.startswith("/sys/"))
+                bind("/sys", target.proc)
     for path in covered:
-        _cover(root, [*target.names, *path.split("/")[2:]])
-    mounted = reopen(root, target.names)
-    restrict(mounted.fd, readonly=True)
-    mounted.close()
-    target.close()
+        with suppress(FileNotFoundError, NotADirectoryError), walk(root, path) as mounted:
+            if mounted.is_directory:
+                _hide(mounted)
+    restrict_mounted(root, ("sys",), readonly=True)
 
 
 def mount_private(root: int, size: int) -> int:
@@ -81,8 +80,9 @@ def mount_dev(root: int, private: int, shm_size: int) -> int:
     """A small /dev as Docker's; returns a descriptor of it."""
     dev = _mount_over_dev(root, MS_NOSUID | MS_NODEV, "mode=755,size=65536k")
     here = f"/proc/self/fd/{dev}"
-    with _umask(0):
-        bind_devices(dev, private)
+    mask = os.umask(0)
+    bind_devices(dev, private)
+    os.umask(mask)
     for name, target in _DEV_LINKS.items():
         os.symlink(target, name, dir_fd=dev)
     for name in ("pts", "shm", "mqueue"):
@@ -101,21 +101,15 @@ def mount_dev(root: int, private: int, shm_size: int) -> int:
 def protect(root: int, dev: int) -> None:
     """Cover the paths of /proc and /sys that Docker covers and make read-only those that it does: uid 0 may write there."""
     for path in _HIDDEN:
-        with suppress(FileNotFoundError):
-            target = walk(root, path)
+        with suppress(FileNotFoundError), walk(root, path) as target:
             if target.is_directory:
-                linux.mount("tmpfs", target.proc, "tmpfs", MS_RDONLY | _CLOSED, "size=0k")
+                _hide(target)
             else:
                 bind(f"/proc/self/fd/{dev}/null", target.proc)
-            target.close()
     for path in _READONLY:
-        with suppress(FileNotFoundError):
-            target = walk(root, path)
+        with suppress(FileNotFoundError), walk(root, path) as target:
             bind(target.proc, target.proc)
-            mounted = reopen(root, target.names)
-            restrict(mounted.fd, readonly=True)
-            mounted.close()
-            target.close()
+            restrict_mounted(root, target.names, readonly=True)
 
 
 APT_CONFIG = "/dev/.gazami-apt.conf"
@@ -128,12 +122,8 @@ def settle_apt(dev: int) -> None:
         file.write(b'APT::Sandbox::User "root";\n')
 
 
-def _cover(root: int, names: Sequence[str]) -> None:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        target = reopen(root, names)
-        if target.is_directory:
-            linux.mount("tmpfs", target.proc, "tmpfs", MS_RDONLY | _CLOSED, "size=0k")
-        target.close()
+def _hide(directory: PathFd) -> None:
+    linux.mount("tmpfs", directory.proc, "tmpfs", MS_RDONLY | _CLOSED, "size=0k")
 
 
 def _real_directory(root: int, name: str) -> PathFd:
@@ -145,18 +135,6 @@ def _real_directory(root: int, name: str) -> PathFd:
 
 
 def _mount_over_dev(root: int, flags: int, options: str) -> int:
-    target = _real_directory(root, "dev")
-    linux.mount("tmpfs", target.proc, "tmpfs", flags, options)
-    target.close()
-    return reopen(root, ("dev",)).fd
-
-
-class _umask:
-    def __init__(self, mask: int) -> None:
-        self._mask = mask
-
-    def __enter__(self) -> None:
-        self._before = os.umask(self._mask)
-
-    def __exit__(self, *_: object) -> None:
-        os.umask(self._before)
+    with _real_directory(root, "dev") as target:
+        linux.mount("tmpfs", target.proc, "tmpfs", flags, options)
+    return walk(root, "/dev").fd

@@ -14,27 +14,10 @@ from collections.abc import Sequence
 from gazami.errors import SandboxError
 from gazami.layer import recorded_owner
 from gazami.layer.recorded_owner import Recorded
-from gazami.sandbox.inside import overlay
-from gazami.sandbox.inside.kernel_files import (
-    mount_dev,
-    mount_private,
-    mount_proc,
-    mount_sys,
-    protect,
-    reopen,
-    settle_apt,
-)
+from gazami.sandbox.inside import kernel_files, overlay, prepared_root
+from gazami.sandbox.inside.kernel_files import restrict_mounted
 from gazami.sandbox.inside.paths import FileType, Names, PathFd, walk
-from gazami.sandbox.inside.prepared_root import (
-    HOSTS,
-    RESOLV_CONF,
-    PreparedRoot,
-    hosts_file,
-    look_up,
-    open_cwd,
-    open_source,
-    resolv_conf,
-)
+from gazami.sandbox.inside.prepared_root import HOSTS, RESOLV_CONF, PreparedRoot, open_source
 from gazami.sandbox.inside.targets import Targets
 from gazami.sandbox.kernel import linux
 from gazami.sandbox.kernel.linux import MS_NODEV, MS_NOSUID
@@ -47,18 +30,20 @@ def prepare(spec: RunSpec, choice: Choice, targets: Targets) -> PreparedRoot:
     sources = _open_sources(spec)
     base = _mount_root(spec.root, targets, userxattr=choice.userxattr)
     root = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    account = look_up(root, spec.user)
-    mount_proc(root, own=choice.pid_namespace)
-    private = mount_private(root, sum(len(item.content) for item in spec.mounts if isinstance(item, FileMount)))
-    dev = mount_dev(root, private, spec.shm_size)
-    one_id = choice.isolation.records_owners
+    account = prepared_root.look_up(root, spec.user)
+    kernel_files.mount_proc(root, own=choice.pid_namespace)
+    private = kernel_files.mount_private(
+        root, sum(len(item.content) for item in spec.mounts if isinstance(item, FileMount))
+    )
+    dev = kernel_files.mount_dev(root, private, spec.shm_size)
+    one_id = choice.mode.records_owners
     if one_id:
-        settle_apt(dev)
-    mount_sys(root)
-    protect(root, dev)
+        kernel_files.settle_apt(dev)
+    kernel_files.mount_sys(root)
+    kernel_files.protect(root, dev)
     mounter = _Mounter(root, private, targets, one_id=one_id)
-    mounter.mount_file(FileMount(RESOLV_CONF, resolv_conf(), mode=0o644), readonly=False)
-    mounter.mount_file(FileMount(HOSTS, hosts_file(spec), mode=0o644), readonly=False)
+    mounter.mount_file(FileMount(RESOLV_CONF, prepared_root.resolv_conf(), mode=0o644), readonly=False)
+    mounter.mount_file(FileMount(HOSTS, prepared_root.hosts_file(spec), mode=0o644), readonly=False)
     for mount in spec.mounts:
         match mount:
             case BindMount():
@@ -69,7 +54,7 @@ def prepare(spec: RunSpec, choice: Choice, targets: Targets) -> PreparedRoot:
                 mounter.mount_file(mount, readonly=True)
     targets.restore_times()
     made: list[Names] = []
-    cwd = open_cwd(root, spec.cwd, made)
+    cwd = prepared_root.open_cwd(root, spec.cwd, made)
     if one_id:
         _record_root_as_owner(root, made)
     return PreparedRoot(root, cwd, account)
@@ -90,18 +75,14 @@ def enter(prepared: PreparedRoot) -> None:
 
 def _record_root_as_owner(root: int, directories: Sequence[Names]) -> None:
     for names in directories:
-        directory = walk(root, "/" + "/".join(names))
-        recorded_owner.record(directory.proc, Recorded(0, 0))
-        directory.close()
+        with walk(root, "/" + "/".join(names)) as directory:
+            recorded_owner.record(directory.proc, Recorded(0, 0))
 
 
 def _open_sources(spec: RunSpec) -> dict[str, int]:
     """The sources of the bind mounts, opened before anything is mounted over them."""
-    sources = {}
-    for mount in spec.mounts:
-        if isinstance(mount, BindMount) and mount.source not in sources:
-            sources[mount.source] = open_source(mount)
-    return sources
+    binds = {mount.source: mount for mount in spec.mounts if isinstance(mount, BindMount)}
+    return {source: open_source(mount) for source, mount in binds.items()}
 
 
 def _mount_root(root: Root, targets: Targets, *, userxattr: bool) -> str:
@@ -145,8 +126,9 @@ class _Mounter:
     def mount_tmpfs(self, mount: TmpfsMount) -> None:
         target = self._target(mount.target, "directory")
         options = [f"mode={mount.mode:o}", *([f"size={mount.size}"] if mount.size is not None else [])]
-        linux.mount("tmpfs", target.proc, "tmpfs", MS_NOSUID | MS_NODEV, ",".join(options))
-        self._done(target)
+        with target:
+            linux.mount("tmpfs", target.proc, "tmpfs", MS_NOSUID | MS_NODEV, ",".join(options))
+        self._targets.foreign.append(target.names)
 
     def _target(self, path: str, file_type: FileType) -> PathFd:
         try:
@@ -159,12 +141,7 @@ class _Mounter:
         return target
 
     def _bind(self, source: str, target: PathFd, *, readonly: bool) -> None:
-        bind(source, target.proc)
-        mounted = reopen(self._root, target.names)
-        restrict(mounted.fd, readonly=readonly)
-        mounted.close()
-        self._done(target)
-
-    def _done(self, target: PathFd) -> None:
+        with target:
+            bind(source, target.proc)
+        restrict_mounted(self._root, target.names, readonly=readonly)
         self._targets.foreign.append(target.names)
-        target.close()

@@ -10,7 +10,9 @@ import os
 import stat
 from contextlib import suppress
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from gazami.sandbox.inside.paths import opened
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _CHUNK = 1 << 20
 _DEEPEST = 200
 
@@ -19,15 +21,9 @@ def move(source: str, target: str) -> None:
     """:func:`move_entry` for two paths, of which only the last names may be somebody else's."""
     above, name = os.path.split(source)
     beyond, other = os.path.split(target)
-    folder = os.open(above, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        into = os.open(beyond, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            move_entry(folder, name, into, other)
-        finally:
-            os.close(into)
-    finally:
-        os.close(folder)
+    flags = os.O_PATH | os.O_DIRECTORY
+    with opened(above, flags) as folder, opened(beyond, flags) as into:
+        move_entry(folder, name, into, other)
 
 
 def move_entry(folder: int, name: str, into: int, other: str, depth: int = 0) -> None:
@@ -59,23 +55,18 @@ def move_entry(folder: int, name: str, into: int, other: str, depth: int = 0) ->
 def _move_directory(folder: int, name: str, into: int, other: str, info: os.stat_result, depth: int) -> None:
     if depth > _DEEPEST:
         raise OSError(errno.ENAMETOOLONG, "directories are nested too deeply to be copied", name)
-    source = os.open(name, _DIRECTORY, dir_fd=folder)
-    try:
+    with opened(name, _DIRECTORY, folder) as source:
         os.mkdir(other, 0o700, dir_fd=into)
-        target = os.open(other, _DIRECTORY, dir_fd=into)
-        try:
-            _move_contents(source, target, info, depth)
-            os.rmdir(name, dir_fd=folder)
-        except OSError:
-            for each in os.listdir(target):
-                move_entry(target, each, source, each, depth + 1)
-            _take_directorys(target, source, info)
-            os.rmdir(other, dir_fd=into)
-            raise
-        finally:
-            os.close(target)
-    finally:
-        os.close(source)
+        with opened(other, _DIRECTORY, into) as target:
+            try:
+                _move_contents(source, target, info, depth)
+                os.rmdir(name, dir_fd=folder)
+            except OSError:
+                for each in os.listdir(target):
+                    move_entry(target, each, source, each, depth + 1)
+                _take_directorys(target, source, info)
+                os.rmdir(other, dir_fd=into)
+                raise
 
 
 def _move_contents(source: int, target: int, info: os.stat_result, depth: int) -> None:

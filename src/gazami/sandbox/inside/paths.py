@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 from gazami.values import dataclass
@@ -37,8 +37,23 @@ class PathFd:
     def is_directory(self) -> bool:
         return stat.S_ISDIR(os.fstat(self.fd).st_mode)
 
-    def close(self) -> None:
+    def __enter__(self) -> PathFd:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
         os.close(self.fd)
+
+
+@contextmanager
+def opened(
+    path: str, flags: int = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd: int | None = None
+) -> Iterator[int]:
+    """A descriptor, closed on exec, of a directory that is no link, or what ``flags`` ask for."""
+    fd = os.open(path, flags | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 OnMake = Callable[[PathFd, str, FileType], None]
@@ -101,7 +116,7 @@ def read_text(root: int, path: str, limit: int) -> str | None:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return None
         raise
-    try:
+    with found:
         state = os.fstat(found.fd)
         if not stat.S_ISREG(state.st_mode):
             return None
@@ -109,8 +124,6 @@ def read_text(root: int, path: str, limit: int) -> str | None:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
         with open(found.proc, "rb") as file:
             return file.read(limit).decode(errors="replace")
-    finally:
-        found.close()
 
 
 def _open(name: str, here: int) -> int:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from gazami.errors import SandboxError
 from gazami.layer.beneath import Beneath, remove_below
 from gazami.sandbox.inside.devices import DEVICES, remove_foreign
 from gazami.sandbox.inside.moving import move_entry
-from gazami.sandbox.inside.paths import FileType, Names, PathFd, parts, walk
+from gazami.sandbox.inside.paths import FileType, Names, PathFd, opened, parts, walk
 from gazami.sandbox.inside.prepared_root import (
     HOSTS,
     RESOLV_CONF,
@@ -125,8 +124,7 @@ def change_times(root: str, log: UndoLog) -> dict[str, int]:
 
 def undo(base: str, record: UndoRecord) -> None:
     """Change back what a record says; the directories and empty files that were made are left to :func:`.targets.clean`."""
-    root = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with opened(base, os.O_PATH | os.O_DIRECTORY) as root:
         for moved in reversed(record.moved):
             with suppress(OSError):
                 _move_out(root, moved)
@@ -136,16 +134,12 @@ def undo(base: str, record: UndoRecord) -> None:
         for text in record.texts:
             with suppress(OSError):
                 _restore_text(root, text)
-    finally:
-        os.close(root)
 
 
 def _make_devices(root: int, log: UndoLog) -> None:
-    dev = walk(root, "/dev", make="directory")
-    if not dev.is_directory:
-        dev.close()
-        return
-    try:
+    with walk(root, "/dev", make="directory") as dev:
+        if not dev.is_directory:
+            return
         for name, number in DEVICES.items():
             path = "/".join((*dev.names, name))
             with suppress(FileNotFoundError):
@@ -156,14 +150,11 @@ def _make_devices(root: int, log: UndoLog) -> None:
                 os.mknod(name, 0o666 | stat.S_IFCHR, os.makedev(*number), dir_fd=dev.fd)
                 log.nodes.append(path)
                 os.chmod(name, 0o666, dir_fd=dev.fd)
-    finally:
-        dev.close()
 
 
 def _replace_text(root: int, log: UndoLog, path: str, content: bytes) -> None:
     """Give a system file other bytes for a while; a target that is no regular file or too long is left as it is."""
-    target = _target(root, log, path, "file")
-    try:
+    with _target(root, log, path, "file") as target:
         state = os.fstat(target.fd)
         if not stat.S_ISREG(state.st_mode) or state.st_size > _MOST_BYTES:
             return
@@ -172,8 +163,6 @@ def _replace_text(root: int, log: UndoLog, path: str, content: bytes) -> None:
             file.seek(0)
             file.truncate()
             file.write(content)
-    finally:
-        target.close()
 
 
 def _move_in(root: int, log: UndoLog, mount: StepMount, mode: str, *, devices: bool) -> None:
@@ -183,16 +172,21 @@ def _move_in(root: int, log: UndoLog, mount: StepMount, mode: str, *, devices: b
             f"RUN --mount at {mount.target} needs a bind mount, which {mode} mode does not have", hint=_NEEDS_MOUNTS
         )
     is_file = isinstance(mount, FileMount) or (isinstance(mount, BindMount) and not _is_directory(mount))
-    target = _target(root, log, mount.target, "file" if is_file else "directory")
-    names, is_directory = target.names, target.is_directory
-    target.close()
+    with _target(root, log, mount.target, "file" if is_file else "directory") as target:
+        names, is_directory = target.names, target.is_directory
     if is_directory == is_file:
         what = "a directory" if is_directory else "not a directory"
         raise SandboxError(f"cannot mount at {mount.target}: it is {what} in the image")
     if not names:
         raise SandboxError(f"cannot mount at {mount.target} in {mode} mode: it is the root itself")
-    parent = walk(root, "/".join(names[:-1]))
     try:
+        _replace(walk(root, "/".join(names[:-1])), names, log, mount, devices=devices)
+    except OSError as error:
+        raise SandboxError(f"cannot mount at {mount.target} in {mode} mode: {error.strerror}") from None
+
+
+def _replace(parent: PathFd, names: Names, log: UndoLog, mount: StepMount, *, devices: bool) -> None:
+    with parent:
         log.targets.note_parent(parent)
         _set_aside(log, parent, names, mount)
         match mount:
@@ -203,16 +197,12 @@ def _move_in(root: int, log: UndoLog, mount: StepMount, mode: str, *, devices: b
                 os.chmod(names[-1], mount.mode, dir_fd=parent.fd)
             case FileMount():
                 _write_file(parent.fd, names[-1], mount)
-    except OSError as error:
-        raise SandboxError(f"cannot mount at {mount.target} in {mode} mode: {error.strerror}") from None
-    finally:
-        parent.close()
 
 
 def _set_aside(log: UndoLog, parent: PathFd, names: Names, mount: StepMount) -> None:
     """Move what is at the target out of the way, and note how it comes back."""
     os.makedirs(log.aside, 0o700, exist_ok=True)
-    with _folder(log.aside) as aside:
+    with opened(log.aside) as aside:
         move_entry(parent.fd, names[-1], aside, str(len(log.moved)))
     source = mount.source if isinstance(mount, BindMount) else ""
     log.moved.append(MovedIn("/".join(names), f"{log.aside}/{len(log.moved)}", source))
@@ -222,7 +212,7 @@ def _set_aside(log: UndoLog, parent: PathFd, names: Names, mount: StepMount) -> 
 def _move_source(log: UndoLog, parent: PathFd, name: str, source: str, *, devices: bool) -> None:
     """Move a directory or file of ours to where the command looks for it, and note which one it is."""
     above, own = os.path.split(source)
-    with _folder(above) as folder:
+    with opened(above) as folder:
         info = os.stat(own, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(info.st_mode) and not devices:
             remove_foreign(folder, own)
@@ -235,16 +225,6 @@ def _is_directory(mount: BindMount) -> bool:
     fd = open_source(mount)
     try:
         return stat.S_ISDIR(os.fstat(fd).st_mode)
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def _folder(path: str) -> Iterator[int]:
-    """A directory of the build's own."""
-    fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        yield fd
     finally:
         os.close(fd)
 
@@ -265,8 +245,7 @@ def _move_out(root: int, moved: MovedIn) -> None:
     """Put back what had been set aside. A directory or file of ours goes back to where it came from, if it is the very one that
     was moved in. Whatever else the command left there is removed."""
     *above, name = parts(moved.path)
-    parent = walk(root, "/".join(above))
-    try:
+    with walk(root, "/".join(above)) as parent:
         with suppress(FileNotFoundError):
             info = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
             if moved.identity == _identity(info):
@@ -274,17 +253,15 @@ def _move_out(root: int, moved: MovedIn) -> None:
             else:
                 remove_below(parent.fd, name)
         folder_of, own = os.path.split(moved.aside)
-        with _folder(folder_of) as folder:
+        with opened(folder_of) as folder:
             move_entry(folder, own, parent.fd, name)
-    finally:
-        parent.close()
 
 
 def _move_back(parent: int, name: str, source: str) -> None:
     """What cannot go back to where it came from is removed: a layer never holds it."""
     above, own = os.path.split(source)
     try:
-        with _folder(above) as folder:
+        with opened(above) as folder:
             move_entry(parent, name, folder, own)
     except OSError:
         remove_below(parent, name)
@@ -299,8 +276,7 @@ def _target(root: int, log: UndoLog, path: str, file_type: FileType) -> PathFd:
 
 def _restore_text(root: int, text: ReplacedText) -> None:
     *above, name = parts(text.path)
-    parent = walk(root, "/".join(above))
-    try:
+    with walk(root, "/".join(above)) as parent:
         fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent.fd)
         with open(fd, "r+b") as file:
             if file.read(len(text.content) + 1) != text.content:
@@ -310,15 +286,10 @@ def _restore_text(root: int, text: ReplacedText) -> None:
             file.write(text.original)
             file.flush()
             os.utime(fd, ns=(os.fstat(fd).st_atime_ns, text.mtime_ns))
-    finally:
-        parent.close()
 
 
 def _remove_node(root: int, path: str) -> None:
     *above, name = parts(path)
-    parent = walk(root, "/".join(above))
-    try:
+    with walk(root, "/".join(above)) as parent:
         if stat.S_ISCHR(os.stat(name, dir_fd=parent.fd, follow_symlinks=False).st_mode):
             os.unlink(name, dir_fd=parent.fd)
-    finally:
-        parent.close()

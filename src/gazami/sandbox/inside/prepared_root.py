@@ -43,7 +43,7 @@ def open_cwd(root: int, cwd: str, made: list[Names]) -> int:
         found = walk(root, cwd, "directory", note)
         if found.is_directory:
             return found.fd
-        found.close()
+        os.close(found.fd)
     raise UserError(f"the working directory {cwd} is not a directory in the image")
 
 

@@ -75,11 +75,11 @@ def _prepare(start: ServerStart, control: socket.socket) -> _Server:
     linux.set_name("gazami-sandbox")
     os.umask(0o022)
     choice = start.choice
-    if choice.isolation.shares_root:
+    if choice.mode.shares_root:
         _reserve_root(choice)
-    if choice.isolation.user_namespace:
+    if choice.mode.user_namespace:
         namespaces.enter_user_namespace(choice.ids or namespaces.own_ids())
-    if choice.isolation.mounts:
+    if choice.mode.mounts:
         namespaces.enter_mount_namespace()
     if not choice.pid_namespace:
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
@@ -106,7 +106,7 @@ def _reserve_root(choice: Choice) -> None:
 def _filter(choice: Choice) -> SeccompFilter | None:
     """The system calls that commands may make; None where they have those of this container's own filter, and another could only
     be loaded by giving up set-user-ID programs (sudo) with no_new_privs (seccomp(2))."""
-    shares_processes = not (choice.isolation.mounts or choice.pid_namespace)
+    shares_processes = not (choice.mode.mounts or choice.pid_namespace)
     program = seccomp.docker_filter(linux.MACHINE, without=seccomp.INTO_OTHERS if shares_processes else frozenset())
     if program is None:
         return None

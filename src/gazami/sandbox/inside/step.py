@@ -39,15 +39,15 @@ def run(
 ) -> None:
     """Run the command and send the reply; the caller's closing of ``channel`` kills it."""
     if isinstance(spec.root, OverlayRoot):
-        if not choice.isolation.mounts:
-            raise SandboxError(f"an overlay root needs a mount, which {choice.mode} mode does not have")
+        if not choice.mode.mounts:
+            raise SandboxError(f"an overlay root needs a mount, which {choice.name} mode does not have")
         send_message(channel, _run(channel, StepRun(spec, choice, filter_, spec.root.upper, ""), output))
         return
     path, note = spec.root.path, ""
-    container = ContainerRoot.of(choice) if choice.isolation.shares_root else None
+    container = ContainerRoot.of(choice) if choice.mode.shares_root else None
     if container is not None and (taken := _taken(path, spec, choice, container)):
-        container, choice = None, replace(choice, mode=choice.isolation.fallback)
-        note = f"{taken} is taken in this container, so this step runs in {choice.mode} mode: it has no /proc"
+        container, choice = None, replace(choice, name=choice.mode.fallback)
+        note = f"{taken} is taken in this container, so this step runs in {choice.name} mode: it has no /proc"
     base = path if container is None else container.top
     step = StepRun(spec, choice, filter_, base, f"{path}.aside")
     reply = _run(channel, step, output) if container is None else _run_in_place(channel, step, output, path, container)
@@ -84,7 +84,7 @@ def _run(channel: socket.socket, step: StepRun, output: tuple[int, int]) -> RunR
     touched that it may still change."""
     before = oom.kills()
     read, write = os.pipe()
-    held = [] if step.choice.isolation.mounts else _sources_held(step.spec)
+    held = [] if step.choice.mode.mounts else _sources_held(step.spec)
     group = None
     if step.choice.pid_namespace:
         linux.unshare(linux.CLONE_NEWPID)
@@ -204,7 +204,7 @@ def _clean(step: StepRun, report: StepReport) -> tuple[tuple[str, ...], tuple[st
         return (), ()
     times = targets.times_of(step.base, prepared.targets, [moved.path for moved in prepared.undo.moved])
     touched: tuple[str, ...] = ()
-    if not step.choice.isolation.mounts:
+    if not step.choice.mode.mounts:
         touched = _touched(step.base, prepared, report.times)
         plain_root.undo(step.base, prepared.undo)
         remove_tree(step.aside)  # what could not go back, since the command has removed its directory

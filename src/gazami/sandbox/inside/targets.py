@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-from gazami.sandbox.inside.paths import FileType, Names, PathFd
+from gazami.layer.beneath import open_directory
+from gazami.sandbox.inside.paths import FileType, Names, PathFd, opened
 from gazami.values import dataclass, field
 
 
@@ -97,16 +98,13 @@ Times = dict[str, int | None]
 def times_of(base: str, record: TargetRecord, hidden: Sequence[str] = ()) -> Times:
     """The times of the touched directories as the command left them, to be taken before anything is undone. ``hidden`` are paths
     that were out of the command's reach, with what is below them."""
-    root = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with opened(base, os.O_PATH | os.O_DIRECTORY) as root:
         return {
             item.path: item.mtime_ns
             if any(f"{item.path}/".startswith(f"{each}/") for each in hidden)
             else _mtime(root, item.path)
             for item in record.touched
         }
-    finally:
-        os.close(root)
 
 
 def clean(base: str, record: TargetRecord, times: Times) -> tuple[str, ...]:
@@ -114,94 +112,71 @@ def clean(base: str, record: TargetRecord, times: Times) -> tuple[str, ...]:
 
     The command has ended, yet it may have put symbolic links in the way, so nothing is reached through one.
     """
-    root = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with opened(base, os.O_PATH | os.O_DIRECTORY) as root:
         gone = [path for path, file_type in reversed(record.made) if _remove(root, path, file_type)]
         for item in sorted(record.touched, key=lambda item: -item.path.count("/") if item.path else 1):
             now = times[item.path]
-            if now is None:
+            if now is None or (item.copied_up and now == item.mtime_ns and _remove_copy(root, item)):
                 continue
-            if item.copied_up and now == item.mtime_ns and _remove_copy(root, item):
-                continue
-            with suppress(OSError):
-                parent, name = _parent(root, item.path)
-                try:
-                    os.utime(name, ns=(now, now), dir_fd=parent, follow_symlinks=False)
-                finally:
-                    os.close(parent)
+            with suppress(OSError), _parent(root, item.path) as (parent, name):
+                os.utime(name, ns=(now, now), dir_fd=parent, follow_symlinks=False)
         return tuple(reversed(gone))
-    finally:
-        os.close(root)
 
 
 def _remove(root: int, path: str, file_type: FileType) -> bool:
     """Remove what was made if it is still an empty file or an empty directory of root's; True when it is gone."""
     try:
-        parent, name = _parent(root, path)
-    except OSError:
-        return True
-    try:
-        state = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        if state.st_uid or state.st_gid:
+        with _parent(root, path) as (parent, name):
+            state = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if state.st_uid or state.st_gid:
+                return False
+            if file_type == "directory" and stat.S_ISDIR(state.st_mode) and stat.S_IMODE(state.st_mode) == 0o755:
+                os.rmdir(name, dir_fd=parent)
+                return True
+            if file_type == "file" and stat.S_ISREG(state.st_mode) and state.st_size == 0:
+                os.unlink(name, dir_fd=parent)
+                return True
             return False
-        if file_type == "directory" and stat.S_ISDIR(state.st_mode) and stat.S_IMODE(state.st_mode) == 0o755:
-            os.rmdir(name, dir_fd=parent)
-            return True
-        if file_type == "file" and stat.S_ISREG(state.st_mode) and state.st_size == 0:
-            os.unlink(name, dir_fd=parent)
-            return True
-        return False
-    except FileNotFoundError:
+    except (FileNotFoundError, _Unreachable):
         return True
     except OSError:
         return False
-    finally:
-        os.close(parent)
 
 
 def _remove_copy(root: int, item: Touched) -> bool:
     """Remove a copied-up directory that holds nothing and is as it was below."""
-    with suppress(OSError):
-        parent, name = _parent(root, item.path)
-        try:
-            fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-            try:
-                unchanged = _meta(f"/proc/self/fd/{fd}") == item.meta
-            finally:
-                os.close(fd)
-            if unchanged:
-                os.rmdir(name, dir_fd=parent)
-                return True
-        finally:
-            os.close(parent)
+    with suppress(OSError), _parent(root, item.path) as (parent, name):
+        with opened(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=parent) as fd:
+            unchanged = _meta(f"/proc/self/fd/{fd}") == item.meta
+        if unchanged:
+            os.rmdir(name, dir_fd=parent)
+            return True
     return False
 
 
-def _parent(root: int, path: str) -> tuple[int, str]:
+class _Unreachable(OSError):
+    """Something on the way is missing or no directory."""
+
+
+@contextmanager
+def _parent(root: int, path: str) -> Iterator[tuple[int, str]]:
     """A descriptor of the directory that holds ``path`` and the last name; no symbolic link is followed."""
-    *above, name = path.split("/") if path else ["."]
-    fd = os.open(".", os.O_PATH | os.O_CLOEXEC, dir_fd=root)
-    for part in above:
-        try:
-            deeper = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-        finally:
-            os.close(fd)
-        fd = deeper
-    return fd, name
+    above, _, name = path.rpartition("/")
+    try:
+        fd = open_directory(root, above)
+    except OSError as error:
+        raise _Unreachable(error.errno, error.strerror, path) from None
+    try:
+        yield fd, name or "."
+    finally:
+        os.close(fd)
 
 
 def _mtime(root: int, path: str) -> int | None:
-    try:
-        parent, name = _parent(root, path)
-    except OSError:
-        return None
-    try:
+    with suppress(OSError), _parent(root, path) as (parent, name):
         state = os.stat(name, dir_fd=parent, follow_symlinks=False)
         return state.st_mtime_ns if stat.S_ISDIR(state.st_mode) else None
-    except OSError:
-        return None
-    finally:
-        os.close(parent)
+    return None
 
 
 def _exists(root: int, path: str) -> bool:

@@ -1,0 +1,44 @@
+"""The layer of what a command changed: of an upper directory, or by a scan of a plain root."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gazami.builder.files.layer_files import observed, phase
+from gazami.builder.files.packer import Follow, NewLayer, Packer
+from gazami.builder.files.streams import produced
+from gazami.builder.stages.stage import Stage
+from gazami.builder.stages.work import Work
+from gazami.rootfs.requests import Owners, ScanRequest, UpperRequest
+from gazami.values import replace
+
+if TYPE_CHECKING:
+    from gazami.sandbox.spec import RunResult
+
+
+def snapshot(
+    stage: Stage, work: Work, result: RunResult, *, changed: str, packer: Packer, follow: Follow | None
+) -> NewLayer:
+    """``changed`` is the directory that :meth:`Stage.root` gave. The stage's tree learns of the changes where it is needed and
+    shows all below them. Raises what reading the files raises."""
+    root = stage.unpacked
+    assert root is not None
+    sandbox = root.roots.isolation.sandbox
+    owners = None
+    if sandbox.choice.mode.records_owners:
+        owners = Owners(result.owner, result.owners, tuple(reversed(root.overlay)))
+    request: ScanRequest | UpperRequest
+    if root.plain:
+        request = replace(root.scan_request(), touched=result.touched)
+    else:
+        request = UpperRequest(changed, ignore=root.roots.ignore)
+    request = replace(request, omit=result.created, newest=packer.newest, owners=owners)
+    learns = work.needs_tree and stage.tree.shows == len(stage.image.layers)
+    what = "taking a snapshot of the changed files"
+    with (
+        phase(packer.files.emit, f"snapshot-{changed}", what) as progress,
+        produced(sandbox, request) as chunks,
+    ):
+        new = packer.stream(observed(chunks, progress), stage.tree.tree if learns else None, follow)
+        stage.tree.shows += learns
+        return replace(new, directory=changed)
