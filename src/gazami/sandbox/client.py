@@ -68,7 +68,6 @@ class Sandbox:
     """A running fork server. Threads may use it at the same time; close it when none does any more."""
 
     choice: Choice
-    state_dir: Path
     _cancel: Cancel
     _server: subprocess.Popen[bytes]
     _control: socket.socket
@@ -77,9 +76,7 @@ class Sandbox:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def start(
-        cls, choice: Choice, state_dir: Path, cancel: Cancel, *, preload: Sequence[str] = (), hide: Sequence[str] = ()
-    ) -> Sandbox:
+    def start(cls, choice: Choice, cancel: Cancel, *, preload: Sequence[str] = (), hide: Sequence[str] = ()) -> Sandbox:
         """Start the server in the chosen mode. ``preload`` names standard-library-only modules that calls will use. The files
         ``hide`` are away until the sandbox is closed.
 
@@ -101,7 +98,7 @@ class Sandbox:
             start_new_session=True,
         )
         theirs.close()
-        sandbox = cls(choice, state_dir, cancel, server, ours, log, hidden)
+        sandbox = cls(choice, cancel, server, ours, log, hidden)
         try:
             sandbox._await_start()
         except BaseException:

@@ -198,9 +198,9 @@ class ServerStart:
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
-    """Try ``modes`` in this order, unless ``every`` only up to the first that works. The others are for modes that share the
-    container's root: ``keep`` are top-level names that stay, ``lasting`` is the directory that outlives the build, ``prefixes``
-    are where this Python lies, and ``force`` passes over the signs of gazami's image in a container."""
+    """Try ``modes`` in this order, unless ``every`` only up to the first that works. The rest is for modes that share the
+    container's root; see :class:`.select.Conditions`. ``keep`` are top-level names that stay, ``lasting`` is the state directory,
+    ``prefixes`` are where this Python lies."""
 
     state_dir: str
     modes: tuple[str, ...]

@@ -53,7 +53,7 @@ try:
 except GazamiError as error:
     print(json.dumps([type(error).__name__, error.message]))
     raise SystemExit
-with Sandbox.start(choice, place, Cancel()) as sandbox:
+with Sandbox.start(choice, Cancel()) as sandbox:
     overlay, plain = OverlayRoot((f"{{place}}/base",), f"{{place}}/upper", f"{{place}}/work"), PlainRoot(f"{{place}}/base")
     root = overlay if choice.overlay else plain
     written = []

@@ -22,7 +22,7 @@ from gazami.sandbox.spec import FileMount, TmpfsMount
 def single(request: pytest.FixtureRequest, busybox: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     choice = replace(CHOICES["userns-single"], overlay=request.param == "overlay")
     cancel, place = Cancel(), tmp_path_factory.mktemp("state")
-    with Sandbox.start(choice, place, cancel) as sandbox:
+    with Sandbox.start(choice, cancel) as sandbox:
         yield Bench(sandbox, cancel, busybox, place)
 
 

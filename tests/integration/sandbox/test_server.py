@@ -91,7 +91,7 @@ def test_a_full_file_system_is_a_space_error(any_mode: Bench, tmp_path: Path) ->
     cancel = Cancel()
     try:
         with (
-            Sandbox.start(any_mode.sandbox.choice, tmp_path, cancel) as sandbox,
+            Sandbox.start(any_mode.sandbox.choice, cancel) as sandbox,
             pytest.raises(SpaceError, match="No space"),
         ):
             unpack(Bench(sandbox, cancel, any_mode.base, tmp_path), tmp_path, tar_of(300_000))
@@ -101,11 +101,11 @@ def test_a_full_file_system_is_a_space_error(any_mode: Bench, tmp_path: Path) ->
 
 def test_preloading(tmp_path: Path) -> None:
     choice = Choice("chroot", "", overlay=False)
-    with Sandbox.start(choice, tmp_path, Cancel(), preload=("gazami.rootfs.unpack",)) as sandbox:
+    with Sandbox.start(choice, Cancel(), preload=("gazami.rootfs.unpack",)) as sandbox:
         sandbox.call(MakeDirectories((str(tmp_path / "made"),)))
     assert (tmp_path / "made").is_dir()
     with pytest.raises(RuntimeError, match="nonesuch"):
-        Sandbox.start(choice, tmp_path, Cancel(), preload=("nonesuch",))
+        Sandbox.start(choice, Cancel(), preload=("nonesuch",))
 
 
 def is_running(pid: int) -> bool:
@@ -201,7 +201,7 @@ from gazami.layer.recorded_owner import recorded
 from gazami.sandbox.client import Sandbox
 from gazami.sandbox.spec import *
 root = {fresh.root()[0]!r}
-with Sandbox.start({fresh.sandbox.choice!r}, Path({str(fresh.place)!r}), Cancel()) as sandbox:
+with Sandbox.start({fresh.sandbox.choice!r}, Cancel()) as sandbox:
     print(sandbox.server_pid, flush=True)
     spec = RunSpec(root, ("sh", "-c", "echo on; setsid {SLEEP} & {SLEEP}"), (("PATH", "/bin"),))
     sandbox.run(spec, lambda *a: print(a, flush=True))
@@ -345,7 +345,7 @@ from gazami.sandbox.spec import *
 place = {place!r}
 choice = choose(None, Path(place))
 print(choice.name, choice.ids, choice.overlay, choice.pid_namespace, choice.rejected[0][0], flush=True)
-with Sandbox.start(choice, Path(place), Cancel()) as sandbox:
+with Sandbox.start(choice, Cancel()) as sandbox:
     root = OverlayRoot((place + "/base",), place + "/upper", place + "/work")
     script = "id -u; touch /f && chown 33:44 /f && stat -c %u:%g /f /etc; rm /etc/group; ls /proc/1/cwd; echo y > /dev/stderr"
     result = sandbox.run(

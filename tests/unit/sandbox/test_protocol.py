@@ -11,7 +11,7 @@ from gazami.errors import ArchiveError, CommandFailed, HostError, SandboxError, 
 from gazami.rootfs.directories import MakeDirectories
 from gazami.rootfs.requests import Owners, ScanRequest, UnpackReport
 from gazami.sandbox.inside.plain_root import MovedIn, ReplacedText, UndoRecord
-from gazami.sandbox.inside.reports import ChangeTimes, CommandEnd, Prepared, StepReport, collect
+from gazami.sandbox.inside.reports import CommandEnd, Prepared, StepReport, collect
 from gazami.sandbox.inside.targets import TargetRecord, Touched
 from gazami.sandbox.protocol import (
     Failure,
@@ -97,8 +97,7 @@ VALUES = [
     Call(MakeDirectories(("/d",)), False, False),
     CallResult(UnpackReport(3, 4)),
     CallResult(),
-    Prepared(TARGETS, UNDO),
-    ChangeTimes((("a", 1),)),
+    Prepared(TARGETS, UNDO, (("a", 1),)),
     CommandEnd(137, None, (5, 6), (("l", 1, 2),), (7,)),
     Failure("OSError", "m", None, 1, 28, ("/f",)),
 ]
@@ -123,8 +122,8 @@ def test_only_dataclasses_of_gazami_are_made(text: str) -> None:
 
 def test_the_reports_of_a_step_are_collected() -> None:
     end, failure = CommandEnd(0), Failure("", "bug")
-    lines = [encode(each).encode() for each in (Prepared(TARGETS), ChangeTimes((("a", 1),)), end, failure)]
-    assert collect(b"\n".join(lines)) == StepReport(Prepared(TARGETS), (("a", 1),), end, failure)
+    lines = [encode(each).encode() for each in (Prepared(TARGETS), Prepared(TARGETS, UNDO), end, failure)]
+    assert collect(b"\n".join(lines)) == StepReport(Prepared(TARGETS, UNDO), end, failure)
     assert collect(lines[0] + b"\n" + lines[2][:-5]) == StepReport(Prepared(TARGETS)), "cut off by a kill"
     assert collect(b"") == StepReport()
 

@@ -144,7 +144,7 @@ class Isolation:
             self.workspace.use_place(choice.place or str(self.workspace.root))
         check_room(around.to_unpack, Path(self.workspace.new_path("room")).parent)
         hide = self._credentials_to_hide() if choice.mode.shares_root else ()
-        return Sandbox.start(choice, files, self.cancel, preload=_PRELOAD, hide=hide)
+        return Sandbox.start(choice, self.cancel, preload=_PRELOAD, hide=hide)
 
     def _credentials_to_hide(self) -> tuple[str, ...]:
         """The files with credentials that can be taken out of a command's sight; warns of those that cannot."""

@@ -22,7 +22,7 @@ from gazami.sandbox.inside.inplace import ContainerRoot
 from gazami.sandbox.inside.launch import SeccompFilter
 from gazami.sandbox.inside.plain_root import UndoLog
 from gazami.sandbox.inside.prepared_root import PreparedRoot
-from gazami.sandbox.inside.reports import ChangeTimes, CommandEnd, Prepared
+from gazami.sandbox.inside.reports import CommandEnd, Prepared
 from gazami.sandbox.inside.targets import Targets
 from gazami.sandbox.kernel import capabilities, linux, namespaces, notify
 from gazami.sandbox.kernel.capabilities import Capability
@@ -138,7 +138,7 @@ def _enter_plain(step: StepRun, targets: Targets) -> PreparedRoot:
     else:
         times |= inplace.change_times(container)
         os.fchdir(prepared.cwd)
-    reports.send(ChangeTimes(tuple(times.items())))
+    reports.send(Prepared(targets.record(), log.record(), tuple(times.items())))
     return prepared
 
 

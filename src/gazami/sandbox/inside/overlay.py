@@ -36,10 +36,10 @@ def mount(lowers: tuple[str, ...], upper: str, work: str, *, userxattr: bool) ->
     while len(layers) + len(merged) > _MOST_LOWERS:
         bottom = layers[-_MERGED_AT_ONCE:]
         layers = layers[:-_MERGED_AT_ONCE]
-        _mount_layers(bottom, None, None, bottom[0], userxattr=userxattr)
+        _mount_layers(bottom, None, bottom[0], userxattr=userxattr)
         merged.insert(0, bottom[0])
     _forget_volatile(work)
-    _mount_layers([*layers, *merged], upper, work, upper, userxattr=userxattr)
+    _mount_layers([*layers, *merged], (upper, work), upper, userxattr=userxattr)
 
 
 def _forget_volatile(work: str) -> None:
@@ -51,13 +51,17 @@ def _forget_volatile(work: str) -> None:
         os.rmdir(volatile)
 
 
-def _mount_layers(lowers: list[str], upper: str | None, work: str | None, target: str, *, userxattr: bool) -> None:
+Writable = tuple[str, str]
+"""The upper directory and the work directory."""
+
+
+def _mount_layers(lowers: list[str], writable: Writable | None, target: str, *, userxattr: bool) -> None:
     context = _context(lowers[0])
     if context is None:
-        _mount_by_descriptors(lowers, upper, work, target, userxattr=userxattr)
+        _mount_by_descriptors(lowers, writable, target, userxattr=userxattr)
         return
     try:
-        _mount_by_context(context, lowers, upper, work, target, userxattr=userxattr)
+        _mount_by_context(context, lowers, writable, target, userxattr=userxattr)
     except OSError as error:
         raise OSError(error.errno, f"mount overlay: {_explain(context) or error.strerror}", target) from None
     finally:
@@ -81,13 +85,13 @@ def _context(first: str) -> int | None:
 
 
 def _mount_by_context(
-    context: int, lowers: list[str], upper: str | None, work: str | None, target: str, *, userxattr: bool
+    context: int, lowers: list[str], writable: Writable | None, target: str, *, userxattr: bool
 ) -> None:
     for lower in lowers[1:]:
         linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "lowerdir+", lower)
-    if upper is not None and work is not None:
-        linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "upperdir", upper)
-        linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "workdir", work)
+    if writable is not None:
+        linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "upperdir", writable[0])
+        linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "workdir", writable[1])
         with suppress(OSError):
             linux.fsconfig(context, linux.FSCONFIG_SET_FLAG, "volatile")
     for key, value in _OPTIONS:
@@ -103,21 +107,19 @@ def _mount_by_context(
         os.close(mounted)
 
 
-def _mount_by_descriptors(
-    lowers: list[str], upper: str | None, work: str | None, target: str, *, userxattr: bool
-) -> None:
+def _mount_by_descriptors(lowers: list[str], writable: Writable | None, target: str, *, userxattr: bool) -> None:
     """mount(2) with the layers as ``3:4:5…``, names in /proc/self/fd; the options of newer kernels are dropped one by one."""
     before = os.open(".", os.O_PATH | os.O_CLOEXEC)
     opened = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in lowers]
     try:
         required = ["lowerdir=" + ":".join(map(str, opened))]
-        if upper is not None and work is not None:
-            opened += [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in (upper, work)]
+        if writable is not None:
+            opened += [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in writable]
             required += [f"upperdir={opened[-2]}", f"workdir={opened[-1]}"]
         if userxattr:
             required.append("userxattr")
         optional = [f"{key}={value}" for key, value in _OPTIONS[1:]]
-        if upper is not None:
+        if writable is not None:
             optional.append("volatile")
         os.chdir("/proc/self/fd")
         for options in ([*required, *optional], [*required, *optional[:-1]], required):

@@ -119,7 +119,7 @@ def change_times(root: str, log: UndoLog) -> dict[str, int]:
     made = {path for path, _ in log.targets.made}
     paths = {*log.targets.touched, *(text.path for text in log.texts)} - made - {""}
     with Beneath(root) as files:
-        return {path: files.stat(path).st_ctime_ns for path in paths}
+        return {path: files.stat(path).st_ctime_ns for path in sorted(paths)}
 
 
 def undo(base: str, record: UndoRecord) -> None:

@@ -8,6 +8,7 @@ its own, which ends afterwards. A probe raises SandboxError with the reason agai
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 from gazami.errors import SandboxError
@@ -173,28 +174,28 @@ def _try_bind(directory: str) -> None:
 
 def _can_have_pid_namespace() -> bool:
     """Whether commands without a /proc can have a PID namespace, which ends them all with its first process."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        with suppress(OSError):
-            linux.unshare(linux.CLONE_NEWPID)
-            status = 0
-        os._exit(status)
-    return os.waitpid(child, 0)[1] == 0
+    return _works_in_a_child(lambda: linux.unshare(linux.CLONE_NEWPID))
 
 
 def _try_proc(directory: str) -> bool:
     """Whether a PID namespace can have a /proc of its own (not where a container runtime masks parts of /proc)."""
-    try:
+
+    def mount() -> None:
+        linux.unshare(linux.CLONE_NEWNS)
+        linux.mount("proc", directory, "proc", 0)
+
+    with suppress(OSError):
         linux.unshare(linux.CLONE_NEWPID)
-        child = os.fork()
-    except OSError:
-        return False
+        return _works_in_a_child(mount)
+    return False
+
+
+def _works_in_a_child(attempt: Callable[[], None]) -> bool:
+    child = os.fork()
     if child == 0:
         status = 1
         with suppress(OSError):
-            linux.unshare(linux.CLONE_NEWNS)
-            linux.mount("proc", directory, "proc", 0)
+            attempt()
             status = 0
         os._exit(status)
     return os.waitpid(child, 0)[1] == 0

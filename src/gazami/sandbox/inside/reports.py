@@ -17,17 +17,12 @@ from gazami.values import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What was made and changed in the root for the command, whether or not all of it could be; ``undo`` is a plain root's."""
+    """What was made and changed in the root for the command, whether or not all of it could be. ``undo`` is a plain root's, and
+    ``times`` are the ctimes, in nanoseconds by path, of what it changed; they are reported last."""
 
     targets: TargetRecord
     undo: UndoRecord = UndoRecord()
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeTimes:
-    """The ctime, in nanoseconds, by path of what the preparation of a plain root has changed."""
-
-    times: tuple[tuple[str, int], ...]
+    times: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +39,14 @@ class CommandEnd:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """All that was reported."""
+    """The last of each that was reported."""
 
     prepared: Prepared | None = None
-    times: tuple[tuple[str, int], ...] = ()
     end: CommandEnd | None = None
     failure: Failure | None = None
 
 
-def send(report: Prepared | ChangeTimes | CommandEnd | Failure) -> None:
+def send(report: Prepared | CommandEnd | Failure) -> None:
     data = encode(report).encode() + b"\n"
     while data:
         data = data[os.write(launch.REPORTS, data) :]
@@ -66,8 +60,6 @@ def collect(data: bytes) -> StepReport:
             match decode(line):
                 case Prepared() as prepared:
                     found = replace(found, prepared=prepared)
-                case ChangeTimes(times=times):
-                    found = replace(found, times=times)
                 case CommandEnd() as end:
                     found = replace(found, end=end)
                 case Failure() as failure:

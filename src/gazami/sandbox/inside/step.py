@@ -205,17 +205,17 @@ def _clean(step: StepRun, report: StepReport) -> tuple[tuple[str, ...], tuple[st
     times = targets.times_of(step.base, prepared.targets, [moved.path for moved in prepared.undo.moved])
     touched: tuple[str, ...] = ()
     if not step.choice.mode.mounts:
-        touched = _touched(step.base, prepared, report.times)
+        touched = _touched(step.base, prepared)
         plain_root.undo(step.base, prepared.undo)
         remove_tree(step.aside)  # what could not go back, since the command has removed its directory
     return targets.clean(step.base, prepared.targets, times), touched
 
 
-def _touched(base: str, prepared: Prepared, times: tuple[tuple[str, int], ...]) -> tuple[str, ...]:
+def _touched(base: str, prepared: Prepared) -> tuple[str, ...]:
     """The paths whose ctime is still the one that the preparation left."""
     found = [moved.path for moved in prepared.undo.moved]
     with Beneath(base) as files:
-        for path, ctime in times:
+        for path, ctime in prepared.times:
             with suppress(OSError):
                 if files.stat(path).st_ctime_ns == ctime:
                     found.append(path)

@@ -29,7 +29,6 @@ MS_BIND: Final = 0x1000
 MS_MOVE: Final = 0x2000
 MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 0x40000
-MS_RELATIME: Final = 0x200000
 MNT_DETACH: Final = 2
 
 PR_SET_PDEATHSIG: Final = 1
