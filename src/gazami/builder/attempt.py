@@ -79,10 +79,11 @@ class Attempt:
             observers += (Storing(self.cache, uploading.wait_for),)
         with self._isolation(works) as isolation:
             mounts = self._cache_mounts(isolation)
+            ignored = tuple(path.strip("/") for path in self.request.context.ignore_paths)
             try:
                 stages = Stages(
                     self.sources,
-                    Roots(isolation, self.packer.files, self.request.snapshot, self.request.context.ignore_paths),
+                    Roots(isolation, self.packer.files, self.request.snapshot, ignored),
                     self.clock,
                     Copying(self.sources, self.packer, self.emit),
                     self._running(works, isolation, mounts),

@@ -46,12 +46,13 @@ class SnapshotWishes:
 
 @dataclass(frozen=True, slots=True)
 class SandboxWishes:
-    """``isolation`` None means: probe and choose. ``state_dir`` is where everything temporary lies."""
+    """``isolation`` names a mode (:mod:`gazami.sandbox.modes`); None means: probe and choose. ``state_dir`` is where everything
+    temporary lies."""
 
     state_dir: str
     memory: bool = True
     """Files of stages may lie on a tmpfs when they fit."""
-    isolation: Literal["namespaces", "userns", "inplace", "userns-single", "chroot"] | None = None
+    isolation: str | None = None
     force: bool = False
     in_container: bool = False
     secrets: tuple[tuple[str, str, str], ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from gazami import __version__
 from gazami.builder import request as wishes
@@ -306,11 +306,10 @@ def proxies(environ: Mapping[str, str]) -> Pairs:
 
 
 def _sandbox(parsed: Parsed, around: Surroundings, secrets: tuple[tuple[str, str, str], ...]) -> wishes.SandboxWishes:
-    isolation: Any = parsed.text("isolation") or None
     return wishes.SandboxWishes(
         state_dir=state_dir(parsed.text("state-dir"), around),
         memory=not parsed.text("state-dir"),
-        isolation=isolation,
+        isolation=parsed.text("isolation") or None,
         force=parsed.flag("force"),
         in_container=around.in_container,
         secrets=secrets,

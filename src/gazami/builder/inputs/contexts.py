@@ -24,7 +24,8 @@ from gazami.layer.entry import Entry, Kind
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.whiteout import is_whiteout
 from gazami.registry.client import RegistryClient
-from gazami.rootfs.unpack import Target, Unpacker
+from gazami.rootfs.requests import UnpackRequest
+from gazami.rootfs.unpack import Unpacker
 from gazami.values import replace
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def access_of(
 
 def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, cancel: Cancel) -> Path:
     folder.mkdir(mode=0o700)
-    unpacker = Unpacker(Target(overlay=False, directory=str(folder)))
+    unpacker = Unpacker(UnpackRequest(str(folder), devices=True))
     owner, mask, left_out = (os.geteuid(), os.getegid()), os.umask(0), 0
     chunks = observed(cancel.checked(archive.chunks), progress)  # type: ignore[arg-type]
     ahead = Ahead(decompressed(chunks))

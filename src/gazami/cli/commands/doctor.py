@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import assert_never
 
 from gazami.builder.files.state_directory import claim
 from gazami.cli.environ import Surroundings, look_around
 from gazami.cli.request import state_dir
 from gazami.errors import GazamiError
-from gazami.sandbox.select import Conditions, Finding, survey
-from gazami.sandbox.spec import Mode
+from gazami.sandbox.modes import advice
+from gazami.sandbox.select import Conditions, survey
+from gazami.sandbox.spec import Finding
 
 HELP = """\
 Usage: gazami doctor [--state-dir=DIR]
@@ -60,32 +60,6 @@ def describe(findings: Sequence[Finding], place: str, around: Surroundings) -> s
         lines.append(f"{finding.mode:<14}{mark:<8} {finding.reason}{roots}")
     if chosen is None:
         lines += ["", "RUN steps cannot be isolated here. Dockerfiles without RUN can be built."]
-    line = advice(chosen, around)
-    if line:
+    if around.in_container and (line := advice(chosen, root=around.uid == 0)):
         lines += ["", f"A better isolation needs, in the container of the pod:\n  {line}"]
     return "\n".join(lines) + "\n"
-
-
-def advice(chosen: Mode | None, around: Surroundings) -> str:
-    """The line of a Kubernetes container that leads to the next better mode; empty for the best, and outside of containers."""
-    if not around.in_container:
-        return ""
-    match chosen:
-        case "namespaces":
-            return ""
-        case "userns" if around.uid == 0:
-            return "securityContext: {capabilities: {add: [SYS_ADMIN]}, seccompProfile: {type: Unconfined}}"
-        case "userns":
-            return (
-                "securityContext: {runAsUser: 0, capabilities: {add: [SYS_ADMIN]}, seccompProfile: {type: Unconfined}}"
-            )
-        case "userns-single":
-            return "securityContext: {runAsUser: 0}  # and no capabilities: {drop: [ALL]}"
-        case "chroot" | "inplace":
-            return "securityContext: {seccompProfile: {type: Unconfined}}  # and the default capabilities"
-        case None if around.uid == 0:
-            return "securityContext: {seccompProfile: {type: Unconfined}}  # and no capabilities: {drop: [ALL]}"
-        case None:
-            return "securityContext: {seccompProfile: {type: Unconfined}}"
-        case _:
-            assert_never(chosen)

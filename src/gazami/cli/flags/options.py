@@ -7,6 +7,7 @@ effective, delete its ``effect=`` and ``note=``.
 from __future__ import annotations
 
 from gazami.cli.flags.option import Effect, Group, Kind, Option, Table
+from gazami.sandbox.modes import MODES
 
 _OWN_ROOT = "gazami unpacks into a directory of its own that it removes itself, never over its own file system"
 
@@ -158,7 +159,7 @@ _SNAPSHOT = (
 _SANDBOX = (
     Option("isolation", Kind.CHOICE, Group.SANDBOX, "How RUN is kept apart; default: the best that works here. inplace "
            "lends commands the root of gazami's own container.",
-           choices=("namespaces", "userns", "inplace", "userns-single", "chroot"), kaniko=False),
+           choices=tuple(mode.name for mode in MODES), kaniko=False),
     Option("state-dir", Kind.STRING, Group.SANDBOX, "Where everything temporary lies; default: $GAZAMI_STATE_DIR, else a "
            "folder in $XDG_CACHE_HOME, $TMPDIR, ~/.cache or /tmp.", metavar="DIR", env="GAZAMI_STATE_DIR", kaniko=False),
     Option("add-host", Kind.MULTI, Group.SANDBOX, "Add a line to /etc/hosts of RUN.", metavar="NAME:ADDRESS", kaniko=False),
