@@ -126,7 +126,10 @@ class Ready:
 @contextlib.contextmanager
 def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Ready]:
     """Everything up to the plan: the context is here, the Dockerfile is compiled, its images are resolved."""
-    with Workspace(request.sandbox.state_dir) as workspace, open_registry(request.registry, emit, cancel) as registry:
+    with (
+        Workspace(request.sandbox.state_dir) as workspace,
+        open_registry(request.registry, request.credentials, emit, cancel) as registry,
+    ):
         folder = fetch_context(request, workspace, registry, emit, cancel)
         wanted, given = request.context.dockerfile, request.context.dockerfile_given
         source, dockerfile_path = find_dockerfile(wanted, folder, registry.transport, given=given)

@@ -132,9 +132,9 @@ class Tools:
         """The files with credentials that can be taken out of a step's sight; tells about those that cannot."""
         from gazami.sandbox.select import mount_points
 
-        registry = self.request.registry
+        credentials = self.request.credentials
         given = [value for _, kind, value in self.request.sandbox.secrets if kind == "file"]
-        files = exposed(registry.docker_config_files, (*registry.secret_files, *given), mount_points())
+        files = exposed(credentials.docker_config_files, (*credentials.secret_files, *given), mount_points())
         if files.others:
             self.emit(
                 Message(

@@ -283,7 +283,7 @@ def test_every_command_explains_itself_and_refuses_nonsense(command: str) -> Non
 
 def kaniko(program: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", f"gazami.cli.{program}", *arguments],
+        [sys.executable, "-m", f"gazami.cli.kaniko.{program}", *arguments],
         capture_output=True, text=True, check=False, env={**os.environ, **(env or {})},
     )  # fmt: skip
 

@@ -55,7 +55,7 @@ def read_outputs(words: tuple[str, ...], cwd: str) -> Outputs:
 def _read(word: str) -> Outputs:
     if word == "-":
         return Outputs(exports=(FileExport("tar", "-"),))
-    fields = _fields(word)
+    fields = fields_of(word)
     if not fields:
         return Outputs(exports=(FileExport("local", word),))
     kind = fields.pop("type", "")
@@ -101,48 +101,9 @@ def _image(word: str, fields: dict[str, str], *, push: bool) -> Outputs:
     return Outputs(destinations=names)
 
 
-def _fields(word: str) -> dict[str, str]:
+def fields_of(word: str) -> dict[str, str]:
     """The pairs of a value, none for a bare directory."""
     pairs = [field.partition("=") for field in next(csv.reader([word]))]
     if len(pairs) == 1 and not pairs[0][1]:
         return {}
     return {key.strip().lower(): value for key, _, value in pairs}
-
-
-# -- caches -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CacheTarget:
-    """``place`` is a repository or ``oci:DIR``."""
-
-    place: str = ""
-    inline: bool = False
-
-
-def read_cache_from(words: tuple[str, ...]) -> tuple[str, ...]:
-    """``type=registry,ref=REF``, ``type=local,src=DIR`` or a bare reference → places. Raises :class:`UsageError`."""
-    return tuple(_cache_place("--cache-from", word, "src") for word in words)
-
-
-def read_cache_to(words: tuple[str, ...]) -> CacheTarget | None:
-    """Raises :class:`UsageError`, also for more than one place to write to."""
-    inline = [word for word in words if word == "inline" or _fields(word).get("type") == "inline"]
-    places = [_cache_place("--cache-to", word, "dest") for word in words if word not in inline]
-    if len(places) > 1:
-        raise UsageError("--cache-to: one place can be written to", hint="copy it afterwards, or build twice")
-    return CacheTarget("".join(places), bool(inline)) if words else None
-
-
-def _cache_place(flag: str, word: str, key: str) -> str:
-    fields = _fields(word)
-    if not fields:
-        return word
-    kind = fields.get("type", "registry")
-    if kind == "registry" and fields.get("ref"):
-        return fields["ref"]
-    if kind == "local" and fields.get(key):
-        return f"oci:{fields[key]}"
-    raise UsageError(
-        f"{flag} {word}: there is no such cache", hint=f"type=registry,ref=REF; type=local,{key}=DIR; type=inline"
-    )

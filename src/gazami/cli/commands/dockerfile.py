@@ -10,6 +10,10 @@ from gazami.builder.inputs.findings import input_findings
 from gazami.builder.inputs.named import is_local
 from gazami.builder.request import BuildRequest
 from gazami.builder.tools import hide
+from gazami.cli.environ import Surroundings
+from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.options import CONTEXT, DOCKERFILE, NO_PUSH
+from gazami.cli.request.build import build_request
 from gazami.context.ignore import Ignore
 from gazami.context.local import local_folder
 from gazami.dockerfile.check_options import CheckOptions
@@ -18,7 +22,13 @@ from gazami.errors import Source, UsageError
 from gazami.plan.lint import lint_text
 from gazami.plan.outline import Inputs, context_name
 from gazami.rootfs.folder import FolderTree
-from gazami.values import dataclass
+from gazami.values import dataclass, replace
+
+
+def request_of(flags: Flags, around: Surroundings, *, context: str, dockerfile: str) -> BuildRequest:
+    """The request of a build that reads the same Dockerfile, so that both find the same in it."""
+    flags = replace(flags, positionals=()).having(NO_PUSH, "true")
+    return build_request(flags.having(CONTEXT, context).having(DOCKERFILE, dockerfile), around).request
 
 
 @dataclass(frozen=True, slots=True)
