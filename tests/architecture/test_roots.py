@@ -29,7 +29,7 @@ DEALING = (
     "sandbox/inside/moving.py",
     "sandbox/inside/hidden.py",
     "sandbox/inside/step.py",
-    "builder/stages/state.py",
+    "builder/stages/root.py",
     "builder/stages/running.py",
     "builder/stages/mounting.py",
     "builder/cached/cache_mounts.py",

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import pytest
 from tests.strict_registry import Quirks, StrictRegistry, strict_registry
 
-from gazami.builder.cached.caching import Caching
+from gazami.builder.cached.stores import Stores
 from gazami.builder.files.blob_files import BlobFiles, Fetch
 from gazami.builder.files.layer_files import phase
 from gazami.builder.files.streams import AHEAD, Ahead, Unpacker, produced
@@ -243,11 +243,8 @@ class Store:
     name = "test"
 
 
-def caching(told: list[Event]) -> Caching:
-    wishes = CacheWishes(enabled=True)
-    return Caching(
-        cast(Any, None), cast(Any, None), (cast(CacheStore, Store()),), wishes, cast(Any, None), told.append, Cancel()
-    )
+def caching(told: list[Event]) -> Stores:
+    return Stores((cast(CacheStore, Store()),), CacheWishes(enabled=True), told.append, Cancel())
 
 
 def test_a_cache_writer_that_has_a_bug_ends_the_build() -> None:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gazami.builder.files.workspace import Workspace
-from gazami.builder.inputs.named import resolve_layout
+from gazami.builder.inputs.layout_images import resolve_layout
 from gazami.builder.outputs.publish import load
 from gazami.cache.entry import decode_entry
 from gazami.cancel import Cancel

@@ -131,6 +131,11 @@ class OutputWishes:
     rewrite_timestamp: bool = False
     """Files of new layers are not newer than SOURCE_DATE_EPOCH."""
 
+    @property
+    def writes_layers(self) -> bool:
+        """Whether layers' blobs are written to files of the user's, where nothing checks them any more."""
+        return bool(self.tar_paths or self.oci_layout_paths or any(each.kind == "oci" for each in self.exports))
+
 
 @dataclass(frozen=True, slots=True)
 class CacheWishes:

@@ -32,7 +32,7 @@ def as_gazami_error(error: Exception, *, verbose: bool, places: Places = Places(
 
 
 def _frames(error: Exception) -> str:
-    """The innermost frames, as ``builder/stages/state.py:41 in run``."""
+    """The innermost frames, as ``builder/stages/root.py:41 in run``."""
     import traceback
 
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]

@@ -21,19 +21,18 @@ from gazami.image.digest import Digest, digest_of
 from gazami.image.manifest import MAX_MANIFEST, Descriptor, Index, Manifest
 from gazami.image.platform import Platform
 from gazami.image.reference import Reference
-from gazami.registry.auth import Authorizer
 from gazami.registry.credentials import Credential, Keychain
 from gazami.registry.flights import Flights
-from gazami.registry.manifests import NO_HEAD, call_of, get_manifest, head_manifest, tags_of
-from gazami.registry.options import Direction, RegistryOptions
+from gazami.registry.manifests import call_of, get_manifest, head_manifest, tags_of
+from gazami.registry.options import RegistryOptions
 from gazami.registry.origins import Origins
 from gazami.registry.progress import Progress
 from gazami.registry.pull import download
 from gazami.registry.push import Bytes, Push, from_file, from_start
 from gazami.registry.redirects import joined
 from gazami.registry.resolved import NESTING, Resolved, check_is_image, check_layers, choose
-from gazami.registry.routing import route, trust
-from gazami.registry.session import Call, Session
+from gazami.registry.session import Call
+from gazami.registry.sessions import Sessions
 from gazami.registry.stream import GrowingUpload
 from gazami.registry.transport import Transport
 from gazami.registry.upload import How
@@ -73,8 +72,8 @@ class RegistryClient:
         self._emit = emit
         self._cancel = cancel
         self._transport = transport or Transport(options, emit, cancel)
-        self._origins = Origins(options, self._pull_session, emit)
-        self._sessions: Flights[tuple[str, Direction, str | None, int], Session] = Flights()
+        self._sessions = Sessions(options, keychain, self._transport)
+        self._origins = Origins(options, self._sessions.pull, emit)
         self._manifests: Flights[Reference, Manifest | Index] = Flights()
         self._resolved: Flights[tuple[Reference, Platform], Resolved] = Flights()
 
@@ -133,23 +132,9 @@ class RegistryClient:
             )
         return b"".join(self._download(reference, descriptor, lambda _: None))
 
-    def head_blob(self, reference: Reference, digest: Digest, direction: Direction = "pull") -> bool:
-        """Whether the repository has the blob; mirrors are not asked."""
-        call = call_of("HEAD", f"blobs/{digest}", reference, direction)
-        session = self._session(reference, direction)
-        with session.send(call) as response:
-            if response.status in (200, 404):
-                return response.status == 200
-            if response.status not in NO_HEAD:
-                raise session.refusal(response, f"look for blob {digest} in {reference.context}", call)
-        with session.send(replace(call, method="GET")) as response:
-            if response.status in (200, 404):
-                return response.status == 200
-            raise session.refusal(response, f"look for blob {digest} in {reference.context}", call)
-
     def list_tags(self, reference: Reference) -> tuple[str, ...]:
         """All tags of the repository, page by page; none when the registry does not know the repository."""
-        session = self._session(reference, "pull")
+        session = self._sessions.of(reference, "pull")
         target: str | None = f"/v2/{reference.repository}/tags/list?n={_PAGE}"
         found: dict[str, None] = {}
         while target is not None:
@@ -185,7 +170,7 @@ class RegistryClient:
 
     def follow_blob(self, reference: Reference, path: Path) -> GrowingUpload:
         """Begin to upload a blob whose file is still being written. See ``registry.stream``."""
-        session = self._session(reference, "push")
+        session = self._sessions.of(reference, "push")
         return GrowingUpload(session, reference.repository, path, 3 * self._options.read_timeout)
 
     def copy_blob(
@@ -225,7 +210,7 @@ class RegistryClient:
 
     def _put_manifest(self, reference: Reference, call: Call, digest: Digest) -> None:
         """A registry may need a moment until it knows the blobs that it has just taken."""
-        session = self._session(reference, "push")
+        session = self._sessions.of(reference, "push")
         failures = 0
         while True:
             with session.send(call) as response:
@@ -251,7 +236,7 @@ class RegistryClient:
             call_of("DELETE", f"manifests/{found.digest}", reference, "push"),
             scopes=(f"repository:{reference.repository}:delete,pull",),
         )
-        session = self._session(reference, "push")
+        session = self._sessions.of(reference, "push")
         with session.send(call) as response:
             if response.status not in (200, 202, 204, 404):
                 raise session.refusal(response, f"delete {reference}", call)
@@ -259,7 +244,7 @@ class RegistryClient:
 
     def check_push(self, reference: Reference) -> None:
         """Open an upload and cancel it. Raises :class:`AuthenticationError` when the registry does not allow a push."""
-        session = self._session(reference, "push")
+        session = self._sessions.of(reference, "push")
         call = call_of("POST", "blobs/uploads/", reference, "push")
         with _named(_CHECKING), session.send(call) as response:
             if response.status not in (200, 201, 202):
@@ -287,25 +272,6 @@ class RegistryClient:
             self._options, mirrors=(), insecure_pull=self._options.insecure_pull or self._options.insecure
         )
         return RegistryClient(options, self._keychain, self._emit, self._cancel, transport=self._transport)
-
-    def _session(self, reference: Reference, direction: Direction) -> Session:
-        return self._sessions.get(
-            (reference.registry, direction, None, self._options.retry.attempts),
-            lambda: self._open_session(reference.registry, direction, None, self._options.retry.attempts),
-        )
-
-    def _pull_session(self, registry: str, scheme: str | None, attempts: int) -> Session:
-        return self._sessions.get(
-            (registry, "pull", scheme, attempts), lambda: self._open_session(registry, "pull", scheme, attempts)
-        )
-
-    def _open_session(self, registry: str, direction: Direction, scheme: str | None, attempts: int) -> Session:
-        trusted = trust(registry, self._options, direction)
-        way = route(registry, self._options, direction)
-        if scheme is not None:
-            way = replace(way, schemes=("http",) if scheme == "http" else ("https",))
-        authorizer = Authorizer(registry, self._keychain, self._transport, trusted)
-        return Session(registry, way, trusted, self._transport, authorizer, attempts)
 
     def _download(
         self, reference: Reference, descriptor: Descriptor, reached: Callable[[int], None]
@@ -358,7 +324,7 @@ class RegistryClient:
             Progress(self._emit, "push", reference, descriptor) as progress,
         ):
             push = Push(
-                self._session(reference, "push"),
+                self._sessions.of(reference, "push"),
                 reference.repository,
                 descriptor,
                 blob,

@@ -58,9 +58,19 @@ class FolderTree(Tree):
         self._lock = threading.RLock()
 
     @property
+    def folder(self) -> str:
+        """The real path of the folder."""
+        return self._folder
+
+    @property
     def hides(self) -> bool:
         """Whether some paths of the folder may not exist for the build."""
         return self._filter.check is not None
+
+    @property
+    def is_as_copied(self) -> bool:
+        """Whether the folder itself looks as a copy of it would: nothing is hidden, and root owns it."""
+        return not self.hides and os.stat(self._folder).st_uid == 0
 
     def children_of(self, node: Node) -> dict[str, Node]:
         if id(node) in self._unread:

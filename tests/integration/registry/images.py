@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from gazami.cancel import Cancel
+from gazami.errors import NotFoundError
 from gazami.events import Emit, discard
 from gazami.image.config import encode_config, scratch_config
 from gazami.image.digest import digest_of
@@ -44,6 +45,14 @@ class SmallImage:
 
 def client(options: RegistryOptions = HASTY, keychain: Keychain | None = None, emit: Emit = discard) -> RegistryClient:
     return RegistryClient(options, keychain or Keychain(), emit, Cancel())
+
+
+def has_blob(client: RegistryClient, reference: Reference, descriptor: Descriptor) -> bool:
+    """Whether the repository has the blob, and gives its bytes."""
+    try:
+        return sum(map(len, client.open_blob(reference, descriptor))) == descriptor.size
+    except NotFoundError:
+        return False
 
 
 def small_image(platform: Platform = AMD64, *, oci: bool = False, size: int = 10_000) -> SmallImage:

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.integration.registry.images import has_blob
 from tests.services import docker_registry
 
 from gazami.cancel import Cancel
@@ -75,7 +76,7 @@ def test_another_digest_is_not_believed(client: RegistryClient, tmp_path: Path) 
         growing = client.follow_blob(reference, tmp_path / "blob")
         wrong = Descriptor(OCI_LAYER_GZIP, digest_of(b"other"), len(DATA))
         assert not growing.complete(wrong)
-        assert not client.head_blob(reference, wrong.digest)
+        assert not has_blob(client, reference, wrong)
 
 
 @pytest.mark.parametrize("fault", ["refused", "cut", "closed"])

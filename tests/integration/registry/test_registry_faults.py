@@ -20,7 +20,7 @@ from tests.integration.registry.faults import (
     SwallowAnswer,
     faulty,
 )
-from tests.integration.registry.images import AMD64, HASTY, blob, client, opener, push_image, small_image
+from tests.integration.registry.images import AMD64, HASTY, blob, client, has_blob, opener, push_image, small_image
 from tests.services import free_port
 
 from gazami.cancel import Cancel
@@ -308,7 +308,7 @@ def test_a_copy_of_damaged_bytes_is_not_committed(faults: FaultyRegistry, there:
         faults.add("GET", "/blobs/sha256", Corrupt())
         with pytest.raises(IntegrityError):
             ours.copy_blob(there, target, descriptor)
-        assert not ours.head_blob(target, descriptor.digest)
+        assert not has_blob(ours, target, descriptor)
         faults.add("POST", "mount=", Canned(404))
         faults.add("GET", "/blobs/sha256", CutAnswer(1_000_000))
         faults.add("PATCH", "/copy/", CutUpload(1_500_000))

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.integration.registry.images import AMD64, blob, client, opener, push_image, small_image
+from tests.integration.registry.images import AMD64, blob, client, has_blob, opener, push_image, small_image
 from tests.services import Registry, docker_registry
 
 from gazami.errors import NotFoundError, RegistryError
@@ -79,8 +79,8 @@ def test_a_blob_is_pushed_found_and_mounted(registry: Registry, repository: str)
         assert ours.push_blob(here, descriptor, opener(data)) == "moved"
         assert ours.push_blob(here, descriptor, opener(data)) == "exists"
         assert ours.push_blob(there, descriptor, opener(data), (here,)) == "mounted"
-        assert ours.head_blob(there, descriptor.digest)
-        assert not ours.head_blob(there, digest_of(b"nowhere"))
+        assert has_blob(ours, there, descriptor)
+        assert not has_blob(ours, there, Descriptor(descriptor.media_type, digest_of(b"nowhere"), 7))
         assert b"".join(ours.open_blob(there, descriptor)) == data
 
 

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import pytest
 from tests.integration.registry.faults import Canned, FaultyRegistry
-from tests.integration.registry.images import blob, client, opener
+from tests.integration.registry.images import blob, client, has_blob, opener
 from tests.services import Registry
 
 from gazami.errors import Cancelled, RegistryError
@@ -26,7 +26,7 @@ def test_each_blob_goes_once(faults: FaultyRegistry, repository: str) -> None:
             for descriptor, data in blobs:
                 uploads.submit(reference, descriptor, opener(data))
         uploads.wait()
-        assert all(ours.head_blob(reference, descriptor.digest) for descriptor, _ in blobs)
+        assert all(has_blob(ours, reference, descriptor) for descriptor, _ in blobs)
     assert faults.count("PATCH") == 6
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gazami.builder.files.workspace import Workspace
-from gazami.builder.inputs.named import resolve_layout
+from gazami.builder.inputs.layout_images import resolve_layout
 from gazami.builder.outputs.publish import load
 from gazami.errors import GazamiError, IntegrityError, RegistryError
 from gazami.image.digest import matches

@@ -10,10 +10,10 @@ import hashlib
 import threading
 from collections.abc import Iterator
 
-from gazami.builder.cached.caching import Caching
-from gazami.builder.files.layer_files import observed, open_layer, phase
+from gazami.builder.cached.stores import Stores
+from gazami.builder.files.layer_files import LayerFiles, observed, open_layer, phase
 from gazami.builder.files.streams import produced
-from gazami.builder.tools import Tools
+from gazami.builder.stages.isolation import Isolation
 from gazami.cache.entry import Entry
 from gazami.errors import Cancelled, GazamiError
 from gazami.events import Message
@@ -30,10 +30,11 @@ class TooLarge(Exception):
 
 @dataclass(slots=True)
 class CacheMounts:
-    """``limit`` is in bytes of files. Mounts are named by their identity, as ``builder.mounting`` makes it."""
+    """``limit`` is in bytes of files. Mounts are named by :meth:`Mounting.cache_identity`."""
 
-    tools: Tools
-    caching: Caching
+    stores: Stores
+    isolation: Isolation
+    layers: LayerFiles
     limit: int
     _used: dict[str, str] = field(default_factory=dict)
     _restored: dict[str, str] = field(default_factory=dict)
@@ -53,38 +54,36 @@ class CacheMounts:
                 return
             except TooLarge:
                 text = f"the cache mount {identity} holds more than {self.limit >> 20} MiB and is not stored"
-                self.tools.emit(Message("warning", f"{text}: raise --cache-mounts-max, or empty it"))
+                self.layers.emit(Message("warning", f"{text}: raise --cache-mounts-max, or empty it"))
             except GazamiError as error:
-                self.tools.emit(Message("warning", f"the cache mount {identity} was not stored: {error}"))
+                self.layers.emit(Message("warning", f"the cache mount {identity} was not stored: {error}"))
 
     def restore(self, identity: str, path: str) -> None:
         """Fill the mount's new directory, which nobody uses yet, with what the cache has."""
-        hit = self.caching.find(tag_of(identity))
+        hit = self.stores.find(tag_of(identity), any_age=True)
         if hit is None:
             return
-        tools = self.tools
-        unpacker = tools.unpacker(path)
+        unpacker = self.isolation.unpacker(path)
         try:
             with (
-                phase(tools.emit, f"mount-{identity}", f"restoring the cache mount {identity}") as progress,
+                phase(self.layers.emit, f"mount-{identity}", f"restoring the cache mount {identity}") as progress,
                 unpacker.feeding() as write,
             ):
-                for chunk in observed(tools.layers.tar_chunks(hit.layer), progress):
+                for chunk in observed(self.layers.tar_chunks(hit.layer), progress):
                     write(chunk)
         except Cancelled:
             raise
         except GazamiError as error:
-            tools.emit(Message("warning", f"the cache mount {identity} was restored in part only: {error}"))
+            self.layers.emit(Message("warning", f"the cache mount {identity} was restored in part only: {error}"))
             return
         with self._lock:
             self._restored[identity] = hit.layer.diff_id
 
     def _save(self, identity: str, path: str) -> None:
-        tools = self.tools
         with (
-            phase(tools.emit, f"mount-{identity}", f"packing the cache mount {identity}") as progress,
-            produced(tools.sandbox, "gazami.rootfs.snapshot:upper", {"directory": path}) as chunks,
-            layer_writer(tools.workspace.blobs, PACKING) as writer,
+            phase(self.layers.emit, f"mount-{identity}", f"packing the cache mount {identity}") as progress,
+            produced(self.isolation.sandbox, "gazami.rootfs.snapshot:upper", {"directory": path}) as chunks,
+            layer_writer(self.layers.workspace.blobs, PACKING) as writer,
         ):
             for chunk in self._bounded(observed(chunks, progress)):
                 writer.write(chunk)
@@ -101,9 +100,9 @@ class CacheMounts:
             yield chunk
 
     def _store(self, identity: str, layer: Layer) -> None:
-        entry = Entry(self.caching.now(), layer.descriptor, layer.diff_id, f"cache mount {identity}")
-        blob = (layer.descriptor, open_layer(self.tools.layers, layer), layer.origin)
-        self.caching.write(lambda store: store.put((tag_of(identity),), entry, (blob,)))
+        entry = Entry(self.stores.now(), layer.descriptor, layer.diff_id, f"cache mount {identity}")
+        blob = (layer.descriptor, open_layer(self.layers, layer), layer.origin)
+        self.stores.write(lambda store: store.put((tag_of(identity),), entry, (blob,)))
 
 
 def tag_of(identity: str) -> str:

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Callable
 from typing import BinaryIO
 
+from gazami.builder.files.layer_files import LayerFiles
+from gazami.builder.inputs.fetched import Fetched
 from gazami.builder.inputs.remote import fetch_remote
 from gazami.builder.stages.copying import copier_of_sources, is_remote
-from gazami.builder.tools import Tools
 from gazami.cache.keys import Inputs
 from gazami.context.git_url import is_git
 from gazami.errors import ContextError
@@ -31,7 +32,8 @@ Named = Callable[[FilesFrom], tuple[str, str] | None]
 class ContentInputs:
     """Digests of file contents are remembered for the whole build."""
 
-    tools: Tools
+    layers: LayerFiles
+    fetched: Fetched
     tree_of: Callable[[FilesFrom], Tree]
     _known: dict[FileContent, str] = field(default_factory=dict)
 
@@ -61,7 +63,7 @@ class ContentInputs:
     def _fetched(self, source: str, step: CopyStep) -> str:
         if step.checksum and not is_git(source):
             return step.checksum
-        place = fetch_remote(source, step, self.tools)
+        place = fetch_remote(source, step, self.fetched)
         if place.is_file():
             return _hash_file(FileContent(str(place)), place.stat().st_size)
         copier = Copier(Tree(), Attributes())
@@ -84,10 +86,10 @@ class ContentInputs:
     def _digest(self, copier: Copier) -> str:
         members = list(copier.changes.members(copier.tree))
         contents = [(content, entry.size) for entry, content in members if entry.kind is Kind.FILE]
-        located = self.tools.layers.locate(contents, readable=self.tools.unpacked_is_readable)
+        located = self.layers.locate(contents)
 
         def hash_of(content: Content, size: int) -> str:
-            self.tools.cancel.check()
+            self.layers.cancel.check()
             if isinstance(content, LayerContent):
                 content = located[content]
             if isinstance(content, BytesContent):

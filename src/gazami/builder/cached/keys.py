@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gazami.builder.cached.inputs import ContentInputs, Named
-from gazami.builder.request import BuildRequest
 from gazami.cache.keys import (
     CacheableStep,
     Inputs,
@@ -17,7 +16,6 @@ from gazami.cache.keys import (
 )
 from gazami.errors import Cancelled, GazamiError
 from gazami.image.digest import Digest
-from gazami.plan.scope import proxy_env
 from gazami.plan.steps import (
     CopyStep,
     FilesFrom,
@@ -130,19 +128,6 @@ def cacheable(stage: StagePlan, position: int, *, runs: bool, copies: bool) -> C
             return step
         case _:
             return None
-
-
-def run_settings(request: BuildRequest) -> RunSettings:
-    sandbox = request.sandbox
-    return RunSettings(
-        request.plan.platform,
-        sandbox.add_hosts,
-        sandbox.shm_size,
-        sandbox.ulimits,
-        request.context.ignore_paths,
-        request.snapshot.mode,
-        frozenset(proxy_env(dict(request.plan.build_args))),
-    )
 
 
 def near_tag(stage: StagePlan, position: int) -> str:

@@ -1,8 +1,8 @@
-"""Indexes of images and of layers: this machine's own, which are believed, and those of the layer cache, which are hearsay.
+"""Trees of images and members of layers from earlier builds: this machine's own, which are believed, and a layer cache's.
 
 What is kept saves reading whole layers; what is not, or cannot be read, costs a build nothing but that. The folder holds only
-indexes that this machine made from layers whose digests it checked (or that it wrote itself). What a cache says serves the
-destination of a copy alone, and is never kept: see ``rootfs.hearsay``.
+what this machine derived from layers whose digests it checked (or that it wrote itself). What a cache says serves the
+destination of a copy alone, and is never kept: see ``rootfs.unverified``.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from gazami.errors import GazamiError
 from gazami.image.digest import Digest
 from gazami.image.manifest import Descriptor
 from gazami.layer.entry import BytesContent, LayerContent
-from gazami.rootfs.hearsay import HearsayTree
 from gazami.rootfs.index import MAX_INDEX, MAX_MEMBERS, IndexTree, Members, decode_members, encode_members, encode_tree
 from gazami.rootfs.tree import LayerApplier, Tree
+from gazami.rootfs.unverified import UnverifiedTree
 from gazami.values import dataclass, field
 
 KEPT = 64
-"""Index files of a kind in the state directory; the ones used least recently go first."""
+"""Files of a kind in the state directory; the ones used least recently go first."""
 
 _IMAGE, _LAYER = "image-", "layer-"
 _FORMER = "index-*"
 """Names of earlier versions, which kept here what a cache had said."""
 
 
-class RemoteIndexes(Protocol):
-    """Where other machines find indexes: the layer cache."""
+class SharedTrees(Protocol):
+    """Where other machines find trees: the layer cache."""
 
     def read_index(self, tag: str) -> bytes | None: ...
     def write_index(self, tag: str, data: bytes) -> None: ...
 
 
 @dataclass(slots=True)
-class Indexes:
-    """``folder`` outlives builds. ``members`` says where a cache has the index of a cached layer, by diff id."""
+class KeptTrees:
+    """``folder`` outlives builds; ``shared`` is the layer cache, if there is one."""
 
     folder: Path
-    remote: RemoteIndexes | None = None
-    members: dict[Digest, tuple[CacheStore, Descriptor]] = field(default_factory=dict)
-    _heard: dict[str, bytes | None] = field(default_factory=dict)
+    shared: SharedTrees | None = None
+    _cached: dict[Digest, tuple[CacheStore, Descriptor]] = field(default_factory=dict)
+    _read_from_cache: dict[str, bytes | None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     # -- our own --------------------------------------------------------------------------------------------------
 
     def load(self, layers: tuple[Digest, ...]) -> Tree | None:
-        """The index of an image with just these layers, if this machine made it."""
+        """The tree of an image with just these layers, if this machine made it."""
         data = self._read(_IMAGE + _name(layers))
         if data is None:
             return None
@@ -63,51 +63,63 @@ class Indexes:
         return None
 
     def has_image(self, layers: tuple[Digest, ...]) -> bool:
-        """Whether :meth:`load` will probably find something."""
+        """Whether :meth:`load` probably finds something."""
         return (self.folder / (_IMAGE + _name(layers))).exists()
 
     def save(self, layers: tuple[Digest, ...], tree: Tree) -> None:
-        """Keep the index of an image. ``tree`` was read from its layers, and shows them and nothing else."""
+        """Keep the tree of an image. ``tree`` was read from its layers, and shows them and nothing else."""
         data = encode_tree(tree, layers)
         if data is not None:
             self._keep(_IMAGE, _name(layers), data)
-            if self.remote is not None:
-                self.remote.write_index(_tag(layers), data)
+            if self.shared is not None:
+                self.shared.write_index(_tag(layers), data)
 
     def save_layer(self, diff_id: Digest, members: Members) -> None:
-        """Keep the index of a layer that this machine made or read."""
+        """Keep the members of a layer that this machine made or read."""
         if len(members) <= MAX_MEMBERS:
             self._keep(_LAYER, _name((diff_id,)), encode_members(members))
 
     def has(self, diff_id: Digest) -> bool:
-        """Whether there is an index of our own of a layer."""
+        """Whether this machine has kept the members of a layer."""
         return (self.folder / (_LAYER + _name((diff_id,)))).exists()
 
     def apply(self, diff_id: Digest, tree: Tree) -> bool:
-        """Apply a layer to a tree from our own index; False where there is none, and the tree is untouched."""
+        """Apply a layer to a tree from its kept members; False where there are none, and the tree is untouched."""
         data = self._read(_LAYER + _name((diff_id,)))
         return data is not None and _apply(data, diff_id, tree, bytes_too=True)
 
-    # -- hearsay --------------------------------------------------------------------------------------------------
+    # -- a layer cache's ----------------------------------------------------------------------------------------------------------
 
-    def heard(self, layers: tuple[Digest, ...]) -> HearsayTree | None:
+    @property
+    def is_shared(self) -> bool:
+        """Whether a layer cache wants the trees and members that this build makes."""
+        return self.shared is not None
+
+    def note_cached(self, diff_id: Digest, store: CacheStore, members: Descriptor) -> None:
+        """A layer comes from a cache, which has its members too."""
+        self._cached[diff_id] = store, members
+
+    def is_cached(self, diff_id: Digest) -> bool:
+        return diff_id in self._cached
+
+    def load_unverified(self, layers: tuple[Digest, ...]) -> UnverifiedTree | None:
         """What the cache says of an image with just these layers."""
-        if self.remote is None:
+        if self.shared is None:
             return None
         name = _tag(layers)
-        if name not in self._heard:
-            self._heard[name] = self.remote.read_index(name)
-        data = self._heard[name]
+        if name not in self._read_from_cache:
+            self._read_from_cache[name] = self.shared.read_index(name)
+        data = self._read_from_cache[name]
         if data is None:
             return None
         with contextlib.suppress(GazamiError):
-            tree = HearsayTree(data)
+            tree = UnverifiedTree(data)
             return tree if tree.layers == layers else None
         return None
 
-    def apply_heard(self, diff_id: Digest, tree: Tree) -> bool:
+    def apply_unverified(self, diff_id: Digest, tree: Tree) -> bool:
         """Apply a cached layer to a tree from what its cache says of it. Whoever wrote that chose the layer too."""
-        store, descriptor = self.members.get(diff_id, (None, None))
+        store, descriptor = self._cached.get(diff_id, (None, None))
         if store is None or descriptor is None:
             return False
         try:

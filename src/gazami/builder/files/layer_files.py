@@ -33,8 +33,8 @@ _KEPT = frozenset({"etc/passwd", "etc/group"})
 
 @dataclass(slots=True)
 class LayerFiles:
-    """``layers`` and ``directories`` (of unpacked ones) are by the names that :class:`LayerContent` uses: a diff id, or a
-    provisional name for a layer that was indexed before its diff id was known."""
+    """``layers`` and ``directories`` (of unpacked ones that this process may read) are by the names that :class:`LayerContent`
+    uses: a diff id, or a provisional name for a layer that was indexed before its diff id was known."""
 
     workspace: Workspace
     blobs: BlobFiles
@@ -135,20 +135,16 @@ class LayerFiles:
 
     # -- contents -------------------------------------------------------------------------------------------------
 
-    def locate(
-        self, contents: Iterable[tuple[Content | None, int]], *, readable: bool
-    ) -> dict[LayerContent, FileContent]:
-        """Where the bytes of layer contents lie on this machine; what lies nowhere is fetched into the spool.
-
-        ``contents`` are with their sizes. ``readable``: this process may read the unpacked files itself.
-        """
+    def locate(self, contents: Iterable[tuple[Content | None, int]]) -> dict[LayerContent, FileContent]:
+        """Where the bytes of layer contents lie on this machine; what lies nowhere is fetched into the spool. ``contents`` are
+        with their sizes."""
         found: dict[LayerContent, FileContent] = {}
         real: set[str] = set()
         wanted: dict[str, dict[str, LayerContent]] = {}
         for content, size in contents:
             if not isinstance(content, LayerContent) or content in found:
                 continue
-            directory = self.directories.get(content.layer) if readable else None
+            directory = self.directories.get(content.layer)
             identity = _unpacked_as(directory, content.path, size, real) if directory is not None else None
             if directory is not None and identity is not None:
                 found[content] = FileContent(content.path, beneath=directory, identity=identity)

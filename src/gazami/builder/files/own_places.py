@@ -8,20 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from gazami.builder.request import BuildRequest
+from gazami.builder.request import CacheWishes, OutputWishes
+from gazami.context.ignore import Ignore
 from gazami.errors import UsageError
+from gazami.rootfs.folder import Filter
 
 _DIRECTORY = "oci:"
 
 
-def own_places(request: BuildRequest, state: str) -> tuple[str, ...]:
-    """Absolute paths of directories and files that this build keeps or writes."""
-    output, cache = request.output, request.cache
+def own_places(output: OutputWishes, cache: CacheWishes, *states: str) -> tuple[str, ...]:
+    """Absolute paths of directories and files that this build keeps or writes; ``states`` are its state directories."""
     caches = [
         place.removeprefix(_DIRECTORY) for place in (cache.repository, *cache.sources) if place.startswith(_DIRECTORY)
     ]
     places = (
-        state, request.sandbox.state_dir, cache.directory, *caches, *output.tar_paths, *output.oci_layout_paths,
+        *states, cache.directory, *caches, *output.tar_paths, *output.oci_layout_paths,
         *(export.dest for export in output.exports), output.digest_file, output.image_name_with_digest_file,
         output.image_name_tag_with_digest_file, output.image_id_file, output.metadata_file, output.builder_output,
     )  # fmt: skip
@@ -42,6 +43,18 @@ def omitted(folder: str, places: Iterable[str], state: str) -> tuple[str, ...]:
         if relative != "." and not relative.startswith("../") and relative != "..":
             found.append(_outermost(top, relative))
     return tuple(found)
+
+
+def visible(ignore: Ignore, omitted: tuple[str, ...] = ()) -> Filter:
+    """The filter of a context folder: what .dockerignore excludes, and ``omitted`` literal paths that are the build's own."""
+
+    def check(path: str, state: tuple[bool, ...] | None) -> tuple[bool, tuple[bool, ...]]:
+        excluded, results = ignore.check(path, state)
+        return excluded or any(path == each or path.startswith(each + "/") for each in omitted), results
+
+    if not ignore.patterns and not omitted:
+        return Filter()
+    return Filter(check, ignore.may_include_below if ignore.has_exceptions else lambda _: False)
 
 
 def _outermost(top: str, relative: str) -> str:

@@ -13,7 +13,6 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -29,14 +28,12 @@ _BEGINNING = 60.0
 
 
 class Workspace:
-    """A context manager. ``remover`` (set by whoever has a namespace) deletes what only the namespace's root may. ``state`` is what
-    outlives the build."""
+    """A context manager. ``state`` is what outlives the build."""
 
     state: Path
 
     def __init__(self, state_dir: str) -> None:
         self._state = state_dir
-        self.remover: Callable[[list[str]], None] | None = None
         self._local = threading.local()
         self._spools: list[Spool] = []
         self._counter = itertools.count(1)
@@ -61,9 +58,6 @@ class Workspace:
     ) -> None:
         for spool in self._spools:
             spool.close()
-        if self.remover is not None:
-            with contextlib.suppress(Exception):
-                self.remover(self.all_files)
         remove_tree(str(self.root))
         os.close(self._lock)
         for place in (self._memory, self._elsewhere):

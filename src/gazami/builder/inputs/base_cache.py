@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gazami.builder.inputs.named import resolve_layout
+from gazami.builder.inputs.layout_images import resolve_layout
 from gazami.cancel import Cancel
 from gazami.errors import GazamiError, HostError
 from gazami.file_locks import locked

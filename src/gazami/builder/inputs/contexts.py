@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazami.builder.files.layer_files import observed, phase
 from gazami.builder.files.streams import Ahead
 from gazami.builder.files.workspace import Workspace
-from gazami.builder.request import BuildRequest
+from gazami.builder.request import ContextWishes
 from gazami.cancel import Cancel
 from gazami.context.local import below, local_folder
 from gazami.errors import ArchiveError, ContextError, SpaceError
@@ -24,6 +24,7 @@ from gazami.layer.entry import Entry, Kind
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.whiteout import is_whiteout
 from gazami.registry.client import RegistryClient
+from gazami.registry.options import RegistryOptions
 from gazami.rootfs.unpack import Target, Unpacker
 from gazami.values import replace
 
@@ -35,30 +36,30 @@ _LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 
 
 def fetch_context(
-    request: BuildRequest, workspace: Workspace, registry: RegistryClient, emit: Emit, cancel: Cancel
+    wishes: ContextWishes, access: Callable[[], Access], workspace: Workspace, emit: Emit, cancel: Cancel
 ) -> Path:
     """The context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of wherever it is."""
-    wishes = request.context
     if "://" not in wishes.context and Path(wishes.context).is_dir():  # without what fetching needs
         return local_folder(wishes.context, wishes.sub_path)
     from gazami.context.schemes import Archive, open_context
 
-    access = access_of(request, workspace, registry, cancel)
     with phase(emit, "context", "fetching the context") as progress:
-        opened = open_context(wishes.context, access)
+        opened = open_context(wishes.context, access())
         if isinstance(opened, Archive):
             opened = _unpacked(opened, workspace.root / "context", emit, progress=progress, cancel=cancel)
     return below(opened, wishes.sub_path)
 
 
-def access_of(request: BuildRequest, workspace: Workspace, client: RegistryClient, cancel: Cancel) -> Access:
-    """What the request says about fetching."""
+def access_of(
+    wishes: ContextWishes, trust: RegistryOptions, build_args: Mapping[str, str], root: Path, client: RegistryClient,
+    cancel: Cancel,
+) -> Access:  # fmt: skip
+    """How to fetch contexts into the folder ``root``."""
     from gazami.context.schemes import Access
 
-    wishes, registry, build_args = request.context, request.registry, dict(request.plan.build_args)
     return Access(
-        client.transport, client, cancel, workspace.root, dict(wishes.environment), wishes.git, registry.proxies,
-        registry.certificate_directories, build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in _TRUE,
+        client.transport, client, cancel, root, dict(wishes.environment), wishes.git, trust.proxies,
+        trust.certificate_directories, build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in _TRUE,
     )  # fmt: skip
 
 

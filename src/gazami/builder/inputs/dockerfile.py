@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from gazami.builder.request import BuildRequest
+from gazami.builder.request import Pairs, PlanWishes
 from gazami.context.confined import lies_in, read_inside
 from gazami.context.download import file_name, stream
 from gazami.context.ignore import Ignore, parse_ignore
@@ -85,13 +85,13 @@ def _decode(data: bytes, place: str) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def inputs_of(request: BuildRequest) -> Inputs:
-    """What the Dockerfile is compiled with."""
+def inputs_of(plan: PlanWishes, named: Pairs) -> Inputs:
+    """What the Dockerfile is compiled with; ``named`` are the named contexts as they were given."""
     return Inputs(
-        dict(request.plan.build_args),
-        request.plan.host,
-        request.plan.platform,
-        request.plan.targets[0] if request.plan.targets else "",
-        request.plan.labels,
-        {context_name(name): value for name, value in request.context.named},
+        dict(plan.build_args),
+        plan.host,
+        plan.platform,
+        plan.targets[0] if plan.targets else "",
+        plan.labels,
+        {context_name(name): value for name, value in named},
     )

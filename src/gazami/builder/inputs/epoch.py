@@ -10,17 +10,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from gazami.builder.inputs.dockerfile import inputs_of
-from gazami.builder.inputs.named import is_local, named_context
-from gazami.builder.inputs.needs import is_remote
-from gazami.builder.inputs.remote import time_of_remote
-from gazami.builder.tools import Tools
+from gazami.builder.inputs.fetched import Fetched
+from gazami.builder.inputs.needs import is_local, is_remote
 from gazami.context.git_url import is_git
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.words import Expander
 from gazami.errors import UsageError
 from gazami.plan.lookups import read_stages
-from gazami.plan.outline import Outline, context_name
+from gazami.plan.outline import Inputs, Outline, context_name
 from gazami.plan.steps import ScratchBase
 from gazami.rootfs.folder import FolderTree
 from gazami.rootfs.tree import Tree
@@ -31,27 +28,26 @@ _LATEST = 253402300799
 """The end of the year 9999."""
 
 
-def source_date_epoch(outlined: Outline, tools: Tools) -> datetime | None:
-    """The time, None for now. Raises :class:`UsageError` for what is none, and what fetching raises."""
-    text = outlined.globals_.values.get(NAME) or dict(tools.request.plan.build_args).get(NAME, "")
+def source_date_epoch(
+    outlined: Outline, inputs: Inputs, context: str, folder: FolderTree, fetched: Fetched
+) -> datetime | None:
+    """The time, None for now. ``context`` is what was asked for, a path or URI, and ``folder`` its files here. Raises
+    :class:`UsageError` for what is no time, and what fetching raises."""
+    text = outlined.globals_.values.get(NAME) or inputs.build_args.get(NAME, "")
     if not text:
         return None
     if _NUMBER.match(text) and int(text) <= _LATEST:
         return datetime.fromtimestamp(int(text), UTC)
-    seconds = _named(text, outlined, tools)
+    seconds = _time_of_context(context, folder.folder) if text == "context" else _named(text, outlined, inputs, fetched)
     return None if seconds is None else datetime.fromtimestamp(min(max(0, seconds), _LATEST), UTC)
 
 
-def _named(text: str, outlined: Outline, tools: Tools) -> int | None:
-    wishes = tools.request.context
-    if text == "context":
-        return _time_of_context(wishes.context, tools.context_folder)
-    values = {context_name(name): value for name, value in wishes.named}
-    if (value := values.get(context_name(text))) is not None:
+def _named(text: str, outlined: Outline, inputs: Inputs, fetched: Fetched) -> int | None:
+    if (value := fetched.named.get(context_name(text))) is not None:
         image = value.startswith(("docker-image://", "oci-layout://"))
-        return None if image or is_local(value) else _newest(named_context(context_name(text), tools))
+        return None if image or is_local(value) else _newest(fetched.context(context_name(text)))
     for index in reversed(outlined.named.get(text.lower(), ())):
-        return _time_of_stage(index, outlined, tools)
+        return _time_of_stage(index, outlined, inputs, fetched)
     raise UsageError(
         f"invalid {NAME}: {text}",
         hint="a number of seconds since 1970, context, or the name of a context or of a stage that has one remote ADD",
@@ -68,8 +64,8 @@ def _newest(tree: Tree) -> int:
     return max((node.mtime for _, node in tree.walk("", tree.root) if not node.is_directory), default=0)
 
 
-def _time_of_stage(index: int, outlined: Outline, tools: Tools) -> int:
-    read = read_stages(outlined, inputs_of(tools.request), {})[index]
+def _time_of_stage(index: int, outlined: Outline, inputs: Inputs, fetched: Fetched) -> int:
+    read = read_stages(outlined, inputs, {})[index]
     others = [each for each in read.instructions if not isinstance(each.instruction, ast.Arg)]
     instruction = others[0].instruction if len(others) == 1 and isinstance(read.stage.base, ScratchBase) else None
     sources = [each.text for each in others[0].reads if each.part == "source"] if others else []
@@ -79,4 +75,4 @@ def _time_of_stage(index: int, outlined: Outline, tools: Tools) -> int:
             hint="a stage that gives the time fetches one file or repository and does nothing else",
         )
     checksum = Expander(outlined.escape).expand(instruction.checksum, others[0].scope.env).text
-    return time_of_remote(sources[0], checksum, instruction.keep_git_dir, tools)
+    return fetched.time_of(sources[0], checksum, keep_git_dir=instruction.keep_git_dir)

@@ -95,9 +95,18 @@ def needs_as_read(read: StageRead, outline: Outline) -> Iterator[Need]:
                 pass
 
 
+def is_url(source: str) -> bool:
+    return source.startswith(_URLS)
+
+
+def is_local(value: str) -> bool:
+    """Whether a named context is a folder of this machine."""
+    return not is_git(value) and not is_url(value)
+
+
 def is_remote(source: str, *, add: bool) -> bool:
     """Whether a source lies on another machine: only ADD's can."""
-    return add and (is_git(source) or source.startswith(_URLS))
+    return add and (is_git(source) or is_url(source))
 
 
 def secret_id(mount: Mount) -> str:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gazami.builder.inputs.base_cache import BaseCache
-from gazami.builder.inputs.named import is_layout, resolve_layout
+from gazami.builder.inputs.layout_images import is_layout, resolve_layout
 from gazami.cancel import Cancel
 from gazami.context.ignore import Ignore
 from gazami.dockerfile.check_options import check_options

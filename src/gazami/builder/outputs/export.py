@@ -30,13 +30,12 @@ from gazami.image.manifest import (
     Manifest,
     encode_manifest,
 )
-from gazami.image.model import Image, Layer, LocalFile, Origin, Remote
+from gazami.image.model import Image, Layer, LocalFile, Remote
 from gazami.image.platform import Platform
 from gazami.image.reference import Reference, parse_reference
 from gazami.layer.docker_archive import write_docker_archive
 from gazami.layer.oci_layout import write_oci_layout
 from gazami.registry.client import RegistryClient
-from gazami.registry.stream import GrowingUpload
 from gazami.registry.transfer import Uploads
 from gazami.registry.wire import redact
 from gazami.values import dataclass, replace
@@ -143,28 +142,11 @@ class Exporter:
 
         All go to the first destination of a registry; its other repositories mount them from there afterwards.
         """
-        for reference in self._first_of_each_registry():
+        for reference in self.first_of_each_registry():
             self._submit(image, reference, uploads, ())
 
-    @property
-    def first_destination(self) -> Reference | None:
-        return next(iter(self._first_of_each_registry()), None)
-
-    def finish_upload(self, layer: Layer, growing: GrowingUpload, uploads: Uploads) -> None:
-        """The layer is complete whose upload to the first destination began while it was written."""
-        destination = self.first_destination
-        assert destination is not None
-        uploads.submit_followed(destination, layer.descriptor, open_layer(self.layers, layer), growing)
-
-    def wait_for(self, layer: Layer, uploads: Uploads) -> Origin | None:
-        """Wait until a layer is in a destination's repository; where, or None when no upload of it succeeded."""
-        for reference in self._first_of_each_registry():
-            if uploads.wait_for(reference, layer.descriptor.digest):
-                return Remote(reference)
-        return None
-
     def push(self, finished: Finished, reference: Reference, uploads: Uploads) -> None:
-        first = next(each for each in self._first_of_each_registry() if each.registry == reference.registry)
+        first = next(each for each in self.first_of_each_registry() if each.registry == reference.registry)
         self._submit(finished.image, first, uploads, ())
         if first.context != reference.context:
             uploads.wait()
@@ -192,7 +174,7 @@ class Exporter:
         """A layer's bytes for a copy to another registry: those that a stage reads too, where one does."""
         return lambda: self.layers.blob_chunks(layer, uploads.stop)
 
-    def _first_of_each_registry(self) -> tuple[Reference, ...]:
+    def first_of_each_registry(self) -> tuple[Reference, ...]:
         if not self.output.push:
             return ()
         first: dict[str, Reference] = {}

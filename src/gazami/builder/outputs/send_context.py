@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gazami.builder.files.layer_files import observed, phase
-from gazami.builder.files.own_places import omitted
+from gazami.builder.files.own_places import omitted, visible
 from gazami.builder.files.workspace import Workspace
-from gazami.builder.tools import hide
 from gazami.cancel import Cancel
 from gazami.context.artifact import CONFIG, EMPTY, encode_context
 from gazami.context.ignore import Ignore
@@ -39,7 +38,7 @@ def pack_context(
     Raises :class:`ContextError` for a file that cannot be read or changes meanwhile, :class:`SpaceError`.
     """
     state = str(workspace.state)
-    tree = FolderTree(str(folder), _but(hide(ignore, omitted(str(folder), (state,), state)), needed))
+    tree = FolderTree(str(folder), _but(visible(ignore, omitted(str(folder), (state,), state)), needed))
     try:
         with phase(emit, "context", "packing the context") as progress:
             chunks = observed(cancel.checked(write_members(_members(tree))), progress)

@@ -3,81 +3,90 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
+from gazami.builder.files.packer import Follow, NewLayer, Packer
 from gazami.builder.files.workspace import is_full
-from gazami.builder.request import Pairs
-from gazami.builder.stages.copying import TreeOf
-from gazami.builder.stages.mounting import StepMounts, script_path, step_mounts
-from gazami.builder.stages.state import Done, StageState
-from gazami.builder.tools import Tools
+from gazami.builder.request import SandboxWishes
+from gazami.builder.stages.mounting import Mounting, StepMounts
+from gazami.builder.stages.snapshot import snapshot
+from gazami.builder.stages.stage import Stage
+from gazami.builder.stages.work import Work
 from gazami.errors import CommandFailed, UsageError
-from gazami.events import Message, StepId, StepOutput
+from gazami.events import Emit, Message, StepId, StepOutput
 from gazami.file_locks import locked
 from gazami.plan.steps import RunStep
 from gazami.sandbox.spec import Root, RunSpec
+from gazami.values import dataclass
 
 
-def run_command(step: RunStep, state: StageState, tree_of: TreeOf) -> Done:
-    tools = state.tools
-    with tools.alone_if_in_place():
-        mounts = step_mounts(step, tools, tree_of)
-    while True:
-        root, changed = state.root()
-        with tools.alone_if_in_place(), locked(mounts.locks, tools.cancel, shared=mounts.shared):
-            result = tools.sandbox.run(_spec(step, root, mounts, tools), _output(step, state))
-        for note in result.notes:
-            tools.emit(Message("warning", note))
-        if result.exit_code == 0:
-            return state.snapshot(changed, result)
-        full = is_full(changed)
-        if not full or not tools.workspace.leave_memory():
-            raise _failure(step, result.exit_code, timed_out=result.timed_out, oom=result.oom_killed, full=full)
-        tools.emit(
-            Message("warning", "there is no more room in memory: running this step again with its files on the disk")
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Carries out RUN. ``hostname`` is what commands see as the machine's name."""
+
+    mounting: Mounting
+    packer: Packer
+    wishes: SandboxWishes
+    hostname: str
+    emit: Emit
+
+    def run(self, step: RunStep, work: Work, stage: Stage, follow: Follow | None) -> NewLayer:
+        """Run a step's command; the layer of what it changed. Raises :class:`CommandFailed`, and what the sandbox raises."""
+        isolation, files = self.mounting.isolation, self.packer.files
+        with isolation.alone_if_in_place():
+            mounts = self.mounting.prepare(step)
+        while True:
+            root, changed = stage.root(work)
+            with isolation.alone_if_in_place(), locked(mounts.locks, files.cancel, shared=mounts.shared):
+                result = isolation.sandbox.run(self._spec(step, root, mounts), self._output(step, stage))
+            for note in result.notes:
+                self.emit(Message("warning", note))
+            if result.exit_code == 0:
+                return snapshot(stage, work, result, changed=changed, packer=self.packer, follow=follow)
+            full = is_full(changed)
+            if not full or not files.workspace.leave_memory():
+                raise _failure(step, result.exit_code, timed_out=result.timed_out, oom=result.oom_killed, full=full)
+            text = "there is no more room in memory: running this step again with its files on the disk"
+            self.emit(Message("warning", text))
+
+    def _spec(self, step: RunStep, root: Root, mounts: StepMounts) -> RunSpec:
+        argv = step.argv
+        if step.script is not None:
+            path = self.mounting.script_path(step.script.name)
+            argv = tuple(path if word == step.script.name else word for word in argv)
+        return RunSpec(
+            root,
+            argv,
+            (*step.env, *mounts.env),
+            step.cwd,
+            step.user,
+            mounts=mounts.mounts,
+            network="none" if step.network == "none" else "default",
+            hosts=self.wishes.add_hosts,
+            timeout=self.wishes.timeout,
+            shm_size=self.wishes.shm_size,
+            limits=self.wishes.ulimits,
+            hostname=self.hostname,
         )
 
+    def _output(self, step: RunStep, stage: Stage) -> Callable[[Literal["stdout", "stderr"], bytes], None]:
+        identity = StepId(stage.plan.index, step.common.number)
 
-def _spec(step: RunStep, root: Root, mounts: StepMounts, tools: Tools) -> RunSpec:
-    wishes = tools.request.sandbox
-    argv = step.argv
-    if step.script is not None:
-        argv = tuple(script_path(word, tools) if word == step.script.name else word for word in argv)
-    return RunSpec(
-        root,
-        argv,
-        (*step.env, *mounts.env),
-        step.cwd,
-        step.user,
-        mounts=mounts.mounts,
-        network="none" if step.network == "none" else "default",
-        hosts=wishes.add_hosts,
-        timeout=wishes.timeout,
-        shm_size=wishes.shm_size,
-        limits=wishes.ulimits,
-        hostname=hostname_of(tools.request.plan.build_args),
-    )
+        def output(stream: Literal["stdout", "stderr"], data: bytes) -> None:
+            self.emit(StepOutput(identity, stream, data))
+
+        return output
 
 
-def hostname_of(build_args: Pairs) -> str:
+def hostname_of(build_args: Mapping[str, str]) -> str:
     """``BUILDKIT_SANDBOX_HOSTNAME``, or BuildKit's default. Raises :class:`UsageError` for what is no name."""
-    name = dict(build_args).get("BUILDKIT_SANDBOX_HOSTNAME") or "buildkitsandbox"
+    name = build_args.get("BUILDKIT_SANDBOX_HOSTNAME") or "buildkitsandbox"
     if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?", name):
         raise UsageError(
             f"BUILDKIT_SANDBOX_HOSTNAME={name!r} is not the name of a host", hint="up to 64 letters, digits, - and ."
         )
     return name
-
-
-def _output(step: RunStep, state: StageState) -> Callable[[Literal["stdout", "stderr"], bytes], None]:
-    identity = StepId(state.plan.index, step.common.number)
-    emit = state.tools.emit
-
-    def output(stream: Literal["stdout", "stderr"], data: bytes) -> None:
-        emit(StepOutput(identity, stream, data))
-
-    return output
 
 
 def _failure(step: RunStep, exit_code: int, *, timed_out: bool, oom: bool, full: bool) -> CommandFailed:

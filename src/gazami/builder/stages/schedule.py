@@ -3,44 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
+from gazami.builder.stages.work import StageWork
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled
-from gazami.plan.steps import StagePlan
 
 AT_ONCE = max(4, os.cpu_count() or 1)
 """Stages that work at the same time: the processors, and four where there are fewer, since many wait for a network."""
 
 
-def in_order_of_need(
-    stages: list[StagePlan],
-    inputs: Callable[[StagePlan], set[int]],
-    work: Callable[[StagePlan], None],
-    cancel: Cancel,
-) -> None:
-    """Do the work of every stage; those that a stage needs come before it in the list.
+def in_order_of_need(works: Sequence[StageWork], build: Callable[[StageWork], None], cancel: Cancel) -> None:
+    """Build every stage; those that a stage needs come before it in the sequence.
 
     The first failure sets ``cancel``, so that the others end soon, and is raised once they have.
     """
-    if len(stages) == 1:
-        work(stages[0])
+    if len(works) == 1:
+        build(works[0])
         return
-    waiting = {stage.index: set(inputs(stage)) for stage in stages}
-    waits_for: dict[int, list[StagePlan]] = {}
-    for stage in stages:
-        for index in waiting[stage.index]:
-            waits_for.setdefault(index, []).append(stage)
+    waiting = {work.stage.index: set(work.after) for work in works}
+    waits_for: dict[int, list[StageWork]] = {}
+    for work in works:
+        for number in work.after:
+            waits_for.setdefault(number, []).append(work)
     failures: list[BaseException] = []
 
-    def run(stage: StagePlan) -> StagePlan:
+    def run(work: StageWork) -> int:
         cancel.check()
-        work(stage)
-        return stage
+        build(work)
+        return work.stage.index
 
-    with ThreadPoolExecutor(min(AT_ONCE, len(stages)), thread_name_prefix="stage") as pool:
-        running = {pool.submit(run, stage) for stage in stages if not waiting[stage.index]}
+    with ThreadPoolExecutor(min(AT_ONCE, len(works)), thread_name_prefix="stage") as pool:
+        running = {pool.submit(run, work) for work in works if not work.after}
         while running:
             ended, running = wait(running, return_when=FIRST_COMPLETED)
             for each in ended:
@@ -48,9 +43,10 @@ def in_order_of_need(
                     failures.append(error)
                     cancel.set("another stage failed")
                     continue
-                for stage in waits_for.get(each.result().index, ()):
-                    waiting[stage.index].discard(each.result().index)
-                    if not waiting[stage.index] and not failures:
-                        running.add(pool.submit(run, stage))
+                built = each.result()
+                for work in waits_for.get(built, ()):
+                    waiting[work.stage.index].discard(built)
+                    if not waiting[work.stage.index] and not failures:
+                        running.add(pool.submit(run, work))
     if failures:
         raise next((each for each in failures if not isinstance(each, Cancelled)), failures[0])

@@ -1,60 +1,98 @@
-"""The files that ``--from`` can name, as indexes: the context, stages, images and further contexts."""
+"""What steps copy from and stages begin with: the context, other stages, images and named contexts."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import assert_never
 
-from gazami.builder.inputs.named import image_layers, named_context
-from gazami.builder.stages.state import PARALLEL, StageState
-from gazami.builder.tools import Tools
-from gazami.plan.steps import ContextSource, FilesFrom, ImageBase, ImageSource, NamedSource, StageSource
+from gazami.builder.clock import Clock
+from gazami.builder.files.trees import Trees
+from gazami.builder.inputs.fetched import Fetched
+from gazami.builder.inputs.layout_images import image_layers
+from gazami.builder.stages.root import Roots
+from gazami.builder.stages.stage import Stage
+from gazami.builder.stages.tree import StageTree
+from gazami.image.config import History
+from gazami.image.model import Image, Layer
+from gazami.plan.steps import (
+    ContextSource,
+    FilesFrom,
+    ImageBase,
+    ImageSource,
+    NamedSource,
+    ScratchBase,
+    StageBase,
+    StagePlan,
+    StageSource,
+)
 from gazami.registry.resolved import Resolved
+from gazami.rootfs.folder import FolderTree
 from gazami.rootfs.tree import Tree
-from gazami.values import dataclass, field
+from gazami.values import dataclass, field, replace
 
 
 @dataclass(slots=True)
 class Sources:
-    """``stages`` are those that were built so far, by index."""
+    """``stages`` are those that were built so far, by number."""
 
-    tools: Tools
-    stages: dict[int, StageState] = field(default_factory=dict)
+    context: FolderTree
+    images: Mapping[ImageBase, Resolved]
+    trees: Trees
+    fetched: Fetched
+    stages: dict[int, Stage] = field(default_factory=dict)
 
     def tree_of(self, files: FilesFrom) -> Tree:
         """Raises :class:`GazamiError` kinds when the files cannot be had."""
-        with self.lock(files):
+        with self._lock(files):
             match files:
                 case ContextSource():
-                    return self.tools.context
-                case StageSource(index):
-                    return self.stages[index].index()
+                    return self.context
+                case StageSource(number):
+                    return self.stages[number].files()
                 case ImageSource(image):
-                    return self._image_tree(image)
+                    return self.trees.of_image(self._image_layers(image))
                 case NamedSource(name):
-                    return named_context(name, self.tools)
+                    return self.fetched.context(name)
             assert_never(files)
 
-    def lock(self, files: FilesFrom) -> threading.RLock:
-        """Held by whoever makes the index of a source, or copies it."""
-        return self.tools.locks.of("source", files)
+    def begin(self, stage: StagePlan, media_type: str, roots: Roots, clock: Clock) -> Stage:
+        """A stage before its first step."""
+        match stage.base:
+            case ScratchBase():
+                return Stage(stage, Image(stage.config, (), media_type), StageTree(self.trees), roots, clock)
+            case ImageBase():
+                resolved = self.images[stage.base]
+                config = replace(stage.config, diff_ids=resolved.config.diff_ids, history=_repaired(resolved))
+                image = Image(config, self._image_layers(stage.base), media_type)
+                return Stage(stage, image, StageTree(self.trees, config.diff_ids), roots, clock)
+            case StageBase(number):
+                parent = self.stages[number]
+                made = parent.image.config
+                config = replace(stage.config, diff_ids=made.diff_ids, history=made.history)
+                image = replace(parent.image, media_type=media_type, config=config)
+                with self._lock(StageSource(number)):
+                    tree = parent.tree.begun_from(made.diff_ids)
+                return Stage(stage, image, tree, roots, clock)
 
-    def _image_tree(self, image: ImageBase) -> Tree:
-        resolved = self.tools.images[image]
-        with self.tools.locks.of("index", resolved.config.diff_ids):  # a stage may be built from it at the same time
-            return self._read_image(image, resolved)
+    def _lock(self, files: FilesFrom) -> threading.RLock:
+        """Held by whoever makes the tree of a source, or copies it."""
+        return self.trees.lock(files)
 
-    def _read_image(self, image: ImageBase, resolved: Resolved) -> Tree:
-        chain = resolved.config.diff_ids
-        known = self.tools.base_trees.get(chain)
-        if known is None:
-            layers = [self.tools.layers.register(layer, pinned=True) for layer in image_layers(image, resolved)]
-            known = self.tools.indexes.load(chain)
-            if known is None:
-                known = Tree()
-                for number, layer in enumerate(layers):
-                    self.tools.layers.prefetch(layers[number : number + PARALLEL])
-                    self.tools.layers.ingest(layer, known, None)
-                self.tools.indexes.save(chain, known)
-            self.tools.base_trees[chain] = known
-        return known
+    def _image_layers(self, image: ImageBase) -> tuple[Layer, ...]:
+        layers = image_layers(image, self.images[image])
+        return tuple(self.trees.layers.register(layer, pinned=True) for layer in layers)
+
+
+def _repaired(resolved: Resolved) -> tuple[History, ...]:
+    """The base's history with exactly one non-empty entry a layer, as exporters repair it."""
+    history = list(resolved.config.history)
+    missing = len(resolved.config.diff_ids) - sum(not entry.empty_layer for entry in history)
+    for _ in range(missing):
+        history.append(History(resolved.config.created, "", "gazami.base"))
+    surplus = -missing
+    for position in range(len(history) - 1, -1, -1):
+        if surplus > 0 and not history[position].empty_layer:
+            history[position] = replace(history[position], empty_layer=True)
+            surplus -= 1
+    return tuple(history)

@@ -56,7 +56,7 @@ def _cache(flags: Flags, run: Run) -> int:
 
 
 def _list(place: str, flags: Flags, run: Run) -> int:
-    from gazami.builder.cached.layer_cache import open_store
+    from gazami.builder.cached.places import open_store
     from gazami.cache.prune import total_size
 
     with run.registry(flags) as client:
@@ -76,7 +76,7 @@ def _list(place: str, flags: Flags, run: Run) -> int:
 
 
 def _prune(place: str, flags: Flags, run: Run) -> int:
-    from gazami.builder.cached.layer_cache import open_store
+    from gazami.builder.cached.places import open_store
     from gazami.cache.prune import to_prune, total_size
     from gazami.foreign import printable
     from gazami.report.units import size

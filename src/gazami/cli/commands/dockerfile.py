@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from gazami.builder.files.own_places import visible
 from gazami.builder.inputs.check import Given
 from gazami.builder.inputs.dockerfile import find_dockerfile, find_ignore, inputs_of
 from gazami.builder.inputs.findings import input_findings
-from gazami.builder.inputs.named import is_local
+from gazami.builder.inputs.needs import is_local
 from gazami.builder.request import BuildRequest
-from gazami.builder.tools import hide
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.options import CONTEXT, DOCKERFILE, NO_PUSH
@@ -63,13 +63,13 @@ def read_dockerfile(request: BuildRequest, *, knows_secrets: bool) -> Reading:
     ignore = find_ignore(path, context)
     sandbox = request.sandbox
     given = Given(
-        FolderTree(str(context), hide(ignore)),
+        FolderTree(str(context), visible(ignore)),
         str(context),
         lambda name: _further(name, request),
         frozenset(name for name, _, _ in sandbox.secrets) if knows_secrets else None,
         dict(sandbox.ssh) if knows_secrets else None,
     )
-    return Reading(source, inputs_of(request), ignore, given)
+    return Reading(source, inputs_of(request.plan, request.context.named), ignore, given)
 
 
 def _further(name: str, request: BuildRequest) -> FolderTree | None:
@@ -78,7 +78,7 @@ def _further(name: str, request: BuildRequest) -> FolderTree | None:
     if not is_local(value):
         return None
     folder = local_folder(value.removeprefix("dir://"))
-    return FolderTree(str(folder), hide(find_ignore(None, folder)))
+    return FolderTree(str(folder), visible(find_ignore(None, folder)))
 
 
 def write_out(text: str) -> None:

@@ -20,8 +20,8 @@ Examples:
 
 def _explain(flags: Flags, run: Run) -> int:
     """Which steps a build with these flags would find, and what differs for the first of each stage that it would not."""
-    from gazami.builder.build import prepared
-    from gazami.builder.cached.layer_cache import open_cache
+    from gazami.builder.attempt import attempt
+    from gazami.builder.inputs.prepared import prepared
     from gazami.cli.request.build import build_request
     from gazami.foreign import printable
     from gazami.plan.steps import MetadataStep
@@ -29,10 +29,9 @@ def _explain(flags: Flags, run: Run) -> int:
     request = build_request(flags.having(CACHE, "true").having(NO_PUSH_CACHE, "true"), run.around).request
     with (
         prepared(request, run.emit, run.cancel) as ready,
-        ready.attempt() as attempt,
-        open_cache(ready.plan, attempt.tools, attempt.sources.tree_of, run.cancel) as caching,
+        attempt(request, ready, run.emit, run.cancel) as tried,
     ):
-        if caching is None:
+        if (caching := tried.cache) is None:
             raise UsageError("cache explain needs a cache", hint="add --cache-repo or --destination")
         caching.look_up()
         for stage in ready.plan.stages:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gazami.builder.cached.layer_cache import main_place
+from gazami.builder.cached.places import main_place
 from gazami.builder.files.workspace import Workspace
 from gazami.builder.inputs.dockerfile import find_dockerfile, find_ignore, ignore_beside, inputs_of, read_named
 from gazami.builder.outputs.send_context import pack_context, push_context
@@ -77,7 +77,7 @@ def place_context(
 def credentials(request: BuildRequest, placed: Placed, client: RegistryClient) -> bytes | None:
     """A ``config.json`` with what is known about the repositories of a build, None when that is nothing."""
     texts = [*request.output.destinations, *request.cache.sources]
-    texts += [place] if request.cache.enabled and (place := main_place(request)) else []
+    texts += [place] if request.cache.enabled and (place := main_place(request.cache, request.output)) else []
     wanted = [parse_reference(text) for text in texts]
     wanted += [placed.artifact] if placed.artifact else []
     wanted += placed.images
@@ -87,7 +87,7 @@ def credentials(request: BuildRequest, placed: Placed, client: RegistryClient) -
 
 def _images(source: Source, request: BuildRequest) -> tuple[Reference, ...]:
     """The images that the Dockerfile names, whatever of it is the target. Raises :class:`DockerfileError`."""
-    outlined = outline(parse(source), source, inputs_of(request))
+    outlined = outline(parse(source), source, inputs_of(request.plan, request.context.named))
     needs = [need for stage in outlined.stages for need in outlined.needs(stage)]
     bases = [need.image if isinstance(need, ImageSource) else need for need in needs]
     names = [base.reference for base in bases if isinstance(base, ImageBase) and "://" not in base.reference]
@@ -147,7 +147,7 @@ def _beside(path: Path | None, folder: Path) -> bytes | None:
 
 
 def _repository(request: BuildRequest) -> Reference:
-    place = request.cache.repository or main_place(request)
+    place = request.cache.repository or main_place(request.cache, request.output)
     if not place:
         raise UsageError(
             "a folder goes to the cluster through a registry, and none is named",

@@ -1,4 +1,4 @@
-"""An image's index that somebody else made: good enough to copy *onto*, never to read *from*.
+"""The tree of an image that somebody else made: good enough to copy *onto*, never to read *from*.
 
 Theory: whoever may write to a layer cache may say of an image what he likes. A copy takes two things from the index of its
 destination: which directories and links are on the way, and the headers of those directories, which the new layer repeats. So
@@ -23,12 +23,12 @@ _LATEST = 1 << 33
 """Seconds; a time beyond the year 2242 is a lie that headers of tar may not be able to hold."""
 
 
-class HearsayTree(IndexTree):
+class UnverifiedTree(IndexTree):
     """``doubts`` are the names that walks came across and that are not plain; the holder clears it before its own work."""
 
     def __init__(self, data: bytes) -> None:
         """Raises :class:`ArchiveError` for anything but an image's index, and for one whose root is not plain."""
-        self._heard: dict[int, Node] = {}
+        self._rows: dict[int, Node] = {}
         self.doubts: list[str] = []
         super().__init__(data)
         if not _is_plain(self.root):
@@ -36,14 +36,14 @@ class HearsayTree(IndexTree):
 
     def child(self, node: Node, name: str) -> Node | None:
         found = super().child(node, name)
-        if found is not None and id(found) in self._heard and not _is_plain(found):
+        if found is not None and id(found) in self._rows and not _is_plain(found):
             self.doubts.append(name)
         return found
 
     def _node(self, path: str, row: list[Any]) -> Node:
         node = super()._node(path, row)
         node.content = None  # nobody's bytes
-        self._heard[id(node)] = node
+        self._rows[id(node)] = node
         return node
 
 

@@ -1,16 +1,9 @@
-"""Further build contexts (``--build-context NAME=…``): folders, repositories, downloads, and images of a local layout."""
+"""Base images in an OCI layout of this machine: ``oci-layout://PATH[:TAG|@DIGEST]``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from gazami.builder.files.own_places import omitted, own_places
-from gazami.builder.inputs.contexts import access_of
-from gazami.builder.inputs.dockerfile import find_ignore
-from gazami.builder.tools import Tools, hide
-from gazami.context.download import download
-from gazami.context.git_url import is_git, parse_git
-from gazami.context.local import local_folder
 from gazami.errors import ContextError, IntegrityError, RegistryError
 from gazami.foreign import read_json
 from gazami.image.config import parse_config
@@ -18,59 +11,12 @@ from gazami.image.digest import Digest, hex_of, matches, parse_digest
 from gazami.image.manifest import Manifest, parse_manifest
 from gazami.image.model import Layer, LocalFile, Remote
 from gazami.image.reference import Reference, parse_reference
-from gazami.plan.outline import context_name
 from gazami.plan.steps import ImageBase
 from gazami.registry.resolved import NESTING, Resolved, check_is_image, check_layers, choose
-from gazami.rootfs.folder import FolderTree
-from gazami.rootfs.tree import Tree
 
 _LAYOUT = "oci-layout://"
 MAX_DOCUMENT = 16 << 20
 """Bytes of a manifest or config of a layout; a larger one is refused."""
-
-
-def is_local(value: str) -> bool:
-    """Whether a further context is a folder of this machine."""
-    return not is_git(value) and not value.startswith(("http://", "https://"))
-
-
-def local_context(name: str, tools: Tools) -> Tree | None:
-    """The files of a further context, None where they have to be fetched. Raises :class:`ContextError`."""
-    value = {context_name(each): value for each, value in tools.request.context.named}[name]
-    return named_context(name, tools) if is_local(value) else None
-
-
-def named_context(name: str, tools: Tools) -> Tree:
-    """The files of a further context, brought here when they are first asked for."""
-    known = tools.named_contexts.get(name)
-    if known is None:
-        value = {context_name(each): value for each, value in tools.request.context.named}[name]
-        known = tools.named_contexts[name] = _fetch(value, tools)
-    return known
-
-
-def _fetch(value: str, tools: Tools) -> Tree:
-    place = tools.workspace.root / f"context-{tools.workspace.new_name()}"
-    if is_git(value):
-        from gazami.context.git import checkout
-        from gazami.context.schemes import git_environment
-
-        access = access_of(tools.request, tools.workspace, tools.registry, tools.cancel)
-        environment = git_environment(
-            access, ("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND")
-        )
-        return FolderTree(str(checkout(parse_git(value), place, environment, tools.cancel)))
-    if value.startswith(("http://", "https://")):
-        place.mkdir()
-        download(value, place, tools.registry.transport).path.rename(place / "context")
-        return FolderTree(str(place))
-    folder = local_folder(value.removeprefix("dir://"))
-    state = str(tools.workspace.state)
-    own = omitted(str(folder), own_places(tools.request, state), state)
-    return FolderTree(str(folder), hide(find_ignore(None, folder), own))
-
-
-# -- images of a layout -----------------------------------------------------------------------------------------------
 
 
 def is_layout(reference: str) -> bool:

@@ -1,0 +1,231 @@
+"""One attempt at carrying out a plan: what it works with is made here, each thing from what it uses.
+
+A plan is tried again without the cache where that named a layer that is gone. A stage that fails stops everything that works
+with the same things, so an attempt has its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Container, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from gazami.builder.cached.inputs import ContentInputs
+from gazami.builder.cached.keys import StepKeys
+from gazami.builder.cached.places import open_stores
+from gazami.builder.cached.step_cache import StepCache, Storing
+from gazami.builder.clock import Clock
+from gazami.builder.files.blob_files import BlobFiles
+from gazami.builder.files.kept_trees import KeptTrees
+from gazami.builder.files.layer_files import LayerFiles
+from gazami.builder.files.packer import Packer
+from gazami.builder.files.trees import Trees
+from gazami.builder.inputs.check import Given, missing, raise_errors
+from gazami.builder.inputs.epoch import source_date_epoch
+from gazami.builder.inputs.fetched import Fetched
+from gazami.builder.inputs.needs import FileNeed, needs_of, needs_of_step
+from gazami.builder.inputs.prepared import Prepared
+from gazami.builder.inputs.readers import read_once
+from gazami.builder.outputs.check import unwritable
+from gazami.builder.outputs.uploading import Uploading
+from gazami.builder.request import BuildRequest, OutputWishes
+from gazami.builder.stages.carry_out import Observer, Stages
+from gazami.builder.stages.copying import Copying
+from gazami.builder.stages.isolation import Isolation, Surroundings
+from gazami.builder.stages.root import Roots
+from gazami.builder.stages.sources import Sources
+from gazami.builder.stages.work import Position, StageWork, layers_of_roots, plan_work, shared_bases
+from gazami.cache.keys import RunSettings
+from gazami.cancel import Cancel
+from gazami.events import Emit, Message
+from gazami.image.manifest import OCI_MANIFEST
+from gazami.image.model import Image
+from gazami.layer.pack import Packing
+from gazami.plan.scope import proxy_env
+from gazami.plan.steps import ImageBase, Plan, RunStep, StagePlan
+from gazami.registry.resolved import Resolved
+from gazami.values import dataclass
+
+if TYPE_CHECKING:
+    from gazami.builder.cached.cache_mounts import CacheMounts
+    from gazami.builder.stages.running import Running
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    request: BuildRequest
+    ready: Prepared
+    emit: Emit
+    cancel: Cancel
+    clock: Clock
+    sources: Sources
+    packer: Packer
+    cache: StepCache | None
+
+    def look_up(self) -> Container[Position]:
+        """The steps whose layers the cache has."""
+        if self.cache is None:
+            return ()
+        self.cache.look_up()
+        return self.cache.hits
+
+    def build(self, hits: Container[Position], uploading: Uploading) -> Image:
+        """Build the stages that are needed; the target's image."""
+        plan, works = self.ready.plan, plan_work(self.ready.plan, hits)
+        self._check_secrets(works)
+        observers: tuple[Observer, ...] = (uploading,)
+        if self.cache is not None:
+            observers += (Storing(self.cache, uploading.wait_for),)
+        with self._isolation(works) as isolation:
+            mounts = self._cache_mounts(isolation)
+            try:
+                stages = Stages(
+                    self.sources,
+                    Roots(isolation, self.packer.files, self.request.snapshot, self.request.context.ignore_paths),
+                    self.clock,
+                    Copying(self.sources, self.packer, self.emit),
+                    self._running(works, isolation, mounts),
+                    self.ready.registry.transport,
+                    self.cache,
+                    observers,
+                    uploading.follow if uploading.follows else None,
+                )
+                stages.build(works)
+            finally:
+                if self.cancel.is_set:
+                    self.cancel.cleaning()
+                elif mounts is not None:
+                    mounts.save()
+        return self.sources.stages[plan.target].image
+
+    def _check_secrets(self, works: Sequence[StageWork]) -> None:
+        """Raise for the secrets and agents that the steps to come need and that were not given."""
+        needs = (need for work in works for step in work.missed for need in needs_of_step(step))
+        given = _given(self.request, self.sources.fetched, self.ready, known=True)
+        raise_errors(missing((need for need in needs if not isinstance(need, FileNeed)), given))
+
+    def _isolation(self, works: Sequence[StageWork]) -> Isolation:
+        sandbox, credentials = self.request.sandbox, self.request.credentials
+        images = self.sources.images
+        surroundings = Surroundings(
+            tuple(layer for image in images.values() for layer in image.manifest.layers),
+            layers_of_roots(works, self.ready.plan, images),
+            local=(self.ready.context.folder, self.request.cache.directory),
+            own=self.ready.own_places,
+            credentials=credentials.docker_config_files,
+            unread=(*credentials.secret_files, *(value for _, kind, value in sandbox.secrets if kind == "file")),
+        )
+        return Isolation(sandbox, surroundings, self.ready.workspace, self.emit, self.packer.files.cancel)
+
+    def _cache_mounts(self, isolation: Isolation) -> CacheMounts | None:
+        if self.cache is None or not self.request.cache.mounts:
+            return None
+        from gazami.builder.cached.cache_mounts import CacheMounts
+
+        return CacheMounts(self.cache.stores, isolation, self.packer.files, self.request.cache.mounts)
+
+    def _running(self, works: Sequence[StageWork], isolation: Isolation, mounts: CacheMounts | None) -> Running | None:
+        """None, and nothing of a sandbox is imported, where no command is to be run."""
+        if not any(isinstance(step, RunStep) for work in works for step in work.missed):
+            return None
+        from gazami.builder.stages.mounting import Mounting
+        from gazami.builder.stages.running import Running, hostname_of
+
+        wishes, build_args = self.request.sandbox, self.ready.inputs.build_args
+        namespace = build_args.get("BUILDKIT_CACHE_MOUNT_NS", "")
+        mounting = Mounting(isolation, self.sources, self.packer, wishes.secrets, wishes.ssh, namespace, mounts)
+        return Running(mounting, self.packer, wishes, hostname_of(build_args), self.emit)
+
+
+@contextlib.contextmanager
+def attempt(
+    request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, *, hides_hits: bool = False
+) -> Iterator[Attempt]:
+    """``hides_hits``: no layer of the cache is used. Raises for all that is missing before anything runs."""
+    stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
+    plan, images = ready.plan, ready.images.found
+    with contextlib.ExitStack() as stack:
+        stores = open_stores(request.cache, request.output, ready.registry, emit, cancel, hides_hits=hides_hits)
+        kept = KeptTrees(ready.workspace.state / "indexes", stores)
+        once = read_once(plan, images, request.output, kept.has_image)
+        blobs = BlobFiles(ready.workspace.blobs, ready.registry, stop, ready.images.blobs, once)
+        layers = LayerFiles(ready.workspace, blobs, emit, stop)
+        stack.callback(layers.close)
+        if stores is not None:
+            stack.enter_context(stores)
+        agent = dict(request.sandbox.ssh).get("default", "")
+        fetched = Fetched(
+            ready.inputs.contexts, ready.registry.transport, lambda: ready.access(stop), agent, ready.own_places,
+            ready.workspace, emit,
+        )  # fmt: skip
+        given = _given(request, fetched, ready, known=not request.cache.enabled)
+        needs = (need for stage in plan.stages for need in needs_of(stage))
+        raise_errors((*missing(needs, given), *unwritable(request.output)))
+        clock = _clock(request, ready, fetched, emit)
+        sources = Sources(ready.context, images, Trees(layers, kept, shared_bases(plan, images)), fetched)
+        packer = Packer(layers, _packing(request.output, plan, images), clock.newest, lists_members=stores is not None)
+        cache = None
+        if stores is not None:
+            contents = ContentInputs(layers, fetched, sources.tree_of)
+            keys = StepKeys(plan, images, contents, _run_settings(request), _form(request, clock))
+            cache = StepCache(plan, keys, stores, layers)
+        yield Attempt(request, ready, emit, cancel, clock, sources, packer, cache)
+
+
+def _given(request: BuildRequest, fetched: Fetched, ready: Prepared, *, known: bool) -> Given:
+    """What the build was given. A step that the cache has needs no secret, so secrets may not be ``known`` to be needed yet."""
+    secrets = frozenset(name for name, _, _ in request.sandbox.secrets)
+    agents = dict(request.sandbox.ssh)
+    return Given(
+        ready.context,
+        ready.context.folder,
+        fetched.local_context,
+        secrets if known else None,
+        agents if known else None,
+    )
+
+
+def _clock(request: BuildRequest, ready: Prepared, fetched: Fetched, emit: Emit) -> Clock:
+    """What time the image has, and the latest that new files may have."""
+    epoch = source_date_epoch(ready.outlined, ready.inputs, request.context.context, ready.context, fetched)
+    if request.snapshot.reproducible:
+        return Clock(epoch=epoch or datetime.fromtimestamp(0, UTC), newest=0)
+    if request.output.rewrite_timestamp and epoch is not None:
+        return Clock(epoch=epoch, newest=int(epoch.timestamp()))
+    if request.output.rewrite_timestamp:
+        emit(Message("warning", "rewrite-timestamp has no effect without SOURCE_DATE_EPOCH"))
+    return Clock(epoch=epoch)
+
+
+def _packing(output: OutputWishes, plan: Plan, images: Mapping[ImageBase, Resolved]) -> Packing:
+    """Compression, and the media types: those asked for, else the base's; zstd exists only in OCI's."""
+    oci = output.image_format == "oci" or (output.image_format is None and output.compression == "zstd")
+    if output.image_format is None and not oci:
+        oci = _manifest_type(plan, plan.stage(plan.target), images) == OCI_MANIFEST
+    return Packing(output.compression, output.compression_level, oci)
+
+
+def _manifest_type(plan: Plan, stage: StagePlan, images: Mapping[ImageBase, Resolved]) -> str:
+    *_, first = plan.lineage(stage)
+    return images[first.base].manifest.media_type if isinstance(first.base, ImageBase) else OCI_MANIFEST
+
+
+def _run_settings(request: BuildRequest) -> RunSettings:
+    sandbox = request.sandbox
+    return RunSettings(
+        request.plan.platform,
+        sandbox.add_hosts,
+        sandbox.shm_size,
+        sandbox.ulimits,
+        request.context.ignore_paths,
+        request.snapshot.mode,
+        frozenset(proxy_env(dict(request.plan.build_args))),
+    )
+
+
+def _form(request: BuildRequest, clock: Clock) -> str:
+    """How layers are written, as an input of cache keys."""
+    if request.snapshot.reproducible:
+        return f"{request.output.compression}, no times"
+    return request.output.compression + (f", no times after {clock.newest}" if clock.newest is not None else "")

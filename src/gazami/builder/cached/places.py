@@ -1,0 +1,64 @@
+"""The places of a layer cache: a repository, a directory, images with an inline cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gazami.builder.cached.stores import Stores
+from gazami.builder.request import CacheWishes, OutputWishes
+from gazami.cache.directory import DirectoryStore
+from gazami.cache.inline import InlineStore
+from gazami.cache.repository import RepositoryStore
+from gazami.cache.store import CacheStore
+from gazami.cancel import Cancel
+from gazami.events import Emit, Message
+from gazami.image.reference import parse_reference
+from gazami.registry.client import RegistryClient
+
+_DIRECTORY = "oci:"
+
+
+def open_stores(
+    wishes: CacheWishes, output: OutputWishes, client: RegistryClient, emit: Emit, cancel: Cancel, *, hides_hits: bool
+) -> Stores | None:
+    """The places of a build's cache, or None. Raises :class:`UsageError` for a repository that is no name."""
+    if not wishes.enabled:
+        return None
+    places = tuple(_places(wishes, output, client))
+    if not places:
+        emit(Message("warning", "--cache: there is no place for it, give --cache-repo or a --destination"))
+        return None
+    return Stores(places, wishes, emit, cancel, hides_hits=hides_hits)
+
+
+def _places(wishes: CacheWishes, output: OutputWishes, registry: RegistryClient) -> Iterator[CacheStore]:
+    """The place that is written to first, if there is one, then those that are only read."""
+    if (main := main_place(wishes, output)) is not None:
+        yield from _stores(main, registry, own=True)
+    for place in wishes.sources:
+        if place != main:
+            yield from _stores(place, registry, own=False)
+
+
+def _stores(place: str, registry: RegistryClient, *, own: bool) -> Iterator[CacheStore]:
+    yield open_store(place, registry)
+    if not own and not place.startswith(_DIRECTORY):
+        yield InlineStore(registry, parse_reference(place))
+
+
+def open_store(place: str, registry: RegistryClient) -> DirectoryStore | RepositoryStore:
+    """What ``--cache-repo`` names: ``oci:DIR``, or a repository. Raises :class:`UsageError` for one that is no name."""
+    if place.startswith(_DIRECTORY):
+        return DirectoryStore(Path(place.removeprefix(_DIRECTORY)), registry.transport.cancel)
+    return RepositoryStore(registry.for_cache(), parse_reference(place))
+
+
+def main_place(wishes: CacheWishes, output: OutputWishes) -> str | None:
+    """``--cache-repo`` and ``--cache-to``, else the first destination's repository with ``/cache`` below it, as kaniko's
+    default is; None where the cache is only read from elsewhere."""
+    if wishes.repository:
+        return wishes.repository
+    if not output.destinations or (wishes.sources and not wishes.push):
+        return None
+    return f"{parse_reference(output.destinations[0]).context}/cache"

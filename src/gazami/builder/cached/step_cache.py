@@ -1,0 +1,167 @@
+"""The steps of a plan in the layer cache: all are looked up before anything runs, and what was made is stored meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from gazami.builder.cached.keys import StepKeys, cacheable, near_tag
+from gazami.builder.cached.stores import Stores, index_blob
+from gazami.builder.files.layer_files import LayerFiles, open_layer
+from gazami.builder.stages.carry_out import Hit, LayerMade
+from gazami.builder.stages.work import Position, StageWork
+from gazami.cache.entry import Entry
+from gazami.cache.keys import Inputs, differences, key_of, record
+from gazami.cache.store import Blob, CacheStore
+from gazami.events import CacheChecked
+from gazami.image.digest import Digest
+from gazami.image.model import Image, Layer, Origin
+from gazami.plan.steps import MetadataStep, Plan, StagePlan
+from gazami.rootfs.index import MAX_MEMBERS, Members, encode_members
+from gazami.values import dataclass, field
+
+THREADS = 32
+"""Look-ups at the same time, so that their number is no number of round trips."""
+
+
+@dataclass(slots=True)
+class StepCache:
+    """``hits`` are the layers that the look-ups found, ``made`` the diff ids of
+    the layers that steps have, found or made."""
+
+    plan: Plan
+    keys: StepKeys
+    stores: Stores
+    layers: LayerFiles
+    hits: dict[Position, Hit] = field(default_factory=dict)
+    made: dict[Position, Digest] = field(default_factory=dict)
+
+    # -- look-ups -------------------------------------------------------------------------------------------------
+
+    def look_up(self) -> None:
+        """Ask for every cacheable step of the plan at once; ``hits`` holds what there is."""
+        if self.stores.hides_hits:
+            return
+        started = time.monotonic()
+        asked: dict[Position, Future[Hit | None]] = {}
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="cache") as pool:
+            for stage in self.plan.stages:
+                for position in range(len(stage.steps)):
+                    if self.is_cacheable(stage, position):
+                        self.stores.cancel.check()
+                        key = key_of(self.keys.definition(stage, position))
+                        asked[stage.index, position] = pool.submit(self.stores.find, key)
+        found = {position: hit for position, future in asked.items() if (hit := future.result()) is not None}
+        self.hits.update(found)
+        took = time.monotonic() - started
+        self.stores.emit(CacheChecked(self.stores.name, len(asked), len(found), took))
+
+    def hit(self, stage: StagePlan, position: int) -> Hit:
+        return self.hits[stage.index, position]
+
+    def by_content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Hit | None:
+        """Look a missed step up by the files that lie below it, now that they are known."""
+        if not self.is_cacheable(stage, position):
+            return None
+        inputs, definition = self.keys.content(stage, position, diff_ids), self.keys.definition(stage, position)
+        if inputs == definition:
+            return None
+        hit = self.stores.find(key_of(inputs))
+        if hit is not None:
+            self._write(stage, position, (definition, inputs), hit)
+        return hit
+
+    def explain(self, stage: StagePlan, position: int) -> tuple[str, ...]:
+        """The names of the inputs of a missed step that differ from those of the newest entry of its place."""
+        return tuple(name for name, _, _ in self._differences(stage, position))
+
+    def explain_fully(self, stage: StagePlan, position: int) -> list[str]:
+        """The same with the values, a line each; says so where there is no entry to compare with."""
+        found = self._differences(stage, position)
+        lines = [f"{name}: {_shown(old)} → {_shown(new)}" for name, old, new in found]
+        return lines or ["nothing like it was ever stored from this place of the Dockerfile"]
+
+    def is_cacheable(self, stage: StagePlan, position: int) -> bool:
+        """Whether the layer of a step may be in the cache."""
+        wishes = self.stores.wishes
+        return cacheable(stage, position, runs=wishes.run_layers, copies=wishes.copy_layers) is not None
+
+    def keys_of(self, diff_ids: tuple[Digest, ...]) -> dict[str, int]:
+        """Keys of the target's own layers, with their positions in an image: what an inline cache says."""
+        stage = self.plan.stage(self.plan.target)
+        found: dict[str, int] = {}
+        for position, step in enumerate(stage.steps):
+            made = self.made.get((stage.index, position))
+            if made in diff_ids and not isinstance(step, MetadataStep):
+                found[key_of(self.keys.definition(stage, position))] = diff_ids.index(made)
+        return found
+
+    def _differences(self, stage: StagePlan, position: int) -> tuple[tuple[str, str | None, str | None], ...]:
+        if not self.is_cacheable(stage, position):
+            return ()
+        found = self.stores.get(near_tag(stage, position), any_age=True)
+        if found is None or not found[1].inputs:
+            return ()
+        return differences(found[1].inputs, record(self.keys.definition(stage, position)))
+
+    # -- storing --------------------------------------------------------------------------------------------------
+
+    def store(self, event: LayerMade, layer: Layer, pushed: Callable[[], Origin | None]) -> None:
+        """Keep the layer that a step made. ``pushed`` waits until the image's own upload of the layer is over and says where it
+        is, so that the cache can have it without a second upload."""
+        stage, position = event.work.stage, event.position
+        if self.is_cacheable(stage, position) and self.stores.wishes.push:
+            definition = self.keys.definition(stage, position)
+            content = self.keys.content(stage, position, event.below)
+            members = event.new.members if event.new is not None else None
+            self._write(stage, position, (definition, content), Hit(layer, event.made), members, pushed)
+
+    def _write(
+        self,
+        stage: StagePlan,
+        position: int,
+        inputs: tuple[Inputs, Inputs],
+        made: Hit,
+        members: Members | None = None,
+        pushed: Callable[[], Origin | None] = lambda: None,
+    ) -> None:
+        layer = made.layer
+        tags = tuple(dict.fromkeys((*map(key_of, inputs), near_tag(stage, position))))
+        text = stage.steps[position].common.text
+        entry = Entry(made.made, layer.descriptor, layer.diff_id, text, inputs[0])
+
+        def work(store: CacheStore) -> None:
+            blobs: list[Blob] = [(layer.descriptor, open_layer(self.layers, layer), pushed() or layer.origin)]
+            whole = entry
+            if members is not None and len(members) <= MAX_MEMBERS:
+                blobs.append(index_blob(encode_members(members)))
+                whole = entry.with_index(blobs[-1][0])
+            elif made.members is not None and made.members[0] is store:
+                whole = entry.with_index(made.members[1])
+            store.put(tags, whole, tuple(blobs))
+
+        self.stores.write(work)
+
+
+@dataclass(frozen=True, slots=True)
+class Storing:
+    """Stores each layer that a step made. ``wait_for`` waits for the layer's upload to a destination and says where it is."""
+
+    cache: StepCache
+    wait_for: Callable[[LayerMade, Layer], Origin | None]
+
+    def stage_at(self, work: StageWork, image: Image) -> None:
+        """Nothing to store."""
+
+    def layer_made(self, event: LayerMade) -> None:
+        self.cache.made[event.work.stage.index, event.position] = event.image.config.diff_ids[-1]
+        layer = event.new.layer if event.new is not None else None
+        if layer is not None:
+            self.cache.store(event, layer, lambda: self.wait_for(event, layer))
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "(none)"
+    return value if len(value) <= 100 else f"{value[:60]}… ({len(value)} characters)"

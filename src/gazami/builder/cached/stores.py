@@ -1,0 +1,151 @@
+"""The places of a build's layer cache: read in order, written in the background.
+
+Reading and storing never fail a build: the first trouble with a place is a warning, and the build goes on without it.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+from gazami.builder.request import CacheWishes
+from gazami.builder.stages.carry_out import Hit
+from gazami.cache.entry import INDEX, Entry
+from gazami.cache.store import Blob, CacheStore
+from gazami.cancel import Cancel
+from gazami.errors import Cancelled, GazamiError
+from gazami.events import Emit, Message
+from gazami.image.digest import digest_of
+from gazami.image.manifest import Descriptor
+from gazami.image.model import Layer, LocalFile
+from gazami.rootfs.index import MAX_INDEX
+from gazami.values import dataclass, field
+
+_WRITERS = 2
+
+
+@dataclass(slots=True)
+class Stores:
+    """``places`` are read in order; the first is written to, if the build may push. ``hides_hits``: no layer is found, and what
+    the build makes is stored over what is broken. A context manager: leaving it waits for what is being stored, unless the
+    build was cancelled."""
+
+    places: tuple[CacheStore, ...]
+    wishes: CacheWishes
+    emit: Emit
+    cancel: Cancel
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    hides_hits: bool = False
+    _silent: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _writers: ThreadPoolExecutor | None = None
+    _writes: list[Future[None]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.places[0].name
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def get(self, tag: str, *, any_age: bool = False) -> tuple[CacheStore, Entry] | None:
+        """The entry of a tag that is young enough, and where it is."""
+        for store in () if self.hides_hits else self.places:
+            if store.name in self._silent:
+                continue
+            try:
+                entry = store.get(tag)
+            except Cancelled:
+                raise
+            except GazamiError as error:
+                self._warn_once(
+                    store.name, f"the cache {store.name} cannot be read, the build goes on without it: {error}"
+                )
+                continue
+            if entry is not None and (any_age or self._is_fresh(entry)):
+                return store, entry
+        return None
+
+    def find(self, tag: str, *, any_age: bool = False) -> Hit | None:
+        """The layer of a tag."""
+        found = self.get(tag, any_age=any_age)
+        if found is None or found[1].layer is None or found[1].diff_id is None:
+            return None
+        store, entry = found
+        assert entry.layer is not None
+        assert entry.diff_id is not None
+        layer = Layer(entry.layer, entry.diff_id, store.origin(entry.layer))
+        return Hit(layer, entry.created, (store, entry.index) if entry.index is not None else None)
+
+    def read_index(self, tag: str) -> bytes | None:
+        """The tree of an image, as somebody stored it."""
+        found = self.get(tag, any_age=True)
+        if found is None or found[1].index is None:
+            return None
+        store, entry = found
+        assert entry.index is not None
+        try:
+            return store.read(entry.index, MAX_INDEX)
+        except (GazamiError, OSError):
+            return None
+
+    def _is_fresh(self, entry: Entry) -> bool:
+        return self.wishes.ttl <= 0 or self.now() - entry.created < timedelta(seconds=self.wishes.ttl)
+
+    def _warn_once(self, name: str, text: str) -> None:
+        with self._lock:
+            if name in self._silent:
+                return
+            self._silent.add(name)
+        self.emit(Message("warning", text))
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def write(self, work: Callable[[CacheStore], None]) -> None:
+        """Do something with the store that is written to, in the background, if the build may."""
+        if not self.wishes.push:
+            return
+        store = self.places[0]
+
+        def guarded() -> None:
+            if self._silent & {store.name, f"write {store.name}"}:
+                return
+            try:
+                work(store)
+            except Cancelled:
+                raise
+            except (GazamiError, OSError) as error:  # a blob that was pruned meanwhile, a disk that is full
+                self._warn_once(f"write {store.name}", f"layers cannot be stored in the cache {store.name}: {error}")
+
+        with self._lock:
+            if self._writers is None:
+                self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="cache-write")
+            self._writes.append(self._writers.submit(guarded))
+
+    def write_index(self, tag: str, data: bytes) -> None:
+        """Store the tree of an image."""
+        if self.wishes.push:
+            blob = index_blob(data)
+            entry = Entry(self.now(), text="the files of an image", index=blob[0])
+            self.write(lambda store: store.put((tag,), entry, (blob,)))
+
+    def __enter__(self) -> Stores:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._writers is None:
+            return
+        if any(not each.done() for each in self._writes) and not self.cancel.is_set:
+            self.emit(Message("info", f"storing layers in the cache {self.name}"))
+        self._writers.shutdown(wait=True, cancel_futures=self.cancel.is_set)
+        if kind is None:  # else there is an error already that says more
+            for write in self._writes:
+                write.result()
+
+
+def index_blob(data: bytes) -> Blob:
+    """A blob that lists files, for an entry."""
+    descriptor = Descriptor(INDEX, digest_of(data), len(data))
+    return descriptor, lambda: io.BytesIO(data), LocalFile("")

@@ -1,0 +1,94 @@
+"""Trees of images, for the stages that begin with them and the copies from them: read once in a build, kept for later builds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Iterable, Sequence
+
+from gazami.builder.files.kept_trees import KeptTrees
+from gazami.builder.files.layer_files import LayerFiles
+from gazami.image.digest import Digest
+from gazami.image.model import Layer
+from gazami.rootfs.index import Members
+from gazami.rootfs.tree import Tree
+from gazami.values import dataclass, field
+
+Chain = tuple[Digest, ...]
+"""The diff ids of an image's layers, lowest first."""
+
+PARALLEL = 3
+"""Layers that are fetched and decompressed at the same time."""
+
+
+@dataclass(slots=True)
+class Locks:
+    """Locks by name, for work that several threads may ask for at the same time and one should do."""
+
+    _all: dict[Hashable, threading.RLock] = field(default_factory=dict)
+    _own: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, name: Hashable) -> threading.RLock:
+        with self._own:
+            return self._all.setdefault(name, threading.RLock())
+
+
+@dataclass(slots=True)
+class Trees:
+    """``shared`` are the images whose tree several stages or copies ask for; theirs stay in memory."""
+
+    layers: LayerFiles
+    kept: KeptTrees
+    shared: frozenset[Chain] = frozenset()
+    _known: dict[Chain, Tree] = field(default_factory=dict)
+    _locks: Locks = field(default_factory=Locks)
+
+    def lock(self, name: Hashable) -> threading.RLock:
+        """Held by whoever makes the tree of an image, or of a stage of its own."""
+        return self._locks.of(name)
+
+    def known(self, chain: Chain) -> Tree | None:
+        """A copy of an image's tree, if this build has made it."""
+        known = self._known.get(chain)
+        return known.copy() if known is not None else None
+
+    def begin(self, chain: Chain) -> Tree | None:
+        """A tree of an image for a stage to go on with, if this build or an earlier one on this machine has made it."""
+        known = self.known(chain)
+        if known is not None:
+            return known
+        kept = self.kept.load(chain)
+        if kept is not None and chain in self.shared:
+            self._known[chain] = kept.copy()
+        return kept
+
+    def complete(self, chain: Chain, tree: Tree, *, base: bool) -> None:
+        """``tree`` shows an image's layers and nothing else; the tree of a ``base`` is kept for later builds."""
+        if base:
+            self.kept.save(chain, tree)
+        if chain in self.shared:
+            self._known[chain] = tree.copy()
+
+    def of_image(self, layers: Sequence[Layer]) -> Tree:
+        """The tree of an image that files are copied from; nobody changes it."""
+        chain = tuple(layer.diff_id for layer in layers)
+        with self.lock(chain):  # a stage may be built from it at the same time
+            tree = self._known.get(chain) or self.kept.load(chain)
+            if tree is None:
+                tree = Tree()
+                for number, layer in enumerate(layers):
+                    self.layers.prefetch(layers[number : number + PARALLEL])
+                    self.layers.ingest(layer, tree, None)
+                self.kept.save(chain, tree)
+            self._known[chain] = tree
+            return tree
+
+    def learn(self, layer: Layer, tree: Tree, ahead: Iterable[Layer], *, own: bool) -> None:
+        """Apply a layer to a tree: from our own index of it, else from its bytes. ``ahead`` are the layers that come next;
+        ``own`` is a layer above the base, whose members a cache may want."""
+        if self.kept.apply(layer.diff_id, tree):
+            return
+        self.layers.prefetch(each for each in ahead if not self.kept.is_cached(each.diff_id))
+        members: Members | None = [] if own and self.kept.is_shared else None
+        self.layers.ingest(layer, tree, None, members)
+        if members is not None:
+            self.kept.save_layer(layer.diff_id, members)

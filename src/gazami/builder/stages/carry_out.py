@@ -1,0 +1,203 @@
+"""Carry out the work that was planned: stages at the same time, the steps of each one after the other.
+
+Whoever wants to know that a layer exists (uploads, the layer cache) observes; nothing here knows of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol, assert_never
+
+from gazami.builder.clock import Clock
+from gazami.builder.files.packer import Follow, NewLayer
+from gazami.builder.files.squash import squash
+from gazami.builder.stages.copying import Copying
+from gazami.builder.stages.root import Roots
+from gazami.builder.stages.schedule import in_order_of_need
+from gazami.builder.stages.sources import Sources
+from gazami.builder.stages.stage import Stage
+from gazami.builder.stages.work import StageWork, Work
+from gazami.cache.store import CacheStore
+from gazami.errors import Cancelled, GazamiError
+from gazami.events import Message, StageFinished, StageStarted, StepFailed, StepFinished, StepId, StepStarted
+from gazami.image.digest import Digest
+from gazami.image.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Descriptor
+from gazami.image.model import Image, Layer
+from gazami.plan.steps import CopyStep, MetadataStep, RunStep, StagePlan, WorkdirStep
+from gazami.registry.transport import Transport
+from gazami.values import dataclass
+
+if TYPE_CHECKING:
+    from gazami.builder.stages.running import Running
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A layer that an earlier build made, and when; ``members`` is where its members can be read, if a cache has them."""
+
+    layer: Layer
+    made: datetime
+    members: tuple[CacheStore, Descriptor] | None = None
+
+
+class LayerCache(Protocol):
+    """What knows of layers that earlier builds made."""
+
+    def hit(self, stage: StagePlan, position: int) -> Hit:
+        """The layer of a step that the look-ups found."""
+        ...
+
+    def by_content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Hit | None:
+        """Look a missed step up again, now that the layers below it are known."""
+        ...
+
+    def explain(self, stage: StagePlan, position: int) -> tuple[str, ...]:
+        """The names of the inputs by which a missed step differs from last time's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LayerMade:
+    """A step's layer exists now. ``new`` is None for one of the cache; ``below`` are the layers that it lies on, ``image`` is the
+    stage's image with it."""
+
+    work: StageWork
+    position: int
+    image: Image
+    made: datetime
+    below: tuple[Digest, ...]
+    new: NewLayer | None
+
+
+class Observer(Protocol):
+    """Called in the stage's thread, in order."""
+
+    def stage_at(self, work: StageWork, image: Image) -> None:
+        """The image at the beginning of a stage, and at its end."""
+
+    def layer_made(self, event: LayerMade) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Builds stages. ``running`` is None where no command is to be run. ``follow`` begins to upload a layer of the target while
+    it is written."""
+
+    sources: Sources
+    roots: Roots
+    clock: Clock
+    copying: Copying
+    running: Running | None
+    transport: Transport
+    cache: LayerCache | None = None
+    observers: tuple[Observer, ...] = ()
+    follow: Follow | None = None
+
+    def build(self, works: Sequence[StageWork]) -> None:
+        """Build the stages; :attr:`Sources.stages` has them then. Raises the first error, when the others have ended."""
+        cancel = self.copying.packer.files.cancel
+
+        def one(work: StageWork) -> None:
+            with self.transport.obeying(cancel):
+                self.sources.stages[work.stage.index] = self._stage(work)
+
+        in_order_of_need(works, one, cancel)
+
+    def _stage(self, work: StageWork) -> Stage:
+        plan, emit, started = work.stage, self.copying.emit, time.monotonic()
+        emit(StageStarted(plan.index, plan.name, plan.base_text, len(plan.steps)))
+        media_type = OCI_MANIFEST if self.copying.packer.packing.oci else DOCKER_MANIFEST
+        stage = self.sources.begin(plan, media_type, self.roots, self.clock)
+        base = len(stage.image.layers)
+        self._tell_image(work, stage.image)
+        for step in work.steps:
+            self.copying.packer.files.cancel.check()
+            if step.explains:
+                self._explain(plan, step)
+            self._step(step, work, stage)
+        if self.roots.snapshot.single and len(stage.image.layers) - base > 1:
+            self._join(stage, base, keep_tree=work.is_source)
+        self._tell_image(work, stage.image)
+        emit(StageFinished(plan.index, time.monotonic() - started))
+        return stage
+
+    def _step(self, step: Work, work: StageWork, stage: Stage) -> None:
+        """Carry a step out, or take its layer from the cache, and tell the observers."""
+        plan, common, emit = stage.plan, step.step.common, self.copying.emit
+        identity, started = StepId(plan.index, common.number), time.monotonic()
+        below = stage.image.config.diff_ids
+        emit(StepStarted(identity, len(plan.steps), common.text, common.span))
+        new: NewLayer | None = None
+        layer: Layer | None
+        entries: int | None
+        try:
+            hit = self._hit(step, stage)
+            if hit is not None:
+                stage.take_layer(common.config, common.created_by, hit.layer, hit.made)
+                if hit.members is not None:
+                    self.sources.trees.kept.note_cached(hit.layer.diff_id, *hit.members)
+                layer, entries = hit.layer, None
+            else:
+                new = self._work(step, work, stage)
+                stage.finish_step(common.config, common.created_by, new)
+                layer, entries = new.layer, new.entries
+        except GazamiError as error:
+            emit(StepFailed(identity, time.monotonic() - started, error.message))
+            raise
+        size = layer.descriptor.size if layer is not None else None
+        emit(StepFinished(identity, time.monotonic() - started, hit is not None, size, entries))
+        if len(stage.image.config.diff_ids) > len(below):
+            self._tell(LayerMade(work, step.position, stage.image, stage.made or self.clock.now(), below, new))
+
+    def _tell_image(self, work: StageWork, image: Image) -> None:
+        for observer in self.observers:
+            observer.stage_at(work, image)
+
+    def _tell(self, event: LayerMade) -> None:
+        for observer in self.observers:
+            observer.layer_made(event)
+        if event.new is not None and event.new.members is not None and event.new.layer is not None:
+            self.sources.trees.kept.save_layer(event.new.layer.diff_id, event.new.members)
+
+    def _hit(self, step: Work, stage: Stage) -> Hit | None:
+        if self.cache is None:
+            return None
+        if not step.missed:
+            return self.cache.hit(stage.plan, step.position)
+        return self.cache.by_content(stage.plan, step.position, stage.image.config.diff_ids)
+
+    def _work(self, step: Work, work: StageWork, stage: Stage) -> NewLayer:
+        """Do a step's work. Errors get its place in the Dockerfile."""
+        common = step.step.common
+        try:
+            match step.step:
+                case MetadataStep():
+                    return NewLayer()
+                case CopyStep() as copy:
+                    return self.copying.copy(copy, step, stage)
+                case WorkdirStep() as workdir:
+                    return self.copying.make_workdir(workdir, step, stage)
+                case RunStep() as run:
+                    assert self.running is not None
+                    return self.running.run(run, step, stage, self.follow if work.in_target else None)
+            assert_never(step.step)
+        except Cancelled:
+            raise
+        except GazamiError as error:
+            raise error.at(common.span, common.source) from error.__cause__
+
+    def _explain(self, plan: StagePlan, step: Work) -> None:
+        """Say which input of a stage's first missed step differs from last time's."""
+        names = self.cache.explain(plan, step.position) if self.cache is not None else ()
+        if names:
+            self.copying.emit(Message("info", f"not in the cache, since these changed: {', '.join(names)}"))
+
+    def _join(self, stage: Stage, base: int, *, keep_tree: bool) -> None:
+        """Replace a stage's own layers by one (``--single-snapshot``)."""
+        if not keep_tree:
+            stage.tree.forget()  # room for the joining, which needs as much
+        own, packer = stage.image.layers[base:], self.copying.packer
+        self.copying.emit(Message("info", f"--single-snapshot: joining {len(own)} layers into one"))
+        stage.join(packer.files.register(squash(own, packer.files, packer.packing)), base)

@@ -1,0 +1,140 @@
+"""The sandbox of a build's commands: chosen and started when the first command needs it, closed with the build."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gazami.builder.files.memory import estimate, fits
+from gazami.builder.files.space import check_room
+from gazami.builder.files.streams import Unpacker
+from gazami.builder.files.workspace import Workspace
+from gazami.builder.request import SandboxWishes
+from gazami.builder.stages.hidden import exposed
+from gazami.cancel import Cancel
+from gazami.events import Emit, Message, SandboxChosen
+from gazami.image.manifest import Descriptor
+from gazami.values import dataclass, field
+
+if TYPE_CHECKING:
+    from gazami.sandbox.client import Sandbox
+
+_PRELOAD = ("gazami.rootfs.unpack", "gazami.rootfs.snapshot", "gazami.rootfs.directories")
+"""Modules whose functions run in the sandbox's namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a sandbox is chosen by, besides what was asked for. ``images`` are the layers of all images of the build,
+    ``to_unpack`` those of the bases that commands run in. ``local`` are absolute paths that the builder reads, ``own`` those
+    that it writes. ``credentials`` are files that the builder has read and commands must not, ``unread`` such that it may
+    still read."""
+
+    images: tuple[Descriptor, ...] = ()
+    to_unpack: tuple[Descriptor, ...] = ()
+    local: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    credentials: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Isolation:
+    """A context manager: leaving it removes what the sandbox's namespace owns."""
+
+    wishes: SandboxWishes
+    surroundings: Surroundings
+    workspace: Workspace
+    emit: Emit
+    cancel: Cancel
+    _sandbox: Sandbox | None = None
+    _starting: threading.Lock = field(default_factory=threading.Lock)
+    _root: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The running sandbox. Raises :class:`SandboxError` where none can be had, :class:`SpaceError` where bases do not fit."""
+        with self._starting:
+            if self._sandbox is None:
+                self._sandbox = self._start()
+            return self._sandbox
+
+    @property
+    def files_are_readable(self) -> bool:
+        """Whether this process may read all unpacked files itself: not those of a user namespace's other ids."""
+        return not self.sandbox.choice.mode.startswith("userns")
+
+    @contextlib.contextmanager
+    def alone_if_in_place(self) -> Iterator[None]:
+        """Hold what one thread at a time may use: the container's root, when commands get it. Files outside of the builder's
+        own folders are read with this held, since they are out of the way while a command runs."""
+        with self._root if self.sandbox.choice.mode == "inplace" else contextlib.nullcontext():
+            yield
+
+    def new_directory(self, what: str) -> str:
+        """A new directory for files of a stage, made by the namespace's root."""
+        path = self.workspace.new_path(what)
+        self.make_directories([path])
+        return path
+
+    def make_directories(self, paths: list[str], **attributes: int) -> None:
+        """Make directories; ``attributes`` are ``mode``, ``uid`` and ``gid``."""
+        self.sandbox.call("gazami.rootfs.directories:make", {"paths": paths, **attributes})
+
+    def remove(self, *paths: str, cleanup: bool = False) -> None:
+        self.sandbox.call("gazami.rootfs.directories:remove", {"paths": list(paths)}, cleanup=cleanup)
+
+    def unpacker(self, directory: str) -> Unpacker:
+        """Unpacks a layer of its own into a directory that exists."""
+        devices = self.sandbox.choice.guards_devices
+        arguments = {"directory": directory, "overlay": False, "userxattr": False, "devices": devices}
+        return Unpacker(self.sandbox, arguments)
+
+    def __enter__(self) -> Isolation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._sandbox is not None:
+            try:
+                self.remove(*self.workspace.all_files, cleanup=True)
+            finally:  # also when a command has killed the sandbox's server
+                self._sandbox.close()
+                self._sandbox = None
+
+    def _start(self) -> Sandbox:
+        from gazami.sandbox.client import Sandbox
+        from gazami.sandbox.select import Conditions, choose
+
+        wishes, around = self.wishes, self.surroundings
+        if wishes.memory and fits(estimate(around.images)):
+            self.workspace.use_memory()
+        files = Path(self.workspace.files)
+        state = str(self.workspace.state)
+        conditions = Conditions(wishes.in_container, wishes.force, around.local, around.own, state)
+        choice = choose(wishes.isolation, files, conditions=conditions)
+        self.emit(SandboxChosen(choice.mode, choice.reason))
+        if not choice.overlay:
+            self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))
+        if not choice.mounts:
+            self.workspace.use_place(choice.place or str(self.workspace.root))
+        check_room(around.to_unpack, Path(self.workspace.new_path("room")).parent)
+        hide = self._credentials_to_hide() if choice.mode == "inplace" else ()
+        return Sandbox.start(choice, files, self.cancel, preload=_PRELOAD, hide=hide)
+
+    def _credentials_to_hide(self) -> tuple[str, ...]:
+        """The files with credentials that can be taken out of a command's sight; warns of those that cannot."""
+        from gazami.sandbox.select import mount_points
+
+        files = exposed(self.surroundings.credentials, self.surroundings.unread, mount_points())
+        if files.others:
+            self.emit(
+                Message(
+                    "warning",
+                    f"in this isolation a RUN step of root can read {', '.join(files.others)}; a pod with"
+                    " seccompProfile Unconfined keeps it out, and so does --isolation=chroot, where RUN has no /proc",
+                )
+            )
+        return files.ordinary

@@ -1,0 +1,128 @@
+"""One stage as it is built: its image so far, and the files of that as a tree, as a root, or as both.
+
+Tree and root are made when they are first needed; a stage whose steps copy *and* run gets both from the same pass over each
+layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from gazami.builder.clock import Clock
+from gazami.builder.files.packer import NewLayer
+from gazami.builder.stages.root import Roots, StageRoot
+from gazami.builder.stages.tree import StageTree
+from gazami.builder.stages.work import Work
+from gazami.image.config import History, ImageConfig
+from gazami.image.model import Image, Layer
+from gazami.layer.beneath import open_content
+from gazami.layer.entry import BytesContent, Kind, LayerContent
+from gazami.plan.created_by import COMMENT
+from gazami.plan.steps import StagePlan
+from gazami.rootfs.owners import MAX_ACCOUNTS, Accounts, parse_accounts
+from gazami.rootfs.tree import Tree
+from gazami.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from gazami.sandbox.spec import Root
+
+Made = TypeVar("Made")
+
+
+@dataclass(slots=True)
+class Stage:
+    """``made`` is when the last layer was made."""
+
+    plan: StagePlan
+    image: Image
+    tree: StageTree
+    roots: Roots
+    clock: Clock
+    made: datetime | None = None
+    unpacked: StageRoot | None = None
+
+    # -- files ----------------------------------------------------------------------------------------------------
+
+    def files(self, work: Work | None = None) -> Tree:
+        """The tree of all layers so far, for a step's work or for another stage."""
+        return self.tree.whole(self.image, self._needed_root(work))
+
+    def onto(self, work: Work, do: Callable[[Tree], Made]) -> tuple[Tree, Made]:
+        """Do a step's work that copies onto the files so far; the tree that it was done on."""
+        return self.tree.onto(self.image, self._needed_root(work), do)
+
+    def root(self, work: Work) -> tuple[Root, str]:
+        """A root with every layer so far, and the directory in which the command's changes will appear."""
+        return self._root().prepare(self.image, self.tree if work.needs_tree else None)
+
+    def accounts(self, work: Work) -> Accounts:
+        """Users and groups of the stage's files as they are now; none when there are no such files."""
+        return parse_accounts(self._small("etc/passwd", work), self._small("etc/group", work))
+
+    def _small(self, path: str, work: Work) -> bytes:
+        node = self.files(work).resolve(path).node
+        if node is None or node.kind is not Kind.FILE or node.size > MAX_ACCOUNTS or node.content is None:
+            return b""
+        content = node.content
+        if isinstance(content, BytesContent):
+            return content.data
+        if isinstance(content, LayerContent):
+            content = self.roots.layers.locate([(content, node.size)])[content]
+        with open_content(content) as source:
+            return bytes(source.read(node.size))
+
+    def _needed_root(self, work: Work | None) -> StageRoot | None:
+        return self._root() if work is not None and work.needs_root else None
+
+    def _root(self) -> StageRoot:
+        if self.unpacked is None:
+            self.unpacked = self.roots.begin()
+        return self.unpacked
+
+    # -- the image ------------------------------------------------------------------------------------------------
+
+    def finish_step(self, config: ImageConfig, created_by: str | None, new: NewLayer) -> None:
+        """Take over the config that a step was planned to have, its layer and its history entry."""
+        self._take_config(config)
+        if new.layer is not None:
+            self.append(new.layer, created_by, directory=new.directory)
+        elif created_by is not None:  # its time comes from the layers around it, when the image is finished
+            self.image = self.image.with_history(History(None, created_by, COMMENT))
+
+    def take_layer(self, config: ImageConfig, created_by: str | None, layer: Layer, made: datetime) -> None:
+        """Take over a layer of the cache in place of a step's work."""
+        self._take_config(config)
+        self.append(layer, created_by, made=made)
+
+    def append(
+        self, layer: Layer, created_by: str | None, *, directory: str = "", made: datetime | None = None
+    ) -> None:
+        """Add a layer and its history entry to the image. ``directory`` holds its files already; ``made`` is when the layer was
+        made, if that was in an earlier build."""
+        self.roots.layers.register(layer)
+        self.made = made or self.clock.now()
+        self.image = self.image.with_layer(layer, History(self.clock.timestamp(self.made), created_by or "", COMMENT))
+        if directory and self.unpacked is not None:
+            self.unpacked.add(self.image.config.diff_ids, directory)
+
+    def join(self, layer: Layer, base: int) -> None:
+        """Put one layer in the place of all above the first ``base`` ones (``--single-snapshot``); of their history entries the
+        last keeps a layer."""
+        config, below = self.image.config, self.image.layers[:base]
+        history = list(config.history)
+        seen = 0
+        for position in range(len(history) - 1, -1, -1):
+            if not history[position].empty_layer:
+                seen += 1
+                if 1 < seen <= len(self.image.layers) - base:
+                    history[position] = replace(history[position], empty_layer=True)
+        config = replace(config, diff_ids=(*config.diff_ids[:base], layer.diff_id), history=tuple(history))
+        self.image = replace(self.image, config=config, layers=(*below, layer))
+        self.tree.shows = len(self.image.layers) if self.tree.shows else 0
+
+    def _take_config(self, planned: ImageConfig) -> None:
+        """Take a step's config over, keeping the layers and the history that the build made."""
+        config = replace(planned, diff_ids=self.image.config.diff_ids, history=self.image.config.history)
+        self.image = replace(self.image, config=config)

@@ -1,0 +1,120 @@
+"""The files of one stage so far, as a tree that is made when it is first needed.
+
+A copy onto the stage looks at its destination alone, for which the word of a layer cache may do (``rootfs.unverified``); whatever
+reads from the stage gets a tree that was read from the layers themselves.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from gazami.builder.files.trees import PARALLEL, Chain, Trees
+from gazami.errors import ArchiveError, ContextError, DockerfileError
+from gazami.image.model import Image
+from gazami.rootfs.tree import Tree
+from gazami.rootfs.unverified import UnverifiedTree
+from gazami.values import dataclass, field
+
+Made = TypeVar("Made")
+
+
+class Unpacking(Protocol):
+    """A root that reads the layers it lacks, and shows them to a tree on the way."""
+
+    def unpack_missing(self, image: Image, tree: StageTree | None) -> None: ...
+
+
+@dataclass(slots=True)
+class StageTree:
+    """``base`` are the layers of the image that the stage is built from, ``shows`` counts the layers that ``tree`` shows.
+    ``confirmed``: they were read from layers, here or in an earlier build on this machine."""
+
+    trees: Trees
+    base: Chain = ()
+    tree: Tree = field(default_factory=Tree)
+    shows: int = 0
+    confirmed: bool = True
+
+    def whole(self, image: Image, root: Unpacking | None) -> Tree:
+        """The tree of all layers. A ``root`` that this step or a later one runs in is made by the same pass over each layer."""
+        with self._lock():
+            return self._whole(image, root)
+
+    def onto(self, image: Image, root: Unpacking | None, work: Callable[[Tree], Made]) -> tuple[Tree, Made]:
+        """Do work that copies onto the files so far; the tree that it was done on. ``work`` is done again, on a tree read from
+        the layers, where a cache's tree might have been wrong."""
+        with self._lock():
+            try:
+                tree = self._whole(image, root) if root is not None else self._destination(image)
+                if self.confirmed:
+                    return tree, work(tree)
+                doubts = tree.doubts if isinstance(tree, UnverifiedTree) else []
+                doubts.clear()
+                made = work(tree)
+                if not doubts:
+                    return tree, made
+            except (ArchiveError, ContextError, DockerfileError):
+                if self.confirmed:
+                    raise
+            tree = self._whole(image, root)
+        return tree, work(tree)
+
+    def show_base(self) -> None:
+        """Take the tree of the base, if another stage or an earlier build made it."""
+        if self.base and not self.shows and self.confirmed and (known := self.trees.begin(self.base)) is not None:
+            self.tree, self.shows = known, len(self.base)
+
+    def show_one(self, image: Image) -> None:
+        """Count a layer that was applied to the tree."""
+        self.shows += 1
+        if self.confirmed:
+            chain = image.config.diff_ids[: self.shows]
+            self.trees.complete(chain, self.tree, base=self.shows == len(self.base))
+
+    def forget(self) -> None:
+        """Free the memory; the tree can be made again."""
+        self.tree, self.shows, self.confirmed = Tree(), 0, True
+
+    def begun_from(self, base: Chain) -> StageTree:
+        """The tree of a stage that is built from this one, where the parent's shows all ``base`` layers; else a new one."""
+        if self.confirmed and self.shows == len(base):
+            return StageTree(self.trees, self.base, self.tree.copy(), self.shows)
+        return StageTree(self.trees, self.base)
+
+    def _lock(self) -> threading.RLock:
+        return self.trees.lock(self.base if self.base in self.trees.shared else id(self))
+
+    def _whole(self, image: Image, root: Unpacking | None) -> Tree:
+        if not self.confirmed:
+            self.forget()
+        self.show_base()
+        if root is not None and self.shows < len(image.layers):
+            root.unpack_missing(image, self)
+        self._learn_missing(image)
+        return self.tree
+
+    def _destination(self, image: Image) -> Tree:
+        kept = self.trees.kept
+        self.show_base()
+        if not self.shows and self.base and (said := kept.load_unverified(self.base)) is not None:
+            self.tree, self.shows, self.confirmed = said, len(self.base), False
+        for number in range(self.shows, len(image.layers)):
+            diff_id = image.layers[number].diff_id
+            if number >= len(self.base) and not kept.has(diff_id):
+                self.confirmed = self.confirmed and not kept.is_cached(diff_id)
+                if kept.apply_unverified(diff_id, self.tree):
+                    self.shows += 1
+                    continue
+            self._learn(image, number)
+        return self.tree
+
+    def _learn_missing(self, image: Image) -> None:
+        for number in range(self.shows, len(image.layers)):
+            self._learn(image, number)
+
+    def _learn(self, image: Image, number: int) -> None:
+        layer, ahead = image.layers[number], image.layers[number : number + PARALLEL]
+        self.trees.learn(layer, self.tree, ahead, own=number >= len(self.base))
+        self.show_one(image)

@@ -1,0 +1,27 @@
+"""Plans of Dockerfiles that need no registry."""
+
+from __future__ import annotations
+
+from gazami.dockerfile.parser import parse
+from gazami.errors import Source
+from gazami.image.config import ImageConfig
+from gazami.image.digest import digest_of
+from gazami.image.platform import Platform
+from gazami.plan.compile import Missing, ResolvedImage, compile_plan
+from gazami.plan.outline import Inputs, outline
+from gazami.plan.steps import Plan
+
+HOST = Platform("linux", "amd64")
+
+
+def plan_of(text: str, target: str = "") -> Plan:
+    """The plan of a Dockerfile; an image that a FROM names has no files and no config."""
+    source = Source("Dockerfile", text)
+    inputs = Inputs({}, HOST, HOST, target)
+    outlined = outline(parse(source), source, inputs)
+    plan = compile_plan(outlined, inputs, {})
+    if isinstance(plan, Missing):
+        image = ResolvedImage(digest_of(b""), ImageConfig())
+        plan = compile_plan(outlined, inputs, dict.fromkeys(plan.images, image))
+    assert isinstance(plan, Plan)
+    return plan
