@@ -56,7 +56,7 @@ def read_dockerfile(request: BuildRequest, *, knows_secrets: bool) -> Reading:
     scheme, separator, rest = wishes.context.partition("://")
     if separator and scheme != "dir":
         raise UsageError(
-            f"a context of the scheme {scheme}:// is not fetched here", hint="run it in a folder that has the files"
+            f"cannot read a {scheme}:// context without a build", hint="run it in a folder that has the files"
         )
     context = local_folder(rest if separator else wishes.context, wishes.sub_path)
     source, path = find_dockerfile(wishes.dockerfile, context, given=wishes.dockerfile_given)

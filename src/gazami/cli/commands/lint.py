@@ -38,10 +38,10 @@ Exit status: 0 without findings, or with findings that are warnings; 1 with find
 Dockerfile that cannot be built.
 """
 
-FORMAT = Option("format", choice(*FORMATS), Group.BUILD, "The form of the findings.", "text")
+FORMAT = Option("format", choice(*FORMATS), Group.BUILD, "Format of the findings.", "text")
 CONTEXT = Option("context", STRING, Group.BUILD, "The directory that COPY reads from; its .dockerignore counts. "
                  "Default: the working directory.", metavar="DIR", shorthands="c")  # fmt: skip
-ERROR = Option("error", BOOL, Group.BUILD, "Findings end with status 1.", "false")
+ERROR = Option("error", BOOL, Group.BUILD, "Exit with status 1 when there are findings.", "false")
 
 
 def _lint(flags: Flags, environ: Mapping[str, str]) -> int:
@@ -58,7 +58,7 @@ def _lint(flags: Flags, environ: Mapping[str, str]) -> int:
 
 def _file(flags: Flags) -> str:
     if len(flags.positionals) > 1:
-        raise UsageError(f"only one Dockerfile can be given, but {flags.positionals[1]!r} is there too")
+        raise UsageError(f"only one Dockerfile can be given, {flags.positionals[1]!r} is a second one")
     return flags.positionals[0] if flags.positionals else "Dockerfile"
 
 

@@ -65,7 +65,7 @@ def _warm(flags: Flags, run: Run) -> int:
                 raise
             except GazamiError as error:
                 failures += 1
-                run.emit(Message("warning", f"{name} cannot be warmed: {error}"))
+                run.emit(Message("warning", f"cannot warm {name}: {error}"))
     if failures == len(names):
         raise RegistryError("failed to warm any of the given images")
     return 0

@@ -37,34 +37,34 @@ _OWN_ROOT = "gazami unpacks into a directory of its own that it removes itself, 
 CONTEXT = Option("context", STRING, Group.BUILD, "Where the files that COPY and ADD see are: a directory or dir://, "
     "tar://FILE, tar://stdin or -, git:// or another Git URL, s3://, gs://, https:// (Azure Blob, or any archive). The "
     "positional argument means the same.", default="/workspace/", metavar="PATH|URI", shorthands="c")
-CONTEXT_SUB_PATH = Option("context-sub-path", STRING, Group.BUILD, "Use this directory inside of the context as the context.",
+CONTEXT_SUB_PATH = Option("context-sub-path", STRING, Group.BUILD, "Use this subdirectory of the context as the context.",
     metavar="PATH")
 DOCKERFILE = Option("dockerfile", STRING, Group.BUILD, "The Dockerfile: a path, looked up in the working directory first and "
     "then in the context, a URL, or - for standard input. Default: the context's own.", default="Dockerfile",
     metavar="PATH|URL|-", shorthands="f", aliases=("file",))
 BUILD_ARG = Option("build-arg", LIST, Group.BUILD, "Set an ARG of the Dockerfile. A bare NAME takes its value from the "
     "environment.", metavar="NAME[=VALUE]")
-TARGET = Option("target", COMMA_LIST, Group.BUILD, "Build this stage instead of the last one. Several: the first is the image, "
-    "the others are left out.", metavar="STAGE,…")
+TARGET = Option("target", COMMA_LIST, Group.BUILD, "Build this stage instead of the last one. Of several, "
+    "only the first is built.", metavar="STAGE,…")
 LABEL = Option("label", LABELS, Group.BUILD, "Add a label to the image's config; wins over LABEL.", metavar="KEY=VALUE")
-CUSTOM_PLATFORM = Option("custom-platform", STRING, Group.BUILD, "Platform to build for; default: the one of this machine.",
+CUSTOM_PLATFORM = Option("custom-platform", STRING, Group.BUILD, "Platform to build for; default: this machine's.",
     metavar="OS/ARCH[/VARIANT]", aliases=("platform",), deprecated=("customPlatform",))
 SECRET = Option("secret", SECRETS, Group.BUILD, "A secret for RUN --mount=type=secret, from a file (src=PATH) or from a "
     "variable (env=NAME). It never enters a layer.", metavar="id=ID[,src=PATH|,env=NAME]")
 SSH = Option("ssh", LIST, Group.BUILD, "An ssh agent for RUN --mount=type=ssh: default (the one of SSH_AUTH_SOCK), or "
     "ID=SOCKET.", metavar="default|ID[=SOCKET]", kaniko=False)
-BUILD_CONTEXT = Option("build-context", PAIRS, Group.BUILD, "A further context for COPY --from=NAME and FROM NAME.",
+BUILD_CONTEXT = Option("build-context", PAIRS, Group.BUILD, "An additional build context for COPY --from=NAME and FROM NAME.",
     metavar="NAME=PATH|docker-image://REF|oci-layout://PATH|URL", kaniko=False)
-GIT = Option("git", PAIRS, Group.BUILD, "How to clone a git context, one key at a time: branch, single-branch, depth, "
-    "recurse-submodules, insecure-skip-tls.", metavar="KEY=VALUE")
-BUCKET = Option("bucket", STRING, Group.BUILD, "Bucket of the context; write it into --context instead.", metavar="BUCKET",
+GIT = Option("git", PAIRS, Group.BUILD, "Set an option of the clone of a Git context: branch, single-branch, depth, "
+    "recurse-submodules or insecure-skip-tls.", metavar="KEY=VALUE")
+BUCKET = Option("bucket", STRING, Group.BUILD, "Bucket of the context; --context takes it too.", metavar="BUCKET",
     shorthands="b", hidden=True)
-DRYRUN = Option("dryrun", BOOL, Group.BUILD, "Print what would be done, do nothing, end with status 0.", default="false",
+DRYRUN = Option("dryrun", BOOL, Group.BUILD, "Print the plan of the build and exit with status 0.", default="false",
     aliases=("dry-run",))
-CHECK = Option("check", BOOL, Group.BUILD, "Check the Dockerfile, print what is found, build nothing; findings end with status "
-    "1. See also gazami lint.", default="false", kaniko=False)
-CALL = Option("call", STRING, Group.BUILD, "Print something about the Dockerfile instead of building it: check, outline (what "
-    "a target can be given), targets.", metavar="METHOD[,format=json]", kaniko=False)
+CHECK = Option("check", BOOL, Group.BUILD, "Check the Dockerfile and print the findings instead of building it; with findings, "
+    "exit with status 1. See also gazami lint.", default="false", kaniko=False)
+CALL = Option("call", STRING, Group.BUILD, "Print something about the Dockerfile instead of building it: check, outline (the "
+    "inputs of a target), targets.", metavar="METHOD[,format=json]", kaniko=False)
 
 DESTINATION = Option("destination", LIST, Group.OUTPUT, "Push the image to this name. Needed unless --no-push is given.",
     metavar="NAME[:TAG]", shorthands="td", aliases=("tag",))
@@ -72,9 +72,9 @@ NO_PUSH = Option("no-push", BOOL, Group.OUTPUT, "Do not push the image.", defaul
 TAR_PATH = Option("tar-path", STRING, Group.OUTPUT, "Write the image as an archive for docker load.", metavar="FILE",
     aliases=("tarPath",))
 OCI_LAYOUT_PATH = Option("oci-layout-path", STRING, Group.OUTPUT, "Write the image as an OCI layout directory.", metavar="DIR")
-OUTPUT = Option("output", LIST, Group.OUTPUT, "As docker buildx has it: type=local,dest=DIR and type=tar,dest=FILE write the "
-    "image's files, type=oci and type=docker archives of the image; type=registry,name=REF pushes. A bare DIR is local, - is a "
-    "tar on standard output.", metavar="type=TYPE,dest=PLACE", shorthands="o", kaniko=False)
+OUTPUT = Option("output", LIST, Group.OUTPUT, "Export the image as docker buildx does: type=local,dest=DIR and type=tar,dest=FILE "
+    "write its files, type=oci and type=docker an archive of the image; type=registry,name=REF pushes it. A bare DIR is local, "
+    "- is a tar on standard output.", metavar="type=TYPE,dest=PATH", shorthands="o", kaniko=False)
 DIGEST_FILE = Option("digest-file", STRING, Group.OUTPUT, "Write the digest of the manifest (sha256:…) to this file, or PUT it "
     "to this URL, once everything is pushed.", metavar="FILE|URL")
 IMAGE_NAME_WITH_DIGEST_FILE = Option("image-name-with-digest-file", STRING, Group.OUTPUT, "Write one line NAME@DIGEST for each "
@@ -85,28 +85,28 @@ IIDFILE = Option("iidfile", STRING, Group.OUTPUT, "Write the image's ID (the dig
     metavar="FILE", kaniko=False)
 METADATA_FILE = Option("metadata-file", STRING, Group.OUTPUT, "Write digests and names as JSON, with buildx's keys.",
     metavar="FILE", kaniko=False)
-INDEX = Option("index", COMMA_LIST, Group.OUTPUT, "This build's image is one of an index of these platforms, which other "
-    "builds make: it is pushed under a tag of its own, and the last of them pushes the index to the destinations.",
+INDEX = Option("index", COMMA_LIST, Group.OUTPUT, "Make an image index of these platforms, of which this build makes one: each "
+    "build pushes its image under its own tag, and the build that finishes last pushes the index to the destinations.",
     metavar="OS/ARCH,…", kaniko=False)
-INDEX_RUN = Option("index-run", STRING, Group.OUTPUT, "What the builds of one --index have in common and no others have: the "
-    "number of a pipeline's run and attempt.", metavar="ID", kaniko=False)
+INDEX_RUN = Option("index-run", STRING, Group.OUTPUT, "An ID that all builds of one --index share and no others: the number "
+    "of the pipeline's run and attempt.", metavar="ID", kaniko=False)
 IMAGE_FORMAT: Option[Literal["", "docker", "oci"]] = Option("image-format", choice("", "docker", "oci"), Group.OUTPUT,
     "Media types of the manifest; default: those of the base image, and OCI's for FROM scratch.")
 COMPRESSION: Option[Literal["", "gzip", "zstd"]] = Option("compression", choice("", "gzip", "zstd"), Group.OUTPUT,
     "Compression of new layers; zstd needs an OCI image. Default: gzip.")
-COMPRESSION_LEVEL = Option("compression-level", NUMBER, Group.OUTPUT, "Level of the compressor; 0 and less mean its fast "
+COMPRESSION_LEVEL = Option("compression-level", NUMBER, Group.OUTPUT, "Level of the compressor; 0 or less is its fast "
     "default.", default="-1", metavar="N")
 ANNOTATION = Option("annotation", PAIRS, Group.OUTPUT, "Add an annotation to the manifest, or with index:KEY to the index; "
-    "manifest[PLATFORM]:KEY counts for that platform only.", metavar="[TYPE:]KEY=VALUE")
-PUSH_RETRY = Option("push-retry", NUMBER, Group.OUTPUT, "Try a failed push so many times again.", default="0", metavar="N")
-PUSH_IGNORE_IMMUTABLE_TAG_ERRORS = Option("push-ignore-immutable-tag-errors", BOOL, Group.OUTPUT, "A tag that exists and may "
-    "not change is no error.", default="false")
-SKIP_PUSH_PERMISSION_CHECK = Option("skip-push-permission-check", BOOL, Group.OUTPUT, "Do not check before the build that a "
-    "push is allowed.", default="false")
+    "manifest[PLATFORM]:KEY is for that platform only.", metavar="[TYPE:]KEY=VALUE")
+PUSH_RETRY = Option("push-retry", NUMBER, Group.OUTPUT, "Retry a failed push N times.", default="0", metavar="N")
+PUSH_IGNORE_IMMUTABLE_TAG_ERRORS = Option("push-ignore-immutable-tag-errors", BOOL, Group.OUTPUT, "Succeed when a tag "
+    "exists and is immutable.", default="false")
+SKIP_PUSH_PERMISSION_CHECK = Option("skip-push-permission-check", BOOL, Group.OUTPUT, "Do not check before the build "
+    "that a push is allowed.", default="false")
 
 INSECURE = Option("insecure", BOOL, Group.REGISTRY, "Push over plain HTTP.", default="false")
 INSECURE_PULL = Option("insecure-pull", BOOL, Group.REGISTRY, "Pull over plain HTTP.", default="false")
-INSECURE_REGISTRY = Option("insecure-registry", LIST, Group.REGISTRY, "Speak plain HTTP with this registry.",
+INSECURE_REGISTRY = Option("insecure-registry", LIST, Group.REGISTRY, "Use plain HTTP for this registry.",
     metavar="HOST[:PORT]")
 SKIP_TLS_VERIFY = Option("skip-tls-verify", BOOL, Group.REGISTRY, "Accept any TLS certificate, on push and pull.",
     default="false")
@@ -114,38 +114,38 @@ SKIP_TLS_VERIFY_PULL = Option("skip-tls-verify-pull", BOOL, Group.REGISTRY, "Acc
     default="false")
 SKIP_TLS_VERIFY_REGISTRY = Option("skip-tls-verify-registry", LIST, Group.REGISTRY, "Accept any TLS certificate of this "
     "registry.", metavar="HOST[:PORT]")
-REGISTRY_CERTIFICATE = Option("registry-certificate", PAIRS, Group.REGISTRY, "Trust this CA file (PEM) for a registry, besides "
-    "the system's.", metavar="HOST[:PORT]=FILE")
+REGISTRY_CERTIFICATE = Option("registry-certificate", PAIRS, Group.REGISTRY, "Trust this CA file (PEM) for a registry, in "
+    "addition to the system's.", metavar="HOST[:PORT]=FILE")
 REGISTRY_CLIENT_CERT = Option("registry-client-cert", PAIRS, Group.REGISTRY, "Client certificate and key (PEM) for a "
     "registry.", metavar="HOST[:PORT]=CERT,KEY")
 REGISTRY_MAP = Option("registry-map", PAIR_LISTS, Group.REGISTRY, "Pull images of one registry from another first.",
     metavar="HOST=OTHER[/PREFIX]", env="KANIKO_REGISTRY_MAP")
 REGISTRY_MIRROR = Option("registry-mirror", LIST, Group.REGISTRY, "Pull Docker Hub's images from here first.",
     metavar="HOST[/PREFIX]", env="KANIKO_REGISTRY_MIRROR")
-SKIP_DEFAULT_REGISTRY_FALLBACK = Option("skip-default-registry-fallback", BOOL, Group.REGISTRY, "An image that no mirror has "
-    "is an error.", default="false")
-IMAGE_DOWNLOAD_RETRY = Option("image-download-retry", NUMBER, Group.REGISTRY, "Try a failed pull so many times again.",
+SKIP_DEFAULT_REGISTRY_FALLBACK = Option("skip-default-registry-fallback", BOOL, Group.REGISTRY, "Fail when no mirror has an "
+    "image.", default="false")
+IMAGE_DOWNLOAD_RETRY = Option("image-download-retry", NUMBER, Group.REGISTRY, "Retry a failed pull N times.",
     default="0", metavar="N")
-IMAGE_FS_EXTRACT_RETRY = Option("image-fs-extract-retry", NUMBER, Group.REGISTRY, "Try a failed pull of a base's layer so many "
-    "times again.", default="0", metavar="N")
-CREDENTIAL_HELPERS = Option("credential-helpers", LIST, Group.REGISTRY, "Ask only these for credentials: env, google, ecr, "
-    "acr, gitlab. An empty value: none of them.", metavar="NAME")
+IMAGE_FS_EXTRACT_RETRY = Option("image-fs-extract-retry", NUMBER, Group.REGISTRY, "Retry a failed pull of a base image's layer N "
+    "times.", default="0", metavar="N")
+CREDENTIAL_HELPERS = Option("credential-helpers", LIST, Group.REGISTRY, "Use only these sources of credentials: env, google, "
+    "ecr, acr, gitlab. An empty value: none of them.", metavar="NAME")
 
 CACHE = Option("cache", BOOL, Group.CACHE, "Reuse the layers of earlier builds.", default="false")
 CACHE_REPO = Option("cache-repo", STRING, Group.CACHE, "Repository of cached layers, or oci:DIR; default: DESTINATION/cache.",
     metavar="NAME|oci:DIR")
-CACHE_FROM = Option("cache-from", LIST, Group.CACHE, "As docker buildx has it: read this cache too. type=registry,ref=REF "
-    "(also an image built with --cache-to type=inline), type=local,src=DIR.", metavar="REF|type=…", kaniko=False)
-CACHE_TO = Option("cache-to", LIST, Group.CACHE, "As docker buildx has it: write this cache. type=registry,ref=REF, "
+CACHE_FROM = Option("cache-from", LIST, Group.CACHE, "Also read this cache, as in docker buildx: type=registry,ref=REF (or an "
+    "image built with --cache-to type=inline), type=local,src=DIR.", metavar="REF|type=…", kaniko=False)
+CACHE_TO = Option("cache-to", LIST, Group.CACHE, "Write this cache, as in docker buildx: type=registry,ref=REF, "
     "type=local,dest=DIR, type=inline (the keys go into the image).", metavar="type=…", kaniko=False)
-NO_CACHE = Option("no-cache", BOOL, Group.CACHE, "Reuse nothing, whatever else is said.", default="false", kaniko=False)
-CACHE_MOUNTS = Option("cache-mounts", BOOL, Group.CACHE, "Keep what RUN --mount=type=cache holds in the layer cache too, for "
+NO_CACHE = Option("no-cache", BOOL, Group.CACHE, "Reuse nothing, whatever the other flags say.", default="false", kaniko=False)
+CACHE_MOUNTS = Option("cache-mounts", BOOL, Group.CACHE, "Store cache mounts (RUN --mount=type=cache) in the layer cache, for "
     "runners that start empty.", default="false", kaniko=False)
-CACHE_MOUNTS_MAX = Option("cache-mounts-max", SOME_SIZE, Group.CACHE, "A cache mount that holds more than this is not kept "
-    "there.", default="1g", metavar="SIZE", kaniko=False)
-CACHE_DIR = Option("cache-dir", STRING, Group.CACHE, "Directory of base images that the warmer filled.", default="/cache",
+CACHE_MOUNTS_MAX = Option("cache-mounts-max", SOME_SIZE, Group.CACHE, "Do not store a cache mount that is larger than "
+    "this.", default="1g", metavar="SIZE", kaniko=False)
+CACHE_DIR = Option("cache-dir", STRING, Group.CACHE, "Directory of base images that the warmer has filled.", default="/cache",
     metavar="DIR")
-CACHE_TTL = Option("cache-ttl", DURATION, Group.CACHE, "Cached layers older than this are not used.", default="336h",
+CACHE_TTL = Option("cache-ttl", DURATION, Group.CACHE, "Do not use cached layers older than this.", default="336h",
     metavar="DURATION")
 CACHE_COPY_LAYERS = Option("cache-copy-layers", BOOL, Group.CACHE, "Cache the layers of COPY and ADD too.", default="false")
 CACHE_RUN_LAYERS = Option("cache-run-layers", BOOL, Group.CACHE, "Cache the layers of RUN.", default="true")
@@ -156,7 +156,7 @@ COMPRESSED_CACHING = Option("compressed-caching", BOOL, Group.CACHE, "Keep compr
 SNAPSHOT_MODE: Option[Literal["full", "redo", "time"]] = Option("snapshot-mode", choice("full", "redo", "time"), Group.SNAPSHOT,
     "What counts as a change where roots are plain directories: full (any stat, ctime too), redo (size, mtime, mode, owner), "
     "time (mtime). Overlay roots know their changes.", default="full", deprecated=("snapshotMode",))
-SINGLE_SNAPSHOT = Option("single-snapshot", BOOL, Group.SNAPSHOT, "Make one layer of each stage, after its last step.",
+SINGLE_SNAPSHOT = Option("single-snapshot", BOOL, Group.SNAPSHOT, "Make one layer per stage, after its last step.",
     default="false")
 REPRODUCIBLE = Option("reproducible", BOOL, Group.SNAPSHOT, "Leave times out of the image: equal inputs give equal digests. "
     "New layers and the history get the time 0; layers of the base stay as they are.", default="false")
@@ -169,30 +169,30 @@ USE_NEW_RUN = Option("use-new-run", BOOL, Group.SNAPSHOT, "Another way to find c
     unused="the fastest way that works here is always chosen")
 
 ISOLATION: Option[Literal[""] | Mode] = Option("isolation",
-    choice("", "namespaces", "userns", "inplace", "userns-single", "chroot"), Group.SANDBOX, "How RUN is kept apart; "
-    "default: the best that works here. inplace lends commands the root of gazami's own container.", kaniko=False)
-STATE_DIR = Option("state-dir", STRING, Group.SANDBOX, "Where everything temporary lies; default: $GAZAMI_STATE_DIR, else a "
+    choice("", "namespaces", "userns", "inplace", "userns-single", "chroot"), Group.SANDBOX, "How to isolate RUN; "
+    "default: the best mode that works here. inplace lends commands the root of gazami's own container.", kaniko=False)
+STATE_DIR = Option("state-dir", STRING, Group.SANDBOX, "Directory of all temporary files; default: $GAZAMI_STATE_DIR, else a "
     "folder in $XDG_CACHE_HOME, $TMPDIR, ~/.cache or /tmp.", metavar="DIR", env="GAZAMI_STATE_DIR", kaniko=False)
 ADD_HOST = Option("add-host", LIST, Group.SANDBOX, "Add a line to /etc/hosts of RUN.", metavar="NAME:ADDRESS", kaniko=False)
 SHM_SIZE = Option("shm-size", SOME_SIZE, Group.SANDBOX, "Size of /dev/shm in RUN: bytes, or with k, m, g.", default="64m",
     metavar="SIZE", kaniko=False)
-ULIMIT = Option("ulimit", LIST, Group.SANDBOX, "A limit of the processes of RUN: nofile=1024:2048.",
+ULIMIT = Option("ulimit", LIST, Group.SANDBOX, "Set a resource limit for the processes of RUN: nofile=1024:2048.",
     metavar="NAME=SOFT[:HARD]", kaniko=False)
-TIMEOUT = Option("timeout", optional(SECONDS), Group.SANDBOX, "End a RUN that takes longer (600, 10m); default: no limit.",
+TIMEOUT = Option("timeout", optional(SECONDS), Group.SANDBOX, "Stop a RUN that takes longer (600, 10m); default: no limit.",
     metavar="SECONDS", kaniko=False)
 FORCE = Option("force", BOOL, Group.SANDBOX, "Allow --isolation=inplace outside of gazami's image in a container.",
     default="false")
 
 VERBOSITY: Option[Severity] = Option("verbosity", choice("trace", "debug", "info", "warn", "error", "fatal", "panic"),
-    Group.LOGGING, "How much to say on standard error.", default="info", shorthands="v")
-QUIET = Option("quiet", BOOL, Group.LOGGING, "Say nothing but errors; print the image's digest at the end.", default="false",
+    Group.LOGGING, "How much to write to standard error.", default="info", shorthands="v")
+QUIET = Option("quiet", BOOL, Group.LOGGING, "Write only errors, and print the image's digest at the end.", default="false",
     shorthands="q", kaniko=False)
 PROGRESS: Option[Literal["auto", "plain", "tty"]] = Option("progress", choice("auto", "plain", "tty"), Group.LOGGING,
-    "A live view (tty) or lines (plain); auto: tty on a terminal.", default="auto", kaniko=False)
+    "Show a live view (tty) or lines (plain); auto: tty on a terminal.", default="auto", kaniko=False)
 LOG_FORMAT: Option[Literal[""] | Format] = Option("log-format", choice("", "text", "color", "json", "events"), Group.LOGGING,
-    "Form of the lines; default: color on a terminal and in CI unless NO_COLOR is set, else text. events: every event as a JSON "
-    "object, as gazami submit reads it.")
-LOG_TIMESTAMP = Option("log-timestamp", BOOL, Group.LOGGING, "Full time stamps instead of seconds since the start.",
+    "Format of the lines; default: color on a terminal and in CI unless NO_COLOR is set, else text. events: each event as a JSON "
+    "object, for gazami submit.")
+LOG_TIMESTAMP = Option("log-timestamp", BOOL, Group.LOGGING, "Write full timestamps instead of seconds since the start.",
     default="false")
 
 KANIKO_DIR = Option("kaniko-dir", STRING, Group.COMPATIBILITY, "kaniko's working directory.", metavar="DIR",

@@ -48,7 +48,7 @@ def _written(flags: Flags) -> str:
     first, *more = flags.positionals
     if more:
         hint = f"a bool flag takes its value after '=': --flag={more[0]}" if more[0] in ("true", "false") else None
-        raise UsageError(f"only one context can be given, but {more[0]!r} is there too", hint=hint)
+        raise UsageError(f"only one context can be given, {more[0]!r} is a second one", hint=hint)
     if flags.given(CONTEXT) and flags[CONTEXT] != first:
         raise UsageError(f"the context is given twice: {first!r} and --context={flags[CONTEXT]}")
     return first

@@ -39,7 +39,7 @@ class Outputs:
 
 
 def read_outputs(words: tuple[str, ...], cwd: str) -> Outputs:
-    """Paths are absolute afterwards. Raises :class:`UsageError` for a type, a key or a combination that there is not."""
+    """Paths are absolute afterwards. Raises :class:`UsageError` for a type, a key or a combination that does not exist."""
     found = [_read(word) for word in words]
     if sum(export.dest == "-" for each in found for export in each.exports) > 1:
         raise UsageError("only one --output can go to standard output")
@@ -60,13 +60,13 @@ def _read(word: str) -> Outputs:
         return Outputs(exports=(FileExport("local", word),))
     kind = fields.pop("type", "")
     if kind not in _TYPES:
-        raise UsageError(f"--output {word}: there is no type {kind!r}", hint=_HINT)
+        raise UsageError(f"--output {word}: unknown type {kind!r}", hint=_HINT)
     unknown = [key for key in fields if key not in _TYPES[kind]]
     if unknown:
-        raise UsageError(f"--output {word}: type={kind} has no key {unknown[0]!r}", hint=_HINT)
+        raise UsageError(f"--output {word}: type={kind} takes no {unknown[0]}=", hint=_HINT)
     rewrite = fields.pop(_REWRITE, "false")
     if rewrite not in ("true", "false", "1", "0"):
-        raise UsageError(f"--output {word}: {_REWRITE} is true or false")
+        raise UsageError(f"--output {word}: {_REWRITE} must be true or false")
     return replace(_read_fields(word, kind, fields), rewrite_timestamp=rewrite in ("true", "1"))
 
 
@@ -75,7 +75,7 @@ def _read_fields(word: str, kind: str, fields: dict[str, str]) -> Outputs:
         return _image(word, fields, push=kind == "registry" or fields.get("push") in ("true", "1"))
     dest = fields.get("dest", "-" if kind in ("tar", "oci") else "")
     if not dest or (dest == "-" and kind in ("local", "docker")):
-        raise UsageError(f"--output {word}: where to? dest= is missing", hint=_HINT)
+        raise UsageError(f"--output {word}: type={kind} needs dest=PATH", hint=_HINT)
     match kind:
         case "local":
             return Outputs(exports=(FileExport("local", dest),))
@@ -92,7 +92,7 @@ def _read_fields(word: str, kind: str, fields: dict[str, str]) -> Outputs:
 def _image(word: str, fields: dict[str, str], *, push: bool) -> Outputs:
     names = tuple(name for name in fields.get("name", "").split(",") if name)
     if not names:
-        raise UsageError(f"--output {word}: what is its name? name= is missing", hint=_HINT)
+        raise UsageError(f"--output {word}: type=image and type=registry need name=REF", hint=_HINT)
     if not push:
         raise UsageError(
             f"--output {word}: gazami keeps no images on this machine",

@@ -110,7 +110,8 @@ def _kubernetes() -> Any:
         from gazami.kubernetes.cluster import Cluster
     except ImportError as cause:
         raise UsageError(
-            f"gazami submit needs a part that is not installed ({cause.name})", hint="pip install 'gazami[k8s]'"
+            f"gazami submit needs the Python package {cause.name}, which is not installed",
+            hint="run pip install 'gazami[k8s]'",
         ) from None
     return Cluster
 
@@ -185,7 +186,7 @@ def _with_index(end: BuildFinished, wanted: Wanted, client: RegistryClient, emit
     references = tuple(parse_reference(text) for text in wanted.request.output.destinations)
     made = assemble(IndexWishes(wanted.platforms, wanted.run), references, client, emit)
     if made is None:
-        raise RegistryError("all images are pushed, but the registry does not have all of them: there is no index")
+        raise RegistryError("all images are pushed, but the registry does not list all of them: the index is missing")
     return replace(end, digest=made.digest, image_id=made.digest)
 
 

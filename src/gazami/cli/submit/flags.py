@@ -54,7 +54,7 @@ PLATFORMS = Option("custom-platform", COMMA_LIST, Group.BUILD, "Build for these 
     deprecated=("customPlatform",))
 SERVICE_ACCOUNT = Option("service-account", STRING, Group.SANDBOX, "Run the pod as this service account, for a cloud's "
     "identity or imagePullSecrets.", metavar="NAME", kaniko=False)
-DOCKER_CONFIG_SECRET = Option("docker-config-secret", STRING, Group.SANDBOX, "Take the credentials for registries from this "
+DOCKER_CONFIG_SECRET = Option("docker-config-secret", STRING, Group.SANDBOX, "Take the registry credentials from this "
     "Secret of the cluster and send none. KEY is config.json, or .dockerconfigjson as kubectl create secret docker-registry "
     "has it.", metavar="NAME[:KEY]", kaniko=False)
 ENV_FROM_SECRET = Option("env-from-secret", LIST, Group.SANDBOX, "Give the executor the variables of this Secret: GIT_TOKEN, "
@@ -63,12 +63,12 @@ NODE_SELECTOR = Option("node-selector", PAIRS, Group.SANDBOX, "Build on nodes wi
     kaniko=False)
 USER_NAMESPACE = Option("user-namespace", BOOL, Group.SANDBOX, "Give the pod a user namespace of its own (hostUsers: false, "
     "Kubernetes 1.33): RUN is isolated better.", default="false", kaniko=False)
-CPU = Option("cpu", STRING, Group.SANDBOX, "Ask for so much processor time.", metavar="QUANTITY", kaniko=False)
-MEMORY = Option("memory", STRING, Group.SANDBOX, "Ask for so much memory; it is the limit too.", metavar="QUANTITY",
+CPU = Option("cpu", STRING, Group.SANDBOX, "Request this much processor time.", metavar="QUANTITY", kaniko=False)
+MEMORY = Option("memory", STRING, Group.SANDBOX, "Request this much memory; it is also the limit.", metavar="QUANTITY",
     kaniko=False)
 START_TIMEOUT = Option("start-timeout", SECONDS, Group.SANDBOX, "Give up when the pod does not start within this time.",
     default="10m", metavar="SECONDS", kaniko=False)
-JOB_TIMEOUT = Option("job-timeout", optional(SECONDS), Group.SANDBOX, "Let the cluster end a Job that takes longer.",
+JOB_TIMEOUT = Option("job-timeout", optional(SECONDS), Group.SANDBOX, "Let the cluster stop a Job that takes longer.",
     metavar="SECONDS", kaniko=False)
 DETACH = Option("detach", BOOL, Group.SANDBOX, "Do not wait: print the names of the Jobs.", default="false", kaniko=False)
 KEEP = Option("keep", BOOL, Group.SANDBOX, "Delete no Job, neither on Ctrl-C nor an hour after its end.", default="false",

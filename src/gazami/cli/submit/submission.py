@@ -156,4 +156,4 @@ def _read(path: Path, flag: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as cause:
-        raise UsageError(f"{flag}: {path} cannot be read: {cause.strerror}") from cause
+        raise UsageError(f"{flag}: cannot read {path}: {cause.strerror}") from cause
