@@ -32,7 +32,7 @@ def _pull(parsed: Parsed, run: Run) -> int:
     from gazami.image.platform import host_platform, parse_platform
     from gazami.image.reference import parse_reference
     from gazami.layer.docker_archive import write_docker_archive
-    from gazami.layer.oci_layout import write_oci_layout
+    from gazami.layer.oci_layout import OciLayout, blob_file
 
     if len(parsed.positionals) != 2:
         raise UsageError("a reference and a place for it are needed", hint="gazami pull debian:12 debian/")
@@ -51,7 +51,8 @@ def _pull(parsed: Parsed, run: Run) -> int:
             write_docker_archive(place, found.config_raw, found.manifest, blobs, names)
             run.emit(Exported("docker-archive", str(place), found.digest))
         else:
-            write_oci_layout(place, found.config_raw, found.manifest, blobs)
+            layers = tuple(map(blob_file, found.manifest.layers, blobs))
+            OciLayout(place).write(found.manifest, found.config_raw, layers)
             run.emit(Exported("oci-layout", str(place), found.digest))
     sys.stdout.write(f"{found.digest}\n")
     return 0
