@@ -15,6 +15,7 @@ test: ## set up and run everything: checks, then the suites, fast ones first
 	@scripts/setup test
 	@$(MAKE) --no-print-directory lint
 	@$(PYTEST) -q tests/unit tests/property tests/golden tests/architecture -n 2
+	@PYTHONDEVMODE=1 PYTHONWARNINGS=ignore $(PYTEST) -q tests/unit tests/property tests/golden -n 2  # frozen is frozen: ADR 7
 	@$(PYTEST) -q tests/security tests/concurrency -n 2
 	@$(PYTEST) -q tests/integration -n 2
 	@$(PYTEST) -q tests/conformance -n 2

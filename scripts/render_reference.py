@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from gazami.cli.flags.help import long_names, metavar
-from gazami.cli.flags.option import REPEATABLE, Effect, Group, Option
+from gazami.cli.flags.option import Group, Option
 from gazami.cli.flags.options import BUILD
 from gazami.cli.submit.flags import OWN
 
@@ -17,8 +17,7 @@ _HEAD = """\
 
 <!-- Made by scripts/render_reference.py from src/gazami/cli/flags/options.py. Do not edit. -->
 
-Every flag of kaniko's executor is accepted. A flag that is set and marked *not effective yet* gives a warning, one marked
-*no effect* is not needed and is only mentioned in the log.
+Every flag of kaniko's executor is accepted. One marked *no effect* is not needed and is only mentioned in the log.
 
 - `--flag=value` and `--flag value` mean the same. A flag without a value in its column is true or false: `--flag` is true,
   `--flag=false` is false; the next word is never taken.
@@ -69,8 +68,8 @@ def submit_page() -> str:
 def kaniko_page() -> str:
     rows = []
     for option in sorted((option for option in BUILD if option.kaniko), key=lambda option: option.name):
-        state = "works" if option.effective else option.effect.value
-        meaning = option.help if option.effective else f"{option.note}."
+        state = "no effect" if option.unused else "works"
+        meaning = f"{option.unused}." if option.unused else option.help
         names = ", ".join(f"`--{name}`" for name in (option.name, *option.deprecated))
         rows.append(f"| {names} | {state} | {_cell(meaning)} |")
     return _KANIKO_HEAD + "\n".join(rows) + "\n"
@@ -81,21 +80,21 @@ def page() -> str:
     return "\n".join([_HEAD, *sections])
 
 
-def _section(group: Group, options: list[Option]) -> str:
+def _section(group: Group, options: list[Option[object]]) -> str:
     rows = [f"## {group.value}", "", "| flag | value | default | meaning |", "|---|---|---|---|"]
     return "\n".join([*rows, *(_row(option) for option in options), ""])
 
 
-def _row(option: Option) -> str:
+def _row(option: Option[object]) -> str:
     names = ", ".join(f"`{name}`" for name in [*(f"-{letter}" for letter in option.shorthands), *long_names(option)])
     value = f"`{_cell(metavar(option))}`" if metavar(option) else ""
-    if option.kind in REPEATABLE:
+    if option.kind.repeatable:
         value += " repeatable"
     default = f"`{option.default}`" if option.default else ""
     return f"| {names} | {value} | {default} | {_cell(_meaning(option))} |"
 
 
-def _meaning(option: Option) -> str:
+def _meaning(option: Option[object]) -> str:
     text = option.help
     if option.env:
         text += f" Environment: `{option.env}`."
@@ -104,8 +103,8 @@ def _meaning(option: Option) -> str:
         text += f" Older spelling: {', '.join(others)}."
     if not option.kaniko:
         text += " (gazami only)"
-    if option.effect is not Effect.FULL:
-        text += f" *{option.effect.value[:1].upper()}{option.effect.value[1:]}: {option.note}.*"
+    if option.unused:
+        text += f" *No effect: {option.unused}.*"
     return text
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 def gazami(
     *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 240
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line with a clean environment (PATH, HOME and where Python looks for gazami only, and what ``env`` adds)."""
-    clean = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "PYTHONPATH") if key in os.environ}
+    """Run the command line with a clean environment (PATH, HOME, what Python itself is told, and what ``env`` adds)."""
+    clean = {
+        key: os.environ[key] for key in ("PATH", "HOME", "LANG", "PYTHONPATH", "PYTHONDEVMODE") if key in os.environ
+    }
     return subprocess.run(
         [sys.executable, "-m", "gazami", *arguments],
         cwd=cwd,

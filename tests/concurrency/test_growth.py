@@ -28,9 +28,10 @@ from gazami.report.plain import PlainSink, Streams
 from gazami.report.story import Story
 from gazami.rootfs.copy import Attributes, Copier
 from gazami.rootfs.folder import FolderTree
+from gazami.rootfs.requests import UnpackRequest
 from gazami.rootfs.spool import Spool
 from gazami.rootfs.tree import Tree
-from gazami.rootfs.unpack import Target, Unpacker
+from gazami.rootfs.unpack import Unpacker
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -100,7 +101,7 @@ def test_whiteouts_on_a_plain_root(tmp_path: Path, kind: str) -> None:
         data = tar(*names)
 
         def work() -> None:
-            unpacker = Unpacker(Target(overlay=False, directory=str(root)))
+            unpacker = Unpacker(UnpackRequest(str(root), devices=True))
             reader = TarReader(iter([data]))
             for entry in reader:
                 unpacker.add(entry, reader.content())

@@ -39,6 +39,7 @@ from gazami.registry.retry import RetryPolicy
 from gazami.registry.transfer import Uploads
 from gazami.report.line import Settings
 from gazami.report.plain import PlainSink, Streams
+from gazami.rootfs.requests import UnpackReport, UnpackRequest, UpperRequest
 from gazami.sandbox.client import Sandbox
 
 pytestmark = pytest.mark.timeout(30)
@@ -148,8 +149,9 @@ class Other:
     def __init__(self, work: Callable[[int], None]) -> None:
         self._work = work
 
-    def call(self, function: str, arguments: dict[str, Any], input_fd: int = -1, output_fd: int = -1) -> None:
+    def call(self, request: object, input_fd: int = -1, output_fd: int = -1) -> UnpackReport:
         self._work(max(input_fd, output_fd))
+        return UnpackReport()
 
 
 def reads(count: int, then: BaseException | None) -> Sandbox:
@@ -164,7 +166,7 @@ def reads(count: int, then: BaseException | None) -> Sandbox:
 
 
 def feed(sandbox: Sandbox, size: int = 1 << 20) -> None:
-    with Unpacker(sandbox, {}).feeding() as write:
+    with Unpacker(sandbox, UnpackRequest("/d"), [].append).feeding() as write:
         for _ in range(0, size, 1 << 16):
             write(b"x" * (1 << 16))
 
@@ -199,7 +201,7 @@ def writes(size: int, then: BaseException | None) -> Sandbox:
 @pytest.mark.parametrize("taken", ["all", "one", "none"])
 def test_a_producer_that_fails_however_much_of_it_is_read(size: int, taken: str) -> None:
     """A reader of tar stops at the archive's end: it need not meet the end of the pipe to learn of a failure behind it."""
-    with pytest.raises(Broken), produced(writes(size, Broken()), "f", {}) as chunks:
+    with pytest.raises(Broken), produced(writes(size, Broken()), UpperRequest("/d")) as chunks:
         for _ in chunks:
             if taken == "one":
                 break
@@ -208,7 +210,7 @@ def test_a_producer_that_fails_however_much_of_it_is_read(size: int, taken: str)
 
 
 def test_the_readers_own_error_goes_before_the_producers() -> None:
-    with pytest.raises(HostError, match="mine"), produced(writes(1 << 20, Broken()), "f", {}) as chunks:
+    with pytest.raises(HostError, match="mine"), produced(writes(1 << 20, Broken()), UpperRequest("/d")) as chunks:
         next(chunks)
         raise HostError("mine")
 
@@ -222,7 +224,7 @@ def test_no_descriptor_is_left() -> None:
         with contextlib.suppress(Broken):
             work()
     for then in (None, Broken()):
-        with contextlib.suppress(Broken), produced(writes(10, then), "f", {}) as chunks:
+        with contextlib.suppress(Broken), produced(writes(10, then), UpperRequest("/d")) as chunks:
             next(chunks)
     assert opened() == before
 

@@ -42,7 +42,9 @@ def ours(text: str) -> list[tuple[str, int, int, list[tuple[str, str]]]] | None:
             line.text.strip().split()[0].upper() if line.text.strip() else "",
             line.span.start,
             line.span.end,
-            [(doc.name, doc.text) for doc in line.heredocs],
+            [
+                (doc.name, doc.body) for doc in line.heredocs
+            ],  # the oracle leaves the tabs of <<- to whoever uses the text
         )
         for line in lines
     ]

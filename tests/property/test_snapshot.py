@@ -13,8 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gazami.rootfs.snapshot import scan
-from gazami.rootfs.unpack import unpack
+from gazami.rootfs.requests import ScanRequest, UnpackRequest
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="sets owners")]
 
@@ -35,23 +34,22 @@ def test_scan_and_unpack(tmp_path: Path, before: dict[str, Any], after: dict[str
     for folder in (root, copy):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-    arguments = {"directory": str(root), "index": str(tmp_path / "index")}
+    request = ScanRequest(str(root), str(tmp_path / "index"))
     make(root, before)
     (tmp_path / "index").unlink(missing_ok=True)
-    apply(tmp_path, arguments, copy)
+    apply(tmp_path, request, copy)
     assert seen(root) == seen(copy)
     clear(root)
     make(root, after)
-    apply(tmp_path, arguments, copy)
+    apply(tmp_path, request, copy)
     assert seen(root) == seen(copy)
 
 
-def apply(tmp_path: Path, arguments: dict[str, Any], copy: Path) -> None:
+def apply(tmp_path: Path, request: ScanRequest, copy: Path) -> None:
     with (tmp_path / "layer.tar").open("wb") as out:
-        in_child(lambda: scan(arguments, None, out.fileno()))
+        in_child(lambda: request.run(None, out.fileno()))
     with (tmp_path / "layer.tar").open("rb") as layer:
-        there = {"directory": str(copy), "overlay": False, "userxattr": False}
-        in_child(lambda: unpack(there, layer.fileno(), None))
+        in_child(lambda: UnpackRequest(str(copy)).run(layer.fileno(), None))
 
 
 def in_child(work: Callable[[], object]) -> None:

@@ -49,5 +49,5 @@ def base(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Path:
 def mode(request: pytest.FixtureRequest, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A sandbox in each mode; what a container's root in place adds is tested in tests/container."""
     cancel, place = Cancel(), tmp_path_factory.mktemp("state")
-    with Sandbox.start(CHOICES[request.param], place, cancel, preload=("gazami.rootfs.unpack",)) as sandbox:
+    with Sandbox.start(CHOICES[request.param], cancel, preload=("gazami.rootfs.unpack",)) as sandbox:
         yield Bench(sandbox, cancel, base, place)

@@ -41,7 +41,7 @@ def test_calls_into_the_kernel_are_refused(mode: Bench) -> None:
 def test_calls_into_other_processes_are_refused_where_others_can_be_seen(mode: Bench) -> None:
     """Docker allows them among the processes of a container."""
     choice = mode.sandbox.choice
-    shared = not (choice.mounts or choice.pid_namespace)
+    shared = not (choice.mode.mounts or choice.pid_namespace)
     found = answers(mode.run("calls").out)
     assert {name: found[name] == errno.EPERM for name in PROCESSES} == dict.fromkeys(PROCESSES, shared)
 

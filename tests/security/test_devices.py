@@ -12,6 +12,7 @@ from tests.integration.sandbox.bench import Bench
 
 from gazami.layer.entry import Entry, Kind
 from gazami.layer.tar_writer import write_members
+from gazami.rootfs.requests import UnpackRequest
 from gazami.sandbox.inside import devices
 
 SAMPLES = [("c", 10, 183), ("c", 10, 237), ("c", 10, 229), ("c", 1, 11), ("b", 7, 0)]
@@ -43,10 +44,12 @@ def test_control_there_are_devices_that_open_where_nothing_protects(tmp_path: Pa
 def test_a_node_that_the_step_makes_does_not_open(mode: Bench) -> None:
     made = " ".join(f"mknod /tmp/{letter}{major}-{minor} {letter} {major} {minor};" for letter, major, minor in SAMPLES)
     outcome = mode.sh(f"{made} devices $(ls -d /tmp/[bc]* /dev/shm/none 2>/dev/null)")
-    stand_ins = mode.sandbox.choice.records_owners  # mknod(2) makes empty files there, and the layer has the devices
+    stand_ins = (
+        mode.sandbox.choice.mode.records_owners
+    )  # mknod(2) makes empty files there, and the layer has the devices
     for path, number in opened(outcome.out).items():
         assert number in REFUSED or (stand_ins and (outcome.changed / path[1:]).is_file()), (path, number)
-    if mode.sandbox.choice.guards_devices and mode.sandbox.choice.mode == "namespaces":
+    if mode.sandbox.choice.guards_devices and mode.sandbox.choice.name == "namespaces":
         assert len(opened(outcome.out)) == len(SAMPLES)  # mknod itself is Docker's
 
 
@@ -70,15 +73,18 @@ def test_a_node_of_a_layer_does_not_open(mode: Bench, tmp_path: Path) -> None:
         root = mode.root()
         directory = str(root[1])
     with archive.open("rb") as source:
-        arguments = {
-            "directory": directory, "overlay": choice.overlay, "userxattr": choice.userxattr,
-            "devices": choice.guards_devices, "records_owners": choice.records_owners,
-        }  # fmt: skip
-        mode.sandbox.call("gazami.rootfs.unpack:unpack", arguments, input_fd=source.fileno())
+        request = UnpackRequest(
+            directory,
+            overlay=choice.overlay,
+            userxattr=choice.userxattr,
+            devices=choice.guards_devices,
+            records_owners=choice.mode.records_owners,
+        )
+        mode.sandbox.call(request, input_fd=source.fileno())
     outcome = mode.sh("devices /nodes/*", root=root)
     answers = {path: number for path, number in opened(outcome.out).items() if not path.endswith("*")}
     assert not answers or set(answers.values()) <= REFUSED, answers
-    assert (len(answers) == len(SAMPLES)) == (choice.mode == "namespaces")
+    assert (len(answers) == len(SAMPLES)) == (choice.name == "namespaces")
 
 
 def test_a_step_does_not_change_the_machine_s_nodes(mode: Bench) -> None:
@@ -90,14 +96,14 @@ def test_a_step_does_not_change_the_machine_s_nodes(mode: Bench) -> None:
     ]
     after = [Path(f"/dev/{name}").stat() for name in devices.DEVICES]
     assert [info.st_ctime_ns for info in before] == [info.st_ctime_ns for info in after]
-    if mode.sandbox.choice.mode.startswith("userns"):
+    if mode.sandbox.choice.mode.user_namespace:
         assert all("Read-only file system" in each for each in done), done
 
 
 def test_the_usual_devices_open(mode: Bench) -> None:
     outcome = mode.sh("devices /dev/null /dev/zero /dev/full /dev/random /dev/urandom; echo x > /dev/null")
     assert set(opened(outcome.out).values()) == {0}, outcome
-    if mode.sandbox.choice.mounts:
+    if mode.sandbox.choice.mode.mounts:
         assert opened(mode.sh("devices /dev/ptmx").out) == {"/dev/ptmx": 0}
 
 

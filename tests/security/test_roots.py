@@ -19,6 +19,8 @@ from gazami.errors import ArchiveError, GazamiError
 from gazami.layer import beneath
 from gazami.layer.entry import Entry, FileContent, Kind
 from gazami.layer.tar_writer import write_members
+from gazami.rootfs.directories import RemoveTrees
+from gazami.rootfs.requests import Owners, ScanRequest, UnpackRequest, UpperRequest
 from gazami.sandbox.inside.hidden import HiddenFiles
 from gazami.sandbox.spec import BindMount, TmpfsMount
 
@@ -71,18 +73,23 @@ def hostile(place: Path) -> Path:
 FUNCTIONS = ["upper", "scan"]
 
 
+def snapshot_of(mode: Bench, root: Path, function: str, index: str) -> UpperRequest | ScanRequest:
+    owners = Owners((0, 0)) if mode.sandbox.choice.mode.records_owners else None
+    if function == "upper":
+        return UpperRequest(str(root), owners=owners)
+    return ScanRequest(str(root), str(mode.place / index), owners=owners)
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_snapshot_holds_no_file_from_outside(mode: Bench, builders: Path, function: str) -> None:
     root = hostile(mode.place)
     with exchanging(root / "d", builders):
         for attempt in range(30):
             out = mode.place / f"snapshot-{root.name}.tar"
-            arguments = {"directory": str(root), "index": str(mode.place / f"{root.name}-{attempt}.index")}
-            if mode.sandbox.choice.records_owners:
-                arguments |= {"owner": [0, 0], "owners": []}
+            request = snapshot_of(mode, root, function, f"{root.name}-{attempt}.index")
             try:
                 with out.open("wb") as sink:
-                    mode.sandbox.call(f"gazami.rootfs.snapshot:{function}", arguments, output_fd=sink.fileno())
+                    mode.sandbox.call(request, output_fd=sink.fileno())
             except GazamiError as error:  # the exchange was seen, and nothing else went wrong
                 assert "changed while" in error.message or "exchanged while" in error.message, error.message
             assert CANARY not in out.read_bytes()
@@ -115,9 +122,9 @@ def test_unpacking_writes_nothing_outside(mode: Bench, builders: Path, tmp_path:
     layer.write_bytes(archive("d", 300))
     with exchanging(root / "d", builders):
         for _ in range(10):
-            arguments = {"directory": str(root), "overlay": False, "userxattr": mode.sandbox.choice.userxattr}
+            request = UnpackRequest(str(root), userxattr=mode.sandbox.choice.userxattr)
             with layer.open("rb") as source, contextlib.suppress(GazamiError, OSError):
-                mode.sandbox.call("gazami.rootfs.unpack:unpack", arguments, input_fd=source.fileno())
+                mode.sandbox.call(request, input_fd=source.fileno())
     # that it does unpack is seen in every other test; here names are missing at times
     assert [name for name in os.listdir(builders) if name.startswith("new")] == []
 
@@ -137,7 +144,7 @@ def test_removal_removes_nothing_outside(mode: Bench, builders: Path) -> None:
     for _ in range(10):
         root = hostile(mode.place)
         with exchanging(root / "d", builders), contextlib.suppress(GazamiError, OSError):
-            mode.sandbox.call("gazami.rootfs.directories:remove", {"paths": [str(root / "d")]}, cleanup=True)
+            mode.sandbox.call(RemoveTrees((str(root / "d"),)), cleanup=True)
             (root / "d").mkdir(exist_ok=True)
         beneath.remove_tree(str(root))
     assert len(os.listdir(builders)) == 50
@@ -193,12 +200,10 @@ def test_very_deep_directories_of_a_step_are_a_layer_or_an_error(mode: Bench, fu
         here = deeper
     os.close(here)
     out = mode.place / f"{root.name}.tar"
-    arguments = {"directory": str(root), "index": str(mode.place / f"{root.name}.index")}
-    if mode.sandbox.choice.records_owners:
-        arguments |= {"owner": [0, 0], "owners": []}
+    request = snapshot_of(mode, root, function, f"{root.name}.index")
     try:
         with out.open("wb") as sink:
-            mode.sandbox.call(f"gazami.rootfs.snapshot:{function}", arguments, output_fd=sink.fileno())
+            mode.sandbox.call(request, output_fd=sink.fileno())
         assert depth < 2048 and out.stat().st_size > depth * 512
     except ArchiveError as error:
         assert depth > 2047 and "longer than Linux takes" in error.message
@@ -244,7 +249,7 @@ def test_what_a_step_puts_in_the_place_of_a_cache_mount_stays_out(
     mode.sh(swap.format(there=builders), root=root, mounts=(BindMount(str(cache), "/c", readonly=False, movable=True),))
     assert not cache.is_symlink()
     assert not os.path.lexists(root[1] / "c")
-    if mode.sandbox.choice.mounts:  # a mount point cannot be moved: the step has written into its cache
+    if mode.sandbox.choice.mode.mounts:  # a mount point cannot be moved: the step has written into its cache
         assert (cache / "kept").exists()
     else:
         assert not (cache / "evil").exists()

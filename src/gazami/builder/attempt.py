@@ -79,10 +79,11 @@ class Attempt:
             observers += (Storing(self.cache, uploading.wait_for),)
         with self._isolation(works) as isolation:
             mounts = self._cache_mounts(isolation)
+            ignored = tuple(path.strip("/") for path in self.request.context.ignore_paths)
             try:
                 stages = Stages(
                     self.sources,
-                    Roots(isolation, self.packer.files, self.request.snapshot, self.request.context.ignore_paths),
+                    Roots(isolation, self.packer.files, self.request.snapshot, ignored),
                     self.clock,
                     Copying(self.sources, self.packer, self.emit),
                     self._running(works, isolation, mounts),
@@ -106,15 +107,15 @@ class Attempt:
         raise_errors(missing((need for need in needs if not isinstance(need, FileNeed)), given))
 
     def _isolation(self, works: Sequence[StageWork]) -> Isolation:
-        sandbox, registry = self.request.sandbox, self.request.registry
+        sandbox, credentials = self.request.sandbox, self.request.credentials
         images = self.sources.images
         surroundings = Surroundings(
             tuple(layer for image in images.values() for layer in image.manifest.layers),
             layers_of_roots(works, self.ready.plan, images),
             local=(self.ready.context.folder, self.request.cache.directory),
             own=self.ready.own_places,
-            credentials=registry.docker_config_files,
-            unread=(*registry.secret_files, *(value for _, kind, value in sandbox.secrets if kind == "file")),
+            credentials=credentials.docker_config_files,
+            unread=(*credentials.secret_files, *(value for _, kind, value in sandbox.secrets if kind == "file")),
         )
         return Isolation(sandbox, surroundings, self.ready.workspace, self.emit, self.packer.files.cancel)
 

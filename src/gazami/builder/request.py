@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from gazami.image.platform import Platform
+from gazami.registry.options import RegistryOptions
 from gazami.values import dataclass, field
 
 Pairs = tuple[tuple[str, str], ...]
@@ -46,12 +47,13 @@ class SnapshotWishes:
 
 @dataclass(frozen=True, slots=True)
 class SandboxWishes:
-    """``isolation`` None means: probe and choose. ``state_dir`` is where everything temporary lies."""
+    """``isolation`` names a mode (:mod:`gazami.sandbox.modes`); None means: probe and choose. ``state_dir`` is where everything
+    temporary lies."""
 
     state_dir: str
     memory: bool = True
     """Files of stages may lie on a tmpfs when they fit."""
-    isolation: Literal["namespaces", "userns", "inplace", "userns-single", "chroot"] | None = None
+    isolation: str | None = None
     force: bool = False
     in_container: bool = False
     secrets: tuple[tuple[str, str, str], ...] = ()
@@ -67,25 +69,10 @@ class SandboxWishes:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryWishes:
-    insecure: bool = False
-    insecure_pull: bool = False
-    insecure_registries: tuple[str, ...] = ()
-    skip_tls_verify: bool = False
-    skip_tls_verify_pull: bool = False
-    skip_tls_verify_registries: tuple[str, ...] = ()
-    certificates: Pairs = ()
-    client_certificates: tuple[tuple[str, str, str], ...] = ()
-    certificate_directories: tuple[str, ...] = ()
-    """Directories of which every PEM file is trusted."""
-    mirrors: Pairs = ()
-    """``(registry, [scheme://]host[:port][/prefix])`` in the order to try, for pulls."""
-    skip_default_registry_fallback: bool = False
-    push_retry: int = 0
-    push_ignore_immutable_tag_errors: bool = False
-    image_download_retry: int = 0
-    image_fs_extract_retry: int = 0
-    credential_helpers: tuple[str, ...] = ("env", "google", "ecr", "acr", "gitlab")
+class CredentialOptions:
+    """Where credentials for registries come from, and which files hold some."""
+
+    helpers: tuple[str, ...] = ("env", "google", "ecr", "acr", "gitlab")
     """The built-in sources of credentials to ask, after docker's config."""
     environment: Pairs = field(default=(), repr=False)
     """The variables that those sources read."""
@@ -99,9 +86,6 @@ class RegistryWishes:
     """Files with registry credentials that are not read any more."""
     secret_files: tuple[str, ...] = ()
     """Files with credentials that may still be read: of clouds, of git, of the pod."""
-    proxies: Pairs = field(default=(), repr=False)
-    """``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY`` as found in the environment, upper-case names."""
-    user_agent: str = "gazami"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +162,8 @@ class BuildRequest:
     plan: PlanWishes
     sandbox: SandboxWishes
     output: OutputWishes = field(default_factory=OutputWishes)
-    registry: RegistryWishes = field(default_factory=RegistryWishes)
+    registry: RegistryOptions = field(default_factory=RegistryOptions)
+    credentials: CredentialOptions = field(default_factory=CredentialOptions)
     snapshot: SnapshotWishes = field(default_factory=SnapshotWishes)
     cache: CacheWishes = field(default_factory=CacheWishes)
     dryrun: bool = False

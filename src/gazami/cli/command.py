@@ -1,120 +1,104 @@
-"""What the smaller commands share: their table of flags, their help, signals, errors and a registry client."""
+"""What a command is: the ``COMMAND`` of a module in :mod:`gazami.cli.commands`, and the task that its flags ask for."""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TypeAlias
 
 from gazami.cancel import Cancel
-from gazami.cli.bug import as_gazami_error
 from gazami.cli.environ import Surroundings, look_around
-from gazami.cli.flags.argv import Parsed, parse, with_environment
+from gazami.cli.exhaustion import Places
+from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.help import flag_rows
-from gazami.cli.flags.option import Option, Table
-from gazami.cli.flags.options import BUILD
-from gazami.errors import Cancelled, GazamiError, UsageError
-from gazami.values import dataclass
+from gazami.cli.flags.option import Table
+from gazami.errors import UsageError
+from gazami.events import Emit
+from gazami.registry.client import RegistryClient
+from gazami.values import dataclass, field
 
-if TYPE_CHECKING:
-    from gazami.events import Emit
-    from gazami.registry.client import RegistryClient
 
-REGISTRY = (
-    "insecure", "insecure-pull", "insecure-registry", "skip-tls-verify", "skip-tls-verify-pull", "skip-tls-verify-registry",
-    "registry-certificate", "registry-client-cert", "registry-map", "registry-mirror", "skip-default-registry-fallback",
-    "push-retry", "push-ignore-immutable-tag-errors", "image-download-retry", "image-fs-extract-retry", "credential-helpers",
-)  # fmt: skip
-TALKING = ("verbosity", "quiet", "progress", "log-format", "log-timestamp")
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a task. What it ``say``\\ s goes to standard output when it has ended well and the display is closed."""
+
+    around: Surroundings
+    emit: Emit
+    cancel: Cancel
+    say: Callable[[str | bytes], None]
+
+    @contextlib.contextmanager
+    def registry(self, flags: Flags, *named: str) -> Iterator[RegistryClient]:
+        """``named`` are arguments of the command that name images, besides those that every command has."""
+        from gazami.builder.inputs.registries import open_registry
+        from gazami.cli.request.credentials import credential_options
+        from gazami.cli.request.registry import registry_options
+
+        options, credentials = registry_options(flags, self.around), credential_options(flags, self.around, *named)
+        with open_registry(options, credentials, self.emit, self.cancel) as client:
+            yield client
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Work that runs under signals, with a display. ``work`` returns the exit status.
+
+    ``takes_stdout``: standard output is for an answer or an image, so that what RUN prints goes elsewhere. ``places`` are
+    the directories and files that an error of the system is explained by.
+    """
+
+    around: Surroundings
+    work: Callable[[Run], int]
+    takes_stdout: bool = True
+    places: Places = field(default_factory=Places)
+
+
+Start: TypeAlias = Callable[[Flags, Mapping[str, str]], Task | int]
+"""Check the flags with the environment: the task, or the exit status of a command that has printed its answer.
+Raises :class:`GazamiError`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """``usage`` is the text above the list of flags. ``work`` returns the exit status."""
+    """``usage`` stands above the flags in help, ``notes`` below. ``elsewhere`` hints at flags of other programs."""
 
     name: str
     usage: str
     table: Table
-    work: Callable[[Parsed, Run], int]
+    start: Start
+    notes: str = ""
     shown: Table | None = None
     """The flags that help lists, where that is not the whole table."""
-
-
-@dataclass(slots=True)
-class Run:
-    """One call of a command."""
-
-    environ: Mapping[str, str]
-    around: Surroundings
-    emit: Emit
-    cancel: Cancel
-
-    @contextlib.contextmanager
-    def registry(self, parsed: Parsed) -> Iterator[RegistryClient]:
-        from gazami.builder.inputs.registries import open_registry
-        from gazami.cli.request import registry_wishes
-
-        with open_registry(registry_wishes(parsed, self.around), self.emit, self.cancel) as client:
-            yield client
-
-
-def of_build(*names: str) -> tuple[Option, ...]:
-    """Rows of the build's table: what means the same is written once."""
-    found = [BUILD.long(name) for name in names]
-    return tuple(option for option in found if option is not None)
+    failed: str = "Error"
+    """What the text of an error begins with."""
+    grouped: bool = False
+    """Whether help lists the flags by group."""
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 def help_of(command: Command) -> str:
-    width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 110))
-    return f"{command.usage}\nFlags:\n{flag_rows(command.shown or command.table, width)}\n"
+    """The text of ``gazami COMMAND --help``."""
+    import shutil
+
+    width = shutil.get_terminal_size((100, 24)).columns
+    table = command.shown or command.table
+    parts = [command.usage, *([flag_rows(table, width, grouped=command.grouped)] if [*table] else []), command.notes]
+    return "\n".join(part for part in parts if part)
 
 
-def run_command(command: Command, words: list[str], environ: Mapping[str, str]) -> int:
-    """The exit status. Errors are told on standard error."""
-    from gazami.cli.run import exit_status, log_settings, stopped_by_signals
-    from gazami.report.excerpt import failure
-    from gazami.report.plain import Streams
-    from gazami.report.reporter import open_reporter
-
-    try:
-        parsed = with_environment(parse(words, command.table), command.table, environ)
-        if parsed.help:
-            sys.stdout.write(help_of(command))
-            return 0
-        around = look_around(environ)
-    except GazamiError as error:
-        sys.stderr.write(f"{failure(error).text}\nRun 'gazami {command.name} --help' for usage.\n")
-        return exit_status(error)
-    settings = log_settings(parsed, environ, terminal=sys.stderr.isatty())
-    reporter = open_reporter(
-        settings,
-        Streams(sys.stderr.buffer, sys.stderr.buffer),
-        progress=cast('Literal["auto", "plain", "tty"]', parsed.text("progress")),
-        terminal=sys.stderr.isatty() and environ.get("TERM", "dumb") != "dumb" and not environ.get("CI"),
-    )
-    cancel = Cancel()
-    with stopped_by_signals(cancel) as signals:
-        try:
-            return command.work(parsed, Run(environ, around, reporter.emit, cancel))
-        except BrokenPipeError:
-            raise
-        except Exception as cause:
-            verbose = settings.verbosity in ("trace", "debug")
-            failed = cause if isinstance(cause, GazamiError) else as_gazami_error(cause, verbose=verbose)
-            reporter.close()
-            reporter.fail(Cancelled("interrupted") if signals else failed)
-            if isinstance(failed, UsageError) and not signals:
-                sys.stderr.write(f"Run 'gazami {command.name} --help' for usage.\n")
-            return 128 + signals[0] if signals else exit_status(failed)
-        finally:
-            reporter.close()
+def task(work: Callable[[Flags, Run], int]) -> Start:
+    """The start of a command that checks its flags while it works."""
+    return lambda flags, environ: Task(look_around(environ), lambda run: work(flags, run))
 
 
-def one_positional(parsed: Parsed, what: str) -> str:
+def no_positionals(flags: Flags) -> None:
+    if flags.positionals:
+        raise UsageError(f"unexpected argument {flags.positionals[0]!r}: this command takes only flags")
+
+
+def one_positional(flags: Flags, what: str) -> str:
     """Raises :class:`UsageError` unless there is exactly one."""
-    if len(parsed.positionals) != 1:
-        given = f"{len(parsed.positionals)} were given" if parsed.positionals else "none was given"
+    if len(flags.positionals) != 1:
+        given = f"{len(flags.positionals)} were given" if flags.positionals else "none was given"
         raise UsageError(f"{what} is needed, {given}")
-    return parsed.positionals[0]
+    return flags.positionals[0]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gazami.cli.kaniko.container import container_runtime
+from gazami.cli.container import container_runtime
 from gazami.errors import HostError, UsageError
 from gazami.foreign import read_json
 from gazami.values import dataclass, field
@@ -35,6 +35,11 @@ class Surroundings:
     docker_config_place: str | None = None
     in_container: bool = False
     warnings: tuple[str, ...] = ()
+
+
+def without_credentials(environ: Mapping[str, str]) -> Surroundings:
+    """What commands need that talk to no registry and run nothing."""
+    return Surroundings(environ, working_directory(), os.uname().machine, os.getuid())
 
 
 def look_around(environ: Mapping[str, str]) -> Surroundings:

@@ -47,11 +47,11 @@ def causes(error: BaseException) -> list[str]:
     return found
 
 
-def failure(error: GazamiError) -> Line:
+def failure(error: GazamiError, failed: str = "error building image") -> Line:
     """The error as one line of the log; its text has the excerpt first and the hint last. Of several, one follows the other."""
     if isinstance(error, SeveralErrors):
-        return _failures(error)
-    prefix = "Error" if isinstance(error, UsageError) and error.span is None else "error building image"
+        return _failures(error, failed)
+    prefix = "Error" if isinstance(error, UsageError) and error.span is None else failed
     parts = [excerpt(error.source, error.span)] if error.source and error.span else []
     parts.append(f"{prefix}: {error.message}")
     parts += [f"caused by: {cause}" for cause in causes(error)]
@@ -71,9 +71,9 @@ def failure(error: GazamiError) -> Line:
     return Line("error", printable_lines("\n".join(parts)), facts, brief=printable_lines(error.message))
 
 
-def _failures(error: SeveralErrors) -> Line:
-    lines = [failure(each) for each in error.errors]
-    summary = f"error building image: {error.message}"
+def _failures(error: SeveralErrors, failed: str) -> Line:
+    lines = [failure(each, failed) for each in error.errors]
+    summary = f"{failed}: {error.message}"
     facts: dict[str, object] = {
         "error": type(error).__name__,
         "errors": [{"message": line.brief, **line.facts} for line in lines],

@@ -39,6 +39,8 @@ class Settings:
     format: Format = "text"
     timestamps: bool = False
     quiet: bool = False
+    failed: str = "error building image"
+    """What the text of an error begins with that is not the user's."""
 
     def shows(self, line: Line) -> bool:
         least = max(SEVERITIES.index(self.verbosity), SEVERITIES.index("error") if self.quiet else 0)

@@ -90,7 +90,7 @@ class PlainSink:
             self._write(self._story.tick(self._clock()))
 
     def fail(self, error: GazamiError) -> None:
-        line = failure(error)
+        line = failure(error, self._settings.failed)
         with self._lock:
             if self._settings.format == "json":
                 self._write([line])

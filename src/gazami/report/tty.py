@@ -146,7 +146,7 @@ class TtySink:
 
     def fail(self, error: GazamiError) -> None:
         self.close()
-        self._print([failure(error)])
+        self._print([failure(error, self._settings.failed)])
 
     def close(self) -> None:
         self._live.stop()

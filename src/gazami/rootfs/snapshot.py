@@ -21,7 +21,6 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from gazami.errors import ArchiveError, SandboxError
 from gazami.layer import recorded_owner
@@ -30,7 +29,8 @@ from gazami.layer.recorded_owner import ATTRIBUTE, Recorded, decode
 from gazami.layer.tar_writer import write_members
 from gazami.layer.whiteout import OPAQUE, PREFIX
 from gazami.rootfs import inside
-from gazami.rootfs.inside import Lower
+from gazami.rootfs.lowers import Lower, open_lowers
+from gazami.rootfs.requests import Owners, ScanRequest, UpperRequest
 from gazami.values import dataclass
 
 Member = tuple[Entry, FileContent | None]
@@ -40,38 +40,26 @@ _KINDS = {
 }  # fmt: skip
 
 
-def upper(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
-    """Write an overlay upper directory as a layer. ``omit`` are paths (no leading slash) that do not belong in it."""
-    assert output_fd is not None
-    walker = _Upper(frozenset(arguments.get("omit", ())), tuple(arguments.get("ignore", ())))
-    walker.owners = _owners(arguments)
-    inside.enter(arguments["directory"])
+def upper(request: UpperRequest, output_fd: int) -> None:
+    owners = None if request.owners is None else _Owners.of(request.owners)
+    inside.enter(request.directory)
     with _explained():
-        return _write(walker.members(), output_fd, arguments.get("newest"))
+        _write(_Upper(request, owners).members(), output_fd, request.newest)
 
 
-def scan(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
-    """Compare a plain root with the index in the file ``index`` and write the difference as a layer.
-
-    Without ``output_fd`` only the index is written anew. ``touched`` are paths whose ctime says nothing, since it is ours.
-    """
-    index = _Index(arguments["index"])
+def scan(request: ScanRequest, output_fd: int | None) -> None:
+    index = _Index(request.index)
     old = index.load()
-    scanner = _Scan(arguments.get("mode", "full"), tuple(arguments.get("ignore", ())))
-    owners = _owners(arguments)
-    inside.enter(arguments["directory"])
-    result: dict[str, Any] = {"members": 0}
+    owners = None if request.owners is None else _Owners.of(request.owners)
+    scanner = _Scan(request, owners)
+    inside.enter(request.directory)
     with _explained():
         new = scanner.stat_all()
         if output_fd is not None:
-            scanner.omit = frozenset(arguments.get("omit", ()))
-            scanner.touched = frozenset(arguments.get("touched", ()))
-            scanner.owners = owners
-            result = _write(scanner.changed(old, new), output_fd, arguments.get("newest"))
-            if scanner.owners is not None and scanner.owners.noted:
+            _write(scanner.changed(old, new), output_fd, request.newest)
+            if owners is not None and owners.noted:
                 new = scanner.stat_all()
     index.save(new)
-    return result
 
 
 _CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ESTALE, errno.ENODATA, errno.ERANGE)
@@ -117,35 +105,33 @@ class _Index:
         os.rename(part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
 
 
-def _write(members: Iterator[Member], fd: int, newest: int | None) -> dict[str, Any]:
-    """``newest`` is the latest time that a member may have (``--reproducible``)."""
-    count = 0
-
-    def counted() -> Iterator[Member]:
-        nonlocal count
-        for member in members:
-            count += 1
-            if newest is not None and member[0].mtime > newest:
-                member[0].mtime = newest  # it was made for this one tar
-            yield member
-
-    for chunk in write_members(counted()):
+def _write(members: Iterator[Member], fd: int, newest: int | None) -> None:
+    for chunk in write_members(members if newest is None else _clamped(members, newest)):
         view = memoryview(chunk)
         while view:
             view = view[os.write(fd, view) :]
-    return {"members": count}
+
+
+def _clamped(members: Iterator[Member], newest: int) -> Iterator[Member]:
+    for entry, content in members:
+        entry.mtime = min(entry.mtime, newest)  # it was made for this one tar
+        yield entry, content
 
 
 @dataclass(slots=True)
 class _Owners:
-    """Who owns files where the file system cannot say it (:mod:`gazami.layer.recorded_owner`): ``by_path``, else what their
-    attribute says, else whoever ran the command. ``lowers`` are the directories of the layers below, topmost first."""
+    """:class:`Owners` at work; the lowers are opened before this process enters the root."""
 
     default: tuple[int, int]
     by_path: dict[str, tuple[int, int]]
     lowers: tuple[Lower, ...]
     noted: bool = False
     """Whether an attribute was written, which changes the file's ctime."""
+
+    @classmethod
+    def of(cls, known: Owners) -> _Owners:
+        by_path = {path: (uid, gid) for path, uid, gid in known.by_path}
+        return cls(known.default, by_path, open_lowers(known.lowers))
 
     def settle(self, entry: Entry, place: str) -> None:
         """Give an entry its owner, and note that for the file at ``place``: a later step's default is another."""
@@ -162,15 +148,6 @@ class _Owners:
     def _replaced(self, path: str) -> Recorded | None:
         """The owner of the file of a layer below that a new one took the place of."""
         return next((owner for lower in self.lowers if (owner := lower.owner(path))), None)
-
-
-def _owners(arguments: dict[str, Any]) -> _Owners | None:
-    """``owner`` is the default, ``owners`` a list of ``(path, uid, gid)``; without ``owner`` the file system says it."""
-    if "owner" not in arguments:
-        return None
-    uid, gid = arguments["owner"]
-    by_path = {path: (uid, gid) for path, uid, gid in arguments["owners"]}
-    return _Owners((uid, gid), by_path, inside.open_lowers(arguments.get("lowers", [])))
 
 
 def _entry(path: str, place: str, info: os.stat_result) -> Entry | None:
@@ -224,9 +201,9 @@ class _Links:
 
 
 class _Upper:
-    def __init__(self, omit: frozenset[str], ignore: tuple[str, ...]) -> None:
-        self._omit, self._ignore = omit, ignore
-        self.owners: _Owners | None = None
+    def __init__(self, request: UpperRequest, owners: _Owners | None) -> None:
+        self._omit, self._ignore = frozenset(request.omit), request.ignore
+        self._owners = owners
         self._links = _Links()
 
     def members(self) -> Iterator[Member]:
@@ -248,8 +225,8 @@ class _Upper:
             entry = _entry(path, item.path, info)
             if entry is None:
                 continue
-            if self.owners is not None:
-                self.owners.settle(entry, item.path)
+            if self._owners is not None:
+                self._owners.settle(entry, item.path)
             yield self._links.member(entry, item.path, info)
             if entry.kind is Kind.DIRECTORY:
                 if _is_opaque(item.path):
@@ -282,12 +259,11 @@ class _Scan:
     values in the order in which the directory lists them. Nearly all records are the same as last time, and comparing those is
     one comparison of bytes; only where a record differs its names are looked at one by one."""
 
-    def __init__(self, mode: str, ignore: tuple[str, ...]) -> None:
-        self._ignore = ignore
-        self.omit: frozenset[str] = frozenset()
-        self.touched: frozenset[str] = frozenset()
-        self.owners: _Owners | None = None
-        self._values = {"full": _full, "redo": _redo, "time": _time}[mode]
+    def __init__(self, request: ScanRequest, owners: _Owners | None) -> None:
+        self._omit, self._ignore = frozenset(request.omit), request.ignore
+        self._touched = frozenset(request.touched)
+        self._owners = owners
+        self._values = {"full": _full, "redo": _redo, "time": _time}[request.mode]
 
     def stat_all(self) -> dict[str, bytes]:
         """Directory to record, parents before what they hold."""
@@ -331,8 +307,8 @@ class _Scan:
             info = os.lstat(place)
             entry = _entry(path, place, info)
             if entry is not None:
-                if self.owners is not None:
-                    self.owners.settle(entry, place)
+                if self._owners is not None:
+                    self._owners.settle(entry, place)
                 yield links.member(entry, place, info)
 
     def _compare(self, folder: str, old: dict[str, bytes], new: dict[str, bytes], names: dict[str, str]) -> None:
@@ -340,13 +316,13 @@ class _Scan:
         base = f"{folder}/" if folder else ""
         for name, values in new.items():
             before, path = old.get(name), base + name
-            if before == values or path in self.omit:
+            if before == values or path in self._omit:
                 continue
-            if path in self.touched and before is not None and before[:_CTIME] == values[:_CTIME]:
+            if path in self._touched and before is not None and before[:_CTIME] == values[:_CTIME]:
                 continue
             names[path] = path
         for name in old:
-            if name not in new and base + name not in self.omit:
+            if name not in new and base + name not in self._omit:
                 names[f"{base}{PREFIX}{name}"] = ""
 
 

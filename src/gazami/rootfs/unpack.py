@@ -18,7 +18,6 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from typing import Any
 
 from gazami.errors import ArchiveError
 from gazami.layer import recorded_owner
@@ -29,8 +28,9 @@ from gazami.layer.tar_reader import TarReader
 from gazami.layer.tar_sparse import HOLE
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
 from gazami.rootfs import inside
-from gazami.rootfs.inside import Lower
-from gazami.values import dataclass, field
+from gazami.rootfs.lowers import Lower, find, is_whiteout, open_lowers
+from gazami.rootfs.requests import UnpackReport, UnpackRequest
+from gazami.values import dataclass, field, replace
 
 _CHUNK = 1 << 20
 _OURS = ("trusted.overlay.", "user.overlay.", recorded_owner.ATTRIBUTE)
@@ -39,44 +39,20 @@ _MAX_LINKS = 255
 _IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR, errno.ENOTEMPTY)
 
 
-@dataclass(slots=True)
-class Target:
-    """How a layer is unpacked. ``lowers`` (topmost first) are the layers below, of overlay roots only. ``directory`` is where it
-    goes: by default this process's own root, else one in which nothing but the unpacker writes."""
-
-    lowers: tuple[Lower, ...] = ()
-    overlay: bool = True
-    userxattr: bool = False
-    records_owners: bool = False
-    """Owners are kept as attributes, since the namespace has one id."""
-    devices: bool = True
-    """Device nodes are made. Without it they are only recorded: nothing would keep a command from opening them."""
-    directory: str = ""
-
-    @property
-    def opaque_attribute(self) -> str:
-        return "user.overlay.opaque" if self.userxattr else "trusted.overlay.opaque"
+_MACHINES = ("security.selinux", "system.", "trusted.")
+"""Attributes that are the business of this machine or of its root alone; nobody misses them."""
 
 
-def unpack(arguments: dict[str, Any], input_fd: int | None, output_fd: int | None) -> dict[str, Any]:
-    """Unpack the tar stream on ``input_fd`` into ``directory``; what the fork server calls. Returns counts.
-
-    Raises :class:`ArchiveError` for members that cannot be, :class:`OSError` for the host's failures.
-    """
-    assert input_fd is not None
-    lowers = inside.open_lowers(arguments.get("lowers", []))
-    inside.enter(arguments["directory"])
-    target = Target(
-        lowers, arguments["overlay"], arguments["userxattr"], arguments.get("records_owners", False),
-        arguments.get("devices", False),
-    )  # fmt: skip
+def unpack(request: UnpackRequest, input_fd: int) -> UnpackReport:
+    """Raises :class:`ArchiveError` for members that cannot be, :class:`OSError` for the host's failures."""
+    lowers = open_lowers(request.lowers)
+    inside.enter(request.directory)
     os.umask(0)
-    unpacker = Unpacker(target)
+    unpacker = Unpacker(replace(request, directory=""), lowers)
     reader = TarReader(_chunks(input_fd))
     for entry in reader:
         unpacker.add(entry, reader.content())
-    unpacker.finish()
-    return {"members": reader.members, "unmapped": unpacker.unmapped, "skipped": unpacker.skipped}
+    return unpacker.finish()
 
 
 def _chunks(fd: int) -> Iterator[bytes]:
@@ -86,15 +62,14 @@ def _chunks(fd: int) -> Iterator[bytes]:
 
 @dataclass(slots=True)
 class Unpacker:
-    """Feed members in order, then :meth:`finish`. ``unmapped`` counts owners that the namespace cannot express,
-    ``skipped`` devices that it may not make; the recorded header keeps both.
+    """Feed members in order, then :meth:`finish`. The request's ``directory`` is one in which nothing but the unpacker writes, or
+    empty for this process's own root. ``_mine`` are the paths that this layer brought, ``_above`` all directories that hold one,
+    ``_unowned`` and ``_unmarked`` what the report counts."""
 
-    ``_mine`` are the paths that this layer brought, ``_above`` all directories that hold one of them.
-    """
-
-    target: Target
-    unmapped: int = 0
-    skipped: int = 0
+    request: UnpackRequest
+    lowers: tuple[Lower, ...] = ()
+    _unowned: int = 0
+    _unmarked: int = 0
     _parents: dict[str, str] = field(default_factory=dict)
     _mine: set[str] = field(default_factory=set)
     _above: set[str] = field(default_factory=set)
@@ -108,18 +83,19 @@ class Unpacker:
                 raise ArchiveError(f"member {entry.path[:200]!r} cannot be unpacked: {cause.strerror}") from cause
             raise
 
-    def finish(self) -> None:
+    def finish(self) -> UnpackReport:
         """Set the times of directories, deepest first, now that nothing is created in them any more."""
         for path in sorted(self._times, reverse=True):
             with contextlib.suppress(OSError, OverflowError):
                 os.utime(path or "/", (self._times[path], self._times[path]), follow_symlinks=False)
+        return UnpackReport(self._unowned, self._unmarked)
 
     # -- members --------------------------------------------------------------------------------------------------
 
     def _add(self, entry: Entry, content: Iterator[bytes]) -> None:
         if not entry.path:
             if entry.kind is Kind.DIRECTORY:
-                self._directory(self.target.directory, entry, exists=True)
+                self._directory(self.request.directory, entry, exists=True)
             return
         parent, _, name = entry.path.rpartition("/")
         if name.startswith(".wh."):
@@ -156,12 +132,12 @@ class Unpacker:
     def _add_directory(self, path: str, entry: Entry, old: os.stat_result | None) -> None:
         hid = False
         if old is not None and not stat.S_ISDIR(old.st_mode):
-            hid = _is_overlay_whiteout(old)
+            hid = is_whiteout(old)
             self._remove(path, old)
             old = None
         self._directory(path, entry, exists=old is not None)
-        if hid and self.target.overlay:
-            os.setxattr(path, self.target.opaque_attribute, b"y")
+        if hid and self.request.overlay:
+            os.setxattr(path, self.request.opaque_attribute, b"y")
 
     def _directory(self, path: str, entry: Entry, *, exists: bool) -> None:
         if not exists:
@@ -188,7 +164,7 @@ class Unpacker:
     def _hard_link(self, path: str, entry: Entry) -> None:
         place = self._linked(entry)
         found = _lstat(place)
-        if found is None or _is_overlay_whiteout(found):
+        if found is None or is_whiteout(found):
             place = self._copy_up(entry, place)
         elif stat.S_ISDIR(found.st_mode):
             raise ArchiveError(f"hard link {entry.path!r} points to the directory {entry.link!r}")
@@ -213,20 +189,20 @@ class Unpacker:
                     raise ArchiveError(f"too many symbolic links on the way to {entry.link!r}")
                 del trail[0 if link.startswith("/") else -1 :]
                 todo += [part for part in reversed(link.split("/")) if part]
-        return self.target.directory + "".join(f"/{name}" for name in trail)
+        return self.request.directory + "".join(f"/{name}" for name in trail)
 
     def _link_of(self, relative: str) -> str | None:
         """The text of the symlink that the image has at a path, None where it has none."""
-        place = f"{self.target.directory}/{relative}"
+        place = f"{self.request.directory}/{relative}"
         info = _lstat(place)
         if info is not None:
             return os.readlink(place) if stat.S_ISLNK(info.st_mode) else None
-        below = self._lower(relative)
+        below = self._find_lower(relative)
         return below[0].readlink(relative) if below and stat.S_ISLNK(below[1].st_mode) else None
 
     def _copy_up(self, entry: Entry, place: str) -> str:
         """A hard link to a file of a lower layer takes a copy of it here, as overlay does; where that is."""
-        below = self._lower(place[1:])
+        below = self._find_lower(place[1:])
         if below is None or not (stat.S_ISREG(below[1].st_mode) or stat.S_ISLNK(below[1].st_mode)):
             raise ArchiveError(f"hard link {entry.path!r} points to {entry.link!r}, which is not a file in the image")
         lower, info = below
@@ -246,17 +222,15 @@ class Unpacker:
         return copy
 
     def _special(self, path: str, entry: Entry) -> bool:
+        """Make a FIFO or device; False where it may not be, and only the layer has it."""
         kinds = {Kind.FIFO: stat.S_IFIFO, Kind.CHARACTER: stat.S_IFCHR, Kind.BLOCK: stat.S_IFBLK}
-        if entry.kind is Kind.CHARACTER and entry.device == (0, 0):
-            self.skipped += 1  # would delete the name in an overlay
+        if entry.kind is Kind.CHARACTER and entry.device == (0, 0):  # would delete the name in an overlay
             return False
-        if entry.kind is not Kind.FIFO and not self.target.devices:
-            self.skipped += 1
+        if entry.kind is not Kind.FIFO and not self.request.devices:
             return False
         try:
             os.mknod(path, kinds[entry.kind] | 0o600, os.makedev(*entry.device))
         except (PermissionError, OverflowError):
-            self.skipped += 1
             return False
         return True
 
@@ -264,15 +238,17 @@ class Unpacker:
         try:
             os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
         except (OSError, OverflowError):
-            self.unmapped += 1
+            self._unowned += not self.request.records_owners
         if entry.kind is not Kind.SYMLINK:
             os.chmod(path, entry.mode)
-        if self.target.records_owners and entry.kind in (Kind.FILE, Kind.DIRECTORY):
+        if self.request.records_owners and entry.kind in (Kind.FILE, Kind.DIRECTORY):
             recorded_owner.record(path, Recorded(entry.uid, entry.gid))
         for name, value in entry.xattrs:
             if not name.startswith(_OURS):
-                with contextlib.suppress(OSError, ValueError):
+                try:
                     os.setxattr(path, name, value, follow_symlinks=False)
+                except (OSError, ValueError):
+                    self._unmarked += not name.startswith(_MACHINES)
         if entry.kind is not Kind.DIRECTORY:
             with contextlib.suppress(OverflowError):
                 os.utime(path, (entry.mtime, entry.mtime), follow_symlinks=False)
@@ -291,18 +267,18 @@ class Unpacker:
             raise ArchiveError(f"whiteout {name!r} names nothing")
         path = f"{folder}/{deleted}"
         old = _lstat(path)
-        if not self.target.overlay:
+        if not self.request.overlay:
             if old is not None:
                 self._remove_lower(path, old)
         elif old is None:
-            if self._lower(path[1:]) is not None:  # else a directory of one layer would list the name
+            if self._find_lower(path[1:]) is not None:  # else a directory of one layer would list the name
                 os.mknod(path, stat.S_IFCHR, 0)
         elif stat.S_ISDIR(old.st_mode):
-            os.setxattr(path, self.target.opaque_attribute, b"y")
+            os.setxattr(path, self.request.opaque_attribute, b"y")
 
     def _make_opaque(self, folder: str) -> None:
-        if self.target.overlay:
-            os.setxattr(folder, self.target.opaque_attribute, b"y")
+        if self.request.overlay:
+            os.setxattr(folder, self.request.opaque_attribute, b"y")
             return
         for name in os.listdir(folder):
             path = f"{folder}/{name}"
@@ -347,7 +323,7 @@ class Unpacker:
         if known is not None:
             return known
         todo = [part for part in reversed(path.split("/")) if part]
-        here = top = self.target.directory
+        here = top = self.request.directory
         hops = 0
         while todo:
             name = todo.pop()
@@ -371,55 +347,35 @@ class Unpacker:
         self._parents[path] = here
         return here
 
+    def _find_lower(self, relative: str) -> tuple[Lower, os.stat_result] | None:
+        return find(self.lowers, relative, self.request.opaque_attribute)
+
     def _is_of_this_layer(self, path: str) -> bool:
-        return self.target.overlay or path in self._mine
+        return self.request.overlay or path in self._mine
 
     def _make_parent(self, path: str, replaces: os.stat_result | None) -> None:
         """Make a directory that a member needs: like the one of a lower layer, or in the place of something that is none."""
         if replaces is not None:
-            if self._is_of_this_layer(path) and not _is_overlay_whiteout(replaces):
+            if self._is_of_this_layer(path) and not is_whiteout(replaces):
                 raise ArchiveError(f"a member lies below {path[1:]!r}, which is not a directory")
             os.unlink(path)
             self._parents.clear()
         os.mkdir(path, 0o755)
         self._brought(path)
-        if replaces is not None and self.target.overlay:
-            os.setxattr(path, self.target.opaque_attribute, b"y")
-        below = self._lower(path[1:]) if replaces is None else None
+        if replaces is not None and self.request.overlay:
+            os.setxattr(path, self.request.opaque_attribute, b"y")
+        below = self._find_lower(path[1:]) if replaces is None else None
         if below is None or not stat.S_ISDIR(below[1].st_mode):
             os.chmod(path, 0o755)
-            if self.target.records_owners:
+            if self.request.records_owners:
                 recorded_owner.record(path, Recorded(0, 0))
             return
         lower, like = below
-        if self.target.records_owners and (owner := lower.owner(path[1:])):
+        if self.request.records_owners and (owner := lower.owner(path[1:])):
             recorded_owner.record(path, owner)
         os.chown(path, like.st_uid, like.st_gid)
         os.chmod(path, stat.S_IMODE(like.st_mode))
         self._times[path] = int(like.st_mtime)
-
-    def _lower(self, relative: str) -> tuple[Lower, os.stat_result] | None:
-        """The topmost lower layer that has something at a literal path, None where it is absent or hidden."""
-        parts = relative.split("/")
-        for lower in self.target.lowers:
-            for count in range(1, len(parts) + 1):
-                info = lower.stat("/".join(parts[:count]))
-                if info is None:
-                    break
-                if _is_overlay_whiteout(info):
-                    return None
-                if count == len(parts):
-                    return lower, info
-                if not stat.S_ISDIR(info.st_mode):
-                    return None
-            if self._hides(lower, parts[: count - 1]):
-                return None
-        return None
-
-    def _hides(self, lower: Lower, directories: list[str]) -> bool:
-        """Whether an opaque directory of a layer cuts off the layers below it."""
-        paths = ("/".join(directories[:count]) for count in range(1, len(directories) + 1))
-        return any(lower.is_opaque(path, self.target.opaque_attribute) for path in paths)
 
 
 def _copy_file(source: int, target: str) -> None:
@@ -441,7 +397,3 @@ def _lstat(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except FileNotFoundError:
         return None
-
-
-def _is_overlay_whiteout(info: os.stat_result) -> bool:
-    return stat.S_ISCHR(info.st_mode) and info.st_rdev == 0

@@ -1,13 +1,12 @@
 """The sandbox as the rest of gazami sees it: start it, run commands and functions in it, close it.
 
-Everything that needs the sandbox's privileges or ids happens in the fork server (:mod:`._server`), a process of its own. Each
-request has its own socket; the thread that made the request waits on it. Closing the write side of that socket is
+Everything that needs the sandbox's privileges or ids happens in the fork server (:mod:`.inside.server`), a process of its own.
+Each request has its own socket; the thread that made the request waits on it. Closing the write side of that socket is
 how a request is cancelled, and its end without a reply means that the server or the handler died.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import socket
@@ -18,19 +17,21 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar, cast
 
 import gazami
 from gazami.cancel import Cancel
 from gazami.errors import SandboxError, UsageError
 from gazami.sandbox.inside import inplace
 from gazami.sandbox.inside.hidden import HiddenFiles
-from gazami.sandbox.protocol import rebuild_error, receive_message, send_message, spec_to_json
-from gazami.sandbox.spec import Choice, RunResult, RunSpec
+from gazami.sandbox.inside.inplace import ContainerRoot
+from gazami.sandbox.protocol import Failure, encode, rebuild_error, receive_message, send_message
+from gazami.sandbox.spec import Call, CallResult, Choice, Request, RunResult, RunSpec, ServerStart
+from gazami.values import dataclass, field
 
 Stream: TypeAlias = Literal["stdout", "stderr"]
 OnOutput: TypeAlias = Callable[[Stream, bytes], None]
+T = TypeVar("T")
 
 _START_SECONDS = 30.0
 _GRACE_SECONDS = 10.0
@@ -62,32 +63,20 @@ def _hide_this_process(*, adopt: bool) -> None:
 HELPER_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
+@dataclass(slots=True)
 class Sandbox:
     """A running fork server. Threads may use it at the same time; close it when none does any more."""
 
-    def __init__(
-        self,
-        choice: Choice,
-        state_dir: Path,
-        cancel: Cancel,
-        server: subprocess.Popen[bytes],
-        control: socket.socket,
-        log: int,
-        hidden: HiddenFiles,
-    ) -> None:
-        self.choice = choice
-        self.state_dir = state_dir
-        self._cancel = cancel
-        self._server = server
-        self._control = control
-        self._log = log
-        self._hidden = hidden
-        self._lock = threading.Lock()
+    choice: Choice
+    _cancel: Cancel
+    _server: subprocess.Popen[bytes]
+    _control: socket.socket
+    _log: int
+    _hidden: HiddenFiles
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def start(
-        cls, choice: Choice, state_dir: Path, cancel: Cancel, *, preload: Sequence[str] = (), hide: Sequence[str] = ()
-    ) -> Sandbox:
+    def start(cls, choice: Choice, cancel: Cancel, *, preload: Sequence[str] = (), hide: Sequence[str] = ()) -> Sandbox:
         """Start the server in the chosen mode. ``preload`` names standard-library-only modules that calls will use. The files
         ``hide`` are away until the sandbox is closed.
 
@@ -96,22 +85,10 @@ class Sandbox:
         _hide_this_process(adopt=not choice.pid_namespace)
         ours, theirs = socket.socketpair()
         log = os.memfd_create("gazami-sandbox-log", os.MFD_CLOEXEC)
-        configuration = {
-            "control": theirs.fileno(),
-            "mode": choice.mode,
-            "userxattr": choice.userxattr,
-            "pid_namespace": choice.pid_namespace and choice.mode != "inplace",
-            "device_cgroup": choice.device_cgroup,
-            "ids": _ids(choice),
-            "place": choice.place,
-            "keep": list(choice.keep),
-            "own": list(choice.own),
-            "preload": list(preload),
-            "hide": list(hide),
-        }
+        start = ServerStart(theirs.fileno(), choice, tuple(preload), tuple(hide))
         hidden = HiddenFiles(hide)  # read before the server takes them away
         server = subprocess.Popen(
-            helper_command("gazami.sandbox.inside.server", json.dumps(configuration)),
+            helper_command("gazami.sandbox.inside.server", encode(start)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
@@ -121,7 +98,7 @@ class Sandbox:
             start_new_session=True,
         )
         theirs.close()
-        sandbox = cls(choice, state_dir, cancel, server, ours, log, hidden)
+        sandbox = cls(choice, cancel, server, ours, log, hidden)
         try:
             sandbox._await_start()
         except BaseException:
@@ -136,9 +113,7 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *reason: object) -> None:
         self.close()
 
     def run(self, spec: RunSpec, on_output: OnOutput) -> RunResult:
@@ -158,11 +133,11 @@ class Sandbox:
             for fd in streams:
                 os.set_blocking(fd, False)
             try:
-                channel = self._request({"run": spec_to_json(spec)}, [out_write, err_write], self._cancel)
+                channel = self._request(spec, [out_write, err_write], self._cancel)
             finally:
                 os.close(out_write)
                 os.close(err_write)
-            reply = self._await_reply(channel, streams, on_output, self._cancel)
+            result = self._await_reply(channel, RunResult, streams, on_output, self._cancel)
             for fd in list(streams):
                 while _pass_on(fd, streams, on_output):
                     pass
@@ -171,44 +146,22 @@ class Sandbox:
                 channel.close()
             for fd in (out_read, err_read):
                 os.close(fd)
-        return RunResult(
-            exit_code=reply["exit_code"],
-            created=tuple(reply["created"]),
-            timed_out=reply["timed_out"],
-            oom_killed=reply["oom_killed"],
-            leftovers=reply["leftovers"],
-            touched=tuple(reply["touched"]),
-            notes=tuple(reply["notes"]),
-            owner=(reply["owner"][0], reply["owner"][1]),
-            owners=tuple((path, uid, gid) for path, (uid, gid) in reply["owners"].items()),
-        )
+        return result
 
     def call(
-        self,
-        function: str,
-        arguments: dict[str, Any],
-        input_fd: int | None = None,
-        output_fd: int | None = None,
-        *,
-        cleanup: bool = False,
-    ) -> dict[str, Any]:
-        """Run ``module:function`` in a process in the server's namespaces: ``function(arguments, input_fd, output_fd)``.
+        self, request: Request[T], input_fd: int | None = None, output_fd: int | None = None, *, cleanup: bool = False
+    ) -> T:
+        """Do a request's work in a process in the server's namespaces, and return its result.
 
-        Arguments and result are JSON. The descriptors stay the caller's, who closes them. An error of the function is raised here
-        as the same class (a full file system as SpaceError, a refusal as HostError). Raises Cancelled and SandboxError as ``run``;
-        ``cleanup`` calls go on when the build is cancelled.
+        The descriptors stay the caller's, who closes them. An error of the work is raised here as the same class (a full file
+        system as SpaceError, a refusal as HostError). Raises Cancelled and SandboxError as ``run``; ``cleanup`` calls go on when
+        the build is cancelled.
         """
         cancel = _NEVER if cleanup else self._cancel
         cancel.check()
-        request = {
-            "call": function,
-            "arguments": arguments,
-            "input": input_fd is not None,
-            "output": output_fd is not None,
-        }
-        with self._request(request, [fd for fd in (input_fd, output_fd) if fd is not None], cancel) as channel:
-            result: dict[str, Any] = self._await_reply(channel, {}, _discard, cancel)["result"]
-            return result
+        call = Call(request, input_fd is not None, output_fd is not None)
+        with self._request(call, [fd for fd in (input_fd, output_fd) if fd is not None], cancel) as channel:
+            return cast("T", self._await_reply(channel, CallResult, {}, _discard, cancel).value)
 
     def close(self) -> None:
         """End the server and everything that it still runs."""
@@ -220,7 +173,7 @@ class Sandbox:
             self._server.wait()
         if not self.choice.pid_namespace:
             self._end_orphans()
-        if self.choice.mode == "inplace":
+        if self.choice.mode.shares_root:
             self._take_root_back()
         self._hidden.restore()
         with self._lock:
@@ -241,11 +194,11 @@ class Sandbox:
     def _take_root_back(self) -> None:
         """What the server does, unless a command of root has killed it; nothing if another build has the root by now. The
         server's handlers may need a moment to die."""
-        ground = inplace.Ground(self.choice.place, frozenset(self.choice.keep))
+        container = ContainerRoot.of(self.choice)
         deadline = time.monotonic() + _GRACE_SECONDS
         while time.monotonic() < deadline:
             try:
-                os.close(inplace.reserve(ground))
+                os.close(inplace.reserve(container))
                 return
             except BlockingIOError:
                 time.sleep(0.01)
@@ -261,10 +214,9 @@ class Sandbox:
         self._control.settimeout(None)
         if received is None:
             raise self._died()
-        if "error" in received[0]:
-            raise rebuild_error(received[0]["error"])
+        _expect(received[0], CallResult)
 
-    def _request(self, message: dict[str, Any], descriptors: list[int], cancel: Cancel) -> socket.socket:
+    def _request(self, message: object, descriptors: list[int], cancel: Cancel) -> socket.socket:
         """Send a request on a socket of its own, which is returned."""
         ours, theirs = socket.socketpair()
         try:
@@ -281,19 +233,24 @@ class Sandbox:
         return ours
 
     def _await_reply(
-        self, channel: socket.socket, streams: dict[int, Stream], on_output: OnOutput, cancel: Cancel
-    ) -> dict[str, Any]:
+        self,
+        channel: socket.socket,
+        kind: type[T],
+        streams: dict[int, Stream],
+        on_output: OnOutput,
+        cancel: Cancel,
+    ) -> T:
         """Pass output on until the reply comes. A set cancel switch ends the request, and what it left is cleaned up first."""
         woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         try:
             with cancel.on_set(lambda: os.eventfd_write(woken, 1)):
-                return self._reply(channel, streams, on_output, cancel, woken)
+                return _expect(self._reply(channel, streams, on_output, cancel, woken), kind)
         finally:
             os.close(woken)
 
     def _reply(
         self, channel: socket.socket, streams: dict[int, Stream], on_output: OnOutput, cancel: Cancel, woken: int
-    ) -> dict[str, Any]:
+    ) -> object:
         poller = select.poll()
         for fd in (channel.fileno(), woken, *streams):
             poller.register(fd, select.POLLIN)
@@ -314,8 +271,6 @@ class Sandbox:
                 if received is None or deadline is not None:
                     cancel.check()
                     raise self._died()
-                if "error" in received[0]:
-                    raise rebuild_error(received[0]["error"])
                 return received[0]
             if deadline is not None and time.monotonic() >= deadline:
                 cancel.check()
@@ -332,10 +287,12 @@ class Sandbox:
         return SandboxError(f"{how}: {text}" if text else how)
 
 
-def _ids(choice: Choice) -> str:
-    if choice.mode == "userns-single":
-        return "single"
-    return choice.ids or ("identity" if os.geteuid() == 0 else "subordinate")
+def _expect(message: object, kind: type[T]) -> T:
+    """A message of this kind; an error that it describes is raised."""
+    if isinstance(message, Failure):
+        raise rebuild_error(message)
+    assert isinstance(message, kind), message
+    return message
 
 
 def _pass_on(fd: int, streams: dict[int, Stream], on_output: OnOutput, *, once: bool = False) -> bool:

@@ -3,40 +3,40 @@
 A message is an 8-byte big-endian length and that many bytes of JSON; descriptors ride on the length. Each request has
 a socket pair of its own, whose far end is handed to the server through the control socket: closing it is how a request is
 cancelled, its end is how a death is noticed, and no two requests can be confused.
+
+The JSON is one frozen dataclass of gazami's: an object with the name of its class, tuples as lists. Standard library only.
 """
 
 from __future__ import annotations
 
+import base64
 import errno
+import importlib
 import json
 import socket
 import traceback
 from array import array
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from gazami import errors
 from gazami.errors import GazamiError, HostError, SpaceError
-from gazami.sandbox.spec import BindMount, FileMount, OverlayRoot, PlainRoot, Root, RunSpec, StepMount, TmpfsMount
+from gazami.values import dataclass
 
 _LENGTH = 8
 _MOST_BYTES = 1 << 30
 _MOST_DESCRIPTORS = 8
-_MOUNTS: dict[str, type[BindMount] | type[TmpfsMount] | type[FileMount]] = {
-    "BindMount": BindMount,
-    "TmpfsMount": TmpfsMount,
-    "FileMount": FileMount,
-}
+_CLASS = "class"
 
 
-def send_message(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
-    body = json.dumps(message, separators=(",", ":")).encode()
+def send_message(channel: socket.socket, message: object, descriptors: Sequence[int] = ()) -> None:
+    body = encode(message).encode()
     socket.send_fds(channel, [len(body).to_bytes(_LENGTH, "big")], list(descriptors))
     channel.sendall(body)
 
 
-def receive_message(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+def receive_message(channel: socket.socket) -> tuple[object, list[int]] | None:
     """The next message and its descriptors (closed on exec); None when the other side is gone."""
     try:
         head, descriptors = receive_descriptors(channel, _LENGTH)
@@ -47,7 +47,7 @@ def receive_message(channel: socket.socket) -> tuple[dict[str, Any], list[int]] 
         body = _receive(channel, length)
     except ConnectionError:
         return None
-    return (json.loads(body), descriptors) if len(body) == length else None
+    return (decode(body), descriptors) if len(body) == length else None
 
 
 def receive_descriptors(channel: socket.socket, length: int) -> tuple[bytes, list[int]]:
@@ -72,83 +72,92 @@ def _receive(channel: socket.socket, length: int) -> bytes:
     return bytes(data)
 
 
-def spec_to_json(spec: RunSpec) -> dict[str, Any]:
-    """The spec as JSON; :func:`spec_from_json` reverses it."""
-    return {**asdict(spec), "mounts": [{**asdict(mount), "type": type(mount).__name__} for mount in spec.mounts]}
+# -- values -----------------------------------------------------------------------------------------------------------
 
 
-def spec_from_json(value: dict[str, Any]) -> RunSpec:
-    return RunSpec(
-        root=_root(value["root"]),
-        argv=tuple(value["argv"]),
-        env=_pairs(value["env"]),
-        cwd=value["cwd"],
-        user=value["user"],
-        hostname=value["hostname"],
-        mounts=tuple(_mount(item) for item in value["mounts"]),
-        network=value["network"],
-        hosts=_pairs(value["hosts"]),
-        timeout=value["timeout"],
-        shm_size=value["shm_size"],
-        limits=tuple((name, soft, hard) for name, soft, hard in value["limits"]),
-    )
+def encode(value: object) -> str:
+    """A value as one line of JSON text: text, a number, bytes, None, or a tuple or a dataclass of such values."""
+    return json.dumps(value, default=_object, separators=(",", ":"))
 
 
-def _root(value: dict[str, Any]) -> Root:
-    if "path" in value:
-        return PlainRoot(value["path"])
-    return OverlayRoot(tuple(value["lowers"]), value["upper"], value["work"])
+def decode(text: str | bytes) -> Any:
+    """The value that :func:`encode` encoded. Raises ValueError for any other text."""
+    return _tuples(json.loads(text, object_hook=_value))
 
 
-def _mount(value: dict[str, Any]) -> StepMount:
-    fields = {key: item for key, item in value.items() if key != "type"}
-    return _MOUNTS[value["type"]](**fields)
+def _object(value: Any) -> dict[str, Any]:
+    kind = type(value)
+    if kind is bytes:
+        return {_CLASS: "bytes", "base64": base64.b64encode(value).decode()}
+    names = {each.name: getattr(value, each.name) for each in fields(value)}
+    return {_CLASS: f"{kind.__module__}:{kind.__qualname__}", **names}
 
 
-def _pairs(values: list[list[str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((first, second) for first, second in values)
+def _value(found: dict[str, Any]) -> object:
+    name = found.pop(_CLASS, "")
+    if name == "bytes":
+        return base64.b64decode(found["base64"])
+    module, _, qualified = name.partition(":")
+    if not module.startswith("gazami."):
+        raise ValueError(f"{name!r} is no class of gazami's")
+    kind: Any = getattr(importlib.import_module(module), qualified)
+    known = is_dataclass(kind)
+    if not known:
+        raise ValueError(f"{name} is no dataclass")
+    return kind(**{key: _tuples(item) for key, item in found.items()})
 
 
-def describe_error(error: BaseException) -> dict[str, Any]:
-    """An exception as JSON; :func:`rebuild_error` makes it an exception again on the other side."""
+def _tuples(item: Any) -> Any:
+    return tuple(map(_tuples, item)) if isinstance(item, list) else item
+
+
+# -- errors -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exception on its way to the other side. ``kind`` is the class's name, empty for a bug of ours, whose traceback is the
+    ``message``. ``number`` and ``paths`` are an OSError's."""
+
+    kind: str
+    message: str
+    hint: str | None = None
+    exit_code: int = 1
+    number: int | None = None
+    paths: tuple[str, ...] = ()
+
+
+def describe_error(error: BaseException) -> Failure:
+    """An exception as a value; :func:`rebuild_error` makes it an exception again on the other side."""
     match error:
         case GazamiError():
-            return {
-                "class": type(error).__name__,
-                "message": error.message,
-                "hint": error.hint,
-                "exit_code": error.exit_code,
-            }
+            return Failure(type(error).__name__, error.message, error.hint, error.exit_code)
         case OSError():
-            where = [str(name) for name in (error.filename, error.filename2) if name is not None]
-            return {"class": "OSError", "errno": error.errno, "message": error.strerror or str(error), "where": where}
+            paths = tuple(str(name) for name in (error.filename, error.filename2) if name is not None)
+            return Failure("OSError", error.strerror or str(error), number=error.errno, paths=paths)
         case _:
-            return {"class": "", "message": "".join(traceback.format_exception(error))}
+            return Failure("", "".join(traceback.format_exception(error)))
 
 
-def rebuild_error(value: dict[str, Any]) -> Exception:
+def rebuild_error(failure: Failure) -> Exception:
     """The exception that :func:`describe_error` described: full file systems become SpaceError, refusals HostError.
 
     One that is neither a GazamiError nor an OSError becomes a RuntimeError with its traceback as the text: a bug of ours.
     """
-    message = value["message"]
-    if value["class"] == "OSError":
-        return _os_error(value["errno"], message, value["where"])
-    kind = getattr(errors, value["class"], None) if value["class"] else None
+    if failure.kind == "OSError":
+        return _os_error(failure)
+    kind = getattr(errors, failure.kind, None) if failure.kind else None
     if not (isinstance(kind, type) and issubclass(kind, GazamiError)):
-        return RuntimeError(message)
-    error: GazamiError
-    if kind is errors.CommandFailed:
-        error = errors.CommandFailed(message, exit_code=value["exit_code"], hint=value["hint"])
-    else:
-        error = kind(message, hint=value["hint"])
-    return error
+        return RuntimeError(failure.message)
+    if issubclass(kind, errors.CommandFailed):
+        return kind(failure.message, exit_code=failure.exit_code, hint=failure.hint)
+    return kind(failure.message, hint=failure.hint)
 
 
-def _os_error(number: int | None, message: str, where: list[str]) -> Exception:
-    text = ": ".join([*where[:1], message])
-    if number in (errno.ENOSPC, errno.EDQUOT):
+def _os_error(failure: Failure) -> Exception:
+    text = ": ".join([*failure.paths[:1], failure.message])
+    if failure.number in (errno.ENOSPC, errno.EDQUOT):
         return SpaceError(text, hint="Free some space, or name a larger place with --state-dir.")
-    if number in (errno.EPERM, errno.EACCES):
+    if failure.number in (errno.EPERM, errno.EACCES):
         return HostError(text)
-    return OSError(number, message, *where[:1])
+    return OSError(failure.number, failure.message, *failure.paths[:1])

@@ -1,26 +1,23 @@
 """Which isolation RUN steps get: the best mode that works here, or the one asked for.
 
-The attempts are made by a program of their own (:mod:`._probe`), so the threads of the caller are not in their way.
+The attempts are made by a program of their own (:mod:`.probe`), so the threads of the caller are not in their way.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from gazami.errors import SandboxError
 from gazami.sandbox.client import HELPER_ENVIRONMENT, helper_command
 from gazami.sandbox.inside import inplace
-from gazami.sandbox.inside.inplace import mount_points as mount_points
-from gazami.sandbox.spec import Choice, Mode
+from gazami.sandbox.modes import MODES
+from gazami.sandbox.protocol import decode, encode
+from gazami.sandbox.spec import Choice, Finding, ProbeRequest
+from gazami.values import dataclass, replace
 
-ORDER: tuple[Mode, ...] = ("namespaces", "userns", "inplace", "userns-single", "chroot")
-"""From the best down."""
 _SECONDS = 60.0
 _HINT = (
     "Any of these is enough: CAP_SYS_ADMIN; user namespaces (in Kubernetes a pod without the RuntimeDefault seccomp profile, as a"
@@ -44,18 +41,9 @@ class Conditions:
 _NONE = Conditions()
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One mode: the choice that it would be, or None and why it does not work."""
-
-    mode: Mode
-    choice: Choice | None
-    reason: str
-
-
-def choose(requested: Mode | None, state_dir: Path, *, conditions: Conditions = _NONE) -> Choice:
+def choose(requested: str | None, state_dir: Path, *, conditions: Conditions = _NONE) -> Choice:
     """The mode to run steps in. Raises SandboxError with a reason for each mode when none works."""
-    modes = (requested,) if requested is not None else ORDER
+    modes = None if requested is None else (requested,)
     choice = decide(survey(state_dir, modes, every=False, conditions=conditions))
     return replace(choice, own=conditions.own)
 
@@ -72,26 +60,27 @@ def decide(findings: Sequence[Finding]) -> Choice:
 
 
 def survey(
-    state_dir: Path, modes: Sequence[Mode] = ORDER, *, every: bool = True, conditions: Conditions = _NONE
+    state_dir: Path, modes: Sequence[str] | None = None, *, every: bool = True, conditions: Conditions = _NONE
 ) -> tuple[Finding, ...]:
-    """Try ``modes`` in this order with roots in ``state_dir``; unless ``every``, only up to the first that works."""
+    """Try ``modes``, by default all, in this order with roots in ``state_dir``; unless ``every``, only up to the first that
+    works."""
     state = state_dir.resolve()
     lasting = conditions.state_dir or str(state)
     keep = {path.strip("/").split("/", 1)[0] for path in (*conditions.local, lasting, str(state))} | inplace.OWN
-    request = {
-        "state_dir": str(state),
-        "modes": list(modes),
-        "all": every,
-        "in_container": conditions.in_container,
-        "force": conditions.force,
-        "keep": sorted(keep),
-        "lasting": lasting,
-        "prefixes": sorted({sys.prefix, sys.base_prefix}),
-    }
+    request = ProbeRequest(
+        state_dir=str(state),
+        modes=tuple(mode.name for mode in MODES) if modes is None else tuple(modes),
+        every=every,
+        in_container=conditions.in_container,
+        force=conditions.force,
+        keep=tuple(sorted(keep)),
+        lasting=lasting,
+        prefixes=tuple(sorted({sys.prefix, sys.base_prefix})),
+    )
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
-            helper_command("gazami.sandbox.probe", json.dumps(request)),
+            helper_command("gazami.sandbox.probe", encode(request)),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             cwd="/",
@@ -103,23 +92,5 @@ def survey(
         raise SandboxError(f"the sandbox modes cannot be tried: {error}") from None
     if done.returncode != 0:
         raise SandboxError(f"the sandbox modes cannot be tried: {done.stderr.decode(errors='replace').strip()}")
-    return tuple(_finding(item) for item in json.loads(done.stdout))
-
-
-def _finding(item: dict[str, Any]) -> Finding:
-    mode: Mode = item["mode"]
-    if not item["ok"]:
-        return Finding(mode, None, item["reason"])
-    reason = "; ".join([item["reason"], *item.get("notes", ())])
-    choice = Choice(
-        mode=mode,
-        reason=reason,
-        overlay=item["overlay"],
-        userxattr=item.get("userxattr", False),
-        pid_namespace=item.get("pid_namespace", False),
-        place=item.get("place", ""),
-        keep=tuple(item.get("keep", ())),
-        ids=item.get("ids", ""),
-        device_cgroup=item.get("device_cgroup", False),
-    )
-    return Finding(mode, choice, reason)
+    found: tuple[Finding, ...] = decode(done.stdout)
+    return found

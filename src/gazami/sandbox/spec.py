@@ -1,15 +1,13 @@
-"""What to run and in which root, as values that cross the pipe to the fork server as JSON."""
+"""What crosses the border to the fork server and the probe, as values; :mod:`.protocol` encodes them. Standard library only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
-Mode = Literal["namespaces", "userns", "inplace", "userns-single", "chroot"]
+from gazami.sandbox.modes import Mode, mode_of
+from gazami.values import dataclass
 
-
-MOUNTING: tuple[Mode, ...] = ("namespaces", "userns", "userns-single")
-"""The modes that have a mount namespace."""
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +59,12 @@ class TmpfsMount:
 
 @dataclass(frozen=True, slots=True)
 class FileMount:
-    """A file that exists only while the command runs (a secret, a here-document), with bytes of our own.
-
-    ``content`` is base64 text. It never touches the disk: it lives on a tmpfs of the step's mount namespace
-    (in the modes without mounts it is a file of the root until the command ends).
+    """A file that exists only while the command runs (a secret, a here-document). Its content never touches the disk: it
+    lives on a tmpfs of the step's mount namespace (in the modes without mounts it is a file of the root until the command ends).
     """
 
     target: str
-    content: str
+    content: bytes
     mode: int = 0o400
     uid: int = 0
     gid: int = 0
@@ -93,7 +89,7 @@ class RunSpec:
     hostname: str = "buildkitsandbox"
     mounts: tuple[StepMount, ...] = ()
     network: Literal["default", "none", "host"] = "default"
-    hosts: tuple[tuple[str, str], ...] = field(default=())
+    hosts: tuple[tuple[str, str], ...] = ()
     timeout: float | None = None
     shm_size: int = 64 << 20
     """Bytes of /dev/shm."""
@@ -126,12 +122,12 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The isolation that was chosen. ``overlay``: roots may be :class:`OverlayRoot` (one directory a layer); otherwise only
-    :class:`PlainRoot`. ``rejected`` are ``(mode, why not)`` of the better modes that do not work here. ``pid_namespace``: the
-    command sees only its own processes. ``ids`` says where a user namespace has its ids from.
-    """
+    """The isolation that was chosen: the ``name`` of its mode and what that can do here. ``overlay``: roots may be
+    :class:`OverlayRoot` (one directory a layer); otherwise only :class:`PlainRoot`. ``rejected`` are ``(mode, why not)`` of the
+    better modes that do not work here. ``pid_namespace``: the command sees only its own processes. ``ids`` says where a user
+    namespace has its ids from. ``place``, ``keep`` and ``own`` are of modes that share the container's root."""
 
-    mode: Mode
+    name: str
     reason: str
     overlay: bool
     userxattr: bool = False
@@ -139,27 +135,87 @@ class Choice:
     pid_namespace: bool = True
     ids: Literal["identity", "subordinate", "single", ""] = ""
     place: str = ""
-    """``inplace``: the directory of ours for what is moved out of the way; on the file system of ``/``, so that roots next to
-    it can be moved to ``/``."""
+    """The directory for what is moved out of the way, on the file system of ``/``, so that roots next to it can be moved there."""
     keep: tuple[str, ...] = ()
-    """``inplace``: the names of top-level entries that stay where they are, besides mount points."""
+    """The names of top-level entries that stay where they are, besides mount points."""
     own: tuple[str, ...] = ()
-    """``inplace``: absolute paths that the builder itself writes to while commands run."""
-
+    """Absolute paths that the builder itself writes to while commands run."""
     device_cgroup: bool = False
-    """Modes without mounts: the container's own control group keeps every process from opening any but the usual devices."""
+    """Without mounts: the container's own control group keeps every process from opening any but the usual devices."""
 
     @property
-    def mounts(self) -> bool:
-        """Whether roots can have mounts."""
-        return self.mode in MOUNTING
+    def mode(self) -> Mode:
+        return mode_of(self.name)
 
     @property
     def guards_devices(self) -> bool:
         """Whether device nodes may lie in a root: something keeps commands from opening them."""
-        return self.mounts or self.device_cgroup
+        return self.mode.mounts or self.device_cgroup
 
-    @property
-    def records_owners(self) -> bool:
-        """Whether files are owned by one id, and their owners recorded (:mod:`gazami.layer.recorded_owner`)."""
-        return self.mode == "userns-single"
+
+# -- calls ------------------------------------------------------------------------------------------------------------
+
+
+class Request(Protocol[T_co]):
+    """A frozen dataclass that names some work and does it, in a process in the server's namespaces."""
+
+    def run(self, input_fd: int | None, output_fd: int | None) -> T_co:
+        """Do the work. The result is a dataclass or None; an error is raised again at the caller's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request, and which of its two descriptors come with it."""
+
+    request: Request[object]
+    has_input: bool
+    has_output: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """None as the ``value`` says only that the work is done, or that the server is in its namespaces."""
+
+    value: object = None
+
+
+# -- the start --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStart:
+    """``control`` is the number of the socket for requests, ``preload`` are modules to import, ``hide`` files to take away."""
+
+    control: int
+    choice: Choice
+    preload: tuple[str, ...]
+    hide: tuple[str, ...]
+
+
+# -- the probe --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """Try ``modes`` in this order, unless ``every`` only up to the first that works. The rest is for modes that share the
+    container's root; see :class:`.select.Conditions`. ``keep`` are top-level names that stay, ``lasting`` is the state directory,
+    ``prefixes`` are where this Python lies."""
+
+    state_dir: str
+    modes: tuple[str, ...]
+    every: bool
+    in_container: bool
+    force: bool
+    keep: tuple[str, ...]
+    lasting: str
+    prefixes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One mode: the choice that it would be, or None and why it does not work."""
+
+    mode: str
+    choice: Choice | None
+    reason: str

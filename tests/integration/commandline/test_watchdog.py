@@ -15,7 +15,8 @@ import pytest
 _PROGRAM = """
 import re, sys, time
 from gazami.builder.files.workspace import Workspace
-from gazami.cli.main import run
+from gazami.cli.commands.build import build_with
+from gazami.cli.supervise import supervise
 
 def build(request, emit, cancel):
     with Workspace(request.sandbox.state_dir):
@@ -23,7 +24,7 @@ def build(request, emit, cancel):
         {work}
 
 {before}
-sys.exit(run(["build", ".", "--no-push", "--state-dir", sys.argv[1]], dict(HOME="/"), build))
+sys.exit(supervise(build_with(build), [".", "--no-push", "--state-dir", sys.argv[1]], dict(HOME="/")))
 """
 
 WORK = {
@@ -98,7 +99,7 @@ def test_it_ends(name: str, number: signal.Signals, tmp_path: Path) -> None:
 def test_without_a_watchdog_it_does_not_end(name: str, tmp_path: Path) -> None:
     """The control."""
     dog = "type('Dog', (), dict(stop=lambda *_: 0, cleaning=0))"
-    before = f"import contextlib, gazami.cli.run as r; r.watched = lambda: contextlib.nullcontext({dog})"
+    before = f"import contextlib, gazami.cli.supervise as r; r.watched = lambda: contextlib.nullcontext({dog})"
     process = started(WORK[name], tmp_path / "state", before)
     process.send_signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gazami.cli.flags.argv import parse
-from gazami.cli.flags.options import BUILD
+from gazami.cli.flags.options import BUILD, DESTINATION
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
@@ -50,7 +50,7 @@ def test_the_arguments_are_flags_of_the_executor() -> None:
                 seen += 1
                 parsed = parse(container["args"], BUILD)
                 assert not parsed.positionals
-                assert parsed.texts("destination")
+                assert parsed[DESTINATION]
     assert seen >= 4
 
 

@@ -54,5 +54,5 @@ def fresh(request: pytest.FixtureRequest, busybox: Path, tmp_path: Path) -> Iter
 
 def _bench(mode: str, busybox: Path, place: Path) -> Iterator[Bench]:
     cancel = Cancel()
-    with Sandbox.start(CHOICES[mode], place, cancel) as sandbox:
+    with Sandbox.start(CHOICES[mode], cancel) as sandbox:
         yield Bench(sandbox, cancel, busybox, place)

@@ -18,9 +18,9 @@ MASKED_PROC = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o ro masked /proc/a
 DOCKER_FILTER = """
 from gazami.sandbox.inside import launch
 from gazami.sandbox.kernel import linux
-from gazami.sandbox.kernel import seccomp
+from gazami.sandbox.kernel import capabilities, seccomp
 linux.load_seccomp(seccomp.docker_filter(linux.MACHINE))
-launch._drop_bounding(launch.DOCKER_CAPABILITIES)
+launch._drop_bounding(capabilities.DOCKER)
 """
 OLD_KERNEL = """
 import struct
@@ -53,14 +53,14 @@ try:
 except GazamiError as error:
     print(json.dumps([type(error).__name__, error.message]))
     raise SystemExit
-with Sandbox.start(choice, place, Cancel()) as sandbox:
+with Sandbox.start(choice, Cancel()) as sandbox:
     overlay, plain = OverlayRoot((f"{{place}}/base",), f"{{place}}/upper", f"{{place}}/work"), PlainRoot(f"{{place}}/base")
     root = overlay if choice.overlay else plain
     written = []
     script = "echo $$ $(id -u); rm -r /etc/group /home; mkdir /home; echo x > /etc/new; chown 1:2 /etc/new; "
     script += "ls {source} 2>/dev/null; echo x 2>/dev/null > /sys/new; (setsid sleep 61 &); exit 3"
     result = sandbox.run(RunSpec(root, ("sh", "-c", script), (("PATH", "/bin"),)), lambda s, d: written.append(d.decode()))
-print(json.dumps([choice.mode, choice.overlay, choice.pid_namespace, result.exit_code, result.leftovers, "".join(written)]))
+print(json.dumps([choice.name, choice.overlay, choice.pid_namespace, result.exit_code, result.leftovers, "".join(written)]))
 """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from tests.integration.sandbox.bench import CHOICES, Bench, Outcome
 
 from gazami.cancel import Cancel
 from gazami.layer.recorded_owner import Recorded, decode, record
+from gazami.rootfs.requests import Owners, ScanRequest, UpperRequest
 from gazami.sandbox.client import Sandbox
 from gazami.sandbox.spec import FileMount, TmpfsMount
 
@@ -22,25 +22,21 @@ from gazami.sandbox.spec import FileMount, TmpfsMount
 def single(request: pytest.FixtureRequest, busybox: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     choice = replace(CHOICES["userns-single"], overlay=request.param == "overlay")
     cancel, place = Cancel(), tmp_path_factory.mktemp("state")
-    with Sandbox.start(choice, place, cancel) as sandbox:
+    with Sandbox.start(choice, cancel) as sandbox:
         yield Bench(sandbox, cancel, busybox, place)
 
 
 def layer_of(bench: Bench, outcome: Outcome) -> dict[str, tarfile.TarInfo]:
     """The layer that the builder would make of what a command changed."""
-    arguments = {
-        "directory": str(outcome.changed),
-        "owner": list(outcome.result.owner),
-        "owners": [list(each) for each in outcome.result.owners],
-        "omit": list(outcome.result.created),
-    }
+    changed, result = str(outcome.changed), outcome.result
+    owners = Owners(result.owner, result.owners, (str(bench.base),) if bench.overlay else ())
+    request: UpperRequest | ScanRequest
+    if bench.overlay:
+        request = UpperRequest(changed, result.created, owners=owners)
+    else:
+        request = ScanRequest(changed, f"{changed}.index", omit=result.created, owners=owners)
     with tempfile.TemporaryFile() as file:
-        if bench.overlay:
-            arguments["lowers"] = [str(bench.base)]
-            bench.sandbox.call("gazami.rootfs.snapshot:upper", arguments, output_fd=file.fileno())
-        else:
-            arguments["index"] = f"{outcome.changed}.index"
-            bench.sandbox.call("gazami.rootfs.snapshot:scan", arguments, output_fd=file.fileno())
+        bench.sandbox.call(request, output_fd=file.fileno())
         file.seek(0)
         with tarfile.open(fileobj=file) as layer:
             return {member.name: member for member in layer}
@@ -144,7 +140,7 @@ def test_a_later_step_of_a_user_takes_over_nothing(single: Bench) -> None:
 
 
 def test_a_secret_is_there_for_whoever_runs(single: Bench) -> None:
-    secret = FileMount("/x/y", base64.b64encode(b"hidden").decode(), 0o444, 3, 4)
+    secret = FileMount("/x/y", b"hidden", 0o444, 3, 4)
     for user in ("", "www-data"):
         assert single.sh("cat /x/y", user=user, mounts=(secret,)).out == "hidden"
 

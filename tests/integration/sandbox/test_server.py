@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import os
 import pwd
@@ -14,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,12 +22,18 @@ from tests.integration.sandbox.bench import SLEEP, Bench, sleepers
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError, SandboxError, SpaceError
 from gazami.layer.recorded_owner import recorded
+from gazami.rootfs.directories import MakeDirectories
+from gazami.rootfs.requests import UnpackReport, UnpackRequest
 from gazami.sandbox.client import Sandbox
 from gazami.sandbox.select import choose, survey
 from gazami.sandbox.spec import BindMount, Choice, FileMount, TmpfsMount
 
-UNPACK = "gazami.rootfs.unpack:unpack"
-MAKE = "gazami.rootfs.directories:make"
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A request that the server cannot know."""
+
+    def run(self, input_fd: int | None, output_fd: int | None) -> None: ...
 
 
 def tar_of(size: int) -> bytes:
@@ -39,7 +45,7 @@ def tar_of(size: int) -> bytes:
     return data.getvalue()
 
 
-def unpack(bench: Bench, directory: Path, data: bytes) -> dict[str, object]:
+def unpack(bench: Bench, directory: Path, data: bytes) -> UnpackReport:
     """Feed ``data`` to unpack through a pipe, as the builder does."""
     read, write = os.pipe()
 
@@ -53,18 +59,15 @@ def unpack(bench: Bench, directory: Path, data: bytes) -> dict[str, object]:
     feeder = threading.Thread(target=feed)
     feeder.start()
     try:
-        single = bench.sandbox.choice.mode == "userns-single"
-        arguments = {
-            "directory": str(directory), "lowers": [], "overlay": False, "userxattr": False, "records_owners": single,
-        }  # fmt: skip
-        return bench.sandbox.call(UNPACK, arguments, input_fd=read)
+        single = bench.sandbox.choice.mode.records_owners
+        return bench.sandbox.call(UnpackRequest(str(directory), records_owners=single), input_fd=read)
     finally:
         os.close(read)
         feeder.join()
 
 
 def test_a_call_reads_its_input_and_owns_files(any_mode: Bench, tmp_path: Path) -> None:
-    assert unpack(any_mode, tmp_path, tar_of(300_000))["members"] == 1
+    assert unpack(any_mode, tmp_path, tar_of(300_000)) == UnpackReport()
     file = tmp_path / "file"
     owner = recorded(str(file))
     assert (file.stat().st_size, owner.uid if owner else file.stat().st_uid) == (300_000, 42)
@@ -76,10 +79,10 @@ def test_errors_of_calls_come_back_as_themselves(any_mode: Bench, tmp_path: Path
     assert type(caught.value).__name__ == "ArchiveError"
     with pytest.raises(FileNotFoundError):
         unpack(any_mode, Path("/none"), tar_of(10))
-    with pytest.raises(RuntimeError, match="AttributeError"):
-        any_mode.sandbox.call("gazami.rootfs.unpack:nonesuch", {})
-    with pytest.raises(RuntimeError, match="ModuleNotFoundError"):
-        any_mode.sandbox.call("nonesuch:f", {})
+    with pytest.raises(RuntimeError, match="is no class of gazami's"):
+        any_mode.sandbox.call(Nothing())
+    with pytest.raises(RuntimeError, match="AssertionError"):
+        any_mode.sandbox.call(UnpackRequest(str(tmp_path)))
     assert any_mode.run("true").code == 0
 
 
@@ -88,7 +91,7 @@ def test_a_full_file_system_is_a_space_error(any_mode: Bench, tmp_path: Path) ->
     cancel = Cancel()
     try:
         with (
-            Sandbox.start(any_mode.sandbox.choice, tmp_path, cancel) as sandbox,
+            Sandbox.start(any_mode.sandbox.choice, cancel) as sandbox,
             pytest.raises(SpaceError, match="No space"),
         ):
             unpack(Bench(sandbox, cancel, any_mode.base, tmp_path), tmp_path, tar_of(300_000))
@@ -98,11 +101,11 @@ def test_a_full_file_system_is_a_space_error(any_mode: Bench, tmp_path: Path) ->
 
 def test_preloading(tmp_path: Path) -> None:
     choice = Choice("chroot", "", overlay=False)
-    with Sandbox.start(choice, tmp_path, Cancel(), preload=("gazami.rootfs.unpack",)) as sandbox:
-        sandbox.call(MAKE, {"paths": [str(tmp_path / "made")]})
+    with Sandbox.start(choice, Cancel(), preload=("gazami.rootfs.unpack",)) as sandbox:
+        sandbox.call(MakeDirectories((str(tmp_path / "made"),)))
     assert (tmp_path / "made").is_dir()
     with pytest.raises(RuntimeError, match="nonesuch"):
-        Sandbox.start(choice, tmp_path, Cancel(), preload=("nonesuch",))
+        Sandbox.start(choice, Cancel(), preload=("nonesuch",))
 
 
 def is_running(pid: int) -> bool:
@@ -133,7 +136,7 @@ def interrupted(
 def test_cancelling_a_command_kills_it_and_cleans_up(fresh: Bench) -> None:
     root = fresh.root()
     error = interrupted(
-        lambda: fresh.sh(f"trap '' TERM; {SLEEP} & {SLEEP}", root=root, mounts=(FileMount("/run/s", "eA=="),)),
+        lambda: fresh.sh(f"trap '' TERM; {SLEEP} & {SLEEP}", root=root, mounts=(FileMount("/run/s", b"x"),)),
         lambda: fresh.cancel.set("enough"),
     )
     assert isinstance(error, Cancelled) and str(error) == "enough"
@@ -141,13 +144,12 @@ def test_cancelling_a_command_kills_it_and_cleans_up(fresh: Bench) -> None:
     assert not sleepers()
     with pytest.raises(Cancelled):
         fresh.run("true")
-    fresh.sandbox.call(MAKE, {"paths": [str(fresh.place / "cleanup")]}, cleanup=True)
+    fresh.sandbox.call(MakeDirectories((str(fresh.place / "cleanup"),)), cleanup=True)
 
 
 def test_cancelling_a_call(fresh: Bench) -> None:
     read, write = os.pipe()
-    arguments = {"directory": str(fresh.place), "lowers": [], "overlay": False, "userxattr": False}
-    error = interrupted(lambda: fresh.sandbox.call(UNPACK, arguments, input_fd=read), fresh.cancel.set)
+    error = interrupted(lambda: fresh.sandbox.call(UnpackRequest(str(fresh.place)), input_fd=read), fresh.cancel.set)
     assert isinstance(error, Cancelled)
     os.close(read)
     with pytest.raises(BrokenPipeError):
@@ -178,7 +180,7 @@ def test_a_killed_server_is_an_error_and_takes_everything_along(fresh: Bench) ->
     with pytest.raises(SandboxError, match="status -9"):
         fresh.run("true")
     with pytest.raises(SandboxError):
-        fresh.sandbox.call(MAKE, {"paths": []})
+        fresh.sandbox.call(MakeDirectories(()))
 
 
 def test_closing_ends_the_server_and_a_closed_one_is_an_error(fresh: Bench) -> None:
@@ -199,7 +201,7 @@ from gazami.layer.recorded_owner import recorded
 from gazami.sandbox.client import Sandbox
 from gazami.sandbox.spec import *
 root = {fresh.root()[0]!r}
-with Sandbox.start({fresh.sandbox.choice!r}, Path({str(fresh.place)!r}), Cancel()) as sandbox:
+with Sandbox.start({fresh.sandbox.choice!r}, Cancel()) as sandbox:
     print(sandbox.server_pid, flush=True)
     spec = RunSpec(root, ("sh", "-c", "echo on; setsid {SLEEP} & {SLEEP}"), (("PATH", "/bin"),))
     sandbox.run(spec, lambda *a: print(a, flush=True))
@@ -218,18 +220,18 @@ with Sandbox.start({fresh.sandbox.choice!r}, Path({str(fresh.place)!r}), Cancel(
 
 
 def test_chroot_mode_says_what_it_cannot_do(fresh: Bench) -> None:
-    if fresh.sandbox.choice.mode != "chroot":
+    if fresh.sandbox.choice.name != "chroot":
         pytest.skip("the other modes can")
     with pytest.raises(SandboxError, match="/x needs a bind mount"):
         fresh.run("true", mounts=(BindMount("/etc", "/x"),))
     with pytest.raises(SandboxError, match="network namespace"):
         fresh.run("true", network="none")
     with pytest.raises(SandboxError, match="it is a directory in the image"):
-        fresh.run("true", mounts=(FileMount("/etc", ""),))
+        fresh.run("true", mounts=(FileMount("/etc", b""),))
 
 
 def test_without_mounts_files_are_moved_there_and_back(fresh: Bench, tmp_path: Path) -> None:
-    if fresh.sandbox.choice.mode != "chroot":
+    if fresh.sandbox.choice.name != "chroot":
         pytest.skip("of chroot mode")
     where, root = fresh.root()
     (root / "etc/kept").write_text("of the image\n")
@@ -242,7 +244,7 @@ def test_without_mounts_files_are_moved_there_and_back(fresh: Bench, tmp_path: P
         root=(where, root),
         mounts=(
             TmpfsMount("/etc"),
-            FileMount("/etc/passwd", base64.b64encode(b"mine\n").decode()),
+            FileMount("/etc/passwd", b"mine\n"),
             BindMount(str(cache), "/var/c", readonly=False, movable=True),
         ),
     )
@@ -255,7 +257,7 @@ def test_without_mounts_files_are_moved_there_and_back(fresh: Bench, tmp_path: P
 
 
 def test_chroot_mode_lends_devices_and_keeps_what_the_command_wrote(fresh: Bench) -> None:
-    if fresh.sandbox.choice.mode != "chroot":
+    if fresh.sandbox.choice.name != "chroot":
         pytest.skip("of chroot mode")
     root = fresh.root()
     (root[1] / "etc/hosts").write_text("the image's own\n")
@@ -287,7 +289,7 @@ def test_every_mode_is_found_as_root(tmp_path: Path) -> None:
         ("chroot", True),
     ]
     assert all(f.choice.overlay and f.choice.pid_namespace for f in findings[:2] if f.choice is not None)
-    assert choose(None, tmp_path).mode == "namespaces"
+    assert choose(None, tmp_path).name == "namespaces"
     assert choose("userns", tmp_path).ids == "identity"
     assert list(tmp_path.iterdir()) == []
 
@@ -301,7 +303,7 @@ def test_no_overlay_on_an_overlay(tmp_path: Path) -> None:
         choice = choose(None, tmp_path / "merged")
     finally:
         subprocess.run(["umount", str(tmp_path / "merged")], check=True)
-    assert (choice.mode, choice.overlay) == ("namespaces", False)
+    assert (choice.name, choice.overlay) == ("namespaces", False)
     assert "layers are copied" in choice.reason
 
 
@@ -336,19 +338,20 @@ sys.path.insert(0, {str(source)!r})
 from pathlib import Path
 from gazami.cancel import Cancel
 from gazami.layer.recorded_owner import recorded
+from gazami.rootfs.directories import RemoveTrees
 from gazami.sandbox.client import Sandbox
 from gazami.sandbox.select import choose
 from gazami.sandbox.spec import *
 place = {place!r}
 choice = choose(None, Path(place))
-print(choice.mode, choice.ids, choice.overlay, choice.pid_namespace, choice.rejected[0][0], flush=True)
-with Sandbox.start(choice, Path(place), Cancel()) as sandbox:
+print(choice.name, choice.ids, choice.overlay, choice.pid_namespace, choice.rejected[0][0], flush=True)
+with Sandbox.start(choice, Cancel()) as sandbox:
     root = OverlayRoot((place + "/base",), place + "/upper", place + "/work")
     script = "id -u; touch /f && chown 33:44 /f && stat -c %u:%g /f /etc; rm /etc/group; ls /proc/1/cwd; echo y > /dev/stderr"
     result = sandbox.run(
         RunSpec(root, ("sh", "-c", script), (("PATH", "/bin"),)), lambda s, d: print(d.decode(), end="", flush=True)
     )
-    print(result.exit_code, sandbox.call("gazami.rootfs.directories:remove", {{"paths": [place + "/upper", place + "/work"]}}))
+    print(result.exit_code, sandbox.call(RemoveTrees((place + "/upper", place + "/work"))))
 """
         done = subprocess.run(
             [python, "-c", script],

@@ -20,7 +20,7 @@ from gazami.builder.files.trees import Trees
 from gazami.builder.files.workspace import Workspace
 from gazami.builder.inputs.fetched import Fetched
 from gazami.builder.inputs.registries import open_registry
-from gazami.builder.request import RegistryWishes, SandboxWishes, SnapshotWishes
+from gazami.builder.request import CredentialOptions, SandboxWishes, SnapshotWishes
 from gazami.builder.stages.carry_out import Hit, LayerMade, Stages
 from gazami.builder.stages.copying import Copying
 from gazami.builder.stages.isolation import Isolation, Surroundings
@@ -34,6 +34,7 @@ from gazami.image.digest import Digest
 from gazami.image.model import Image
 from gazami.layer.pack import Packing
 from gazami.plan.steps import StagePlan
+from gazami.registry.options import RegistryOptions
 from gazami.rootfs.folder import FolderTree
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,7 +83,7 @@ def stages(
     cancel, emit = Cancel(), events.append
     with (
         Workspace(str(tmp_path / "state")) as workspace,
-        open_registry(RegistryWishes(), emit, cancel) as registry,
+        open_registry(RegistryOptions(), CredentialOptions(), emit, cancel) as registry,
         Isolation(SandboxWishes("unused"), Surroundings(), workspace, emit, cancel) as isolation,
     ):
         layers = LayerFiles(workspace, BlobFiles(workspace.blobs, registry, cancel), emit, cancel)

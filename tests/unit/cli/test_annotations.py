@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gazami.cli.flags.annotations import Annotations, read_annotations
+from gazami.cli.request.annotations import Annotations, read_annotations
 from gazami.errors import UsageError
 from gazami.image.platform import parse_platform
 

@@ -6,24 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gazami.cli.flags.argv import Parsed, changed, parse, with_environment
+from gazami.cli.flags import options
+from gazami.cli.flags.argv import Flags, changed, parse, with_environment
+from gazami.cli.flags.kinds import SecretSpec
 from gazami.cli.flags.options import BUILD, ELSEWHERE
-from gazami.cli.flags.values import SecretSpec
 from gazami.errors import UsageError
 
 
-def read(*argv: str) -> Parsed:
+def read(*argv: str) -> Flags:
     return parse(list(argv), BUILD, ELSEWHERE)
 
 
 @pytest.mark.parametrize("word", ["1", "t", "T", "TRUE", "true", "True"])
 def test_words_for_true(word: str) -> None:
-    assert read(f"--cache={word}").flag("cache") is True
+    assert read(f"--cache={word}")[options.CACHE] is True
 
 
 @pytest.mark.parametrize("word", ["0", "f", "F", "FALSE", "false", "False"])
 def test_words_for_false(word: str) -> None:
-    assert read(f"--compressed-caching={word}").flag("compressed-caching") is False
+    assert read(f"--compressed-caching={word}")[options.COMPRESSED_CACHING] is False
 
 
 @pytest.mark.parametrize("word", ["yes", "no", "on", "tRUE", "", "2"])
@@ -33,38 +34,38 @@ def test_other_words_are_not_bools(word: str) -> None:
 
 
 def test_a_bare_bool_never_takes_the_next_word() -> None:
-    parsed = read("--cache", "false")
-    assert parsed.flag("cache") is True and parsed.positionals == ("false",)
+    flags = read("--cache", "false")
+    assert flags[options.CACHE] is True and flags.positionals == ("false",)
 
 
 @pytest.mark.parametrize(
     "argv", [("--destination=a",), ("--destination", "a"), ("-d", "a"), ("-da",), ("-d=a",), ("-t", "a")]
 )
 def test_forms_of_a_value(argv: tuple[str, ...]) -> None:
-    assert read(*argv).texts("destination") == ("a",)
+    assert read(*argv)[options.DESTINATION] == ("a",)
 
 
 def test_repeatable_flags_keep_their_order_and_commas() -> None:
-    assert read("-d", "a", "--tag=b,c", "-t", "d").texts("destination") == ("a", "b,c", "d")
+    assert read("-d", "a", "--tag=b,c", "-t", "d")[options.DESTINATION] == ("a", "b,c", "d")
 
 
 def test_the_last_of_a_scalar_counts() -> None:
-    assert read("--dockerfile=a", "-f", "b").text("dockerfile") == "b"
+    assert read("--dockerfile=a", "-f", "b")[options.DOCKERFILE] == "b"
 
 
 def test_a_value_may_look_like_a_flag() -> None:
-    assert read("--build-arg", "--no-push").texts("build-arg") == ("--no-push",)
-    assert read("-f", "-").text("dockerfile") == "-"
+    assert read("--build-arg", "--no-push")[options.BUILD_ARG] == ("--no-push",)
+    assert read("-f", "-")[options.DOCKERFILE] == "-"
 
 
 def test_bundled_shorthands() -> None:
-    parsed = read("-qfDocker.file", "-qq")
-    assert parsed.flag("quiet") and parsed.text("dockerfile") == "Docker.file"
+    flags = read("-qfDocker.file", "-qq")
+    assert flags[options.QUIET] and flags[options.DOCKERFILE] == "Docker.file"
 
 
 def test_double_dash_ends_the_flags() -> None:
-    parsed = read("--no-push", "--", "--odd", ".")
-    assert parsed.positionals == ("--odd", ".")
+    flags = read("--no-push", "--", "--odd", ".")
+    assert flags.positionals == ("--odd", ".")
 
 
 def test_help_ends_the_walk() -> None:
@@ -102,15 +103,15 @@ def test_what_is_wrong_is_said(argv: tuple[str, ...], message: str, hint: str | 
 
 
 def test_kinds() -> None:
-    parsed = read(
+    flags = read(
         "--annotation=a=1=2", "--annotation=a=3", "--registry-map=h=a;h=b", "--registry-map=", "--registry-map=i=c",
         "--target=a,b", "--target=c", "--cache-ttl=1h30m", "--timeout=90", "--compression-level=9", "--compression=",
     )  # fmt: skip
-    assert parsed.pairs("annotation") == (("a", "3"),)
-    assert parsed.pairs("registry-map") == (("h", "a"), ("h", "b"), ("i", "c"))
-    assert parsed.texts("target") == ("a", "b", "c")
-    assert parsed.seconds("cache-ttl") == 5400.0 and parsed.seconds("timeout") == 90.0
-    assert parsed.number("compression-level") == 9 and parsed.text("compression") == ""
+    assert flags[options.ANNOTATION] == (("a", "3"),)
+    assert flags[options.REGISTRY_MAP] == (("h", "a"), ("h", "b"), ("i", "c"))
+    assert flags[options.TARGET] == ("a", "b", "c")
+    assert flags[options.CACHE_TTL] == 5400.0 and flags[options.TIMEOUT] == 90.0
+    assert flags[options.COMPRESSION_LEVEL] == 9 and flags[options.COMPRESSION] == ""
 
 
 @pytest.mark.parametrize(
@@ -127,31 +128,48 @@ def test_kinds() -> None:
     ],
 )
 def test_secrets(word: str, spec: SecretSpec) -> None:
-    assert read(f"--secret={word}").secrets("secret") == (spec,)
+    assert read(f"--secret={word}")[options.SECRET] == (spec,)
 
 
 def test_deprecated_spellings_work_and_are_told() -> None:
-    parsed = read("--snapshotMode=redo", "--tarPath=x")
-    assert parsed.text("snapshot-mode") == "redo" and parsed.text("tar-path") == "x"
-    assert parsed.notices == ("Flag --snapshotMode is deprecated. Use: --snapshot-mode",)
+    flags = read("--snapshotMode=redo", "--tarPath=x")
+    assert flags[options.SNAPSHOT_MODE] == "redo" and flags[options.TAR_PATH] == "x"
+    assert flags.notices == ("Flag --snapshotMode is deprecated. Use: --snapshot-mode",)
 
 
 def test_variables() -> None:
-    def settle(*argv: str, **environ: str) -> Parsed:
+    def settle(*argv: str, **environ: str) -> Flags:
         return with_environment(read(*argv), BUILD, environ)
 
-    assert settle(KANIKO_NO_PUSH="true").flag("no-push")
-    assert not settle("--no-push", KANIKO_NO_PUSH="0").flag("no-push")
-    assert settle("--no-push", KANIKO_NO_PUSH="").flag("no-push")
-    assert settle("--state-dir=a", GAZAMI_STATE_DIR="b").text("state-dir") == "a"
-    assert settle("--registry-mirror=a", KANIKO_REGISTRY_MIRROR="b,c").texts("registry-mirror") == ("a", "b,c")
+    assert settle(KANIKO_NO_PUSH="true")[options.NO_PUSH]
+    assert not settle("--no-push", KANIKO_NO_PUSH="0")[options.NO_PUSH]
+    assert settle("--no-push", KANIKO_NO_PUSH="")[options.NO_PUSH]
+    assert settle("--state-dir=a", GAZAMI_STATE_DIR="b")[options.STATE_DIR] == "a"
+    assert settle("--registry-mirror=a", KANIKO_REGISTRY_MIRROR="b,c")[options.REGISTRY_MIRROR] == ("a", "b,c")
     with pytest.raises(UsageError, match="KANIKO_NO_PUSH"):
         settle(KANIKO_NO_PUSH="maybe")
 
 
+def test_a_flag_can_be_written_anew() -> None:
+    flags = read("--no-push", "--tag=a").having(options.NO_PUSH, "false").having(options.CACHE, "true")
+    assert not flags[options.NO_PUSH] and flags[options.CACHE] and flags.given(options.CACHE)
+    assert flags.words(options.DESTINATION) == ("a",) and flags.words(options.CACHE_REPO) == ()
+
+
+@pytest.mark.parametrize(("word", "size"), [("1", 1), ("64m", 64 << 20), ("1GB", 1 << 30), ("2t", 2 << 40), ("5b", 5)])
+def test_sizes(word: str, size: int) -> None:
+    assert read(f"--shm-size={word}")[options.SHM_SIZE] == size
+
+
+@pytest.mark.parametrize("word", ["", "0", "-1", "1.5g", "m", "1x", "１k"])
+def test_what_is_no_size(word: str) -> None:
+    with pytest.raises(UsageError, match="--shm-size"):
+        read(f"--shm-size={word}")
+
+
 def test_changed_knows_defaults() -> None:
-    parsed = read("--cache=false", "--cache-dir=/cache", "--materialize", "--cache-ttl=336h0m0s")
-    assert [option.name for option in changed(parsed, BUILD)] == ["materialize"]
+    flags = read("--cache=false", "--cache-dir=/cache", "--materialize", "--cache-ttl=336h0m0s")
+    assert [option.name for option in changed(flags, BUILD)] == ["materialize"]
 
 
 _words = st.one_of(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gazami.cli.commands.doctor import advice, describe
+from gazami.cli.commands.doctor import describe
 from gazami.cli.environ import Surroundings
-from gazami.sandbox.select import Finding
-from gazami.sandbox.spec import Choice, Mode
+from gazami.sandbox.modes import advice
+from gazami.sandbox.spec import Choice, Finding
 
 
 def around(uid: int = 0, *, in_container: bool = True) -> Surroundings:
@@ -26,16 +26,16 @@ def around(uid: int = 0, *, in_container: bool = True) -> Surroundings:
         ("inplace", 0, ("Unconfined",)),
     ],
 )
-def test_a_pod_is_told_the_line_that_raises_it(chosen: Mode | None, uid: int, parts: tuple[str, ...]) -> None:
-    line = advice(chosen, around(uid))
+def test_a_pod_is_told_the_line_that_raises_it(chosen: str | None, uid: int, parts: tuple[str, ...]) -> None:
+    line = advice(chosen, root=uid == 0)
     assert line.startswith("securityContext: {")
     assert all(part in line for part in parts)
     assert "\n" not in line
 
 
 def test_the_best_mode_and_a_workstation_get_no_advice() -> None:
-    assert advice("namespaces", around()) == ""
-    assert advice("chroot", around(in_container=False)) == ""
+    assert advice("namespaces", root=True) == ""
+    assert "securityContext" not in describe([], "/state", around(in_container=False))
 
 
 def test_the_report_has_every_probe_and_the_advice() -> None:

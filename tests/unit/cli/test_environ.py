@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gazami.cli.container import container_runtime, overlay_root
 from gazami.cli.environ import config_places, look_around, merge_auth, require_secret_files
-from gazami.cli.kaniko.container import container_runtime, overlay_root
 from gazami.errors import UsageError
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from gazami.cli.commands.lint import HELP, LINT
-from gazami.cli.flags.option import Kind
 from gazami.cli.main import run
 
 CLEAN = "FROM scratch\nCOPY a /\n"
@@ -81,16 +79,6 @@ def test_mistakes_of_the_command_line(words: list[str], expected: str, capsys: p
     assert run(["lint", *words], {}) == 1
     captured = capsys.readouterr()
     assert expected in captured.err and not captured.out
-
-
-@pytest.mark.parametrize("argv", [["lint", "--help"], ["help", "lint"]])
-def test_help_shows_every_flag(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(argv, {}) == 0
-    assert capsys.readouterr().out == HELP
-    assert max(map(len, HELP.splitlines())) <= 128
-    for option in LINT:
-        assert any(f"--{name}" in HELP for name in option.spellings), option.name
-        assert bool(option.choices) == (option.kind is Kind.CHOICE)
 
 
 def test_check_of_a_build(capsys: pytest.CaptureFixture[str]) -> None:

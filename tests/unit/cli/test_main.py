@@ -12,11 +12,31 @@ import pytest
 
 from gazami.builder.request import BuildRequest
 from gazami.cancel import Cancel
+from gazami.cli.command import Command, Run, help_of, task
+from gazami.cli.commands.build import Builder, build_with
+from gazami.cli.commands.rows import ROWS, called, command
+from gazami.cli.flags import options
+from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.option import Table
 from gazami.cli.main import run
-from gazami.errors import Cancelled, CommandFailed, DockerfileError, GazamiError, Source, Span
+from gazami.cli.supervise import supervise
+from gazami.errors import (
+    Cancelled,
+    CommandFailed,
+    DockerfileError,
+    GazamiError,
+    NotFoundError,
+    Source,
+    Span,
+    UsageError,
+)
 from gazami.events import BuildFinished, Emit, StepId, StepOutput
 
-BUILD = ["build", ".", "--no-push", "--log-format=text"]
+WORDS = [".", "--no-push", "--log-format=text"]
+
+
+def built(builder: Builder, *more: str) -> int:
+    return supervise(build_with(builder), [*WORDS, *more], {})
 
 
 def ends(error: Exception):
@@ -34,7 +54,44 @@ def good(request: BuildRequest, emit: Emit, cancel: Cancel):
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"], {}) == run(["version"], {}) == 0
-    assert capsys.readouterr().out.startswith("gazami 0.")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second and first.startswith("gazami 0.")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_is_a_command_of_that_name_that_explains_itself(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(name).name == name
+    assert run(["help", *name.split()], {}) == 0
+    out = capsys.readouterr().out
+    assert run([*name.split(), "--help"], {}) == 0
+    assert capsys.readouterr().out == out == help_of(command(name))
+    assert "Usage:\n" in out and f"  gazami {name}".removesuffix(" help") in out
+    assert all(f"--{each.name}" in out for each in command(name).shown or command(name).table if not each.hidden)
+    assert max(map(len, out.splitlines())) <= 128
+    assert run([*name.split(), "--nonsense"], {}) == 1
+    err = capsys.readouterr().err
+    assert "unknown flag: --nonsense" in err and f"Run 'gazami {name} --help' for usage." in err
+
+
+def test_the_list_of_commands_has_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([], {}) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(
+        any(line.startswith(f"  {name} ") and does in line for line in lines) for name, (_, does) in ROWS.items()
+    )
+
+
+def test_a_name_may_be_two_words() -> None:
+    assert called(["cache", "explain", "."]) == ("cache explain", ["."])
+    assert called(["cache", "ls", "."]) == ("cache", ["ls", "."])
+    assert called(["explain"]) == ("", ["explain"]) and called([]) == ("", [])
+
+
+def test_a_command_that_answers_has_no_display_and_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["version", "now"], {}) == 1
+    assert capsys.readouterr().err.startswith("Error: unexpected argument 'now'")
 
 
 @pytest.mark.parametrize("argv", [[], ["--help"], ["help"], ["help", "build"], ["build", "--help"], ["build", "-h"]])
@@ -61,43 +118,43 @@ def test_usage_errors(argv: list[str], expected: list[str], capsys: pytest.Captu
 
 @pytest.mark.parametrize("code, status", [(42, 42), (-1, 255), (0, 1), (256, 1)])
 def test_a_failed_command_gives_its_status(code: int, status: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(BUILD, {}, ends(CommandFailed("RUN false failed", exit_code=code))) == status
+    assert built(ends(CommandFailed("RUN false failed", exit_code=code))) == status
     assert "error building image: RUN false failed" in capsys.readouterr().err
 
 
 def test_an_error_with_a_place(capsys: pytest.CaptureFixture[str]) -> None:
     error = DockerfileError("unknown instruction: RNU", span=Span(2, 2), source=Source("Dockerfile", "FROM a\nRNU b\n"))
-    assert run(BUILD, {}, ends(error)) == 1
+    assert built(ends(error)) == 1
     assert "   2 | >>> RNU b" in capsys.readouterr().err
 
 
 def test_a_bug_is_called_one_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(BUILD, {}, ends(KeyError("x"))) == 1
+    assert built(ends(KeyError("x"))) == 1
     err = capsys.readouterr().err
     assert "this is a bug in gazami" in err and "test_main.py" in err and "Traceback" not in err
-    assert run([*BUILD, "--verbosity=debug"], {}, ends(KeyError("x"))) == 1
+    assert built(ends(KeyError("x")), "--verbosity=debug") == 1
     assert "Traceback" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(BUILD, {}, ends(OSError(28, "No space left on device", "/x"))) == 1
+    assert built(ends(OSError(28, "No space left on device", "/x"))) == 1
     err = capsys.readouterr().err
     assert "No space left on device: /x" in err and "bug" not in err
 
 
 def test_a_good_build(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    assert run(BUILD, {}, good) == 0
+    assert built(good) == 0
     out, err = capfdbinary.readouterr()
     assert out == b"from RUN\n" and b"image sha256:abc" in err
 
 
 def test_quiet_prints_the_digest_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*BUILD, "-q"], {}, good) == 0
+    assert built(good, "-q") == 0
     assert capsys.readouterr() == ("sha256:abc\n", "")
 
 
 def test_dryrun_prints_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*BUILD, "--dryrun", "-q"], {}, good) == 0
+    assert built(good, "--dryrun", "-q") == 0
     assert capsys.readouterr().out == "FROM scratch\n"
 
 
@@ -110,9 +167,40 @@ def test_signals(number: int, status: int, error: GazamiError | None, capsys: py
         raise error or Cancelled("cancelled")
 
     before = signal.getsignal(number)
-    assert run(BUILD, {}, build) == status
+    assert built(build) == status
     assert "interrupted by SIG" in capsys.readouterr().err
     assert signal.getsignal(number) == before
+
+
+def ending(error: Exception | None, *, failed: str = "Error") -> Command:
+    def work(flags: Flags, run: Run) -> int:
+        run.say("answer\n")
+        run.say(b"bytes\n")
+        if error:
+            raise error
+        return 7
+
+    return Command("try", "", Table(options.LOGGING), task(work), failed=failed)
+
+
+def test_what_a_command_says_is_printed_when_it_ended_well(capfd: pytest.CaptureFixture[str]) -> None:
+    assert supervise(ending(None), [], {}) == 7
+    assert capfd.readouterr() == ("answer\nbytes\n", "")
+    assert supervise(ending(NotFoundError("no such image")), [], {}) == 1
+    assert capfd.readouterr() == ("", "Error: no such image\n")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_usage_error_of_any_command_names_its_help(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert supervise(ending(UsageError("no image is given")), [f"--log-format={form}"], {}) == 1
+    err = capsys.readouterr().err
+    assert "no image is given" in err
+    assert ("Run 'gazami try --help' for usage." in err) == (form == "text")
+
+
+def test_a_broken_pipe_of_the_work_is_not_taken_for_that_of_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert supervise(ending(BrokenPipeError(32, "Broken pipe")), [], {}) == 1
+    assert "this is a bug in gazami" in capsys.readouterr().err
 
 
 def test_version_imports_next_to_nothing() -> None:

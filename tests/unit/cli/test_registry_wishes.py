@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from gazami.builder.inputs.registries import open_registry
-from gazami.builder.request import RegistryWishes
+from gazami.builder.request import BuildRequest
 from gazami.cancel import Cancel
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import parse, with_environment
 from gazami.cli.flags.options import BUILD
-from gazami.cli.registries import PROVIDERS, certificate_directories, credential_variables
-from gazami.cli.request import Wanted, build_request
+from gazami.cli.request.build import Wanted, build_request
+from gazami.cli.request.credentials import PROVIDERS, credential_variables, named_hosts
+from gazami.cli.request.registry import certificate_directories
 from gazami.errors import UsageError
 from gazami.events import discard
 
@@ -21,26 +22,26 @@ def wanted(*argv: str, **environ: str) -> Wanted:
     return build_request(parsed, Surroundings(environ, cwd="/src", machine="x86_64", uid=7))
 
 
-def wishes(*argv: str, **environ: str) -> RegistryWishes:
-    return wanted(*argv, **environ).request.registry
+def request(*argv: str, **environ: str) -> BuildRequest:
+    return wanted(*argv, **environ).request
 
 
 def test_mirrors_keep_their_order() -> None:
-    made = wishes(
+    made = request(
         "--registry-mirror=a.test", "--registry-map=docker.io=b.test;r.test=c.test/p", "--registry-mirror=http://d.test",
         "--skip-default-registry-fallback", KANIKO_REGISTRY_MAP="r.test=e.test", KANIKO_REGISTRY_MIRROR="f.test",
-    )  # fmt: skip
+    ).registry  # fmt: skip
     assert made.mirrors == (
         ("docker.io", "b.test"), ("r.test", "c.test/p"), ("r.test", "e.test"),
         ("index.docker.io", "a.test"), ("index.docker.io", "http://d.test"), ("index.docker.io", "f.test"),
     )  # fmt: skip
-    assert made.skip_default_registry_fallback and wishes().mirrors == ()
+    assert not made.fallback and request().registry.mirrors == ()
 
 
 @pytest.mark.parametrize("flag", ["--registry-mirror=ftp://x", "--registry-map=a=UPPER/CASE", "--registry-map=a="])
 def test_mirrors_that_are_none(flag: str) -> None:
     with pytest.raises(UsageError, match=flag.partition("=")[0]):
-        wishes(flag)
+        request(flag)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_mirrors_that_are_none(flag: str) -> None:
     ],
 )
 def test_credential_helpers(flags: tuple[str, ...], names: tuple[str, ...]) -> None:
-    assert wishes(*flags).credential_helpers == names
+    assert request(*flags).credentials.helpers == names
     warned = [each.text for each in wanted(*flags).messages if "credential-helpers" in each.text]
     assert bool(warned) == ("--credential-helpers=magic" in flags)
 
@@ -74,20 +75,19 @@ def test_only_variables_of_credentials_go_on_and_do_not_show() -> None:
 
 
 def test_retries_and_directories() -> None:
-    made = wishes(
+    made = request(
         "--image-fs-extract-retry=9", "--push-retry=2", "--push-ignore-immutable-tag-errors", SSL_CERT_DIR="/a:/b"
     )
-    assert (made.image_fs_extract_retry, made.push_retry) == (9, 2) and made.push_ignore_immutable_tag_errors
-    assert made.certificate_directories == ("/a", "/b")
+    assert made.registry.certificate_directories == ("/a", "/b")
     assert certificate_directories({}) == ("/kaniko/ssl/certs",)
-    with open_registry(made, discard, Cancel()) as registry:
+    with open_registry(made.registry, made.credentials, discard, Cancel()) as registry:
         options = registry._options
+    assert options is made.registry
+    assert request("--push-retry=-3").registry.retry.attempts == request().registry.retry.attempts
     assert options.retry.attempts == 10 and options.ignore_immutable_tags and options.fallback
 
 
 def test_the_hosts_that_the_command_line_names() -> None:
-    from gazami.cli.registries import named_hosts
-
     words = [
         "-d", "one.example/app:1", "--cache-repo=two.example:5000/cache", "--registry-map=quay.io=https://Three.example/q",
         "--build-context=base=docker-image://four.example/base", "--build-arg=BASE=evil.example/x", "-o",

@@ -8,7 +8,9 @@ from gazami.builder.request import BuildRequest
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import parse, with_environment
 from gazami.cli.flags.options import BUILD
-from gazami.cli.request import Wanted, build_request, proxies, state_dir
+from gazami.cli.request.build import Wanted, build_request
+from gazami.cli.request.registry import proxies
+from gazami.cli.request.sandbox import state_dir
 from gazami.errors import UsageError
 from gazami.image.platform import Platform
 

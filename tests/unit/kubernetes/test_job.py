@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 
 from gazami.cli.flags.argv import parse
-from gazami.cli.flags.options import BUILD
+from gazami.cli.flags.options import BUILD, DESTINATION
 from gazami.errors import UsageError
 from gazami.kubernetes.job import INPUT, Build, PodWishes, job_manifest, secret_manifest
 
@@ -33,7 +33,7 @@ def test_every_job_is_what_kubernetes_takes(wishes: PodWishes, files: dict[str, 
     kubernetes_validate.validate(secret_manifest(build, "uid"), VERSION, strict=True)
     pod = job["spec"]["template"]["spec"]
     parsed = parse(pod["containers"][0]["args"], BUILD)
-    assert parsed.texts("destination") == ("r.example/app:1",) and not parsed.positionals
+    assert parsed[DESTINATION] == ("r.example/app:1",) and not parsed.positionals
     assert pod["nodeSelector"]["kubernetes.io/arch"] == "arm64"
     assert "hidden" not in json.dumps(job) and base64.b64encode(FILES["secret-0"]).decode() not in json.dumps(job)
 

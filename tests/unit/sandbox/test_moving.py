@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gazami.sandbox.inside.inplace import mount_of
 from gazami.sandbox.inside.moving import move
+from gazami.sandbox.kernel.mountinfo import mount_of
 
 
 @pytest.fixture

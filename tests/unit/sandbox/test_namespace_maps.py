@@ -6,8 +6,8 @@ import pytest
 
 from gazami.errors import SandboxError
 from gazami.sandbox.kernel.namespaces import identity_map, subordinate_ranges
-from gazami.sandbox.select import Finding, decide
-from gazami.sandbox.spec import Choice
+from gazami.sandbox.select import decide
+from gazami.sandbox.spec import Choice, Finding
 
 
 def test_the_identity_map_keeps_inner_ids() -> None:

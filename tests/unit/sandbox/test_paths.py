@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gazami.sandbox.inside.paths import Kind, Place, read_text, walk
+from gazami.sandbox.inside.paths import FileType, PathFd, read_text, walk
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def root(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
-def place(root: int, path: str, make: Kind | None = None) -> tuple[str, ...]:
+def place(root: int, path: str, make: FileType | None = None) -> tuple[str, ...]:
     found = walk(root, path, make)
-    found.close()
+    os.close(found.fd)
     return found.names
 
 
@@ -51,11 +51,11 @@ def test_missing_targets_are_made_inside_even_through_dangling_links(tmp_path: P
     (tmp_path / "root/etc/resolv.conf").symlink_to("../run/stub/resolv.conf")
     made: list[tuple[tuple[str, ...], str, str]] = []
 
-    def note(parent: Place, name: str, kind: Kind) -> None:
+    def note(parent: PathFd, name: str, kind: FileType) -> None:
         made.append((parent.names, name, kind))
 
     found = walk(root, "/etc/resolv.conf", "file", note)
-    found.close()
+    os.close(found.fd)
     assert found.names == ("run", "stub", "resolv.conf")
     assert made == [
         ((), "run", "directory"),

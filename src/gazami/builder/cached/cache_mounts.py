@@ -19,6 +19,7 @@ from gazami.errors import Cancelled, GazamiError
 from gazami.events import Message
 from gazami.image.model import Layer
 from gazami.layer.pack import Packing, layer_writer
+from gazami.rootfs.requests import UpperRequest
 from gazami.values import dataclass, field
 
 PACKING = Packing("zstd", 3, oci=True)
@@ -82,7 +83,7 @@ class CacheMounts:
     def _save(self, identity: str, path: str) -> None:
         with (
             phase(self.layers.emit, f"mount-{identity}", f"packing the cache mount {identity}") as progress,
-            produced(self.isolation.sandbox, "gazami.rootfs.snapshot:upper", {"directory": path}) as chunks,
+            produced(self.isolation.sandbox, UpperRequest(path)) as chunks,
             layer_writer(self.layers.workspace.blobs, PACKING) as writer,
         ):
             for chunk in self._bounded(observed(chunks, progress)):

@@ -11,9 +11,10 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gazami.errors import SandboxError
+from gazami.rootfs.requests import ScanRequest, UnpackReport, UnpackRequest, UpperRequest
 from gazami.values import dataclass
 from gazami.worker import Worker
 
@@ -65,10 +66,11 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class Unpacker:
-    """How to unpack one layer: the sandbox whose namespace owns the files, and the arguments of its ``unpack``."""
+    """How to unpack one layer: the sandbox whose namespace owns the files, the request, and who wants the report."""
 
     sandbox: Sandbox
-    arguments: dict[str, Any]
+    request: UnpackRequest
+    note: Callable[[UnpackReport], None]
 
     @contextlib.contextmanager
     def feeding(self) -> Iterator[Callable[[bytes], None]]:
@@ -78,7 +80,7 @@ class Unpacker:
 
         def work() -> None:
             try:
-                self.sandbox.call("gazami.rootfs.unpack:unpack", self.arguments, input_fd=reader)
+                self.note(self.sandbox.call(self.request, input_fd=reader))
             finally:
                 os.close(reader)
 
@@ -104,14 +106,14 @@ class Unpacker:
 
 
 @contextlib.contextmanager
-def produced(sandbox: Sandbox, function: str, arguments: dict[str, Any]) -> Iterator[Iterator[bytes]]:
-    """The bytes that a function writes in the sandbox's namespace, while it writes them. Raises what it raised: at the end of the
+def produced(sandbox: Sandbox, request: UpperRequest | ScanRequest) -> Iterator[Iterator[bytes]]:
+    """The layer that a request writes in the sandbox's namespace, while it writes them. Raises what it raised: at the end of the
     bytes, and again when the context is left, so that none is taken for whole that is not."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
 
     def work() -> None:
         try:
-            sandbox.call(function, arguments, output_fd=writer)
+            sandbox.call(request, output_fd=writer)
         finally:
             os.close(writer)
 

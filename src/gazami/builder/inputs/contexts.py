@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gazami.builder.files.layer_files import observed, phase
 from gazami.builder.files.streams import Ahead
 from gazami.builder.files.workspace import Workspace
-from gazami.builder.request import ContextWishes, RegistryWishes
+from gazami.builder.request import ContextWishes
 from gazami.cancel import Cancel
 from gazami.context.local import below, local_folder
 from gazami.errors import ArchiveError, ContextError, SpaceError
@@ -24,7 +24,9 @@ from gazami.layer.entry import Entry, Kind
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.whiteout import is_whiteout
 from gazami.registry.client import RegistryClient
-from gazami.rootfs.unpack import Target, Unpacker
+from gazami.registry.options import RegistryOptions
+from gazami.rootfs.requests import UnpackRequest
+from gazami.rootfs.unpack import Unpacker
 from gazami.values import replace
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def fetch_context(
 
 
 def access_of(
-    wishes: ContextWishes, trust: RegistryWishes, build_args: Mapping[str, str], root: Path, client: RegistryClient,
+    wishes: ContextWishes, trust: RegistryOptions, build_args: Mapping[str, str], root: Path, client: RegistryClient,
     cancel: Cancel,
 ) -> Access:  # fmt: skip
     """How to fetch contexts into the folder ``root``."""
@@ -64,7 +66,7 @@ def access_of(
 
 def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, cancel: Cancel) -> Path:
     folder.mkdir(mode=0o700)
-    unpacker = Unpacker(Target(overlay=False, directory=str(folder)))
+    unpacker = Unpacker(UnpackRequest(str(folder), devices=True))
     owner, mask, left_out = (os.geteuid(), os.getegid()), os.umask(0), 0
     chunks = observed(cancel.checked(archive.chunks), progress)  # type: ignore[arg-type]
     ahead = Ahead(decompressed(chunks))

@@ -48,12 +48,15 @@ class Prepared:
 @contextlib.contextmanager
 def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Prepared]:
     """Raises :class:`GazamiError` kinds for a context, a Dockerfile or an image that is not there or not as it has to be."""
-    state_dir, registry_wishes = request.sandbox.state_dir, request.registry
-    with Workspace(state_dir) as workspace, open_registry(registry_wishes, emit, cancel) as registry:
+    state_dir, options = request.sandbox.state_dir, request.registry
+    with (
+        Workspace(state_dir) as workspace,
+        open_registry(options, request.credentials, emit, cancel) as registry,
+    ):
 
         def access(stop: Cancel) -> Access:
             build_args = dict(request.plan.build_args)
-            return access_of(request.context, registry_wishes, build_args, workspace.root, registry, stop)
+            return access_of(request.context, options, build_args, workspace.root, registry, stop)
 
         folder = fetch_context(request.context, lambda: access(cancel), workspace, emit, cancel)
         wanted, given = request.context.dockerfile, request.context.dockerfile_given

@@ -21,7 +21,8 @@ from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Entry, FileContent
 from gazami.layer.output_file import output_file
 from gazami.layer.tar_writer import write_members
-from gazami.rootfs.unpack import Target, Unpacker
+from gazami.rootfs.requests import UnpackRequest
+from gazami.rootfs.unpack import Unpacker
 
 _CHUNK = 1 << 20
 _STDOUT = 1
@@ -58,7 +59,7 @@ def _to_tar(out: BinaryIO, layers: tuple[Layer, ...], files: LayerFiles) -> None
 def _to_directory(folder: Path, layers: tuple[Layer, ...], files: LayerFiles) -> None:
     """Files become the caller's; symlinks that are there already are never followed out of the directory."""
     folder.mkdir(parents=True, exist_ok=True)
-    unpacker = Unpacker(Target(overlay=False, directory=str(folder.resolve())))
+    unpacker = Unpacker(UnpackRequest(str(folder.resolve()), devices=True))
     owner = os.geteuid(), os.getegid()
     mask = os.umask(0)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from gazami.builder.stages.hidden import exposed
 from gazami.cancel import Cancel
 from gazami.events import Emit, Message, SandboxChosen
 from gazami.image.manifest import Descriptor
+from gazami.rootfs.directories import MakeDirectories, RemoveTrees
+from gazami.rootfs.requests import UnpackReport, UnpackRequest
 from gazami.values import dataclass, field
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Isolation:
     emit: Emit
     cancel: Cancel
     _sandbox: Sandbox | None = None
+    _unpacked: list[UnpackReport] = field(default_factory=list)
     _starting: threading.Lock = field(default_factory=threading.Lock)
     _root: threading.RLock = field(default_factory=threading.RLock)
 
@@ -65,44 +68,63 @@ class Isolation:
     @property
     def files_are_readable(self) -> bool:
         """Whether this process may read all unpacked files itself: not those of a user namespace's other ids."""
-        return not self.sandbox.choice.mode.startswith("userns")
+        return not self.sandbox.choice.mode.user_namespace
 
     @contextlib.contextmanager
     def alone_if_in_place(self) -> Iterator[None]:
         """Hold what one thread at a time may use: the container's root, when commands get it. Files outside of the builder's
         own folders are read with this held, since they are out of the way while a command runs."""
-        with self._root if self.sandbox.choice.mode == "inplace" else contextlib.nullcontext():
+        with self._root if self.sandbox.choice.mode.shares_root else contextlib.nullcontext():
             yield
 
     def new_directory(self, what: str) -> str:
         """A new directory for files of a stage, made by the namespace's root."""
         path = self.workspace.new_path(what)
-        self.make_directories([path])
+        self.sandbox.call(MakeDirectories((path,)))
         return path
 
-    def make_directories(self, paths: list[str], **attributes: int) -> None:
-        """Make directories; ``attributes`` are ``mode``, ``uid`` and ``gid``."""
-        self.sandbox.call("gazami.rootfs.directories:make", {"paths": paths, **attributes})
-
     def remove(self, *paths: str, cleanup: bool = False) -> None:
-        self.sandbox.call("gazami.rootfs.directories:remove", {"paths": list(paths)}, cleanup=cleanup)
+        self.sandbox.call(RemoveTrees(paths), cleanup=cleanup)
 
     def unpacker(self, directory: str) -> Unpacker:
         """Unpacks a layer of its own into a directory that exists."""
-        devices = self.sandbox.choice.guards_devices
-        arguments = {"directory": directory, "overlay": False, "userxattr": False, "devices": devices}
-        return Unpacker(self.sandbox, arguments)
+        request = UnpackRequest(directory, devices=self.sandbox.choice.guards_devices)
+        return Unpacker(self.sandbox, request, self._unpacked.append)
+
+    def layer_unpacker(self, directory: str, lowers: Iterable[str]) -> Unpacker:
+        """Unpacks a layer of a stage, whose layers below are ``lowers``, topmost first."""
+        choice = self.sandbox.choice
+        request = UnpackRequest(
+            directory,
+            tuple(lowers),
+            overlay=choice.overlay,
+            userxattr=choice.userxattr,
+            records_owners=choice.mode.records_owners,
+            devices=choice.guards_devices,
+        )
+        return Unpacker(self.sandbox, request, self._unpacked.append)
 
     def __enter__(self) -> Isolation:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._sandbox is not None:
+            self._warn_of_losses(self._sandbox.choice.name)
             try:
                 self.remove(*self.workspace.all_files, cleanup=True)
             finally:  # also when a command has killed the sandbox's server
                 self._sandbox.close()
                 self._sandbox = None
+
+    def _warn_of_losses(self, mode: str) -> None:
+        """Warn once of what unpacked files should have and cannot."""
+        owners = sum(report.owners for report in self._unpacked)
+        attributes = sum(report.attributes for report in self._unpacked)
+        if owners or attributes:
+            text = f"cannot set {owners} owners and {attributes} extended attributes of unpacked files in {mode} mode"
+            self.emit(
+                Message("warning", f"{text}: RUN steps see others, and layers record them for files that RUN changes")
+            )
 
     def _start(self) -> Sandbox:
         from gazami.sandbox.client import Sandbox
@@ -115,18 +137,18 @@ class Isolation:
         state = str(self.workspace.state)
         conditions = Conditions(wishes.in_container, wishes.force, around.local, around.own, state)
         choice = choose(wishes.isolation, files, conditions=conditions)
-        self.emit(SandboxChosen(choice.mode, choice.reason))
+        self.emit(SandboxChosen(choice.name, choice.reason))
         if not choice.overlay:
             self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))
-        if not choice.mounts:
+        if not choice.mode.mounts:
             self.workspace.use_place(choice.place or str(self.workspace.root))
         check_room(around.to_unpack, Path(self.workspace.new_path("room")).parent)
-        hide = self._credentials_to_hide() if choice.mode == "inplace" else ()
-        return Sandbox.start(choice, files, self.cancel, preload=_PRELOAD, hide=hide)
+        hide = self._credentials_to_hide() if choice.mode.shares_root else ()
+        return Sandbox.start(choice, self.cancel, preload=_PRELOAD, hide=hide)
 
     def _credentials_to_hide(self) -> tuple[str, ...]:
         """The files with credentials that can be taken out of a command's sight; warns of those that cannot."""
-        from gazami.sandbox.select import mount_points
+        from gazami.sandbox.kernel.mountinfo import mount_points
 
         files = exposed(self.surroundings.credentials, self.surroundings.unread, mount_points())
         if files.others:

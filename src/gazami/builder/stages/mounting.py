@@ -7,7 +7,6 @@ the state directory and outlive the build.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import posixpath
@@ -27,6 +26,7 @@ from gazami.file_locks import locked
 from gazami.layer.tar_writer import write_members
 from gazami.plan.steps import ContextSource, FilesFrom, ImageSource, NamedSource, RunMount, RunStep, StageSource
 from gazami.rootfs.copy import Attributes, Copier
+from gazami.rootfs.directories import MakeDirectories, MoveDirectory
 from gazami.rootfs.tree import Tree
 from gazami.sandbox.spec import BindMount, FileMount, StepMount, TmpfsMount
 from gazami.values import dataclass
@@ -86,19 +86,19 @@ class Mounting:
                     bound = self._cache(wanted)
                     mounts.append(bound)
                     if mount.sharing != "private":
-                        alone = mount.sharing == "locked" or not self.isolation.sandbox.choice.mounts
+                        alone = mount.sharing == "locked" or not self.isolation.sandbox.choice.mode.mounts
                         (locks if alone else shared).append(f"{bound.source}.lock")
                 case _:
                     mounts.append(self._bind(wanted))
         if step.script is not None:
-            content = base64.b64encode(step.script.content.encode("utf-8", "surrogateescape")).decode()
+            content = step.script.content.encode("utf-8", "surrogateescape")
             mounts.append(FileMount(self.script_path(step.script.name), content, 0o755))
         return StepMounts(tuple(mounts), tuple(env), tuple(locks), tuple(shared))
 
     def script_path(self, name: str) -> str:
         """Where a here-document that is a program lies. A container's own /dev, which BuildKit's place is in, runs no programs."""
-        in_place = self.isolation.sandbox.choice.mode == "inplace"
-        return f"/.gazami/{posixpath.basename(name)}" if in_place else name
+        shared = self.isolation.sandbox.choice.mode.shares_root
+        return f"/.gazami/{posixpath.basename(name)}" if shared else name
 
     # -- files ----------------------------------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class Mounting:
         mount, context = wanted.mount, self.sources.context
         assert wanted.files is not None
         readonly = mount.readonly is not False
-        mountable = self.isolation.sandbox.choice.mounts and context.is_as_copied
+        mountable = self.isolation.sandbox.choice.mode.mounts and context.is_as_copied
         if readonly and wanted.files == ContextSource() and mountable:
             place = context.resolve(mount.source)
             if place.node is None:
@@ -128,7 +128,7 @@ class Mounting:
         if place.node is None:
             raise ContextError(f'"/{source.lstrip("/")}": not found')
         copier.copy_node(tree, place.path or "mount", place.node, "/mount")
-        self.isolation.make_directories([directory])
+        self.isolation.sandbox.call(MakeDirectories((directory,)))
         with self.isolation.unpacker(directory).feeding() as write:
             for chunk in write_members(self.packer.placed(copier.changes, copier.tree)):
                 write(chunk)
@@ -162,7 +162,7 @@ class Mounting:
             filled = self._filled(part, wanted)
             if self.store is not None:
                 self.store.restore(identity, filled)
-            self.isolation.sandbox.call("gazami.rootfs.directories:move", {"source": filled, "target": path})
+            self.isolation.sandbox.call(MoveDirectory(filled, path))
         finally:
             self.isolation.remove(part, cleanup=True)
 
@@ -171,7 +171,7 @@ class Mounting:
         mount = wanted.mount
         path = place if wanted.files is None else self._laid_out(wanted.files, mount.source, place)
         mode = 0o755 if mount.mode is None else mount.mode
-        self.isolation.make_directories([path], mode=mode, uid=mount.uid or 0, gid=mount.gid or 0)
+        self.isolation.sandbox.call(MakeDirectories((path,), mode, mount.uid or 0, mount.gid or 0))
         return path
 
     def cache_identity(self, wanted: RunMount) -> str:
@@ -210,7 +210,7 @@ class Mounting:
         if mount.target or not mount.env:
             target = mount.target or f"/run/secrets/{posixpath.basename(identity)}"
             mode = 0o400 if mount.mode is None else mount.mode
-            mounts.append(FileMount(target, base64.b64encode(data).decode(), mode, mount.uid or 0, mount.gid or 0))
+            mounts.append(FileMount(target, data, mode, mount.uid or 0, mount.gid or 0))
 
     def _add_agent(self, mount: Mount, mounts: list[StepMount], env: list[tuple[str, str]], step: RunStep) -> None:
         sockets = dict(self.agents)

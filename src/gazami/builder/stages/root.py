@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazami.builder.files.layer_files import LayerFiles
-from gazami.builder.files.streams import Unpacker
 from gazami.builder.files.trees import PARALLEL, Chain, Locks
 from gazami.builder.request import SnapshotWishes
 from gazami.builder.stages.isolation import Isolation
 from gazami.builder.stages.tree import StageTree
 from gazami.errors import SpaceError
 from gazami.image.model import Image, Layer
+from gazami.rootfs.requests import ScanRequest
 from gazami.values import dataclass, field
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Roots:
-    """What the roots of a build's stages share. ``ignore`` are paths that snapshots leave out."""
+    """What the roots of a build's stages share. ``ignore`` are paths without a leading slash that snapshots leave out."""
 
     isolation: Isolation
     layers: LayerFiles
@@ -69,13 +69,8 @@ class StageRoot:
             if self.roots.isolation.files_are_readable:
                 self.roots.layers.directories.setdefault(chain[-1], directory)
 
-    def scan_arguments(self) -> dict[str, object]:
-        return {
-            "directory": self.plain,
-            "index": self.index,
-            "mode": self.roots.snapshot.mode,
-            "ignore": [path.strip("/") for path in self.roots.ignore],
-        }
+    def scan_request(self) -> ScanRequest:
+        return ScanRequest(self.plain, self.index, self.roots.snapshot.mode, ignore=self.roots.ignore)
 
     def unpack_missing(self, image: Image, tree: StageTree | None) -> None:
         """Unpack the image's layers that the root lacks; ``tree`` learns of them from the same bytes."""
@@ -91,16 +86,17 @@ class StageRoot:
                     changed = True
                 self.add(chain, directory)
         if self.plain and (changed or not Path(self.index).exists()):
-            self.roots.isolation.sandbox.call("gazami.rootfs.snapshot:scan", self.scan_arguments())
+            self.roots.isolation.sandbox.call(self.scan_request())
 
     def _unpack(self, image: Image, number: int, tree: StageTree | None) -> str:
         """Unpack one layer; its directory."""
         directory = self.plain or self.roots.isolation.new_directory("layer")
         learning = tree if tree is not None and tree.shows == number else None
+        unpacker = self.roots.isolation.layer_unpacker(directory, reversed(self.overlay))
         layers = self.roots.layers
         layers.prefetch(self._to_unpack(image, number))
         try:
-            layers.ingest(image.layers[number], learning.tree if learning else None, self._unpacker(directory))
+            layers.ingest(image.layers[number], learning.tree if learning else None, unpacker)
         except SpaceError:
             if self.plain or learning is not None or not layers.workspace.leave_memory():
                 raise
@@ -117,16 +113,3 @@ class StageRoot:
                 break
             found.append(image.layers[position])
         return found
-
-    def _unpacker(self, directory: str) -> Unpacker:
-        sandbox = self.roots.isolation.sandbox
-        choice = sandbox.choice
-        arguments = {
-            "directory": directory,
-            "lowers": list(reversed(self.overlay)),
-            "overlay": choice.overlay,
-            "userxattr": choice.userxattr,
-            "records_owners": choice.records_owners,
-            "devices": choice.guards_devices,
-        }
-        return Unpacker(sandbox, arguments)

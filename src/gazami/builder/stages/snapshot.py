@@ -9,6 +9,7 @@ from gazami.builder.files.packer import Follow, NewLayer, Packer
 from gazami.builder.files.streams import produced
 from gazami.builder.stages.stage import Stage
 from gazami.builder.stages.work import Work
+from gazami.rootfs.requests import Owners, ScanRequest, UpperRequest
 from gazami.values import replace
 
 if TYPE_CHECKING:
@@ -23,21 +24,20 @@ def snapshot(
     root = stage.unpacked
     assert root is not None
     sandbox = root.roots.isolation.sandbox
+    owners = None
+    if sandbox.choice.mode.records_owners:
+        owners = Owners(result.owner, result.owners, tuple(reversed(root.overlay)))
+    request: ScanRequest | UpperRequest
     if root.plain:
-        function = "gazami.rootfs.snapshot:scan"
-        arguments = {**root.scan_arguments(), "touched": list(result.touched)}
+        request = replace(root.scan_request(), touched=result.touched)
     else:
-        function = "gazami.rootfs.snapshot:upper"
-        arguments = {"directory": changed, "ignore": [path.strip("/") for path in root.roots.ignore]}
-    arguments |= {"omit": list(result.created), "newest": packer.newest}
-    if sandbox.choice.records_owners:
-        arguments |= {"owner": list(result.owner), "owners": [list(each) for each in result.owners]}
-        arguments["lowers"] = list(reversed(root.overlay))
+        request = UpperRequest(changed, ignore=root.roots.ignore)
+    request = replace(request, omit=result.created, newest=packer.newest, owners=owners)
     learns = work.needs_tree and stage.tree.shows == len(stage.image.layers)
     what = "taking a snapshot of the changed files"
     with (
         phase(packer.files.emit, f"snapshot-{changed}", what) as progress,
-        produced(sandbox, function, arguments) as chunks,
+        produced(sandbox, request) as chunks,
     ):
         new = packer.stream(observed(chunks, progress), stage.tree.tree if learns else None, follow)
         stage.tree.shows += learns

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import replace
 
-from gazami.cli.environ import Surroundings, working_directory
-from gazami.cli.flags.argv import Parsed
-from gazami.cli.reading import Reading, read_dockerfile, write_out
-from gazami.cli.request import build_request
+from gazami.cli.commands.dockerfile import Reading, read_dockerfile, write_out
+from gazami.cli.environ import without_credentials
+from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.options import CACHE, CALL, CHECK, NO_PUSH
+from gazami.cli.request.build import build_request
 from gazami.dockerfile.parser import parse
 from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import UsageError
@@ -20,12 +19,12 @@ from gazami.report.findings import as_check_json, as_text
 METHODS = ("build", "check", "outline", "targets")
 
 
-def run_call(parsed: Parsed, environ: Mapping[str, str]) -> int:
+def run_call(flags: Flags, environ: Mapping[str, str]) -> int:
     """Print the answer; the exit status. ``check`` ends with 1 when it has findings. Raises :class:`GazamiError`."""
-    method, json = ("check", False) if parsed.flag("check") else _method(parsed.text("call"))
-    quiet = replace(parsed, values={**parsed.values, "no-push": True, "cache": False})
-    around = Surroundings(environ, working_directory(), os.uname().machine, os.getuid())
-    text, status = _answer(method, read_dockerfile(build_request(quiet, around).request, knows_secrets=True), json=json)
+    method, json = ("check", False) if flags[CHECK] else _method(flags[CALL])
+    quiet = flags.having(NO_PUSH, "true").having(CACHE, "false")
+    request = build_request(quiet, without_credentials(environ)).request
+    text, status = _answer(method, read_dockerfile(request, knows_secrets=True), json=json)
     write_out(text)
     return status
 

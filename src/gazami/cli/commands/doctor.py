@@ -5,41 +5,34 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import assert_never
 
 from gazami.builder.files.state_directory import claim
+from gazami.cli.command import Command, no_positionals
 from gazami.cli.environ import Surroundings, look_around
-from gazami.cli.request import state_dir
-from gazami.errors import GazamiError
-from gazami.sandbox.select import Conditions, Finding, survey
-from gazami.sandbox.spec import Mode
+from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.option import Table
+from gazami.cli.flags.options import STATE_DIR
+from gazami.cli.request.sandbox import state_dir
+from gazami.sandbox.modes import advice
+from gazami.sandbox.select import Conditions, survey
+from gazami.sandbox.spec import Finding
 
-HELP = """\
-Usage: gazami doctor [--state-dir=DIR]
+_USAGE = """\
+Try each isolation mode of RUN steps as a build would (mounts, namespaces, ids), and print what works here.
 
-Tries each isolation mode of RUN steps as a build would (mounts, namespaces, ids) and prints what works here. Ends with 1
-when none does; Dockerfiles without RUN build anywhere.
+Usage:
+  gazami doctor [flags]
+
+Ends with status 1 when no mode works; Dockerfiles without RUN build anywhere.
 """
 
 
-def run_doctor(words: list[str], environ: Mapping[str, str]) -> int:
+def _doctor(flags: Flags, environ: Mapping[str, str]) -> int:
     """The exit status: 0 when RUN steps can be isolated, 1 otherwise."""
-    if words in (["--help"], ["-h"]):
-        sys.stdout.write(HELP)
-        return 0
-    given = environ.get("GAZAMI_STATE_DIR", "")
-    for word in words:
-        if not word.startswith("--state-dir="):
-            sys.stderr.write(f"Error: doctor does not know {word!r}\nhint: gazami doctor --help\n")
-            return 1
-        given = word.partition("=")[2]
-    try:
-        around = look_around(environ)
-        place = str(claim(state_dir(given, around)))
-        findings = survey(Path(place), conditions=Conditions(around.in_container, local=(around.cwd,)))
-    except GazamiError as error:
-        sys.stderr.write(f"Error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
-        return 1
+    no_positionals(flags)
+    around = look_around(environ)
+    place = str(claim(state_dir(flags[STATE_DIR], around)))
+    findings = survey(Path(place), conditions=Conditions(around.in_container, local=(around.cwd,)))
     sys.stdout.write(describe(findings, place, around))
     return 0 if any(finding.choice for finding in findings) else 1
 
@@ -60,32 +53,9 @@ def describe(findings: Sequence[Finding], place: str, around: Surroundings) -> s
         lines.append(f"{finding.mode:<14}{mark:<8} {finding.reason}{roots}")
     if chosen is None:
         lines += ["", "RUN steps cannot be isolated here. Dockerfiles without RUN can be built."]
-    line = advice(chosen, around)
-    if line:
+    if around.in_container and (line := advice(chosen, root=around.uid == 0)):
         lines += ["", f"A better isolation needs, in the container of the pod:\n  {line}"]
     return "\n".join(lines) + "\n"
 
 
-def advice(chosen: Mode | None, around: Surroundings) -> str:
-    """The line of a Kubernetes container that leads to the next better mode; empty for the best, and outside of containers."""
-    if not around.in_container:
-        return ""
-    match chosen:
-        case "namespaces":
-            return ""
-        case "userns" if around.uid == 0:
-            return "securityContext: {capabilities: {add: [SYS_ADMIN]}, seccompProfile: {type: Unconfined}}"
-        case "userns":
-            return (
-                "securityContext: {runAsUser: 0, capabilities: {add: [SYS_ADMIN]}, seccompProfile: {type: Unconfined}}"
-            )
-        case "userns-single":
-            return "securityContext: {runAsUser: 0}  # and no capabilities: {drop: [ALL]}"
-        case "chroot" | "inplace":
-            return "securityContext: {seccompProfile: {type: Unconfined}}  # and the default capabilities"
-        case None if around.uid == 0:
-            return "securityContext: {seccompProfile: {type: Unconfined}}  # and no capabilities: {drop: [ALL]}"
-        case None:
-            return "securityContext: {seccompProfile: {type: Unconfined}}"
-        case _:
-            assert_never(chosen)
+COMMAND = Command("doctor", _USAGE, Table((STATE_DIR,)), _doctor)

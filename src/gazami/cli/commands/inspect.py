@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
-from gazami.cli.command import REGISTRY, TALKING, Command, Run, of_build, one_positional
-from gazami.cli.flags.argv import Parsed
-from gazami.cli.flags.option import Group, Kind, Option, Table
+from gazami.cli.command import Command, Run, one_positional, task
+from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.kinds import BOOL
+from gazami.cli.flags.option import Group, Option, Table
+from gazami.cli.flags.options import CUSTOM_PLATFORM, LOGGING, REGISTRY
 
 if TYPE_CHECKING:
     from gazami.image.manifest import Index, Manifest
@@ -26,30 +27,31 @@ Examples:
   gazami inspect debian:12 --raw
 """
 
+RAW = Option("raw", BOOL, Group.OUTPUT, "Print the manifest or index as it is stored.", "false")
+CONFIG = Option("config", BOOL, Group.OUTPUT, "Print the image's config as it is stored.", "false")
+JSON = Option("json", BOOL, Group.OUTPUT, "Print everything as JSON.", "false")
 
-def _inspect(parsed: Parsed, run: Run) -> int:
+
+def _inspect(flags: Flags, run: Run) -> int:
+    from gazami.cli.request.plan import platform_of
     from gazami.image.manifest import Index
-    from gazami.image.platform import host_platform, parse_platform
     from gazami.image.reference import parse_reference
 
-    reference = parse_reference(one_positional(parsed, "the reference of an image"))
-    with run.registry(parsed) as client:
+    reference = parse_reference(one_positional(flags, "the reference of an image"))
+    with run.registry(flags) as client:
         top = client.get_manifest(reference)
-        if parsed.flag("raw"):
-            sys.stdout.buffer.write(top.raw)
-            sys.stdout.buffer.flush()
+        if flags[RAW]:
+            run.say(top.raw)
             return 0
-        wanted = parsed.text("custom-platform")
-        platform = parse_platform(wanted) if wanted else host_platform(run.around.machine)
+        platform = platform_of(flags, run.around)
         found = client.resolve(reference, platform)
-        if parsed.flag("config"):
-            sys.stdout.buffer.write(found.config_raw)
-            sys.stdout.buffer.flush()
+        if flags[CONFIG]:
+            run.say(found.config_raw)
             return 0
         known = _described(str(reference.context), top, found)
         if isinstance(top, Index):
             known["Platforms"] = sorted({str(each.platform) for each in top.manifests if each.platform})
-    sys.stdout.write(json.dumps(known, indent=2) + "\n" if parsed.flag("json") else _text(known))
+    run.say(json.dumps(known, indent=2) + "\n" if flags[JSON] else _text(known))
     return 0
 
 
@@ -100,16 +102,4 @@ def _text(known: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-COMMAND = Command(
-    "inspect",
-    _USAGE,
-    Table(
-        (
-            Option("raw", Kind.BOOL, Group.OUTPUT, "Print the manifest or index as it is stored.", "false"),
-            Option("config", Kind.BOOL, Group.OUTPUT, "Print the image's config as it is stored.", "false"),
-            Option("json", Kind.BOOL, Group.OUTPUT, "Print everything as JSON.", "false"),
-            *of_build("custom-platform", *REGISTRY, *TALKING),
-        )
-    ),
-    _inspect,
-)
+COMMAND = Command("inspect", _USAGE, Table((RAW, CONFIG, JSON, CUSTOM_PLATFORM, *REGISTRY, *LOGGING)), task(_inspect))

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gazami.cli.command import TALKING, Command, Run, of_build, one_positional
-from gazami.cli.flags.argv import Parsed
-from gazami.cli.flags.option import Group, Kind, Option, Table
+from gazami.cli.command import Command, Run, one_positional, task
+from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.kinds import BOOL, STRING
+from gazami.cli.flags.option import Group, Option, Table
+from gazami.cli.flags.options import LOGGING
 from gazami.errors import HostError, UsageError
 from gazami.foreign import read_json
 from gazami.image.reference import DOCKER_HUB
@@ -34,14 +36,19 @@ Examples:
 _HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = frozenset({"", "docker.io", DOCKER_HUB, "registry-1.docker.io", _HUB_KEY})
 
+USERNAME = Option("username", STRING, Group.REGISTRY, "The user.", metavar="NAME", shorthands="u")
+PASSWORD = Option("password", STRING, Group.REGISTRY, "The password; visible in the list of processes, so better on standard "
+                  "input.", metavar="TEXT", shorthands="p")  # fmt: skip
+PASSWORD_STDIN = Option("password-stdin", BOOL, Group.REGISTRY, "Read the password from standard input.", "false")
 
-def _login(parsed: Parsed, run: Run) -> int:
-    registry = one_positional(parsed, "a registry") if parsed.positionals else ""
+
+def _login(flags: Flags, run: Run) -> int:
+    registry = one_positional(flags, "a registry") if flags.positionals else ""
     key = _HUB_KEY if registry in _HUB_NAMES else registry.removeprefix("https://").removeprefix("http://").rstrip("/")
-    username, password = parsed.text("username"), _password(parsed)
+    username, password = flags[USERNAME], _password(flags)
     if not username:
         raise UsageError("--username is needed")
-    path = config_path(run.environ)
+    path = config_path(run.around.environ)
     document = _read(path)
     program = (document.get("credHelpers") or {}).get(key) or document.get("credsStore")
     if program:
@@ -62,11 +69,11 @@ def config_path(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("HOME") or "/root") / ".docker/config.json"
 
 
-def _password(parsed: Parsed) -> str:
-    given = parsed.text("password")
-    if given and parsed.flag("password-stdin"):
+def _password(flags: Flags) -> str:
+    given = flags[PASSWORD]
+    if given and flags[PASSWORD_STDIN]:
         raise UsageError("--password and --password-stdin exclude each other")
-    if parsed.flag("password-stdin"):
+    if flags[PASSWORD_STDIN]:
         given = sys.stdin.readline().rstrip("\n").removesuffix("\r")
         if not given:
             raise UsageError("standard input holds no password")
@@ -84,9 +91,9 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except ValueError:
-        raise UsageError(f"{path} is not a JSON object", hint="mend or remove it first") from None
+        raise UsageError(f"{path} is not a JSON object", hint="correct or remove the file") from None
     except OSError as cause:
-        raise HostError(f"{path} cannot be read: {cause.strerror}") from cause
+        raise HostError(f"cannot read {path}: {cause.strerror}") from cause
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
@@ -95,7 +102,7 @@ def _write(path: Path, document: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_output(path, json.dumps(document, indent="\t").encode(), 0o600)
     except OSError as cause:
-        raise HostError(f"{path} cannot be written: {cause.strerror}") from cause
+        raise HostError(f"cannot write {path}: {cause.strerror}") from cause
 
 
 def _store(program: str, server: str, username: str, secret: str) -> None:
@@ -105,22 +112,9 @@ def _store(program: str, server: str, username: str, secret: str) -> None:
             [program, "store"], input=document, text=True, capture_output=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as cause:
-        raise HostError(f"{program} could not be run: {type(cause).__name__}") from None
+        raise HostError(f"cannot run {program}: {type(cause).__name__}") from None
     if done.returncode:
         raise HostError(f"{program} failed with status {done.returncode}: {done.stdout.strip()[:300]}")
 
 
-COMMAND = Command(
-    "login",
-    _USAGE,
-    Table(
-        (
-            Option("username", Kind.STRING, Group.REGISTRY, "The user.", metavar="NAME", shorthands="u"),
-            Option("password", Kind.STRING, Group.REGISTRY, "The password; visible in the list of processes, so better on "
-                   "standard input.", metavar="TEXT", shorthands="p"),
-            Option("password-stdin", Kind.BOOL, Group.REGISTRY, "Read the password from standard input.", "false"),
-            *of_build(*TALKING),
-        )
-    ),
-    _login,
-)  # fmt: skip
+COMMAND = Command("login", _USAGE, Table((USERNAME, PASSWORD, PASSWORD_STDIN, *LOGGING)), task(_login))

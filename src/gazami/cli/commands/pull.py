@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from gazami.cli.command import REGISTRY, TALKING, Command, Run, of_build
-from gazami.cli.flags.argv import Parsed
+from gazami.cli.command import Command, Run, task
+from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.option import Table
+from gazami.cli.flags.options import CUSTOM_PLATFORM, LOGGING, REGISTRY, STATE_DIR
 from gazami.errors import UsageError
 
 _USAGE = """\
@@ -23,23 +23,22 @@ Examples:
 """
 
 
-def _pull(parsed: Parsed, run: Run) -> int:
+def _pull(flags: Flags, run: Run) -> int:
     from gazami.builder.files.blob_files import BlobFiles
     from gazami.builder.files.workspace import Workspace
-    from gazami.cli.request import state_dir
+    from gazami.cli.request.plan import platform_of
+    from gazami.cli.request.sandbox import state_dir
     from gazami.events import Exported
     from gazami.image.model import Layer, Remote
-    from gazami.image.platform import host_platform, parse_platform
     from gazami.image.reference import parse_reference
     from gazami.layer.docker_archive import write_docker_archive
     from gazami.layer.oci_layout import OciLayout, blob_file
 
-    if len(parsed.positionals) != 2:
-        raise UsageError("a reference and a place for it are needed", hint="gazami pull debian:12 debian/")
-    reference, place = parse_reference(parsed.positionals[0]), Path(parsed.positionals[1])
-    wanted = parsed.text("custom-platform")
-    platform = parse_platform(wanted) if wanted else host_platform(run.around.machine)
-    with Workspace(state_dir(parsed.text("state-dir"), run.around)) as workspace, run.registry(parsed) as client:
+    if len(flags.positionals) != 2:
+        raise UsageError("a reference and a directory or file are needed", hint="gazami pull debian:12 debian/")
+    reference, place = parse_reference(flags.positionals[0]), Path(flags.positionals[1])
+    platform = platform_of(flags, run.around)
+    with Workspace(state_dir(flags[STATE_DIR], run.around)) as workspace, run.registry(flags) as client:
         found = client.resolve(reference, platform)
         files = BlobFiles(workspace.blobs, client, run.cancel)
         blobs = tuple(
@@ -54,8 +53,8 @@ def _pull(parsed: Parsed, run: Run) -> int:
             layers = tuple(map(blob_file, found.manifest.layers, blobs))
             OciLayout(place).write(found.manifest, found.config_raw, layers)
             run.emit(Exported("oci-layout", str(place), found.digest))
-    sys.stdout.write(f"{found.digest}\n")
+    run.say(f"{found.digest}\n")
     return 0
 
 
-COMMAND = Command("pull", _USAGE, Table(of_build("custom-platform", "state-dir", *REGISTRY, *TALKING)), _pull)
+COMMAND = Command("pull", _USAGE, Table((CUSTOM_PLATFORM, STATE_DIR, *REGISTRY, *LOGGING)), task(_pull))

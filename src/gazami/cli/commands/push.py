@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from gazami.cli.command import REGISTRY, TALKING, Command, Run, of_build, one_positional
-from gazami.cli.flags.argv import Parsed
+from gazami.cli.command import Command, Run, one_positional, task
+from gazami.cli.flags import options
+from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.option import Table
 from gazami.errors import UsageError
 
@@ -25,34 +25,34 @@ Examples:
 """
 
 
-def _push(parsed: Parsed, run: Run) -> int:
+def _push(flags: Flags, run: Run) -> int:
     from gazami.builder.files.workspace import Workspace
     from gazami.builder.outputs.digest_files import digest_files, write_text
     from gazami.builder.outputs.publish import load, publish
     from gazami.builder.request import OutputWishes
-    from gazami.cli.request import state_dir
+    from gazami.cli.request.sandbox import state_dir
     from gazami.image.manifest import Manifest
     from gazami.image.reference import parse_reference
 
-    path, name = _split(one_positional(parsed, "the path of an image"))
-    references = tuple(parse_reference(text) for text in parsed.texts("destination"))
+    path, name = _split(one_positional(flags, "the path of an image"))
+    references = tuple(parse_reference(text) for text in flags[options.DESTINATION])
     if not references:
         raise UsageError("you must provide --destination", hint="for example: -t registry.example.com/app:1.0")
-    with Workspace(state_dir(parsed.text("state-dir"), run.around)) as workspace, run.registry(parsed) as client:
+    with Workspace(state_dir(flags[options.STATE_DIR], run.around)) as workspace, run.registry(flags) as client:
         stored = load(path, name, workspace)
-        if not parsed.flag("skip-push-permission-check"):
+        if not flags[options.SKIP_PUSH_PERMISSION_CHECK]:
             for reference in {each.context: each for each in references}.values():
                 client.check_push(reference)
         digest = publish(stored, references, client, run.emit)
         output = OutputWishes(
-            digest_file=parsed.text("digest-file"),
-            image_name_with_digest_file=parsed.text("image-name-with-digest-file"),
-            image_name_tag_with_digest_file=parsed.text("image-name-tag-with-digest-file"),
+            digest_file=flags[options.DIGEST_FILE],
+            image_name_with_digest_file=flags[options.IMAGE_NAME_WITH_DIGEST_FILE],
+            image_name_tag_with_digest_file=flags[options.IMAGE_NAME_TAG_WITH_DIGEST_FILE],
         )
         image_id = stored.top.config.digest if isinstance(stored.top, Manifest) else digest
         for place, text in digest_files(output, references, image_id, digest):
             write_text(place, text, client.transport)
-    sys.stdout.write(f"{digest}\n")
+    run.say(f"{digest}\n")
     return 0
 
 
@@ -68,10 +68,10 @@ COMMAND = Command(
     "push",
     _USAGE,
     Table(
-        of_build(
-            "destination", "digest-file", "image-name-with-digest-file", "image-name-tag-with-digest-file",
-            "skip-push-permission-check", "state-dir", *REGISTRY, *TALKING,
+        (
+            options.DESTINATION, options.DIGEST_FILE, options.IMAGE_NAME_WITH_DIGEST_FILE, options.IMAGE_NAME_TAG_WITH_DIGEST_FILE,
+            options.SKIP_PUSH_PERMISSION_CHECK, options.STATE_DIR, *options.REGISTRY, *options.LOGGING,
         )
     ),
-    _push,
+    task(_push),
 )  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from gazami.cli.command import REGISTRY, TALKING, Command, Run, of_build
-from gazami.cli.flags.argv import Parsed
-from gazami.cli.flags.option import Group, Kind, Option, Table
+from gazami.cli.command import Command, Run, task
+from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.kinds import BOOL, LIST, STRING
+from gazami.cli.flags.option import Group, Option, Table
+from gazami.cli.flags.options import BUILD_ARG, CACHE_TTL, CUSTOM_PLATFORM, LOGGING, REGISTRY
 from gazami.errors import Cancelled, GazamiError, RegistryError, UsageError
 from gazami.events import Message
 
@@ -25,78 +26,67 @@ Examples:
   gazami warm --dockerfile Dockerfile --build-arg VERSION=12 --cache-dir /cache
 """
 
+IMAGE = Option("image", LIST, Group.BUILD, "An image to fetch.", metavar="REF", shorthands="i")
+DOCKERFILE = Option("dockerfile", STRING, Group.BUILD, "Fetch the base images of this Dockerfile's stages.", metavar="FILE",
+                    shorthands="d")  # fmt: skip
+CACHE_DIR = Option(
+    "cache-dir", STRING, Group.CACHE, "The directory to fill.", default="/cache", metavar="DIR", shorthands="c"
+)
+FORCE = Option("force", BOOL, Group.CACHE, "Fetch also what is there already.", default="false", shorthands="f")
 
-def _warm(parsed: Parsed, run: Run) -> int:
+
+def _warm(flags: Flags, run: Run) -> int:
     from gazami.builder.inputs.base_cache import BaseCache
-    from gazami.image.platform import host_platform, parse_platform
+    from gazami.cli.request.plan import platform_of
     from gazami.image.reference import parse_reference
 
-    names = list(parsed.texts("image"))
-    wanted = parsed.text("custom-platform")
-    platform = parse_platform(wanted) if wanted else host_platform(run.around.machine)
-    if parsed.text("dockerfile"):
-        names += _bases(parsed, run)
+    names = list(flags[IMAGE])
+    platform = platform_of(flags, run.around)
+    if flags[DOCKERFILE]:
+        names += _bases(flags, run)
     if not names:
         raise UsageError("you must select at least one image to cache or provide a dockerfile")
-    cache = BaseCache(Path(parsed.text("cache-dir")), parsed.seconds("cache-ttl") or 0.0)
+    cache = BaseCache(Path(flags[CACHE_DIR]), flags[CACHE_TTL])
     failures = 0
     names = list(dict.fromkeys(names))
-    with run.registry(parsed) as client:
+    with run.registry(flags, *flags[IMAGE]) as client:
         for name in names:
             try:
                 reference = parse_reference(name)
-                known = None if parsed.flag("force") else cache.image(reference, platform)
+                known = None if flags[FORCE] else cache.image(reference, platform)
                 if known is not None:
                     run.emit(Message("info", f"{name} is in the cache already"))
                     continue
                 image = client.resolve(reference, platform)
-                stored = cache.store(image, client, run.cancel, force=parsed.flag("force"))
+                stored = cache.store(image, client, run.cancel, force=flags[FORCE])
                 what = "is in the cache now" if stored else "is in the cache already"
                 run.emit(Message("info", f"{name} {what}: {cache.folder / image.digest}"))
             except Cancelled:
                 raise
             except GazamiError as error:
                 failures += 1
-                run.emit(Message("warning", f"{name} cannot be warmed: {error}"))
+                run.emit(Message("warning", f"cannot warm {name}: {error}"))
     if failures == len(names):
         raise RegistryError("failed to warm any of the given images")
-    sys.stdout.flush()
     return 0
 
 
-def _bases(parsed: Parsed, run: Run) -> list[str]:
+def _bases(flags: Flags, run: Run) -> list[str]:
     """The references that the stages of a Dockerfile are built from; build args win over its own defaults."""
-    from gazami.cli.flags.argv import parse
-    from gazami.cli.flags.options import BUILD
-    from gazami.cli.reading import read_dockerfile
-    from gazami.cli.request import build_request
-    from gazami.dockerfile.parser import parse as parse_dockerfile
+    from gazami.cli.commands.dockerfile import read_dockerfile, request_of
+    from gazami.dockerfile.parser import parse
     from gazami.plan.outline import outline
     from gazami.plan.steps import ImageBase
 
-    words = [
-        "--no-push", "--context=.", f"--dockerfile={parsed.text('dockerfile')}",
-        f"--custom-platform={parsed.text('custom-platform')}", *(f"--build-arg={arg}" for arg in parsed.texts("build-arg")),
-    ]  # fmt: skip
-    reading = read_dockerfile(build_request(parse(words, BUILD), run.around).request, knows_secrets=False)
-    dockerfile = parse_dockerfile(reading.source)
-    outlined = outline(dockerfile, reading.source, reading.inputs)
+    request = request_of(flags, run.around, context=".", dockerfile=flags[DOCKERFILE])
+    reading = read_dockerfile(request, knows_secrets=False)
+    outlined = outline(parse(reading.source), reading.source, reading.inputs)
     return [stage.base.reference for stage in outlined.stages if isinstance(stage.base, ImageBase)]
 
 
 COMMAND = Command(
     "warm",
     _USAGE,
-    Table(
-        (
-            Option("image", Kind.MULTI, Group.BUILD, "An image to fetch.", metavar="REF", shorthands="i"),
-            Option("dockerfile", Kind.STRING, Group.BUILD, "Fetch what this Dockerfile's stages are built from.", metavar="FILE",
-                   shorthands="d"),
-            Option("cache-dir", Kind.STRING, Group.CACHE, "The directory to fill.", default="/cache", metavar="DIR",
-                   shorthands="c"),
-            Option("force", Kind.BOOL, Group.CACHE, "Fetch also what is there already.", default="false", shorthands="f"),
-            *of_build("build-arg", "cache-ttl", "custom-platform", *REGISTRY, *TALKING),
-        )
-    ),
-    _warm,
-)  # fmt: skip
+    Table((IMAGE, DOCKERFILE, CACHE_DIR, FORCE, BUILD_ARG, CACHE_TTL, CUSTOM_PLATFORM, *REGISTRY, *LOGGING)),
+    task(_warm),
+)

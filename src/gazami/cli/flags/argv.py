@@ -1,4 +1,4 @@
-"""argv → typed values, with the grammar of pflag that kaniko's users rely on.
+"""argv → flags with typed values, by the grammar of pflag that kaniko's users rely on.
 
 A bare bool flag is true and never takes the next word (``--cache false`` leaves ``false`` over); every other flag takes
 ``--flag=value`` or ``--flag value``; shorthands may be written ``-d x``, ``-dx``, ``-d=x`` and bundled after bool ones;
@@ -8,10 +8,9 @@ A bare bool flag is true and never takes the next word (``--cache false`` leaves
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar, cast
+from typing import TypeVar
 
-from gazami.cli.flags.option import REPEATABLE, Kind, Option, Table
-from gazami.cli.flags.values import Pairs, SecretSpec, Value, read
+from gazami.cli.flags.option import Option, Table, Written
 from gazami.dockerfile.suggest import nearest
 from gazami.errors import UsageError
 from gazami.values import dataclass, field, replace
@@ -20,61 +19,47 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """The values of all options of a table by name; ``given`` are those that argv or the environment set."""
+class Flags:
+    """What argv and the environment say: ``flags[OPTION]`` is the option's value, of the option's type."""
 
-    values: Mapping[str, Value]
-    given: frozenset[str] = frozenset()
+    written: Mapping[str, Written] = field(default_factory=dict)
+    """By name, the options that were given; each can be read, which :func:`parse` has checked."""
     positionals: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     help: bool = False
-    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What was written for each option that was given, for handing it on to another gazami."""
 
-    def _get(self, name: str, kind: type[T]) -> T:
-        value = self.values[name]
-        assert isinstance(value, kind), name
-        return value
+    def __getitem__(self, option: Option[T]) -> T:
+        written = self.written.get(option.name)
+        return option.unwritten if written is None else option.kind.read(written)
 
-    def flag(self, name: str) -> bool:
-        return self._get(name, bool)
+    def given(self, option: Option[object]) -> bool:
+        return option.name in self.written
 
-    def text(self, name: str) -> str:
-        return self._get(name, str)
+    def words(self, option: Option[object]) -> tuple[str, ...]:
+        """What was written, for handing it on to another gazami."""
+        return self.written[option.name].words if option.name in self.written else ()
 
-    def number(self, name: str) -> int:
-        return self._get(name, int)
-
-    def seconds(self, name: str) -> float | None:
-        return None if self.values[name] is None else self._get(name, float)
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        return cast("tuple[str, ...]", self._get(name, tuple))
-
-    def pairs(self, name: str) -> Pairs:
-        return cast("Pairs", self._get(name, tuple))
-
-    def secrets(self, name: str) -> tuple[SecretSpec, ...]:
-        return cast("tuple[SecretSpec, ...]", self._get(name, tuple))
+    def having(self, option: Option[object], *words: str) -> Flags:
+        """The same flags with this one written so."""
+        return replace(self, written={**self.written, option.name: Written(option.name, words, f"--{option.name}")})
 
 
 @dataclass(slots=True)
 class _Found:
-    """What the walk over argv has met so far: the words of each option, in order."""
+    """What the walk over argv has met so far."""
 
-    words: dict[str, list[str]] = field(default_factory=dict)
-    spelling: dict[str, str] = field(default_factory=dict)
+    written: dict[str, Written] = field(default_factory=dict)
     positionals: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
-    def add(self, option: Option, spelling: str, word: str) -> None:
-        self.words.setdefault(option.name, []).append(word)
-        self.spelling[option.name] = spelling
+    def add(self, option: Option[object], spelling: str, word: str) -> None:
+        before = self.written[option.name].words if option.name in self.written else ()
+        self.written[option.name] = Written(option.name, (*before, word), spelling)
         if spelling.removeprefix("--") in option.deprecated:
             self.notices.append(f"Flag {spelling} is deprecated. Use: --{option.name}")
 
 
-def parse(argv: list[str], table: Table, elsewhere: Mapping[str, str] | None = None) -> Parsed:
+def parse(argv: list[str], table: Table, elsewhere: Mapping[str, str] | None = None) -> Flags:
     """Read the words after the command's name. ``elsewhere`` hints at flags of other programs.
 
     Raises :class:`UsageError`. ``--help`` ends the walk: what comes after it is not looked at.
@@ -103,7 +88,7 @@ def _long(word: str, rest: list[str], table: Table, found: _Found, elsewhere: Ma
     if option is None:
         raise UsageError(f"unknown flag: --{name}", hint=elsewhere.get(name) or _suggestion(name, table))
     if not equals:
-        value = "true" if option.kind is Kind.BOOL else _next(rest, f"--{name}", option)
+        value = "true" if option.kind.bare else _next(rest, f"--{name}", option)
     found.add(option, f"--{name}", value)
 
 
@@ -116,7 +101,7 @@ def _short(word: str, rest: list[str], table: Table, found: _Found) -> None:
             raise UsageError(f"unknown shorthand flag: {letter!r} in {word}", hint=_suggestion(word[1:], table))
         if letters.startswith("="):
             value, letters = letters[1:], ""
-        elif option.kind is Kind.BOOL:
+        elif option.kind.bare:
             value = "true"
         elif letters:
             value, letters = letters, ""
@@ -125,7 +110,7 @@ def _short(word: str, rest: list[str], table: Table, found: _Found) -> None:
         found.add(option, f"-{letter}", value)
 
 
-def _next(rest: list[str], spelling: str, option: Option) -> str:
+def _next(rest: list[str], spelling: str, option: Option[object]) -> str:
     if not rest:
         raise UsageError(f"flag needs an argument: {spelling}", hint=f"{spelling} takes {option.metavar or 'a value'}")
     return rest.pop(0)
@@ -136,41 +121,31 @@ def _suggestion(name: str, table: Table) -> str | None:
     return f"did you mean --{close}?" if close else None
 
 
-def _settle(found: _Found, table: Table) -> Parsed:
-    values = {
-        option.name: read(option, found.words.get(option.name) or _default(option), found.spelling.get(option.name, ""))
-        for option in table
-    }
-    words = {name: tuple(given) for name, given in found.words.items()}
-    return Parsed(values, frozenset(words), tuple(found.positionals), tuple(found.notices), words=words)
+def _settle(found: _Found, table: Table) -> Flags:
+    for option in table:
+        if option.name in found.written:
+            option.kind.read(found.written[option.name])
+    return Flags(found.written, tuple(found.positionals), tuple(found.notices))
 
 
-def _default(option: Option) -> list[str]:
-    return [option.default] if option.default else []
-
-
-def with_environment(parsed: Parsed, table: Table, environ: Mapping[str, str]) -> Parsed:
+def with_environment(flags: Flags, table: Table, environ: Mapping[str, str]) -> Flags:
     """Apply the variables that options name: a default for a flag that was not given, more items for a repeatable one,
     and the last word where ``env_wins``. An empty variable counts as unset. Raises :class:`UsageError`."""
-    values, given, words = dict(parsed.values), set(parsed.given), dict(parsed.words)
+    written = dict(flags.written)
     for option in table:
         word = environ.get(option.env) if option.env else None
         if not word:
             continue
-        if option.kind in REPEATABLE:
-            values[option.name] = cast("Pairs", values[option.name]) + cast("Pairs", read(option, [word], option.env))
-            words[option.name] = (*words.get(option.name, ()), word)
-        elif option.env_wins or option.name not in given:
-            values[option.name] = read(option, [word], option.env)
-            words[option.name] = (word,)
-        given.add(option.name)
-    return replace(parsed, values=values, given=frozenset(given), words=words)
+        own = Written(option.name, (word,), option.env)
+        if option.kind.repeatable:
+            own = replace(own, words=(*flags.words(option), word))
+        elif flags.given(option) and not option.env_wins:
+            continue
+        option.kind.read(own)
+        written[option.name] = own
+    return replace(flags, written=written)
 
 
-def changed(parsed: Parsed, table: Table) -> list[Option]:
+def changed(flags: Flags, table: Table) -> list[Option[object]]:
     """The options that were set to something else than their default, in the table's order."""
-    return [
-        option
-        for option in table
-        if option.name in parsed.given and parsed.values[option.name] != read(option, _default(option), option.name)
-    ]
+    return [option for option in table if flags.given(option) and flags[option] != option.unwritten]

@@ -1,30 +1,40 @@
-"""What one flag is: the row type of the table in :mod:`gazami.cli.flags.options`."""
+"""What one flag is: the row of a table of flags, with the Python type of its value."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
+from typing import Generic, TypeVar
 
 from gazami.values import dataclass
 
-
-class Kind(Enum):
-    """How the words of a flag become a value; :mod:`gazami.cli.flags.values` reads each kind."""
-
-    BOOL = "true|false"
-    STRING = "string"
-    INT = "number"
-    CHOICE = "choice"
-    MULTI = "string, repeatable"
-    SLICE = "comma-separated list, repeatable"
-    KEY_VALUE = "key=value, repeatable"
-    MULTI_VALUE = "key=value[;key=value], repeatable"
-    SECRET = "id=…[,src=…|,env=…], repeatable"
-    DURATION = "duration (90m, 336h)"
-    SECONDS = "seconds or duration"
+T_co = TypeVar("T_co", covariant=True)
 
 
-REPEATABLE = frozenset({Kind.MULTI, Kind.SLICE, Kind.KEY_VALUE, Kind.MULTI_VALUE, Kind.SECRET})
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the user wrote for a flag: its words in order, and the spelling that errors name."""
+
+    name: str
+    words: tuple[str, ...]
+    spelling: str
+
+    @property
+    def last(self) -> str:
+        return self.words[-1] if self.words else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T_co]):
+    """How the words of a flag become a value; :mod:`gazami.cli.flags.kinds` has them.
+
+    ``read`` raises :class:`UsageError`. A ``bare`` flag is true without a value, and never takes the next word.
+    """
+
+    read: Callable[[Written], T_co]
+    repeatable: bool = False
+    bare: bool = False
+    choices: tuple[str, ...] = ()
 
 
 class Group(Enum):
@@ -38,24 +48,16 @@ class Group(Enum):
     COMPATIBILITY = "Compatibility"
 
 
-class Effect(Enum):
-    """Whether a flag does what it says. Anything but FULL needs the option's ``note``."""
-
-    FULL = "full"
-    LATER = "not effective yet"
-    NOTHING = "no effect"
-
-
 @dataclass(frozen=True, slots=True)
-class Option:
-    """One flag. ``default`` is written as on the command line, empty for unset and for repeatable kinds.
+class Option(Generic[T_co]):
+    """One flag, whose value is a ``T_co``. ``default`` is written as on the command line, empty for unset.
 
     ``aliases`` are accepted silently, ``deprecated`` ones with a notice. ``env`` names a variable that gives a default, or,
-    with ``env_wins``, overrides the flag. ``note`` says what is missing (LATER) or why there is nothing to do (NOTHING).
+    with ``env_wins``, overrides the flag. ``unused`` says why a flag of kaniko's has nothing to do here.
     """
 
     name: str
-    kind: Kind
+    kind: Kind[T_co]
     group: Group
     help: str
     default: str = ""
@@ -63,38 +65,37 @@ class Option:
     shorthands: str = ""
     aliases: tuple[str, ...] = ()
     deprecated: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
-    effect: Effect = Effect.FULL
-    note: str = ""
+    unused: str = ""
     env: str = ""
     env_wins: bool = False
     hidden: bool = False
     kaniko: bool = True
 
     @property
-    def effective(self) -> bool:
-        return self.effect is Effect.FULL
-
-    @property
     def spellings(self) -> tuple[str, ...]:
         return (self.name, *self.aliases, *self.deprecated)
+
+    @property
+    def unwritten(self) -> T_co:
+        """The value of a flag that nobody wrote."""
+        return self.kind.read(Written(self.name, (self.default,) if self.default else (), f"--{self.name}"))
 
 
 class Table:
     """The options of one command, found by long name (aliases too) or by shorthand letter."""
 
-    def __init__(self, options: Iterable[Option]) -> None:
+    def __init__(self, options: Iterable[Option[object]]) -> None:
         self._options = tuple(options)
         self._long = {name: option for option in self._options for name in option.spellings}
         self._short = {letter: option for option in self._options for letter in option.shorthands}
 
-    def __iter__(self) -> Iterator[Option]:
+    def __iter__(self) -> Iterator[Option[object]]:
         return iter(self._options)
 
-    def long(self, name: str) -> Option | None:
+    def long(self, name: str) -> Option[object] | None:
         return self._long.get(name)
 
-    def short(self, letter: str) -> Option | None:
+    def short(self, letter: str) -> Option[object] | None:
         return self._short.get(letter)
 
     @property

@@ -168,12 +168,13 @@ def _environment(inputs: Inputs, folder: Path) -> dict[str, str]:
 
 
 def _build(words: list[str], environ: Mapping[str, str]) -> int:
-    from gazami.cli.run import run_build
+    from gazami.cli.commands.build import COMMAND
+    from gazami.cli.supervise import supervise
 
     sys.stdout.write(command("group", f"gazami build {shlex.join(words)}"))
     try:
         with no_commands():
-            return run_build(words, environ, None)
+            return supervise(COMMAND, words, environ)
     finally:
         sys.stdout.write(command("endgroup", ""))
 

@@ -34,6 +34,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
 def run(argv: list[str], environ: Mapping[str, str]) -> int:
     """Do what ``argv`` says; the exit status."""
     from gazami import __version__
+    from gazami.cli.commands.rows import command
+    from gazami.cli.supervise import supervise
 
     match argv:
         case ["version"]:
@@ -42,21 +44,12 @@ def run(argv: list[str], environ: Mapping[str, str]) -> int:
         case ["help"]:
             sys.stdout.write(_HELP)
             return 0
-        case ["login" | "push" as name, *words]:
-            from gazami.cli.command import run_command
-            from gazami.cli.main import command_called
-
-            return run_command(command_called(name), words, environ)
-        case ["doctor", *words]:
-            from gazami.cli.commands.doctor import run_doctor
-
-            return run_doctor(words, environ)
+        case ["doctor" | "login" | "push" as name, *words]:
+            return supervise(command(name), words, environ)
         case [word, *_] if not word.startswith("-"):
             sys.stderr.write(f'Error: unknown command "{word}" for "executor"\n{_HELP}')
             return 1
-    from gazami.cli.run import run_build
-
-    return run_build(argv, environ, None)
+    return supervise(command("build"), argv, environ)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,13 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
 def run(argv: list[str], environ: Mapping[str, str]) -> int:
     from gazami import __version__
-    from gazami.cli.command import run_command
     from gazami.cli.commands.warm import COMMAND
+    from gazami.cli.supervise import supervise
 
     if argv == ["version"]:
         sys.stdout.write(f"Kaniko version :  gazami {__version__}\n")
         return 0
-    return run_command(COMMAND, argv, environ)
+    return supervise(COMMAND, argv, environ)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from typing import TYPE_CHECKING, Any
 
-from gazami.cli.command import Command, Run
-from gazami.cli.flags.argv import Parsed
-from gazami.cli.submit.flags import SHOWN, TABLE, USAGE
+from gazami.cli.command import Command, Run, task
+from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.options import BUCKET, CONTEXT, CUSTOM_PLATFORM, LOG_FORMAT, QUIET
+from gazami.cli.submit import flags as submit
 from gazami.errors import GazamiError, UsageError
 from gazami.values import dataclass, replace
 
@@ -34,42 +34,42 @@ class Wanted:
     run: str
 
 
-def _submit(parsed: Parsed, run: Run) -> int:
+def _submit(flags: Flags, run: Run) -> int:
     from gazami.builder.files.workspace import Workspace
     from gazami.cli.submit.context import place_context, told
 
-    wanted = _wanted(parsed, run)
+    wanted = _wanted(flags, run)
     cluster_type = _kubernetes()
     request = wanted.request
-    with Workspace(request.sandbox.state_dir) as workspace, run.registry(parsed) as client:
-        if parsed.flag("print"):
+    with Workspace(request.sandbox.state_dir) as workspace, run.registry(flags) as client:
+        if flags[submit.PRINT]:
             placed = place_context(request, wanted.run, workspace, client, run.emit, run.cancel, push=False)
             sent = placed.sent + _credentials(wanted, placed, client)  # they are not printed, but shape the Job
-            _print(_builds(parsed, wanted, sent), wanted.pods)
+            run.say(_manifests(_builds(flags, wanted, sent), wanted.pods))
             return 0
-        with cluster_type(parsed.text("kube-context"), parsed.text("namespace"), run.cancel.wait) as cluster:
+        with cluster_type(flags[submit.KUBE_CONTEXT], flags[submit.NAMESPACE], run.cancel.wait) as cluster:
             placed = place_context(request, wanted.run, workspace, client, run.emit, run.cancel, push=True)
             told(placed, run.emit)
             try:
                 sent = placed.sent + _credentials(wanted, placed, client)
-                return _through(parsed, wanted, _builds(parsed, wanted, sent), cluster, client, run)
+                return _through(flags, wanted, _builds(flags, wanted, sent), cluster, client, run)
             finally:
-                if placed.artifact is not None and not parsed.flag("detach"):
-                    _delete(placed.artifact, parsed, run)
+                if placed.artifact is not None and not flags[submit.DETACH]:
+                    _delete(placed.artifact, request, run)
 
 
-def _wanted(parsed: Parsed, run: Run) -> Wanted:
+def _wanted(flags: Flags, run: Run) -> Wanted:
     from gazami.cli.environ import require_secret_files
-    from gazami.cli.request import build_request
+    from gazami.cli.request.build import build_request
     from gazami.cli.submit.submission import check_no_credentials, check_possible
     from gazami.image.platform import parse_platform
     from gazami.kubernetes.job import PodWishes
 
-    if not parsed.flag("kubernetes"):
-        raise UsageError("where to? --kubernetes is needed", hint="gazami build builds on this machine")
-    check_possible(parsed)
-    platforms = tuple(dict.fromkeys(parse_platform(text) for text in parsed.texts("custom-platform")))
-    found = build_request(_as_build(parsed, platforms), run.around)
+    if not flags[submit.KUBERNETES]:
+        raise UsageError("submit needs --kubernetes", hint="gazami build builds on this machine")
+    check_possible(flags)
+    platforms = tuple(dict.fromkeys(parse_platform(text) for text in flags[submit.PLATFORMS]))
+    found = build_request(_as_build(flags, platforms), run.around)
     for message in found.messages:
         run.emit(message)
     check_no_credentials("--context", found.request.context.context)
@@ -77,33 +77,32 @@ def _wanted(parsed: Parsed, run: Run) -> Wanted:
     require_secret_files(found.request.sandbox.secrets)
     if len(platforms) > 1 and not found.request.output.push:
         raise UsageError("several platforms need a --destination: the images meet in its registry")
-    image = parsed.text("executor-image")
+    image = flags[submit.EXECUTOR_IMAGE]
     if not image:
         raise UsageError(
-            "which image runs the build? --executor-image is needed",
+            "submit needs --executor-image, the image that runs the build",
             hint="make images IMAGE_REPO=… builds and pushes it; GAZAMI_EXECUTOR_IMAGE names it once for all",
         )
     pods = PodWishes(
         image,
-        service_account=parsed.text("service-account"),
-        docker_config_secret=parsed.text("docker-config-secret"),
-        environment_secrets=parsed.texts("env-from-secret"),
-        node_selector=parsed.pairs("node-selector"),
-        user_namespace=parsed.flag("user-namespace"),
-        cpu=parsed.text("cpu"),
-        memory=parsed.text("memory"),
-        timeout=parsed.seconds("job-timeout"),
-        keep=parsed.flag("keep"),
+        service_account=flags[submit.SERVICE_ACCOUNT],
+        docker_config_secret=flags[submit.DOCKER_CONFIG_SECRET],
+        environment_secrets=flags[submit.ENV_FROM_SECRET],
+        node_selector=flags[submit.NODE_SELECTOR],
+        user_namespace=flags[submit.USER_NAMESPACE],
+        cpu=flags[submit.CPU],
+        memory=flags[submit.MEMORY],
+        timeout=flags[submit.JOB_TIMEOUT],
+        keep=flags[submit.KEEP],
     )
     return Wanted(found.request, platforms, pods, secrets.token_hex(5))
 
 
-def _as_build(parsed: Parsed, platforms: tuple[Platform, ...]) -> Parsed:
+def _as_build(flags: Flags, platforms: tuple[Platform, ...]) -> Flags:
     """The flags as ``gazami build`` has them: one platform, and the working directory instead of kaniko's default context."""
-    values = {**parsed.values, "custom-platform": str(platforms[0]) if platforms else ""}
-    if not parsed.positionals and "context" not in parsed.given and not parsed.text("bucket"):
-        values["context"] = "."
-    return replace(parsed, values=values)
+    flags = flags.having(CUSTOM_PLATFORM, str(platforms[0]) if platforms else "")
+    here = not flags.positionals and not flags.given(CONTEXT) and not flags[BUCKET]
+    return flags.having(CONTEXT, ".") if here else flags
 
 
 def _kubernetes() -> Any:
@@ -111,7 +110,8 @@ def _kubernetes() -> Any:
         from gazami.kubernetes.cluster import Cluster
     except ImportError as cause:
         raise UsageError(
-            f"gazami submit needs a part that is not installed ({cause.name})", hint="pip install 'gazami[k8s]'"
+            f"gazami submit needs the Python package {cause.name}, which is not installed",
+            hint="run pip install 'gazami[k8s]'",
         ) from None
     return Cluster
 
@@ -127,15 +127,13 @@ def _credentials(wanted: Wanted, placed: Placed, client: RegistryClient) -> Sent
     return Sent((), {DOCKER_CONFIG: found}) if found else Sent()
 
 
-def _builds(parsed: Parsed, wanted: Wanted, own: Sent) -> tuple[Build, ...]:
+def _builds(flags: Flags, wanted: Wanted, own: Sent) -> tuple[Build, ...]:
     """A Job for each platform."""
     from gazami.cli.submit.submission import sent
     from gazami.kubernetes.job import Build
 
-    everything = own + sent(parsed, wanted.request)
-    logging = (
-        f"--log-format={parsed.text('log-format') or 'text'}" if parsed.flag("detach") else "--log-format=events",
-    )
+    everything = own + sent(flags, wanted.request)
+    logging = (f"--log-format={(flags[LOG_FORMAT] or 'text') if flags[submit.DETACH] else 'events'}",)
     name = f"gazami-{wanted.run}"
     if not wanted.platforms:
         return (Build(name, wanted.run, (*everything.arguments, *logging), "", everything.files),)
@@ -154,7 +152,7 @@ def _builds(parsed: Parsed, wanted: Wanted, own: Sent) -> tuple[Build, ...]:
 
 
 def _through(
-    parsed: Parsed, wanted: Wanted, builds: tuple[Build, ...], cluster: Api, client: RegistryClient, run: Run
+    flags: Flags, wanted: Wanted, builds: tuple[Build, ...], cluster: Api, client: RegistryClient, run: Run
 ) -> int:
     from gazami.cli.submit.follow import Intake, Submitted
     from gazami.report.together import Named
@@ -163,16 +161,16 @@ def _through(
     intakes = tuple(Intake(run.emit, named) for named in names)
     submitted = Submitted(builds, intakes, wanted.pods, cluster, run.emit)
     submitted.create()
-    if parsed.flag("detach"):
-        sys.stdout.write("".join(f"{build.name}\n" for build in builds))
+    if flags[submit.DETACH]:
+        run.say("".join(f"{build.name}\n" for build in builds))
         return 0
-    end = submitted.follow(run.cancel, parsed.seconds("start-timeout") or 0.0)
+    end = submitted.follow(run.cancel, flags[submit.START_TIMEOUT])
     if len(builds) > 1:
         end = _with_index(end, wanted, client, run.emit)
         run.emit(end)
     _write_files(end, wanted.request, client, run.emit)
-    if parsed.flag("quiet"):
-        sys.stdout.write(f"{end.digest}\n")
+    if flags[QUIET]:
+        run.say(f"{end.digest}\n")
     return 0
 
 
@@ -188,7 +186,7 @@ def _with_index(end: BuildFinished, wanted: Wanted, client: RegistryClient, emit
     references = tuple(parse_reference(text) for text in wanted.request.output.destinations)
     made = assemble(IndexWishes(wanted.platforms, wanted.run), references, client, emit)
     if made is None:
-        raise RegistryError("all images are pushed, but the registry does not have all of them: there is no index")
+        raise RegistryError("all images are pushed, but the registry does not list all of them: the index is missing")
     return replace(end, digest=made.digest, image_id=made.digest)
 
 
@@ -204,28 +202,29 @@ def _write_files(end: BuildFinished, request: BuildRequest, client: RegistryClie
         emit(Exported("file", redact(place), end.digest))
 
 
-def _delete(artifact: Reference, parsed: Parsed, run: Run) -> None:
+def _delete(artifact: Reference, request: BuildRequest, run: Run) -> None:
     """The context's artifact, also after Ctrl-C: by a client that no signal stops. Its layer is the registry's to collect."""
     from gazami.builder.inputs.registries import open_registry
     from gazami.cancel import Cancel
-    from gazami.cli.request import registry_wishes
     from gazami.events import Message, discard
 
     try:
-        with open_registry(registry_wishes(parsed, run.around), discard, Cancel()) as client:
+        with open_registry(request.registry, request.credentials, discard, Cancel()) as client:
             client.delete_manifest(artifact)
     except GazamiError as error:
         run.emit(Message("debug", f"the context {artifact} stays in the registry: {error.message}"))
 
 
-def _print(builds: tuple[Build, ...], pods: PodWishes) -> None:
+def _manifests(builds: tuple[Build, ...], pods: PodWishes) -> str:
     import yaml
 
     from gazami.kubernetes.job import job_manifest
 
     text = yaml.safe_dump_all([job_manifest(build, pods) for build in builds], sort_keys=False)
     files = f" and no Secret {builds[0].name} ({', '.join(builds[0].files)})" if builds[0].files else ""
-    sys.stdout.write(f"# Nothing was sent: there is no context in the registry{files}.\n{text}")
+    return f"# Nothing was sent: there is no context in the registry{files}.\n{text}"
 
 
-COMMAND = Command("submit", USAGE, TABLE, _submit, SHOWN)
+COMMAND = Command(
+    "submit", submit.USAGE, submit.TABLE, task(_submit), shown=submit.SHOWN, failed="error building image"
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gazami.cli.flags.option import Group, Kind, Option, Table
-from gazami.cli.flags.options import BUILD
+from gazami.cli.flags import options as build
+from gazami.cli.flags.kinds import BOOL, COMMA_LIST, LIST, PAIRS, SECONDS, STRING, optional
+from gazami.cli.flags.option import Group, Option, Table
 
 USAGE = """\
 Build in a Kubernetes cluster: a Job runs gazami's executor, its progress is shown here, its exit status is this one's.
@@ -39,42 +40,48 @@ Examples:
   gazami submit --kubernetes . -t registry.example.com/app:1.0 --print
 """
 
-OWN = (
-    Option("kubernetes", Kind.BOOL, Group.SANDBOX, "Build in the Kubernetes cluster of the kubeconfig, or of the pod that "
-           "this runs in.", default="false", kaniko=False),
-    Option("namespace", Kind.STRING, Group.SANDBOX, "The Job's namespace. Default: the kubeconfig's.", metavar="NAME",
-           shorthands="n", kaniko=False),
-    Option("kube-context", Kind.STRING, Group.SANDBOX, "A context of the kubeconfig. Default: the current one.",
-           metavar="NAME", kaniko=False),
-    Option("executor-image", Kind.STRING, Group.SANDBOX, "gazami's executor image, as make images builds and pushes it.",
-           metavar="NAME[:TAG]", env="GAZAMI_EXECUTOR_IMAGE", kaniko=False),
-    Option("custom-platform", Kind.SLICE, Group.BUILD, "Build for these platforms, on nodes of each architecture. Default: "
-           "the node's that the pod comes to.", metavar="OS/ARCH[/VARIANT],…", aliases=("platform",),
-           deprecated=("customPlatform",)),
-    Option("service-account", Kind.STRING, Group.SANDBOX, "Run the pod as this service account, for a cloud's identity or "
-           "imagePullSecrets.", metavar="NAME", kaniko=False),
-    Option("docker-config-secret", Kind.STRING, Group.SANDBOX, "Take the credentials for registries from this Secret of the "
-           "cluster and send none. KEY is config.json, or .dockerconfigjson as kubectl create secret docker-registry has it.",
-           metavar="NAME[:KEY]", kaniko=False),
-    Option("env-from-secret", Kind.MULTI, Group.SANDBOX, "Give the executor the variables of this Secret: GIT_TOKEN, AWS_….",
-           metavar="NAME", kaniko=False),
-    Option("node-selector", Kind.KEY_VALUE, Group.SANDBOX, "Build on nodes with this label.", metavar="KEY=VALUE",
-           kaniko=False),
-    Option("user-namespace", Kind.BOOL, Group.SANDBOX, "Give the pod a user namespace of its own (hostUsers: false, "
-           "Kubernetes 1.33): RUN is isolated better.", default="false", kaniko=False),
-    Option("cpu", Kind.STRING, Group.SANDBOX, "Ask for so much processor time.", metavar="QUANTITY", kaniko=False),
-    Option("memory", Kind.STRING, Group.SANDBOX, "Ask for so much memory; it is the limit too.", metavar="QUANTITY",
-           kaniko=False),
-    Option("start-timeout", Kind.SECONDS, Group.SANDBOX, "Give up when the pod does not start within this time.",
-           default="10m", metavar="SECONDS", kaniko=False),
-    Option("job-timeout", Kind.SECONDS, Group.SANDBOX, "Let the cluster end a Job that takes longer.", metavar="SECONDS",
-           kaniko=False),
-    Option("detach", Kind.BOOL, Group.SANDBOX, "Do not wait: print the names of the Jobs.", default="false", kaniko=False),
-    Option("keep", Kind.BOOL, Group.SANDBOX, "Delete no Job, neither on Ctrl-C nor an hour after its end.", default="false",
-           kaniko=False),
-    Option("print", Kind.BOOL, Group.SANDBOX, "Print the Jobs as YAML and send nothing.", default="false", kaniko=False),
+# fmt: off
+KUBERNETES = Option("kubernetes", BOOL, Group.SANDBOX, "Build in the Kubernetes cluster of the kubeconfig, or of the pod that "
+    "this runs in.", default="false", kaniko=False)
+NAMESPACE = Option("namespace", STRING, Group.SANDBOX, "The Job's namespace. Default: the kubeconfig's.", metavar="NAME",
+    shorthands="n", kaniko=False)
+KUBE_CONTEXT = Option("kube-context", STRING, Group.SANDBOX, "A context of the kubeconfig. Default: the current one.",
+    metavar="NAME", kaniko=False)
+EXECUTOR_IMAGE = Option("executor-image", STRING, Group.SANDBOX, "gazami's executor image, as make images builds and pushes "
+    "it.", metavar="NAME[:TAG]", env="GAZAMI_EXECUTOR_IMAGE", kaniko=False)
+PLATFORMS = Option("custom-platform", COMMA_LIST, Group.BUILD, "Build for these platforms, on nodes of each "
+    "architecture. Default: the node's that the pod comes to.", metavar="OS/ARCH[/VARIANT],…", aliases=("platform",),
+    deprecated=("customPlatform",))
+SERVICE_ACCOUNT = Option("service-account", STRING, Group.SANDBOX, "Run the pod as this service account, for a cloud's "
+    "identity or imagePullSecrets.", metavar="NAME", kaniko=False)
+DOCKER_CONFIG_SECRET = Option("docker-config-secret", STRING, Group.SANDBOX, "Take the registry credentials from this "
+    "Secret of the cluster and send none. KEY is config.json, or .dockerconfigjson as kubectl create secret docker-registry "
+    "has it.", metavar="NAME[:KEY]", kaniko=False)
+ENV_FROM_SECRET = Option("env-from-secret", LIST, Group.SANDBOX, "Give the executor the variables of this Secret: GIT_TOKEN, "
+    "AWS_….", metavar="NAME", kaniko=False)
+NODE_SELECTOR = Option("node-selector", PAIRS, Group.SANDBOX, "Build on nodes with this label.", metavar="KEY=VALUE",
+    kaniko=False)
+USER_NAMESPACE = Option("user-namespace", BOOL, Group.SANDBOX, "Give the pod a user namespace of its own (hostUsers: false, "
+    "Kubernetes 1.33): RUN is isolated better.", default="false", kaniko=False)
+CPU = Option("cpu", STRING, Group.SANDBOX, "Request this much processor time.", metavar="QUANTITY", kaniko=False)
+MEMORY = Option("memory", STRING, Group.SANDBOX, "Request this much memory; it is also the limit.", metavar="QUANTITY",
+    kaniko=False)
+START_TIMEOUT = Option("start-timeout", SECONDS, Group.SANDBOX, "Give up when the pod does not start within this time.",
+    default="10m", metavar="SECONDS", kaniko=False)
+JOB_TIMEOUT = Option("job-timeout", optional(SECONDS), Group.SANDBOX, "Let the cluster stop a Job that takes longer.",
+    metavar="SECONDS", kaniko=False)
+DETACH = Option("detach", BOOL, Group.SANDBOX, "Do not wait: print the names of the Jobs.", default="false", kaniko=False)
+KEEP = Option("keep", BOOL, Group.SANDBOX, "Delete no Job, neither on Ctrl-C nor an hour after its end.", default="false",
+    kaniko=False)
+PRINT = Option("print", BOOL, Group.SANDBOX, "Print the Jobs as YAML and send nothing.", default="false", kaniko=False)
+# fmt: on
+
+OWN = Table([row for row in tuple(vars().values()) if isinstance(row, Option)])
+TABLE = Table((*OWN, *(option for option in build.BUILD if option is not build.CUSTOM_PLATFORM)))
+SHOWN = Table(
+    (
+        *OWN, build.DOCKERFILE, build.BUILD_ARG, build.SECRET, build.DESTINATION, build.DIGEST_FILE, build.CACHE,
+        build.CACHE_REPO, build.PROGRESS,
+    )
 )  # fmt: skip
-TABLE = Table((*OWN, *(option for option in BUILD if option.name != "custom-platform")))
-_TAUGHT = ("destination", "dockerfile", "build-arg", "secret", "cache", "cache-repo", "digest-file", "progress")
-SHOWN = Table((*OWN, *(option for option in BUILD if option.name in _TAUGHT)))
 """What help lists."""

@@ -11,38 +11,39 @@ import re
 from pathlib import Path
 
 from gazami.builder.request import BuildRequest
-from gazami.cli.flags.argv import Parsed
-from gazami.cli.flags.options import BUILD
-from gazami.cli.flags.outputs import read_cache_from, read_cache_to
-from gazami.cli.flags.values import Pairs
+from gazami.cli.flags import options
+from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.kinds import Pairs
+from gazami.cli.flags.option import Option
+from gazami.cli.request.cache import read_cache_from, read_cache_to
 from gazami.context.git_url import is_git, without_credentials
 from gazami.errors import UsageError
 from gazami.kubernetes.job import INPUT
 from gazami.registry.wire import redact
 from gazami.values import dataclass, field
 
-DOCKERFILE = "Dockerfile"
+SENT_DOCKERFILE = "Dockerfile"
 """The name that a Dockerfile has which is sent beside the context."""
 
 _LOCAL_OUTPUT = "a Job's files stay in the cluster; push the image and fetch it: gazami pull REF out.tar"
-_REFUSED = {
-    "tar-path": _LOCAL_OUTPUT,
-    "oci-layout-path": _LOCAL_OUTPUT,
-    "output": _LOCAL_OUTPUT,
-    "ssh": "an agent of this machine cannot be reached from the cluster; use a secret",
-    "dryrun": "gazami build --dryrun says here what would be done",
-    "check": "gazami build --check looks at the Dockerfile here",
-    "call": "gazami build --call looks at the Dockerfile here",
-    "index": "--platform with several platforms makes an index",
-    "index-run": "--platform with several platforms makes an index",
+_REFUSED: dict[Option[object], str] = {
+    options.TAR_PATH: _LOCAL_OUTPUT,
+    options.OCI_LAYOUT_PATH: _LOCAL_OUTPUT,
+    options.OUTPUT: _LOCAL_OUTPUT,
+    options.SSH: "an agent of this machine cannot be reached from the cluster; use a secret",
+    options.DRYRUN: "gazami build --dryrun says here what would be done",
+    options.CHECK: "gazami build --check looks at the Dockerfile here",
+    options.CALL: "gazami build --call looks at the Dockerfile here",
+    options.INDEX: "--platform with several platforms makes an index",
+    options.INDEX_RUN: "--platform with several platforms makes an index",
 }
 """Flags of a build that mean nothing through a Job, and what to do instead."""
 
-_HERE = frozenset({
-    "context", "context-sub-path", "bucket", "dockerfile", "build-arg", "secret", "custom-platform", "state-dir",
-    "registry-certificate", "registry-client-cert", "digest-file", "image-name-with-digest-file",
-    "image-name-tag-with-digest-file", "iidfile", "metadata-file", "verbosity", "quiet", "progress", "log-format",
-    "log-timestamp",
+_HERE: frozenset[Option[object]] = frozenset({
+    options.CONTEXT, options.CONTEXT_SUB_PATH, options.BUCKET, options.DOCKERFILE, options.BUILD_ARG, options.SECRET,
+    options.CUSTOM_PLATFORM, options.STATE_DIR, options.REGISTRY_CERTIFICATE, options.REGISTRY_CLIENT_CERT,
+    options.DIGEST_FILE, options.IMAGE_NAME_WITH_DIGEST_FILE, options.IMAGE_NAME_TAG_WITH_DIGEST_FILE, options.IIDFILE,
+    options.METADATA_FILE, *options.LOGGING,
 })  # fmt: skip
 """Flags that are carried out on this machine, or that are written anew because they name something of it."""
 
@@ -62,22 +63,22 @@ class Sent:
         return Sent((*self.arguments, *other.arguments), {**self.files, **other.files})
 
 
-def check_possible(parsed: Parsed) -> None:
-    """Raises :class:`UsageError` for a wish that a Job cannot fulfil."""
-    for name, instead in _REFUSED.items():
-        if name in parsed.given and parsed.values[name]:
-            raise UsageError(f"--{name} cannot be used with gazami submit", hint=instead)
-    target = read_cache_to(parsed.texts("cache-to"))
+def check_possible(flags: Flags) -> None:
+    """Raises :class:`UsageError` for what a Job cannot do."""
+    for option, instead in _REFUSED.items():
+        if flags.given(option) and flags[option]:
+            raise UsageError(f"--{option.name} cannot be used with gazami submit", hint=instead)
+    target = read_cache_to(flags[options.CACHE_TO])
     for place in (
-        parsed.text("cache-repo"),
-        *read_cache_from(parsed.texts("cache-from")),
+        flags[options.CACHE_REPO],
+        *read_cache_from(flags[options.CACHE_FROM]),
         target.place if target else "",
     ):
         if place.startswith("oci:"):
             raise UsageError(
                 f"the cache {place} is a directory of this machine", hint="name a repository: --cache-repo"
             )
-    for name, value in parsed.pairs("build-context"):
+    for name, value in flags[options.BUILD_CONTEXT]:
         check_no_credentials(f"--build-context {name}", value)
         if not (value.startswith(("docker-image://", "http://", "https://")) or is_git(value)):
             raise UsageError(
@@ -96,13 +97,13 @@ def check_no_credentials(flag: str, url: str) -> None:
         )
 
 
-def sent(parsed: Parsed, request: BuildRequest) -> Sent:
+def sent(flags: Flags, request: BuildRequest) -> Sent:
     """The flags as they were written, then those that had to be written anew. Raises :class:`UsageError`."""
     plain = tuple(
         f"--{option.name}={word}"
-        for option in BUILD
-        if option.effective and option.name not in _HERE and option.name not in _REFUSED
-        for word in parsed.words.get(option.name, ())
+        for option in options.BUILD
+        if not option.unused and option not in _HERE and option not in _REFUSED
+        for word in flags.words(option)
     )
     arguments = tuple(f"--build-arg={name}={value}" for name, value in request.plan.build_args)
     return (
@@ -115,10 +116,10 @@ def sent(parsed: Parsed, request: BuildRequest) -> Sent:
 
 def sent_dockerfile(text: str, ignore_file: bytes | None) -> Sent:
     """A Dockerfile that is not the context's own, with the text of the ignore file beside it if there is one."""
-    files = {DOCKERFILE: text.encode("utf-8", "surrogateescape")}
+    files = {SENT_DOCKERFILE: text.encode("utf-8", "surrogateescape")}
     if ignore_file is not None:
-        files[f"{DOCKERFILE}.dockerignore"] = ignore_file
-    return Sent((f"--dockerfile={INPUT}/{DOCKERFILE}",), files)
+        files[f"{SENT_DOCKERFILE}.dockerignore"] = ignore_file
+    return Sent((f"--dockerfile={INPUT}/{SENT_DOCKERFILE}",), files)
 
 
 def _secrets(secrets: tuple[tuple[str, str, str], ...]) -> Sent:
@@ -155,4 +156,4 @@ def _read(path: Path, flag: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as cause:
-        raise UsageError(f"{flag}: {path} cannot be read: {cause.strerror}") from cause
+        raise UsageError(f"{flag}: cannot read {path}: {cause.strerror}") from cause

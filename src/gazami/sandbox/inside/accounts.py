@@ -6,9 +6,8 @@ the groups that list the user are added unless USER names a group.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gazami.errors import UserError
+from gazami.values import dataclass
 
 FILE_LIMIT = 10 << 20
 """Bytes of /etc/passwd or /etc/group that are read; a longer file is an error."""
@@ -23,51 +22,34 @@ class Account:
     home: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Passwd:
-    name: str
-    uid: int
-    gid: int
-    home: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    name: str
-    gid: int
-    members: tuple[str, ...]
-
-
 def find_account(user: str, passwd: str | None, group: str | None) -> Account:
     """The account that ``user`` (``name[:group]``, ``uid[:gid]``, empty for uid 0) means; raises UserError when unknown."""
     user_name, _, group_name = user.partition(":")
     wanted = _number(user_name) if user_name else 0
-    entry = next(
-        (e for e in _passwds(passwd or "") if (e.name == user_name if wanted is None else e.uid == wanted)), None
-    )
+    users, groups = _lines(passwd or ""), _lines(group or "")
+    entry = next((e for e in users if (e[0] == user_name if wanted is None else _id(e, 2) == wanted)), None)
     if entry is None and wanted is None:
         raise UserError(
             f"unable to find user {user_name}: no matching entries in passwd file",
             hint="The name in USER must be in the image's /etc/passwd; create it with RUN, or use a numeric id.",
         )
-    uid = entry.uid if entry is not None else wanted or 0
-    gid = entry.gid if entry is not None else 0
-    home = (entry.home if entry is not None else "") or "/"
-    groups = _groups(group or "")
+    uid, gid, home = wanted or 0, 0, ""
+    if entry is not None:
+        uid, gid, home = _id(entry, 2), _id(entry, 3), entry[5] if len(entry) > 5 else ""
     if group_name:
         gid = _group_id(group_name, groups)
-        return Account(uid, gid, (gid,), home)
-    members = [g.gid for g in groups if entry is not None and entry.name in g.members]
-    return Account(uid, gid, tuple(dict.fromkeys([gid, *members])), home)
+        return Account(uid, gid, (gid,), home or "/")
+    listing = [g for g in groups if entry is not None and len(g) > 3 and entry[0] and entry[0] in g[3].split(",")]
+    return Account(uid, gid, tuple(dict.fromkeys([gid, *(_id(g, 2) for g in listing)])), home or "/")
 
 
-def _group_id(name: str, groups: list[_Group]) -> int:
+def _group_id(name: str, groups: list[list[str]]) -> int:
     wanted = _number(name)
     if wanted is not None:
         return wanted
     for group in groups:
-        if group.name == name:
-            return group.gid
+        if group[0] == name:
+            return _id(group, 2)
     raise UserError(
         f"unable to find group {name}: no matching entries in group file",
         hint="The group in USER must be in the image's /etc/group; create it with RUN, or use a numeric id.",
@@ -84,28 +66,12 @@ def _number(text: str) -> int | None:
     return number
 
 
-def _passwds(text: str) -> list[_Passwd]:
-    found = []
-    for fields in _lines(text):
-        ids = [_field_number(fields, 2), _field_number(fields, 3)]
-        found.append(_Passwd(fields[0], ids[0], ids[1], fields[5] if len(fields) > 5 else ""))
-    return found
-
-
-def _groups(text: str) -> list[_Group]:
-    found = []
-    for fields in _lines(text):
-        members = tuple(filter(None, fields[3].split(","))) if len(fields) > 3 else ()
-        found.append(_Group(fields[0], _field_number(fields, 2), members))
-    return found
-
-
 def _lines(text: str) -> list[list[str]]:
     lines = (line.strip() for line in text.split("\n"))
     return [line.split(":") for line in lines if line and line[0] not in "#+-"]
 
 
-def _field_number(fields: list[str], index: int) -> int:
+def _id(fields: list[str], index: int) -> int:
     """The id in a field; 0 for one that is missing or no number, as runc reads it."""
     text = fields[index].strip() if index < len(fields) else ""
     return int(text) if text.isascii() and text.isdigit() else 0

@@ -13,7 +13,8 @@ import stat
 from contextlib import suppress
 
 from gazami.layer.beneath import remove_below
-from gazami.sandbox.inside import step_mounts
+from gazami.sandbox.inside.paths import opened
+from gazami.sandbox.kernel.mounts import bind, make_readonly
 
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _HARMLESS = frozenset({*DEVICES.values(), (5, 1), (5, 2)})
@@ -36,12 +37,12 @@ def bind_devices(dev: int, private: int) -> None:
         except PermissionError:
             _bind_the_machines(dev, name, (major, minor))
         else:
-            _place(dev, name, f"/proc/self/fd/{private}/{name}")
+            _bind(dev, name, f"/proc/self/fd/{private}/{name}")
 
 
-def _place(dev: int, name: str, source: str) -> None:
+def _bind(dev: int, name: str, source: str) -> None:
     os.close(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=dev))
-    step_mounts.bind(source, f"/proc/self/fd/{dev}/{name}")
+    bind(source, f"/proc/self/fd/{dev}/{name}")
 
 
 def _bind_the_machines(dev: int, name: str, number: tuple[int, int]) -> None:
@@ -54,12 +55,9 @@ def _bind_the_machines(dev: int, name: str, number: tuple[int, int]) -> None:
         return
     if _number(info) != number:
         raise PermissionError(1, f"the machine's {source} is another device")
-    _place(dev, name, source)
-    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dev)
-    try:
-        step_mounts.make_readonly(fd)
-    finally:
-        os.close(fd)
+    _bind(dev, name, source)
+    with opened(name, os.O_PATH | os.O_NOFOLLOW, dev) as fd:
+        make_readonly(fd)
 
 
 def foreign(directory: str, depth: int = _DEEPEST) -> list[str]:
@@ -88,8 +86,7 @@ def remove_foreign(folder: int, name: str, depth: int = 0) -> None:
     if depth > _DEEPEST_CACHE:
         remove_below(folder, name)
         return
-    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    try:
+    with opened(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, folder) as fd:
         with os.scandir(fd) as entries:
             found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
         for below, info in found:
@@ -97,20 +94,18 @@ def remove_foreign(folder: int, name: str, depth: int = 0) -> None:
                 remove_foreign(fd, below, depth + 1)
             elif is_foreign(info):
                 os.unlink(below, dir_fd=fd)
-    finally:
-        os.close(fd)
 
 
-def are_guarded(place: str, dev: str = "/dev") -> bool:
+def are_guarded(directory: str, dev: str = "/dev") -> bool:
     """Whether the container's control group keeps its processes from every device that is not in its /dev, and that holds only
-    harmless ones. Found out by doing it: nodes are made in ``place`` and opened."""
-    return not foreign(dev) and not any(_opens(place, *sample) for sample in _SAMPLES)
+    harmless ones. Found out by doing it: nodes are made in ``directory`` and opened."""
+    return not foreign(dev) and not any(_opens(directory, *sample) for sample in _SAMPLES)
 
 
-def _opens(place: str, kind: int, major: int, minor: int) -> bool:
-    path = f"{place}/device-{major}-{minor}"
+def _opens(directory: str, format_: int, major: int, minor: int) -> bool:
+    path = f"{directory}/device-{major}-{minor}"
     try:
-        os.mknod(path, 0o600 | kind, os.makedev(major, minor))
+        os.mknod(path, 0o600 | format_, os.makedev(major, minor))
     except OSError:
         return False  # then nobody makes nodes here
     try:

@@ -23,14 +23,15 @@ import shutil
 import stat
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from gazami.errors import SandboxError
 from gazami.sandbox.inside import volume_writes
 from gazami.sandbox.inside.moving import move
-from gazami.sandbox.kernel.mountinfo import mounts
-from gazami.sandbox.spec import RunSpec
+from gazami.sandbox.kernel.capabilities import Capability, has
+from gazami.sandbox.kernel.mountinfo import mount_of, mount_points
+from gazami.sandbox.spec import Choice, RunSpec
+from gazami.values import dataclass
 
 OWN = frozenset({"kaniko", "busybox"})
 """The top-level directories of gazami's image: everything of the builder, and the shell of the debug variant."""
@@ -40,26 +41,31 @@ SYSTEM = frozenset({"usr", "lib", "lib32", "lib64", "sbin", "boot", "opt", "srv"
 RESOLVER = (("/kaniko/resolv.c", "/etc/resolv.conf"), ("/kaniko/ho", "/etc/hosts"))
 """What the C library of gazami's image reads instead of the container's files, which it links to."""
 _KERNELS = frozenset({"proc", "sys", "dev"})
-_NEEDED = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "SETGID": 6, "SETUID": 7}
+_NEEDED = (Capability.CHOWN, Capability.DAC_OVERRIDE, Capability.FOWNER, Capability.SETGID, Capability.SETUID)
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """``top`` is ``/`` (another directory in tests), ``place`` a directory of ours below it on the same file system, ``keep``
+class ContainerRoot:
+    """``top`` is ``/`` (another directory in tests), ``folder`` a directory of ours below it on the same file system, ``keep``
     the names of top-level entries that are not to be moved besides the mount points."""
 
-    place: str
+    folder: str
     keep: frozenset[str]
     top: str = "/"
     own: tuple[str, ...] = ()
     """Absolute paths of what the builder itself writes meanwhile: state, caches, outputs."""
+
+    @classmethod
+    def of(cls, choice: Choice) -> ContainerRoot:
+        """The root that commands of a mode share with the container."""
+        return cls(choice.place, frozenset(choice.keep), own=choice.own)
 
     def path(self, name: str) -> str:
         return f"{self.top.rstrip('/')}/{name}"
 
     @property
     def found(self) -> str:
-        return f"{self.place}/found"
+        return f"{self.folder}/found"
 
     def of_container(self, path: str) -> str:
         """Where a file of the container is to be found while the root is lent."""
@@ -72,29 +78,18 @@ class Ground:
         return there | _top_level(mount_points(), self.top)
 
 
-def reserve(ground: Ground) -> int:
+def reserve(container: ContainerRoot) -> int:
     """Take the container's root for this process and its children, until the descriptor that is returned is closed by all of
     them. What a killed build left is undone first. Raises BlockingIOError when another build has the root."""
-    os.makedirs(ground.place, 0o700, exist_ok=True)
-    lock = os.open(f"{ground.place}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.makedirs(container.folder, 0o700, exist_ok=True)
+    lock = os.open(f"{container.folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        give_back(ground)
+        give_back(container)
     except OSError:
         os.close(lock)
         raise
     return lock
-
-
-def mount_points() -> list[str]:
-    """The absolute paths at which something is mounted."""
-    return [mount.point for mount in mounts()]
-
-
-def mount_of(path: str, points: Collection[str]) -> str:
-    """The mount point that an absolute path without links is on. Nothing is renamed from one mount to another, even if both
-    are of the same file system."""
-    return max((point for point in points if f"{path}/".startswith(f"{point.rstrip('/')}/")), key=len, default="/")
 
 
 def _top_level(paths: Collection[str], top: str) -> frozenset[str]:
@@ -103,10 +98,10 @@ def _top_level(paths: Collection[str], top: str) -> frozenset[str]:
     return frozenset(name for name in names if name and "/" not in name)
 
 
-def obstacle(root: str, spec: RunSpec, ground: Ground) -> str:
+def obstacle(root: str, spec: RunSpec, container: ContainerRoot) -> str:
     """Why a root cannot be lent: the path of an entry of its own, or of one that the command names, where something of the
     container must stay; empty when nothing is in the way."""
-    stays = ground.stays() - _KERNELS
+    stays = container.stays() - _KERNELS
     for name in sorted(stays):
         if not _is_empty(f"{root}/{name}"):
             return f"/{name}"
@@ -114,9 +109,9 @@ def obstacle(root: str, spec: RunSpec, ground: Ground) -> str:
     return f"/{name}" if name else ""
 
 
-def volumes(ground: Ground) -> list[str]:
+def volumes(container: ContainerRoot) -> list[str]:
     """The paths of what stays and is neither the kernel's nor the builder's."""
-    return [ground.path(name) for name in sorted(ground.stays() - _KERNELS - OWN)]
+    return [container.path(name) for name in sorted(container.stays() - _KERNELS - OWN)]
 
 
 def _is_empty(path: str) -> bool:
@@ -127,66 +122,66 @@ def _is_empty(path: str) -> bool:
         return True
 
 
-def lend(root: str, ground: Ground) -> None:
+def lend(root: str, container: ContainerRoot) -> None:
     """Move the entries of ``root`` to the top. Raises SandboxError, with everything where it was, when that cannot be."""
-    os.makedirs(ground.found, 0o700, exist_ok=True)
-    info, stays = os.stat(ground.top), ground.stays()
+    os.makedirs(container.found, 0o700, exist_ok=True)
+    info, stays = os.stat(container.top), container.stays()
     mode = stat.S_IMODE(info.st_mode)
     state = {"root": root, "mode": mode, "uid": info.st_uid, "gid": info.st_gid, "stays": sorted(stays)}
-    _write(f"{ground.place}/root", json.dumps(state))
+    _write(f"{container.folder}/root", json.dumps(state))
     try:
-        _keep_resolver(ground)
-        for name in sorted(set(os.listdir(ground.top)) - stays):
-            move(ground.path(name), f"{ground.found}/{name}")
-        _write(f"{ground.place}/lent", "")
+        _keep_resolver(container)
+        for name in sorted(set(os.listdir(container.top)) - stays):
+            move(container.path(name), f"{container.found}/{name}")
+        _write(f"{container.folder}/lent", "")
         for name in sorted(set(os.listdir(root)) - stays):
-            move(f"{root}/{name}", ground.path(name))
+            move(f"{root}/{name}", container.path(name))
         like = os.stat(root)
-        os.chown(ground.top, like.st_uid, like.st_gid)
-        os.chmod(ground.top, stat.S_IMODE(like.st_mode))
+        os.chown(container.top, like.st_uid, like.st_gid)
+        os.chmod(container.top, stat.S_IMODE(like.st_mode))
     except OSError as error:
-        give_back(ground)
+        give_back(container)
         where = error.filename or ""
         raise SandboxError(f"the container's root cannot be lent to the command: {where}: {error.strerror}") from None
 
 
-def give_back(ground: Ground) -> None:
+def give_back(container: ContainerRoot) -> None:
     """Move what is at the top into the lent root, and the container's own entries to the top; does nothing when nothing is
     lent. A root that is gone (its build was killed) loses what it lent.
 
     Raises OSError; calling it again goes on where it stopped.
     """
-    state = _state(ground)
+    state = _state(container)
     if state is None:
         return
-    if os.path.exists(f"{ground.place}/lent"):
+    if os.path.exists(f"{container.folder}/lent"):
         root = state["root"]
         orphaned = not os.path.isdir(root)
         if orphaned:
-            root = f"{ground.place}/orphan"
+            root = f"{container.folder}/orphan"
             os.makedirs(root, 0o700, exist_ok=True)
-        for name in sorted(set(os.listdir(ground.top)) - set(state["stays"])):
-            move(ground.path(name), f"{root}/{name}")
+        for name in sorted(set(os.listdir(container.top)) - set(state["stays"])):
+            move(container.path(name), f"{root}/{name}")
         if orphaned:
             shutil.rmtree(root, ignore_errors=True)
-        os.unlink(f"{ground.place}/lent")
-    for name in sorted(os.listdir(ground.found)):
-        move(f"{ground.found}/{name}", ground.path(name))
-    os.chown(ground.top, state["uid"], state["gid"])
-    os.chmod(ground.top, state["mode"])
-    _link_resolver(ground)
-    os.unlink(f"{ground.place}/root")
+        os.unlink(f"{container.folder}/lent")
+    for name in sorted(os.listdir(container.found)):
+        move(f"{container.found}/{name}", container.path(name))
+    os.chown(container.top, state["uid"], state["gid"])
+    os.chmod(container.top, state["mode"])
+    _link_resolver(container)
+    os.unlink(f"{container.folder}/root")
     with suppress(OSError):
-        os.rmdir(ground.found)
+        os.rmdir(container.found)
 
 
-def _keep_resolver(ground: Ground) -> None:
+def _keep_resolver(container: ContainerRoot) -> None:
     """Let the builder's own look-ups go on by copies of the container's files while the command has ``/``."""
     for own, name in RESOLVER:
-        own = ground.path(own[1:])
+        own = container.path(own[1:])
         if os.path.islink(own):
             try:
-                with open(ground.path(name[1:]), "rb") as file:
+                with open(container.path(name[1:]), "rb") as file:
                     data = file.read(1 << 20)
             except OSError:
                 data = b""
@@ -195,31 +190,33 @@ def _keep_resolver(ground: Ground) -> None:
             os.rename(f"{own}.part", own)
 
 
-def _link_resolver(ground: Ground) -> None:
+def _link_resolver(container: ContainerRoot) -> None:
     for own, name in RESOLVER:
-        own = ground.path(own[1:])
+        own = container.path(own[1:])
         if os.path.isfile(own) and not os.path.islink(own):
             os.symlink(name, f"{own}.part")
             os.rename(f"{own}.part", own)
 
 
-def change_times(ground: Ground) -> dict[str, int]:
+def change_times(container: ContainerRoot) -> dict[str, int]:
     """The ctime of each entry of the lent root, in nanoseconds: a rename sets it, so one that differs later is the command's
     doing."""
-    names = set(os.listdir(ground.top)) - set((_state(ground) or {}).get("stays", ()))
-    return {name: os.lstat(ground.path(name)).st_ctime_ns for name in names}
+    names = set(os.listdir(container.top)) - set((_state(container) or {}).get("stays", ()))
+    return {name: os.lstat(container.path(name)).st_ctime_ns for name in names}
 
 
-def why_not(ground: Ground, *, force: bool, in_container: bool, prefixes: Collection[str], capabilities: int) -> str:
+def why_not(
+    container: ContainerRoot, *, force: bool, in_container: bool, prefixes: Collection[str], capabilities: int
+) -> str:
     """The reason against this mode here, or nothing; raises as :func:`reserve`. ``prefixes`` are where this Python lies,
     ``capabilities`` the effective ones as bits. ``force`` passes over the marker, the container and the entries of the root,
     never over what it needs."""
     if os.geteuid() != 0:
         return "not root"
-    missing = [name for name, number in _NEEDED.items() if not capabilities >> number & 1]
+    missing = [each.name for each in _NEEDED if not has(capabilities, each)]
     if missing:
         return f"the capabilities {', '.join(missing)} are missing"
-    stays = ground.stays()  # what is kept is there, whether or not a killed build has yet to be undone
+    stays = container.stays()  # what is kept is there, whether or not a killed build has yet to be undone
     for prefix in prefixes:
         if prefix.strip("/").split("/", 1)[0] not in stays:
             return f"gazami's own Python is in {prefix}, which would be moved away: only for gazami's image"
@@ -228,42 +225,42 @@ def why_not(ground: Ground, *, force: bool, in_container: bool, prefixes: Collec
             return f"this is not gazami's image ({MARKER} is missing); --force passes over this"
         if not in_container:
             return "this does not look like a container; --force passes over this"
-    if mount_of(os.path.realpath(ground.place), mount_points()) != mount_of(ground.top, mount_points()):
-        return f"{ground.place} is on another mount than /"
-    lock = reserve(ground)
+    if mount_of(os.path.realpath(container.folder), mount_points()) != mount_of(container.top, mount_points()):
+        return f"{container.folder} is on another mount than /"
+    lock = reserve(container)
     try:
-        foreign = sorted(set(os.listdir(ground.top)) & SYSTEM - stays)
+        foreign = sorted(set(os.listdir(container.top)) & SYSTEM - stays)
         if foreign and not force:
             return f"/ holds a system of its own ({', '.join(foreign)}); --force passes over this"
-        return _cannot_move(ground, ground.stays())
+        return _cannot_move(container, container.stays())
     finally:
         os.close(lock)
 
 
-def _cannot_move(ground: Ground, stays: frozenset[str]) -> str:
+def _cannot_move(container: ContainerRoot, stays: frozenset[str]) -> str:
     """Try every rename, there and back."""
-    os.makedirs(ground.found, 0o700, exist_ok=True)
-    for name in sorted(set(os.listdir(ground.top)) - stays):
+    os.makedirs(container.found, 0o700, exist_ok=True)
+    for name in sorted(set(os.listdir(container.top)) - stays):
         try:
-            move(ground.path(name), f"{ground.found}/{name}")
-            move(f"{ground.found}/{name}", ground.path(name))
+            move(container.path(name), f"{container.found}/{name}")
+            move(f"{container.found}/{name}", container.path(name))
         except OSError as error:
             return f"/{name} cannot be moved out of the way: {error.strerror}"
-    probe = ground.path(".gazami-probe")
+    probe = container.path(".gazami-probe")
     try:
-        os.mkdir(f"{ground.place}/probe")
-        os.rename(f"{ground.place}/probe", probe)
+        os.mkdir(f"{container.folder}/probe")
+        os.rename(f"{container.folder}/probe", probe)
         os.rmdir(probe)
     except OSError as error:
         with suppress(OSError):
-            os.rmdir(f"{ground.place}/probe")
+            os.rmdir(f"{container.folder}/probe")
         return f"nothing can be moved to /: {error.strerror}"
     return ""
 
 
-def _state(ground: Ground) -> dict[str, Any] | None:
+def _state(container: ContainerRoot) -> dict[str, Any] | None:
     try:
-        with open(f"{ground.place}/root", encoding="utf-8") as file:
+        with open(f"{container.folder}/root", encoding="utf-8") as file:
             loaded: dict[str, Any] = json.load(file)
     except (FileNotFoundError, NotADirectoryError):
         return None

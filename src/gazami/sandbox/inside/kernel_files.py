@@ -1,6 +1,6 @@
 """/proc, /sys and /dev of a step that has a mount namespace, with what Docker covers covered. Standard library only.
 
-Every mount has ``nodev``; see :mod:`._devices`. Places in the root are found by descriptor (:mod:`._paths`).
+Every mount has ``nodev``; see :mod:`.devices`. Paths in the root are walked by descriptor (:mod:`.paths`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from gazami.errors import SandboxError
-from gazami.sandbox.inside import step_mounts
 from gazami.sandbox.inside.devices import bind_devices
-from gazami.sandbox.inside.paths import Place, walk
+from gazami.sandbox.inside.paths import PathFd, walk
 from gazami.sandbox.kernel import linux
 from gazami.sandbox.kernel.linux import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
-from gazami.sandbox.kernel.mountinfo import mounts
+from gazami.sandbox.kernel.mountinfo import mount_points
+from gazami.sandbox.kernel.mounts import bind, restrict
 
 _DEV_LINKS = {
     "fd": "/proc/self/fd",
@@ -35,44 +35,43 @@ _HIDDEN = (
 _READONLY = ("proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger")
 
 
-def reopen(root: int, names: Sequence[str]) -> Place:
-    """A place again, now with what has been mounted there."""
-    return walk(root, "/" + "/".join(names))
+def restrict_mounted(root: int, names: Sequence[str], *, readonly: bool) -> None:
+    """:func:`restrict` what has been mounted at a path, which is opened again to find it."""
+    with walk(root, "/" + "/".join(names)) as mounted:
+        restrict(mounted.fd, readonly=readonly)
 
 
 def mount_proc(root: int, *, own: bool) -> None:
     """``own``: there is a PID namespace to show; else the container's is shown."""
-    place = _real_directory(root, "proc")
-    if own:
-        linux.mount("proc", place.proc, "proc", _CLOSED)
-    else:
-        step_mounts.bind("/proc", place.proc)
-    place.close()
+    with _real_directory(root, "proc") as target:
+        if own:
+            linux.mount("proc", target.proc, "proc", _CLOSED)
+        else:
+            bind("/proc", target.proc)
 
 
 def mount_sys(root: int) -> None:
     """A new sysfs, read-only, with nothing mounted in it: no control groups, debugfs or bpf of the machine. Where the kernel
     refuses that (the network belongs to another user namespace), the machine's own without what is mounted in it."""
-    place = _real_directory(root, "sys")
     covered: list[str] = []
-    try:
-        linux.mount("sysfs", place.proc, "sysfs", _CLOSED)
-    except OSError:
+    with _real_directory(root, "sys") as target:
         try:
-            step_mounts.bind("/sys", place.proc, recursive=False)
-        except OSError:  # what is mounted in it is locked there: mount_namespaces(7)
-            covered = sorted(mount.point for mount in mounts() if mount.point.startswith("/sys/"))
-            step_mounts.bind("/sys", place.proc)
+            linux.mount("sysfs", target.proc, "sysfs", _CLOSED)
+        except OSError:
+            try:
+                bind("/sys", target.proc, recursive=False)
+            except OSError:  # what is mounted in it is locked there: mount_namespaces(7)
+                covered = sorted(point for point in mount_points() if point.startswith("/sys/"))
+                bind("/sys", target.proc)
     for path in covered:
-        _cover(root, [*place.names, *path.split("/")[2:]])
-    mounted = reopen(root, place.names)
-    step_mounts.restrict(mounted, readonly=True)
-    mounted.close()
-    place.close()
+        with suppress(FileNotFoundError, NotADirectoryError), walk(root, path) as mounted:
+            if mounted.is_directory:
+                _hide(mounted)
+    restrict_mounted(root, ("sys",), readonly=True)
 
 
 def mount_private(root: int, size: int) -> int:
-    """A tmpfs for device nodes and files of our own with ``size`` bytes in base64; /dev will lie over it, so the step cannot
+    """A tmpfs for device nodes and files of our own of ``size`` bytes; /dev will lie over it, so the step cannot
     see it. Returns a descriptor of it."""
     return _mount_over_dev(root, MS_NOSUID, f"mode=700,size={size + _PRIVATE_SIZE}")
 
@@ -81,8 +80,9 @@ def mount_dev(root: int, private: int, shm_size: int) -> int:
     """A small /dev as Docker's; returns a descriptor of it."""
     dev = _mount_over_dev(root, MS_NOSUID | MS_NODEV, "mode=755,size=65536k")
     here = f"/proc/self/fd/{dev}"
-    with _umask(0):
-        bind_devices(dev, private)
+    mask = os.umask(0)
+    bind_devices(dev, private)
+    os.umask(mask)
     for name, target in _DEV_LINKS.items():
         os.symlink(target, name, dir_fd=dev)
     for name in ("pts", "shm", "mqueue"):
@@ -101,21 +101,15 @@ def mount_dev(root: int, private: int, shm_size: int) -> int:
 def protect(root: int, dev: int) -> None:
     """Cover the paths of /proc and /sys that Docker covers and make read-only those that it does: uid 0 may write there."""
     for path in _HIDDEN:
-        with suppress(FileNotFoundError):
-            place = walk(root, path)
-            if place.is_directory:
-                linux.mount("tmpfs", place.proc, "tmpfs", MS_RDONLY | _CLOSED, "size=0k")
+        with suppress(FileNotFoundError), walk(root, path) as target:
+            if target.is_directory:
+                _hide(target)
             else:
-                step_mounts.bind(f"/proc/self/fd/{dev}/null", place.proc)
-            place.close()
+                bind(f"/proc/self/fd/{dev}/null", target.proc)
     for path in _READONLY:
-        with suppress(FileNotFoundError):
-            place = walk(root, path)
-            step_mounts.bind(place.proc, place.proc)
-            mounted = reopen(root, place.names)
-            step_mounts.restrict(mounted, readonly=True)
-            mounted.close()
-            place.close()
+        with suppress(FileNotFoundError), walk(root, path) as target:
+            bind(target.proc, target.proc)
+            restrict_mounted(root, target.names, readonly=True)
 
 
 APT_CONFIG = "/dev/.gazami-apt.conf"
@@ -128,35 +122,19 @@ def settle_apt(dev: int) -> None:
         file.write(b'APT::Sandbox::User "root";\n')
 
 
-def _cover(root: int, names: Sequence[str]) -> None:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        place = reopen(root, names)
-        if place.is_directory:
-            linux.mount("tmpfs", place.proc, "tmpfs", MS_RDONLY | _CLOSED, "size=0k")
-        place.close()
+def _hide(directory: PathFd) -> None:
+    linux.mount("tmpfs", directory.proc, "tmpfs", MS_RDONLY | _CLOSED, "size=0k")
 
 
-def _real_directory(root: int, name: str) -> Place:
+def _real_directory(root: int, name: str) -> PathFd:
     """A directory directly in the root, made when missing; not through a symbolic link, which an image may set as a trap."""
-    place = walk(root, f"/{name}", make="directory")
-    if place.names != (name,) or not place.is_directory:
+    target = walk(root, f"/{name}", make="directory")
+    if target.names != (name,) or not target.is_directory:
         raise SandboxError(f"/{name} in the image is not a directory, so nothing can be mounted there")
-    return place
+    return target
 
 
 def _mount_over_dev(root: int, flags: int, options: str) -> int:
-    place = _real_directory(root, "dev")
-    linux.mount("tmpfs", place.proc, "tmpfs", flags, options)
-    place.close()
-    return reopen(root, ("dev",)).fd
-
-
-class _umask:
-    def __init__(self, mask: int) -> None:
-        self._mask = mask
-
-    def __enter__(self) -> None:
-        self._before = os.umask(self._mask)
-
-    def __exit__(self, *_: object) -> None:
-        os.umask(self._before)
+    with _real_directory(root, "dev") as target:
+        linux.mount("tmpfs", target.proc, "tmpfs", flags, options)
+    return walk(root, "/dev").fd

@@ -10,31 +10,23 @@ import errno
 import os
 import resource
 import signal
-from dataclasses import dataclass
 from typing import NoReturn
 
 from gazami.sandbox.inside.accounts import Account
 from gazami.sandbox.kernel import linux
+from gazami.sandbox.kernel.capabilities import Capability, has
 from gazami.sandbox.spec import RunSpec
+from gazami.values import dataclass
 
-CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP = 0, 1, 3, 4, 5, 6, 7, 8
-NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, SYS_ADMIN, MKNOD, AUDIT_WRITE, SETFCAP = 10, 13, 18, 21, 27, 29, 31
-DOCKER_CAPABILITIES = frozenset(
-    {
-        CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP,
-        NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP,
-    }
-)  # fmt: skip
-"""The 14 capabilities that Docker leaves a container."""
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 REPORTS = 3
-"""The descriptor on which a failure before exec is told."""
+"""The descriptor on which a process of the step reports to the handler."""
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """A seccomp program. ``no_new_privileges``: it can only be loaded by a process that gives up set-user-ID programs."""
+class SeccompFilter:
+    """A program. ``no_new_privileges``: it can only be loaded by a process that gives up set-user-ID programs."""
 
     program: bytes
     no_new_privileges: bool
@@ -49,11 +41,14 @@ def environment(spec: RunSpec, account: Account) -> dict[str, str]:
     return variables
 
 
-def become(spec: RunSpec, account: Account, filter_: Filter | None, keep: frozenset[int], *, guarded: bool) -> NoReturn:
-    """Turn this process into the command; ``guarded`` means that a PID namespace ends it with its keeper.
+def become(
+    spec: RunSpec, account: Account, filter_: SeccompFilter | None, keep: frozenset[Capability], *, pid_namespace: bool
+) -> NoReturn:
+    """Turn this process into the command. A PID namespace ends it with the init process; where there is none, the kernel signals
+    it.
 
-    Raises OSError when the process cannot be made what it should be; a program that cannot be run is told on the command's own
-    stderr and by the status 126 or 127.
+    Raises OSError when the process cannot be set up. A program that cannot be run is named on the command's own stderr, with the
+    status 126 or 127.
     """
     os.setsid()
     linux.close_from(REPORTS + 1)
@@ -66,13 +61,13 @@ def become(spec: RunSpec, account: Account, filter_: Filter | None, keep: frozen
     _hand_over_output(account)
     for name, soft, hard in spec.limits:
         resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (soft, hard))
-    if linux.get_capabilities()[0] >> SETGID & 1:
+    if has(linux.get_capabilities()[0], Capability.SETGID):
         os.setgroups(account.groups)
     os.setresgid(account.gid, account.gid, account.gid)
     os.setresuid(account.uid, account.uid, account.uid)
     if account.uid == 0:
         linux.set_capabilities(permitted)
-    if not guarded:
+    if not pid_namespace:
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0o022)
     _execute(spec.argv, environment(spec, account))
@@ -82,8 +77,8 @@ def arrange_descriptors(output: tuple[int, int], reports: int) -> None:
     """0 from /dev/null, 1 and 2 the output, 3 the reports (closed on exec); nothing else stays open."""
     stdout, stderr, reports = (_above(fd) for fd in (*output, reports))
     null = _above(os.open(os.devnull, os.O_RDONLY))
-    for fd, place in ((null, 0), (stdout, 1), (stderr, 2)):
-        os.dup2(fd, place, inheritable=True)
+    for fd, number in ((null, 0), (stdout, 1), (stderr, 2)):
+        os.dup2(fd, number, inheritable=True)
     os.dup2(reports, REPORTS, inheritable=False)
     linux.close_from(REPORTS + 1)
 
@@ -101,10 +96,10 @@ def _reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _drop_bounding(keep: frozenset[int]) -> int:
+def _drop_bounding(keep: frozenset[Capability]) -> int:
     """Take all but ``keep`` out of the bounding set; returns what is left of the permitted capabilities as bits."""
     wanted = sum(1 << number for number in keep)
-    may_drop = linux.get_capabilities()[0] >> SETPCAP & 1
+    may_drop = has(linux.get_capabilities()[0], Capability.SETPCAP)
     for number in range(64):
         try:
             held = linux.prctl(linux.PR_CAPBSET_READ, number)
@@ -141,8 +136,8 @@ def _execute(argv: tuple[str, ...], variables: dict[str, str]) -> NoReturn:
 
 
 def _search(name: str, path: str) -> str | None:
-    for place in path.split(":"):
-        candidate = f"{place or '.'}/{name}"
+    for directory in path.split(":"):
+        candidate = f"{directory or '.'}/{name}"
         if name and os.path.isfile(candidate) and os.access(candidate, os.X_OK):
             return candidate
     return None

@@ -10,7 +10,9 @@ import os
 import stat
 from contextlib import suppress
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from gazami.sandbox.inside.paths import opened
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _CHUNK = 1 << 20
 _DEEPEST = 200
 
@@ -19,63 +21,52 @@ def move(source: str, target: str) -> None:
     """:func:`move_entry` for two paths, of which only the last names may be somebody else's."""
     above, name = os.path.split(source)
     beyond, other = os.path.split(target)
-    folder = os.open(above, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        place = os.open(beyond, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            move_entry(folder, name, place, other)
-        finally:
-            os.close(place)
-    finally:
-        os.close(folder)
+    flags = os.O_PATH | os.O_DIRECTORY
+    with opened(above, flags) as folder, opened(beyond, flags) as into:
+        move_entry(folder, name, into, other)
 
 
-def move_entry(folder: int, name: str, place: int, other: str, depth: int = 0) -> None:
+def move_entry(folder: int, name: str, into: int, other: str, depth: int = 0) -> None:
     """rename(2) of ``name`` in one directory to ``other``, which does not exist, in another. Across mounts, and for
     directories in a lower layer of an overlay, everything is made anew with its owner, mode, times and attributes. Raises
     OSError, with everything where it was: EBUSY when something is mounted below and it cannot be renamed as a whole.
     """
     try:
-        os.rename(name, other, src_dir_fd=folder, dst_dir_fd=place)
+        os.rename(name, other, src_dir_fd=folder, dst_dir_fd=into)
         return
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
     info = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if stat.S_ISDIR(info.st_mode):
-        _move_directory(folder, name, place, other, info, depth)
+        _move_directory(folder, name, into, other, info, depth)
     elif stat.S_ISREG(info.st_mode):
-        _copy_file(folder, name, place, other, info)
+        _copy_file(folder, name, into, other, info)
         os.unlink(name, dir_fd=folder)
     else:
         if stat.S_ISLNK(info.st_mode):
-            os.symlink(os.readlink(name, dir_fd=folder), other, dir_fd=place)
+            os.symlink(os.readlink(name, dir_fd=folder), other, dir_fd=into)
         else:
-            os.mknod(other, info.st_mode, info.st_rdev, dir_fd=place)
-        _take_attributes(place, other, info)
+            os.mknod(other, info.st_mode, info.st_rdev, dir_fd=into)
+        _take_attributes(into, other, info)
         os.unlink(name, dir_fd=folder)
 
 
-def _move_directory(folder: int, name: str, place: int, other: str, info: os.stat_result, depth: int) -> None:
+def _move_directory(folder: int, name: str, into: int, other: str, info: os.stat_result, depth: int) -> None:
     if depth > _DEEPEST:
         raise OSError(errno.ENAMETOOLONG, "directories are nested too deeply to be copied", name)
-    source = os.open(name, _DIRECTORY, dir_fd=folder)
-    try:
-        os.mkdir(other, 0o700, dir_fd=place)
-        target = os.open(other, _DIRECTORY, dir_fd=place)
-        try:
-            _move_contents(source, target, info, depth)
-            os.rmdir(name, dir_fd=folder)
-        except OSError:
-            for each in os.listdir(target):
-                move_entry(target, each, source, each, depth + 1)
-            _take_directorys(target, source, info)
-            os.rmdir(other, dir_fd=place)
-            raise
-        finally:
-            os.close(target)
-    finally:
-        os.close(source)
+    with opened(name, _DIRECTORY, folder) as source:
+        os.mkdir(other, 0o700, dir_fd=into)
+        with opened(other, _DIRECTORY, into) as target:
+            try:
+                _move_contents(source, target, info, depth)
+                os.rmdir(name, dir_fd=folder)
+            except OSError:
+                for each in os.listdir(target):
+                    move_entry(target, each, source, each, depth + 1)
+                _take_directorys(target, source, info)
+                os.rmdir(other, dir_fd=into)
+                raise
 
 
 def _move_contents(source: int, target: int, info: os.stat_result, depth: int) -> None:
@@ -91,11 +82,11 @@ def _take_directorys(source: int, target: int, info: os.stat_result) -> None:
     os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
 
 
-def _copy_file(folder: int, name: str, place: int, other: str, info: os.stat_result) -> None:
+def _copy_file(folder: int, name: str, into: int, other: str, info: os.stat_result) -> None:
     source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     with open(source, "rb", buffering=0) as reader:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        target = os.open(other, flags, 0o600, dir_fd=place)
+        target = os.open(other, flags, 0o600, dir_fd=into)
         with open(target, "wb", buffering=0) as writer:
             while data := reader.read(_CHUNK):
                 view = memoryview(data)
@@ -114,9 +105,9 @@ def _copy_xattrs(source: int, target: int) -> None:
                 os.setxattr(target, name, os.getxattr(source, name))
 
 
-def _take_attributes(place: int, name: str, info: os.stat_result) -> None:
+def _take_attributes(into: int, name: str, info: os.stat_result) -> None:
     """Of a link or a node that was just made."""
-    os.chown(name, info.st_uid, info.st_gid, dir_fd=place, follow_symlinks=False)
+    os.chown(name, info.st_uid, info.st_gid, dir_fd=into, follow_symlinks=False)
     if not stat.S_ISLNK(info.st_mode):
-        os.chmod(name, stat.S_IMODE(info.st_mode), dir_fd=place)
-    os.utime(name, ns=(info.st_atime_ns, info.st_mtime_ns), dir_fd=place, follow_symlinks=False)
+        os.chmod(name, stat.S_IMODE(info.st_mode), dir_fd=into)
+    os.utime(name, ns=(info.st_atime_ns, info.st_mtime_ns), dir_fd=into, follow_symlinks=False)

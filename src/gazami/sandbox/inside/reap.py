@@ -16,9 +16,9 @@ import os
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 
 from gazami.errors import SandboxError
+from gazami.values import dataclass
 
 PATIENCE = 8.0
 """Seconds after which a process that does not die (uninterruptible sleep) is given up."""

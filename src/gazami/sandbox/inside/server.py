@@ -12,24 +12,24 @@ from __future__ import annotations
 
 import gc
 import importlib
-import json
 import os
 import select
 import signal
 import socket
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from gazami.errors import SandboxError
-from gazami.sandbox.inside import inplace, launch, reap, step
+from gazami.sandbox.inside import inplace, reap, step
 from gazami.sandbox.inside.hidden import HiddenFiles
-from gazami.sandbox.inside.inplace import Ground
-from gazami.sandbox.inside.launch import Filter
-from gazami.sandbox.inside.root_setup import Setting
+from gazami.sandbox.inside.inplace import ContainerRoot
+from gazami.sandbox.inside.launch import SeccompFilter
 from gazami.sandbox.kernel import linux, namespaces, seccomp
-from gazami.sandbox.protocol import describe_error, receive_descriptors, receive_message, send_message, spec_from_json
+from gazami.sandbox.kernel.capabilities import Capability, has
+from gazami.sandbox.protocol import decode, describe_error, receive_descriptors, receive_message, send_message
+from gazami.sandbox.spec import Call, CallResult, Choice, RunSpec, ServerStart
+from gazami.values import dataclass
 
 _FAREWELL = 4
 """Seconds that handlers get to clean up when gazami is gone."""
@@ -38,29 +38,29 @@ _FAREWELL = 4
 @dataclass(frozen=True, slots=True)
 class _Server:
     control: socket.socket
-    setting: Setting
-    filter: Filter | None
+    choice: Choice
+    filter: SeccompFilter | None
     hidden: HiddenFiles
 
 
 def main() -> NoReturn:
-    """Serve until the control socket ends. ``argv[1]`` is the configuration as JSON."""
-    configuration = json.loads(sys.argv[1])
-    control = socket.socket(fileno=configuration["control"])
+    """Serve until the control socket ends. ``argv[1]`` is a :class:`ServerStart`."""
+    start: ServerStart = decode(sys.argv[1])
+    control = socket.socket(fileno=start.control)
     control.set_inheritable(False)
     try:
-        server = _prepare(configuration, control)
+        server = _prepare(start, control)
     except BaseException as error:
-        send_message(control, {"error": describe_error(error)})
+        send_message(control, describe_error(error))
         os._exit(1)
-    send_message(control, {"ready": os.getpid()})
+    send_message(control, CallResult())
     _serve(server)
     signal.signal(signal.SIGALRM, _stop_waiting)
     signal.alarm(_FAREWELL)
     with suppress(ChildProcessError, TimeoutError):
         os.waitpid(-1, 0)
     server.hidden.restore()
-    if not server.setting.pid_namespace:
+    if not server.choice.pid_namespace:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         reap.end_children(_FAREWELL)
     os._exit(0)
@@ -70,53 +70,49 @@ def _stop_waiting(number: int, frame: object) -> NoReturn:
     raise TimeoutError
 
 
-def _prepare(configuration: dict[str, Any], control: socket.socket) -> _Server:
+def _prepare(start: ServerStart, control: socket.socket) -> _Server:
     linux.overwrite_title("gazami-sandbox")
     linux.set_name("gazami-sandbox")
     os.umask(0o022)
-    setting = _setting(configuration)
-    if setting.mode in ("userns", "userns-single"):
-        namespaces.enter_user_namespace(configuration["ids"])
-    if setting.mounts:
+    choice = start.choice
+    if choice.mode.shares_root:
+        _reserve_root(choice)
+    if choice.mode.user_namespace:
+        namespaces.enter_user_namespace(choice.ids or namespaces.own_ids())
+    if choice.mode.mounts:
         namespaces.enter_mount_namespace()
-    if not setting.pid_namespace:
+    if not choice.pid_namespace:
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
-    for module in configuration["preload"]:
+    for module in start.preload:
         importlib.import_module(module)
-    filter_ = _filter(setting)
+    filter_ = _filter(choice)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
-    hidden = HiddenFiles(configuration["hide"])
+    hidden = HiddenFiles(start.hide)
     hidden.unlink()
-    return _Server(control, setting, filter_, hidden)
+    return _Server(control, choice, filter_, hidden)
 
 
-def _filter(setting: Setting) -> Filter | None:
+def _reserve_root(choice: Choice) -> None:
+    """Take the container's root as long as this process and its handlers live."""
+    try:
+        inplace.reserve(ContainerRoot.of(choice))
+    except BlockingIOError:
+        raise SandboxError("another build has this container's root") from None
+
+
+def _filter(choice: Choice) -> SeccompFilter | None:
     """The system calls that commands may make; None where they have those of this container's own filter, and another could only
     be loaded by giving up set-user-ID programs (sudo) with no_new_privs (seccomp(2))."""
-    shares_processes = not (setting.mounts or setting.pid_namespace)
+    shares_processes = not (choice.mode.mounts or choice.pid_namespace)
     program = seccomp.docker_filter(linux.MACHINE, without=seccomp.INTO_OTHERS if shares_processes else frozenset())
     if program is None:
         return None
-    if linux.get_capabilities()[0] >> launch.SYS_ADMIN & 1:
-        return Filter(program, no_new_privileges=False)
-    return None if seccomp.is_filtered() else Filter(program, no_new_privileges=True)
-
-
-def _setting(configuration: dict[str, Any]) -> Setting:
-    ground = None
-    if configuration["mode"] == "inplace":
-        ground = Ground(configuration["place"], frozenset(configuration["keep"]), own=tuple(configuration["own"]))
-        try:
-            inplace.reserve(ground)  # as long as this process and its handlers live
-        except BlockingIOError:
-            raise SandboxError("another build has this container's root") from None
-    return Setting(
-        configuration["mode"], configuration["userxattr"], configuration["pid_namespace"], configuration["device_cgroup"],
-        ground,
-    )  # fmt: skip
+    if has(linux.get_capabilities()[0], Capability.SYS_ADMIN):
+        return SeccompFilter(program, no_new_privileges=False)
+    return None if seccomp.is_filtered() else SeccompFilter(program, no_new_privileges=True)
 
 
 def _serve(server: _Server) -> None:
@@ -138,44 +134,45 @@ def _serve(server: _Server) -> None:
 
 
 def _handle(server: _Server, fd: int) -> NoReturn:
-    """One request: ``run`` a command or ``call`` a function."""
+    """One request: a command or a call."""
     try:
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control = os.open(os.devnull, os.O_RDONLY)
         os.dup2(control, server.control.fileno(), inheritable=False)
         os.close(control)
-        with socket.socket(fileno=fd) as channel:
-            received = receive_message(channel)
-            if received is not None:
-                with suppress(ConnectionError):
-                    _answer(server, channel, *received)
+        with socket.socket(fileno=fd) as channel, suppress(ConnectionError):
+            _answer(server, channel)
     finally:
         os._exit(0)
 
 
-def _answer(server: _Server, channel: socket.socket, request: dict[str, Any], descriptors: list[int]) -> None:
+def _answer(server: _Server, channel: socket.socket) -> None:
     try:
-        if "run" in request:
-            spec = spec_from_json(request["run"])
-            step.run(channel, spec, (descriptors[0], descriptors[1]), server.setting, server.filter)
+        received = receive_message(channel)
+        if received is None:
+            return
+        request, descriptors = received
+        if isinstance(request, RunSpec):
+            step.run(channel, request, (descriptors[0], descriptors[1]), server.choice, server.filter)
         else:
+            assert isinstance(request, Call)
             _call(channel, request, descriptors)
     except ConnectionError:
         raise
     except BaseException as error:
-        send_message(channel, {"error": describe_error(error)})
+        send_message(channel, describe_error(error))
 
 
-def _call(channel: socket.socket, request: dict[str, Any], descriptors: list[int]) -> None:
-    """Run a function in a process that can be killed when the caller goes away."""
+def _call(channel: socket.socket, call: Call, descriptors: list[int]) -> None:
+    """Do a request's work in a process that can be killed when the caller goes away."""
     remaining = iter(descriptors)
-    source = next(remaining) if request["input"] else None
-    sink = next(remaining) if request["output"] else None
+    source = next(remaining) if call.has_input else None
+    sink = next(remaining) if call.has_output else None
     alive_read, alive_write = os.pipe()
     worker = os.fork()
     if worker == 0:
-        _work(channel, request, source, sink)
+        _work(channel, call, source, sink)
     for fd in (*descriptors, alive_write):
         os.close(fd)
     poller = select.poll()
@@ -185,20 +182,19 @@ def _call(channel: socket.socket, request: dict[str, Any], descriptors: list[int
         os.kill(worker, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
     if status != 0:
-        raise SandboxError(f"the process that ran {request['call']} ended with status {status}")
+        raise SandboxError(f"the process that ran {type(call.request).__name__} ended with status {status}")
 
 
-def _work(channel: socket.socket, request: dict[str, Any], source: int | None, sink: int | None) -> NoReturn:
+def _work(channel: socket.socket, call: Call, source: int | None, sink: int | None) -> NoReturn:
     status = 1
     try:
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
         gc.enable()
-        module, _, name = request["call"].partition(":")
+        answer: object
         try:
-            function = getattr(importlib.import_module(module), name)
-            answer = {"result": function(request["arguments"], source, sink)}
+            answer = CallResult(call.request.run(source, sink))
         except BaseException as error:
-            answer = {"error": describe_error(error)}
+            answer = describe_error(error)
         send_message(channel, answer)
         status = 0
     finally:

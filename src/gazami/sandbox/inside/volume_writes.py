@@ -6,7 +6,6 @@ one that has written to one all the same fails: an image never lacks files witho
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import stat
@@ -23,9 +22,7 @@ between do not count."""
 
 def named(spec: RunSpec, names: Iterable[str]) -> str:
     """The first of the top-level names that a command, its scripts, its variables or its directory say as a path, or nothing."""
-    scripts = [
-        base64.b64decode(each.content).decode(errors="replace") for each in spec.mounts if isinstance(each, FileMount)
-    ]
+    scripts = [each.content.decode(errors="replace") for each in spec.mounts if isinstance(each, FileMount)]
     text = "\0".join([*spec.argv, spec.cwd, *(value for _, value in spec.env), *scripts])
     return next((name for name in sorted(names) if re.search(rf"(?<![\w.-])/{re.escape(name)}(?![\w.-])", text)), "")
 

@@ -29,14 +29,14 @@ class Group:
     def add(self, pid: int) -> None:
         """Put a process into it, before it has children."""
         if self._path:
-            with suppress(OSError):
-                _write(f"{self._path}/cgroup.procs", str(pid))
+            with suppress(OSError), open(f"{self._path}/cgroup.procs", "wb", buffering=0) as file:
+                file.write(str(pid).encode())
 
     def kill(self) -> None:
         """Kill everything in it."""
         if self._path:
-            with suppress(OSError):
-                _write(f"{self._path}/cgroup.kill", "1")
+            with suppress(OSError), open(f"{self._path}/cgroup.kill", "wb", buffering=0) as file:
+                file.write(b"1")
 
     def remove(self) -> None:
         """Remove it, when what was killed has been reaped."""
@@ -56,15 +56,7 @@ def _own_group() -> str:
     """The directory of the own group in a hierarchy of version 2. Raises ValueError where there is none."""
     with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
         group = next(line.rstrip("\n")[3:] for line in file if line.startswith("0::"))
-    point = next((mount.point for mount in mounts() if mount.kind == "cgroup2"), None)
+    point = next((mount.point for mount in mounts() if mount.fstype == "cgroup2"), None)
     if point is None or "/.." in group:
         raise ValueError("no control groups of version 2")
     return f"{point}{group}".rstrip("/")
-
-
-def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)

@@ -29,7 +29,6 @@ MS_BIND: Final = 0x1000
 MS_MOVE: Final = 0x2000
 MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 0x40000
-MS_RELATIME: Final = 0x200000
 MNT_DETACH: Final = 2
 
 PR_SET_PDEATHSIG: Final = 1
@@ -185,25 +184,19 @@ def set_capabilities(permitted: int) -> None:
         raise _failed("capset")
 
 
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
 def load_seccomp(program: bytes) -> None:
     """Install a BPF ``program`` (8 bytes an instruction). Needs CAP_SYS_ADMIN in the own user namespace."""
-
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
-
-    buffer = ctypes.create_string_buffer(program, len(program))
-    header = Program(len(program) // 8, ctypes.addressof(buffer))
+    header = _Program(len(program) // 8, program)
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(header))
 
 
 def load_seccomp_listener(program: bytes) -> int:
     """Install a BPF ``program`` whose SECCOMP_RET_USER_NOTIF go to the descriptor that is returned (seccomp(2))."""
-
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
-
-    buffer = ctypes.create_string_buffer(program, len(program))
-    header = Program(len(program) // 8, ctypes.addressof(buffer))
+    header = _Program(len(program) // 8, program)
     result: int = _libc.syscall(
         ctypes.c_long(_SECCOMP), ctypes.c_long(_SET_MODE_FILTER), ctypes.c_long(_NEW_LISTENER), ctypes.byref(header)
     )

@@ -120,13 +120,11 @@ class _Mapper:
 
     def _finish(self) -> str:
         os.close(self._go)
-        chunks = []
-        while chunk := os.read(self._answer, 4096):
-            chunks.append(chunk)
-        os.close(self._answer)
+        with open(self._answer, "rb") as answer:
+            text = answer.read().decode(errors="replace")
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
-        return b"".join(chunks).decode(errors="replace")
+        return text
 
 
 def _start_mapper(ids: Ids) -> _Mapper:
@@ -160,13 +158,10 @@ def _start_mapper(ids: Ids) -> _Mapper:
 
 def _write_identity(pid: int) -> None:
     for name in ("gid_map", "uid_map"):
-        with open(f"/proc/self/{name}", encoding="ascii") as file:
-            text = identity_map(file.read())
-        fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
+        with open(f"/proc/self/{name}", encoding="ascii") as own:
+            text = identity_map(own.read())
+        with open(f"/proc/{pid}/{name}", "wb", buffering=0) as file:
+            file.write(text.encode())
 
 
 def _write_subordinate(pid: int) -> None:
@@ -186,17 +181,14 @@ def _write_subordinate(pid: int) -> None:
 
 
 def _run_map_program(program: str, arguments: list[str]) -> None:
-    found = next((f"{place}/{program}" for place in _PROGRAMS if os.access(f"{place}/{program}", os.X_OK)), None)
+    found = next((f"{folder}/{program}" for folder in _PROGRAMS if os.access(f"{folder}/{program}", os.X_OK)), None)
     if found is None:
         raise SandboxError(f"{program} is not installed (package uidmap or shadow-utils)")
-    read, write = os.pipe()
-    actions = [(os.POSIX_SPAWN_DUP2, write, 2), (os.POSIX_SPAWN_DUP2, write, 1)]
-    pid = os.posix_spawn(found, [program, *arguments], {"PATH": ":".join(_PROGRAMS)}, file_actions=actions)
-    os.close(write)
-    chunks = []
-    while chunk := os.read(read, 4096):
-        chunks.append(chunk)
-    os.close(read)
-    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0:
-        said = b"".join(chunks).decode(errors="replace").strip()
+    import subprocess  # worth its time only here
+
+    command = [found, *arguments]
+    out = subprocess.STDOUT
+    done = subprocess.run(command, env={"PATH": ":".join(_PROGRAMS)}, stdout=subprocess.PIPE, stderr=out, check=False)
+    if done.returncode != 0:
+        said = done.stdout.decode(errors="replace").strip()
         raise SandboxError(f"{program} failed: {said or 'no reason given'}")

@@ -1,7 +1,7 @@
 """Changes of owner in a user namespace that has one id, recorded instead of made (seccomp_unotify(2)).
 
 Theory of operation. chown(2) to another id is EINVAL there, and setgroups(2), setuid(2) and mknod(2) of devices fail;
-installers give up. A filter hands these few calls to a supervisor, a thread of the keeper, while the caller waits. It
+installers give up. A filter hands these few calls to a supervisor, a thread of the init process, while the caller waits. It
 finds the file that is meant through /proc/PID, chowns it to the one id there is (so that an overlay copies it up, and
 set-id bits go as they should), and notes what was asked for in an attribute of the file. Ids that a process sets are only
 pretended. stat(2) is not touched: inside, everything belongs to the one id.
@@ -21,10 +21,10 @@ import stat
 import struct
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from gazami.layer.recorded_owner import Recorded, record, recorded
 from gazami.sandbox.kernel import linux, seccomp_table
+from gazami.values import dataclass, field
 
 _RECEIVE = 0xC0502100
 _SEND = 0xC0182101
@@ -143,15 +143,15 @@ class Supervisor:
         if self.uid and not (uid in (_KEEP, self.uid) and gid in (_KEEP, self.gid)):
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
         linux.chown_descriptor(fd, 0, 0)
-        place, info = f"/proc/self/fd/{fd}", os.fstat(fd)
+        path, info = f"/proc/self/fd/{fd}", os.fstat(fd)
         plain = stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode)
         key = (info.st_dev, info.st_ino)
-        known = recorded(place, follow=True) if plain else self.others.get(key)
+        known = recorded(path, follow=True) if plain else self.others.get(key)
         was = known or Recorded(self.uid, self.gid)
         as_seen = (known is None or was.as_seen) and (uid, gid) == (0, 0)
         new = Recorded(was.uid if uid == _KEEP else uid, was.gid if gid == _KEEP else gid, was.device, as_seen)
         if plain:
-            record(place, new)
+            record(path, new)
         else:
             self.others[key] = new
 
@@ -237,8 +237,8 @@ def _look_up(pid: int, folder: int, path: str, flags: int) -> int:
             return linux.open_in_root(start, path, flags | os.O_CLOEXEC)
         finally:
             os.close(start)
-    place = path if path.startswith("/") else f"{_folder(pid, folder)}/{path}"
-    return os.open(place, flags | os.O_CLOEXEC)
+    found = path if path.startswith("/") else f"{_folder(pid, folder)}/{path}"
+    return os.open(found, flags | os.O_CLOEXEC)
 
 
 def _folder(pid: int, number: int) -> str:
@@ -257,8 +257,7 @@ def _text(pid: int, address: int) -> str:
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         memory.seek(address)
         while b"\0" not in data and len(data) < _MOST_PATH:
-            room = 4096 - (address + len(data)) % 4096  # not over the end of a page
-            piece = memory.read(room)
+            piece = memory.read(4096 - (address + len(data)) % 4096)  # not over the end of a page
             if not piece:
                 raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
             data += piece

@@ -13,9 +13,8 @@ import errno
 import os
 from contextlib import suppress
 
-from gazami.sandbox.inside.paths import Place
 from gazami.sandbox.kernel import linux
-from gazami.sandbox.kernel.linux import MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT
+from gazami.sandbox.kernel.mounts import bind
 
 _MOST_LOWERS = 500
 _MERGED_AT_ONCE = 400
@@ -24,7 +23,7 @@ _OPTIONS = (("source", "overlay"), ("redirect_dir", "nofollow"), ("metacopy", "o
 know an option has it off."""
 
 
-def mount_overlay(lowers: tuple[str, ...], upper: str, work: str, *, userxattr: bool) -> None:
+def mount(lowers: tuple[str, ...], upper: str, work: str, *, userxattr: bool) -> None:
     """Mount an overlay of ``lowers`` (topmost first, any number) and ``upper`` over ``upper``.
 
     Without lowers ``upper`` alone is the root. Writes are not flushed to disk by the command's fsync (``volatile``): a step that
@@ -37,10 +36,10 @@ def mount_overlay(lowers: tuple[str, ...], upper: str, work: str, *, userxattr: 
     while len(layers) + len(merged) > _MOST_LOWERS:
         bottom = layers[-_MERGED_AT_ONCE:]
         layers = layers[:-_MERGED_AT_ONCE]
-        _mount(bottom, None, None, bottom[0], userxattr=userxattr)
+        _mount_layers(bottom, None, bottom[0], userxattr=userxattr)
         merged.insert(0, bottom[0])
     _forget_volatile(work)
-    _mount([*layers, *merged], upper, work, upper, userxattr=userxattr)
+    _mount_layers([*layers, *merged], (upper, work), upper, userxattr=userxattr)
 
 
 def _forget_volatile(work: str) -> None:
@@ -52,13 +51,17 @@ def _forget_volatile(work: str) -> None:
         os.rmdir(volatile)
 
 
-def _mount(lowers: list[str], upper: str | None, work: str | None, target: str, *, userxattr: bool) -> None:
+Writable = tuple[str, str]
+"""The upper directory and the work directory."""
+
+
+def _mount_layers(lowers: list[str], writable: Writable | None, target: str, *, userxattr: bool) -> None:
     context = _context(lowers[0])
     if context is None:
-        _mount_by_descriptors(lowers, upper, work, target, userxattr=userxattr)
+        _mount_by_descriptors(lowers, writable, target, userxattr=userxattr)
         return
     try:
-        _mount_by_context(context, lowers, upper, work, target, userxattr=userxattr)
+        _mount_by_context(context, lowers, writable, target, userxattr=userxattr)
     except OSError as error:
         raise OSError(error.errno, f"mount overlay: {_explain(context) or error.strerror}", target) from None
     finally:
@@ -82,13 +85,13 @@ def _context(first: str) -> int | None:
 
 
 def _mount_by_context(
-    context: int, lowers: list[str], upper: str | None, work: str | None, target: str, *, userxattr: bool
+    context: int, lowers: list[str], writable: Writable | None, target: str, *, userxattr: bool
 ) -> None:
     for lower in lowers[1:]:
         linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "lowerdir+", lower)
-    if upper is not None and work is not None:
-        linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "upperdir", upper)
-        linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "workdir", work)
+    if writable is not None:
+        linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "upperdir", writable[0])
+        linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "workdir", writable[1])
         with suppress(OSError):
             linux.fsconfig(context, linux.FSCONFIG_SET_FLAG, "volatile")
     for key, value in _OPTIONS:
@@ -104,21 +107,19 @@ def _mount_by_context(
         os.close(mounted)
 
 
-def _mount_by_descriptors(
-    lowers: list[str], upper: str | None, work: str | None, target: str, *, userxattr: bool
-) -> None:
+def _mount_by_descriptors(lowers: list[str], writable: Writable | None, target: str, *, userxattr: bool) -> None:
     """mount(2) with the layers as ``3:4:5…``, names in /proc/self/fd; the options of newer kernels are dropped one by one."""
     before = os.open(".", os.O_PATH | os.O_CLOEXEC)
     opened = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in lowers]
     try:
         required = ["lowerdir=" + ":".join(map(str, opened))]
-        if upper is not None and work is not None:
-            opened += [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in (upper, work)]
+        if writable is not None:
+            opened += [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in writable]
             required += [f"upperdir={opened[-2]}", f"workdir={opened[-1]}"]
         if userxattr:
             required.append("userxattr")
         optional = [f"{key}={value}" for key, value in _OPTIONS[1:]]
-        if upper is not None:
+        if writable is not None:
             optional.append("volatile")
         os.chdir("/proc/self/fd")
         for options in ([*required, *optional], [*required, *optional[:-1]], required):
@@ -141,33 +142,3 @@ def _explain(context: int) -> str:
         while line := os.read(context, 4096):
             lines.append(line.decode(errors="replace").strip().removeprefix("e ").removeprefix("overlay: "))
     return "; ".join(lines)
-
-
-def bind(source: str, target: str, *, recursive: bool = True) -> None:
-    """Show ``source`` and, if ``recursive``, what is mounted below it at ``target`` too."""
-    linux.mount(source, target, None, MS_BIND | (MS_REC if recursive else 0))
-
-
-def make_readonly(fd: int) -> None:
-    """Make the mount of one file read-only, with what it has besides."""
-    with suppress(OSError):
-        linux.mount_restrict(fd, linux.MOUNT_ATTR_RDONLY)
-        return
-    _remount(fd, f"/proc/self/fd/{fd}", MS_RDONLY)
-
-
-def restrict(place: Place, *, readonly: bool) -> None:
-    """Let no device be opened through the mount at ``place``, and make it read-only if asked; with those below it where the
-    kernel can (Linux ≥ 5.12)."""
-    with suppress(OSError):
-        linux.mount_restrict(place.fd, linux.MOUNT_ATTR_NODEV | (linux.MOUNT_ATTR_RDONLY if readonly else 0))
-        return
-    _remount(place.fd, place.proc, linux.MS_NODEV | (MS_RDONLY if readonly else 0))
-
-
-def _remount(fd: int, path: str, wanted: int) -> None:
-    """What mount_setattr(2) does, on older kernels."""
-    kept = os.fstatvfs(fd).f_flag & (
-        linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC | linux.MS_NOATIME | linux.MS_NODIRATIME
-    )
-    linux.mount(None, path, None, MS_REMOUNT | MS_BIND | wanted | kept)

@@ -29,7 +29,7 @@ class Annotations:
 
 
 def read_annotations(pairs: Pairs, platform: Platform, *, has_index: bool) -> Annotations:
-    """Which pairs go where in a build for ``platform``. Raises :class:`UsageError` for a type that there is not."""
+    """Which pairs go where in a build for ``platform``. Raises :class:`UsageError` for a type that does not exist."""
     manifest: dict[str, str] = {}
     index: dict[str, str] = {}
     unused: list[str] = []
@@ -59,7 +59,7 @@ def _split(written: str) -> tuple[list[tuple[str, Platform | None]], str]:
         kind, platform = (part[1], part[2]) if part else (word, None)
         if kind not in TYPES:
             raise UsageError(
-                f"--annotation {written}: there is no type {kind!r}{did_you_mean(kind, TYPES)}",
+                f"--annotation {written}: unknown type {kind!r}{did_you_mean(kind, TYPES)}",
                 hint=f"KEY=VALUE, or TYPE:KEY=VALUE with {', '.join(TYPES)}",
             )
         types.append((kind, parse_platform(platform) if platform else None))

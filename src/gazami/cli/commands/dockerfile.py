@@ -10,6 +10,10 @@ from gazami.builder.inputs.dockerfile import find_dockerfile, find_ignore, input
 from gazami.builder.inputs.findings import input_findings
 from gazami.builder.inputs.needs import is_local
 from gazami.builder.request import BuildRequest
+from gazami.cli.environ import Surroundings
+from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.options import CONTEXT, DOCKERFILE, NO_PUSH
+from gazami.cli.request.build import build_request
 from gazami.context.ignore import Ignore
 from gazami.context.local import local_folder
 from gazami.dockerfile.check_options import CheckOptions
@@ -18,7 +22,13 @@ from gazami.errors import Source, UsageError
 from gazami.plan.inputs import PlanInputs, context_name
 from gazami.plan.lint import lint_text
 from gazami.rootfs.folder import FolderTree
-from gazami.values import dataclass
+from gazami.values import dataclass, replace
+
+
+def request_of(flags: Flags, around: Surroundings, *, context: str, dockerfile: str) -> BuildRequest:
+    """The request of a build that reads the same Dockerfile, so that both find the same in it."""
+    flags = replace(flags, positionals=()).having(NO_PUSH, "true")
+    return build_request(flags.having(CONTEXT, context).having(DOCKERFILE, dockerfile), around).request
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,7 @@ def read_dockerfile(request: BuildRequest, *, knows_secrets: bool) -> Reading:
     scheme, separator, rest = wishes.context.partition("://")
     if separator and scheme != "dir":
         raise UsageError(
-            f"a context of the scheme {scheme}:// is not fetched here", hint="run it in a folder that has the files"
+            f"cannot read a {scheme}:// context without a build", hint="run it in a folder that has the files"
         )
     context = local_folder(rest if separator else wishes.context, wishes.sub_path)
     source, path = find_dockerfile(wishes.dockerfile, context, given=wishes.dockerfile_given)

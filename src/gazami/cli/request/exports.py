@@ -39,7 +39,7 @@ class Outputs:
 
 
 def read_outputs(words: tuple[str, ...], cwd: str) -> Outputs:
-    """Paths are absolute afterwards. Raises :class:`UsageError` for a type, a key or a combination that there is not."""
+    """Paths are absolute afterwards. Raises :class:`UsageError` for a type, a key or a combination that does not exist."""
     found = [_read(word) for word in words]
     if sum(export.dest == "-" for each in found for export in each.exports) > 1:
         raise UsageError("only one --output can go to standard output")
@@ -55,18 +55,18 @@ def read_outputs(words: tuple[str, ...], cwd: str) -> Outputs:
 def _read(word: str) -> Outputs:
     if word == "-":
         return Outputs(exports=(FileExport("tar", "-"),))
-    fields = _fields(word)
+    fields = fields_of(word)
     if not fields:
         return Outputs(exports=(FileExport("local", word),))
     kind = fields.pop("type", "")
     if kind not in _TYPES:
-        raise UsageError(f"--output {word}: there is no type {kind!r}", hint=_HINT)
+        raise UsageError(f"--output {word}: unknown type {kind!r}", hint=_HINT)
     unknown = [key for key in fields if key not in _TYPES[kind]]
     if unknown:
-        raise UsageError(f"--output {word}: type={kind} has no key {unknown[0]!r}", hint=_HINT)
+        raise UsageError(f"--output {word}: type={kind} takes no {unknown[0]}=", hint=_HINT)
     rewrite = fields.pop(_REWRITE, "false")
     if rewrite not in ("true", "false", "1", "0"):
-        raise UsageError(f"--output {word}: {_REWRITE} is true or false")
+        raise UsageError(f"--output {word}: {_REWRITE} must be true or false")
     return replace(_read_fields(word, kind, fields), rewrite_timestamp=rewrite in ("true", "1"))
 
 
@@ -75,7 +75,7 @@ def _read_fields(word: str, kind: str, fields: dict[str, str]) -> Outputs:
         return _image(word, fields, push=kind == "registry" or fields.get("push") in ("true", "1"))
     dest = fields.get("dest", "-" if kind in ("tar", "oci") else "")
     if not dest or (dest == "-" and kind in ("local", "docker")):
-        raise UsageError(f"--output {word}: where to? dest= is missing", hint=_HINT)
+        raise UsageError(f"--output {word}: type={kind} needs dest=PATH", hint=_HINT)
     match kind:
         case "local":
             return Outputs(exports=(FileExport("local", dest),))
@@ -92,7 +92,7 @@ def _read_fields(word: str, kind: str, fields: dict[str, str]) -> Outputs:
 def _image(word: str, fields: dict[str, str], *, push: bool) -> Outputs:
     names = tuple(name for name in fields.get("name", "").split(",") if name)
     if not names:
-        raise UsageError(f"--output {word}: what is its name? name= is missing", hint=_HINT)
+        raise UsageError(f"--output {word}: type=image and type=registry need name=REF", hint=_HINT)
     if not push:
         raise UsageError(
             f"--output {word}: gazami keeps no images on this machine",
@@ -101,48 +101,9 @@ def _image(word: str, fields: dict[str, str], *, push: bool) -> Outputs:
     return Outputs(destinations=names)
 
 
-def _fields(word: str) -> dict[str, str]:
+def fields_of(word: str) -> dict[str, str]:
     """The pairs of a value, none for a bare directory."""
     pairs = [field.partition("=") for field in next(csv.reader([word]))]
     if len(pairs) == 1 and not pairs[0][1]:
         return {}
     return {key.strip().lower(): value for key, _, value in pairs}
-
-
-# -- caches -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CacheTarget:
-    """``place`` is a repository or ``oci:DIR``."""
-
-    place: str = ""
-    inline: bool = False
-
-
-def read_cache_from(words: tuple[str, ...]) -> tuple[str, ...]:
-    """``type=registry,ref=REF``, ``type=local,src=DIR`` or a bare reference → places. Raises :class:`UsageError`."""
-    return tuple(_cache_place("--cache-from", word, "src") for word in words)
-
-
-def read_cache_to(words: tuple[str, ...]) -> CacheTarget | None:
-    """Raises :class:`UsageError`, also for more than one place to write to."""
-    inline = [word for word in words if word == "inline" or _fields(word).get("type") == "inline"]
-    places = [_cache_place("--cache-to", word, "dest") for word in words if word not in inline]
-    if len(places) > 1:
-        raise UsageError("--cache-to: one place can be written to", hint="copy it afterwards, or build twice")
-    return CacheTarget("".join(places), bool(inline)) if words else None
-
-
-def _cache_place(flag: str, word: str, key: str) -> str:
-    fields = _fields(word)
-    if not fields:
-        return word
-    kind = fields.get("type", "registry")
-    if kind == "registry" and fields.get("ref"):
-        return fields["ref"]
-    if kind == "local" and fields.get(key):
-        return f"oci:{fields[key]}"
-    raise UsageError(
-        f"{flag} {word}: there is no such cache", hint=f"type=registry,ref=REF; type=local,{key}=DIR; type=inline"
-    )

@@ -1,0 +1,43 @@
+"""``gazami help``: what there is, or one command's help."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from gazami.cli.command import Command, help_of
+from gazami.cli.commands.rows import ROWS, called, command
+from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.option import Table
+from gazami.dockerfile.suggest import did_you_mean
+from gazami.errors import UsageError
+
+_COMMANDS = "\n".join(f"  {name:<15}{does}" for name, (_, does) in ROWS.items())
+_USAGE = f"""\
+gazami builds container images from Dockerfiles without a daemon and without privileges.
+
+Usage:
+  gazami build [CONTEXT] [flags]
+
+Commands:
+{_COMMANDS}
+
+Examples:
+  gazami build . --tag registry.example.com/app:1.0
+  gazami build . --no-push --oci-layout-path out/
+  gazami build . --no-push --dryrun
+
+Every flag of kaniko's executor is accepted. Run 'gazami build --help' for all flags, 'gazami COMMAND --help' for others.
+"""
+
+
+def _help(flags: Flags, environ: Mapping[str, str]) -> int:
+    words = list(flags.positionals)
+    name, rest = called(words or ["help"])
+    if not name or rest:
+        raise UsageError(f"unknown command {' '.join(words)!r}{did_you_mean(' '.join(words), ROWS)}")
+    sys.stdout.write(help_of(command(name)))
+    return 0
+
+
+COMMAND = Command("help", _USAGE, Table(()), _help)

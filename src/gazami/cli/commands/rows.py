@@ -1,0 +1,42 @@
+"""The commands: a row each, with the module that has its ``COMMAND`` and what it does, for ``gazami --help``.
+
+A module is imported when its command is called.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gazami.cli.command import Command
+
+ROWS = {
+    "build": ("commands.build", "build an image and push it"),
+    "submit": ("submit.command", "build in a Kubernetes cluster and watch it from here"),
+    "push": ("commands.push", "push an OCI layout, or an archive of docker save, to registries"),
+    "pull": ("commands.pull", "fetch an image into an OCI layout or an archive"),
+    "inspect": ("commands.inspect", "say what an image is without fetching its layers"),
+    "login": ("commands.login", "store a user and a password for a registry"),
+    "warm": ("commands.warm", "fill a directory of base images for --cache-dir"),
+    "cache": ("commands.cache", "list or prune the layer cache"),
+    "cache explain": ("commands.explain", "say why a step is not found in the layer cache"),
+    "lint": ("commands.lint", "check a Dockerfile"),
+    "doctor": ("commands.doctor", "say which isolation of RUN steps works here, and why others do not"),
+    "version": ("commands.version", "print the version"),
+    "help": ("commands.help", "explain a command: gazami help build"),
+}
+
+
+def command(name: str) -> Command:
+    """The command of a row."""
+    found: Command = import_module(f"gazami.cli.{ROWS[name][0]}").COMMAND
+    return found
+
+
+def called(words: list[str]) -> tuple[str, list[str]]:
+    """The command that the words name, and the rest of them; a name may be two words. An unknown one is empty."""
+    for length in (2, 1):
+        if (name := " ".join(words[:length])) in ROWS:
+            return name, words[length:]
+    return "", words

@@ -1,0 +1,66 @@
+"""Flags and surroundings → BuildRequest: a pure function that checks what kaniko checks, in its order."""
+
+from __future__ import annotations
+
+from gazami.builder.request import BuildRequest, SnapshotWishes
+from gazami.cli.environ import Surroundings
+from gazami.cli.flags.argv import Flags, changed
+from gazami.cli.flags.options import BUILD, DRYRUN, REPRODUCIBLE, SINGLE_SNAPSHOT, SNAPSHOT_MODE, TARGET
+from gazami.cli.request.cache import cache_wishes
+from gazami.cli.request.context import context_wishes
+from gazami.cli.request.credentials import credential_options, unknown_helpers
+from gazami.cli.request.output import output_wishes, unused_annotations
+from gazami.cli.request.plan import plan_wishes
+from gazami.cli.request.registry import registry_options
+from gazami.cli.request.sandbox import sandbox_wishes
+from gazami.events import Level, Message
+from gazami.values import dataclass
+
+_UNUSED_VARIABLES = ("KANIKO_TELEMETRY_ENDPOINT", "STACKLOG_PATH", "BENCHMARK_FILE")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The request, and what there is to say about flags and variables before the build starts."""
+
+    request: BuildRequest
+    messages: tuple[Message, ...]
+
+
+def build_request(flags: Flags, around: Surroundings) -> Wanted:
+    """Raises :class:`UsageError`. ``flags`` have the environment's defaults already (``argv.with_environment``)."""
+    context = context_wishes(flags, around)
+    plan, unset = plan_wishes(flags, around)
+    sandbox = sandbox_wishes(flags, around)
+    output = output_wishes(flags, around, plan.platform)
+    request = BuildRequest(
+        context=context,
+        plan=plan,
+        sandbox=sandbox,
+        output=output,
+        registry=registry_options(flags, around),
+        credentials=credential_options(flags, around),
+        snapshot=SnapshotWishes(flags[SNAPSHOT_MODE], flags[SINGLE_SNAPSHOT], flags[REPRODUCIBLE]),
+        cache=cache_wishes(flags, around.cwd, push_image=output.push),
+        dryrun=flags[DRYRUN],
+        print_plan=bool(around.environ.get("KANIKO_PRINT_PLAN")),
+    )
+    return Wanted(request, (*_messages(flags, around), *unset, *unused_annotations(flags, plan.platform)))
+
+
+def _messages(flags: Flags, around: Surroundings) -> list[Message]:
+    """Deprecated spellings, flags that were set and do nothing, and variables of kaniko that do nothing."""
+    said: list[tuple[Level, str]] = [("warning", text) for text in (*flags.notices, *around.warnings)]
+    said += [("warning", text) for text in unknown_helpers(flags)]
+    if left_out := flags[TARGET][1:]:
+        said.append(("warning", f"--target: only the first stage is built, {', '.join(left_out)} left out"))
+    for option in changed(flags, BUILD):
+        if option.unused:
+            said.append(("info", f"--{option.name} has no effect in gazami: {option.unused}"))
+    for name in _UNUSED_VARIABLES:
+        if around.environ.get(name):
+            said.append(("warning", f"the variable {name} is not effective yet"))
+    features = sorted(name for name in around.environ if name.startswith("FF_KANIKO_"))
+    if features:
+        said.append(("info", f"{', '.join(features)}: feature flags have no effect, gazami does what Docker does"))
+    return [Message(level, text) for level, text in said]

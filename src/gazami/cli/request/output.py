@@ -1,0 +1,104 @@
+"""Where the image goes: registries, files, and what they say about it. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from gazami.builder.request import IndexWishes, OutputWishes
+from gazami.cli.environ import Surroundings
+from gazami.cli.flags import options
+from gazami.cli.flags.argv import Flags
+from gazami.cli.paths import absolute, absolute_or_url
+from gazami.cli.request.annotations import Annotations, read_annotations
+from gazami.cli.request.exports import Outputs, read_outputs
+from gazami.errors import UsageError
+from gazami.events import Message
+from gazami.image.platform import Platform, parse_platform
+from gazami.image.reference import parse_reference
+
+
+def output_wishes(flags: Flags, around: Surroundings, platform: Platform) -> OutputWishes:
+    """Raises :class:`UsageError` for outputs that do not go together, and when there is none."""
+    cwd = around.cwd
+    outputs = read_outputs(flags[options.OUTPUT], cwd)
+    destinations, push = _destinations(flags, outputs)
+    tars = (*_given(absolute(flags[options.TAR_PATH], cwd)), *outputs.archives)
+    _check_formats(flags, tars)
+    for option in (options.IMAGE_NAME_WITH_DIGEST_FILE, options.IMAGE_NAME_TAG_WITH_DIGEST_FILE):
+        if flags[option] and not destinations:
+            raise UsageError(f"you must provide --destination if setting --{option.name}")
+    image_format, compression = flags[options.IMAGE_FORMAT], flags[options.COMPRESSION]
+    annotations = _annotations(flags, platform)
+    return OutputWishes(
+        destinations=destinations,
+        push=push,
+        check_push=not flags[options.SKIP_PUSH_PERMISSION_CHECK],
+        tar_paths=tars,
+        oci_layout_paths=(*_given(absolute(flags[options.OCI_LAYOUT_PATH], cwd)), *outputs.layouts),
+        exports=outputs.exports,
+        digest_file=absolute_or_url(flags[options.DIGEST_FILE], cwd),
+        image_name_with_digest_file=absolute_or_url(flags[options.IMAGE_NAME_WITH_DIGEST_FILE], cwd),
+        image_name_tag_with_digest_file=absolute_or_url(flags[options.IMAGE_NAME_TAG_WITH_DIGEST_FILE], cwd),
+        image_id_file=absolute_or_url(flags[options.IIDFILE], cwd),
+        metadata_file=absolute_or_url(flags[options.METADATA_FILE], cwd),
+        builder_output=absolute(around.environ.get("BUILDER_OUTPUT", ""), cwd),
+        image_format=image_format or None,
+        compression=compression or "gzip",
+        compression_level=flags[options.COMPRESSION_LEVEL] if flags[options.COMPRESSION_LEVEL] > 0 else None,
+        annotations=annotations.manifest,
+        rewrite_timestamp=outputs.rewrite_timestamp,
+        index=_index(flags, platform, annotations, push=push),
+    )
+
+
+def unused_annotations(flags: Flags, platform: Platform) -> tuple[Message, ...]:
+    return tuple(Message("warning", text) for text in _annotations(flags, platform).unused)
+
+
+def _annotations(flags: Flags, platform: Platform) -> Annotations:
+    return read_annotations(flags[options.ANNOTATION], platform, has_index=bool(flags[options.INDEX]))
+
+
+def _destinations(flags: Flags, outputs: Outputs) -> tuple[tuple[str, ...], bool]:
+    """The names of the image, and whether it is pushed to them."""
+    destinations = (*flags[options.DESTINATION], *outputs.destinations)
+    push = not flags[options.NO_PUSH] and bool(destinations or not outputs)
+    if push and not destinations:
+        hint = "for example: gazami build . --tag registry.example.com/app:1.0"
+        raise UsageError("you must provide --destination, or use --no-push", hint=hint)
+    for destination in destinations:
+        if parse_reference(destination).digest:
+            raise UsageError(f"--destination {destination}: an image is pushed by tag, not by digest")
+    return destinations, push
+
+
+def _index(flags: Flags, platform: Platform, annotations: Annotations, *, push: bool) -> IndexWishes | None:
+    texts, run = flags[options.INDEX], flags[options.INDEX_RUN]
+    if not texts and not run:
+        return None
+    if not texts or not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", run):
+        hint = "for example: --index linux/amd64,linux/arm64 --index-run $CI_PIPELINE_ID"
+        raise UsageError(
+            "--index and --index-run go together, and the run is up to 80 letters, digits, _ . -", hint=hint
+        )
+    if not push:
+        raise UsageError("--index needs a push: the builds meet in the registry of --destination")
+    platforms = tuple(dict.fromkeys(parse_platform(text) for text in texts))
+    if platform not in platforms:
+        raise UsageError(f"--index does not name {platform}, the platform of this build", hint="add it, or --platform")
+    return IndexWishes(platforms, run, annotations.index)
+
+
+def _given(text: str) -> tuple[str, ...]:
+    return (text,) if text else ()
+
+
+def _check_formats(flags: Flags, tar_paths: tuple[str, ...]) -> None:
+    oci, zstd = flags[options.IMAGE_FORMAT] == "oci", flags[options.COMPRESSION] == "zstd"
+    if zstd and flags[options.IMAGE_FORMAT] == "docker":
+        hint = "use --image-format=oci, or --compression=gzip"
+        raise UsageError("--compression=zstd cannot be used with --image-format=docker", hint=hint)
+    if tar_paths and (oci or zstd):
+        other = "--image-format=oci" if oci else "--compression=zstd"
+        hint = "the archive is for docker load; --oci-layout-path writes an OCI image"
+        raise UsageError(f"--tar-path cannot be used with {other}", hint=hint)

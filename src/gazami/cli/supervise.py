@@ -1,0 +1,163 @@
+"""One run of a command, whichever it is: its flags, its help, the display, signals, errors and the exit status.
+
+An error before there is a display is plain text, since the log format may itself be what is wrong. Afterwards the display
+writes it. An error that gazami raises on purpose ends with its text and its exit code; what the machine ran out of is named;
+anything else is a bug of ours and says so, with the whole traceback only at ``--verbosity=debug``.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from types import FrameType
+from typing import BinaryIO, TextIO
+
+from gazami.cancel import Cancel
+from gazami.cli.bug import as_gazami_error
+from gazami.cli.command import Command, Run, Task, help_of
+from gazami.cli.exhaustion import Places, exhausted
+from gazami.cli.flags.argv import Flags, parse, with_environment
+from gazami.cli.flags.options import LOG_FORMAT, LOG_TIMESTAMP, PROGRESS, QUIET, VERBOSITY
+from gazami.cli.watchdog import watched
+from gazami.errors import Cancelled, CommandFailed, GazamiError, UsageError
+from gazami.report.excerpt import failure
+from gazami.report.line import Settings
+from gazami.report.plain import Streams
+from gazami.report.reporter import Reporter, open_reporter
+
+
+def supervise(command: Command, words: list[str], environ: Mapping[str, str]) -> int:
+    """Do what ``words`` say, which are without the command's name; returns the exit status. Nothing but
+    KeyboardInterrupt, SystemExit and a BrokenPipeError of standard output leaves this function."""
+    flags, places = Flags(), Places()
+    try:
+        flags = with_environment(parse(words, command.table, command.elsewhere), command.table, environ)
+        if flags.help:
+            _print([help_of(command)])
+            return 0
+        started = command.start(flags, environ)
+        if isinstance(started, int):
+            return started
+        places = started.places
+        status, said = _worked(command, started, flags, environ)
+    except BrokenPipeError:
+        raise
+    except Exception as cause:
+        error = _explained(cause, flags, places)
+        text = failure(error, command.failed).text
+        sys.stderr.write(f"{text}\n{_hint(command) if isinstance(error, UsageError) else ''}")
+        return exit_status(error)
+    _print(said)
+    return status
+
+
+def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, str]) -> tuple[int, list[str | bytes]]:
+    """Do the task under signals; returns the exit status and what goes to standard output."""
+    terminal = sys.stderr.isatty()
+    settings = log_settings(flags, environ, failed=command.failed, terminal=terminal)
+    stderr = _bytes(sys.stderr)
+    reporter = open_reporter(
+        settings,
+        Streams(stderr if task.takes_stdout else _bytes(sys.stdout), stderr),
+        progress=flags[PROGRESS],
+        terminal=terminal and environ.get("TERM", "dumb") != "dumb" and not environ.get("CI"),
+    )
+    cancel = Cancel()
+    said: list[str | bytes] = []
+    with stopped_by_signals(cancel) as signals:
+        try:
+            return task.work(Run(task.around, reporter.emit, cancel, said.append)), said
+        except Exception as cause:
+            error = _explained(cause, flags, task.places)
+            reporter.close()
+            status = _ended(error, reporter, signals)
+            if isinstance(error, UsageError) and settings.format in ("text", "color"):
+                sys.stderr.write(_hint(command))
+            return status, []
+        finally:
+            reporter.close()
+
+
+def _ended(error: GazamiError, reporter: Reporter, signals: list[int]) -> int:
+    """Write the error; returns the exit status."""
+    if not signals:
+        reporter.fail(error)
+        return exit_status(error)
+    if isinstance(error, Cancelled | CommandFailed):  # a terminal sends Ctrl-C to the RUN command too
+        error = Cancelled(f"interrupted by {signal.Signals(signals[0]).name}")
+    reporter.fail(error)
+    return 128 + signals[0]
+
+
+def _explained(cause: Exception, flags: Flags, places: Places) -> GazamiError:
+    if isinstance(cause, GazamiError):
+        return exhausted(cause, places)
+    verbose = flags[VERBOSITY] in ("trace", "debug")
+    return as_gazami_error(cause, verbose=verbose, places=places)
+
+
+def _hint(command: Command) -> str:
+    return f"Run 'gazami {command.name} --help' for usage.\n"
+
+
+def exit_status(error: GazamiError) -> int:
+    """1 to 255: a RUN that a signal killed has a negative status, which wraps around as it does for kaniko."""
+    return error.exit_code & 0xFF or 1
+
+
+@contextlib.contextmanager
+def stopped_by_signals(cancel: Cancel) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM stop the build in order, a second one at once. Yields the list of signals that came.
+
+    The switch is set in another thread: the handler may have interrupted this one while it held the switch's own lock. A
+    watchdog ends what does not look at the switch.
+    """
+    came: list[int] = []
+
+    with watched() as dog:
+        cancel.when_cleaning(dog.cleaning)
+
+        def stop(number: int) -> None:
+            cancel.set(f"interrupted by {signal.Signals(number).name}")
+            dog.stop(number)
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if came:
+                os._exit(128 + number)
+            came.append(number)
+            _thread.start_new_thread(stop, (number,))
+
+        with contextlib.ExitStack() as kept:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                with contextlib.suppress(ValueError):  # not the main thread: the owner of that thread handles signals
+                    kept.callback(signal.signal, number, signal.signal(number, handle))
+            yield came
+
+
+def log_settings(flags: Flags, environ: Mapping[str, str], *, failed: str, terminal: bool) -> Settings:
+    """The form of the log: as asked, else color where it is likely to be seen as such (a terminal, a CI job's page)."""
+    form, colored = flags[LOG_FORMAT], (terminal or environ.get("CI")) and not environ.get("NO_COLOR")
+    return Settings(
+        verbosity=flags[VERBOSITY],
+        format=form or ("color" if colored else "text"),
+        timestamps=flags[LOG_TIMESTAMP],
+        quiet=flags[QUIET],
+        failed=failed,
+    )
+
+
+def _print(said: list[str | bytes]) -> None:
+    for text in said:
+        if isinstance(text, str):
+            sys.stdout.write(text)
+        else:
+            _bytes(sys.stdout).write(text)
+
+
+def _bytes(stream: TextIO) -> BinaryIO:
+    stream.flush()
+    return stream.buffer
