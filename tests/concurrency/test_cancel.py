@@ -208,7 +208,7 @@ def test_at_the_lock_of_a_directory_cache(context: Path) -> None:
     with held(context.parent / "cache/.lock"):
         flags = ["--no-push", "--cache", "--cache-copy-layers", f"--cache-repo=oci:{context.parent / 'cache'}"]
         process = start(context, "FROM scratch\nCOPY file /\n", *flags)
-        until(lambda: "storing layers" in (context.parent / "log").read_text())
+        until(lambda: "writing layers" in (context.parent / "log").read_text())
         ends(process, context, signal.SIGTERM)
 
 

@@ -209,7 +209,7 @@ def test_what_is_no_file_is_not_read(name: str, checkout: Path) -> None:
     place.unlink()
     place.mkdir()
     if name == "Dockerfile":
-        with pytest.raises(ContextError, match="no Dockerfile found"):
+        with pytest.raises(ContextError, match="no Dockerfile at"):
             look()
     else:
         look()  # as if there were none
@@ -307,7 +307,7 @@ def test_a_directory_that_is_exchanged_before_it_is_listed(checkout: Path) -> No
     (checkout / "sub").rename(checkout / "old")
     (checkout / "sub").symlink_to(checkout.parent / "home")
     assert os.listdir(checkout / "sub") == ["token"]
-    with pytest.raises(ContextError, match="exchanged"):
+    with pytest.raises(ContextError, match="replaced"):
         tree.resolve("sub/token")
 
 

@@ -91,7 +91,7 @@ def test_a_snapshot_holds_no_file_from_outside(mode: Bench, builders: Path, func
                 with out.open("wb") as sink:
                     mode.sandbox.call(request, output_fd=sink.fileno())
             except GazamiError as error:  # the exchange was seen, and nothing else went wrong
-                assert "changed while" in error.message or "exchanged while" in error.message, error.message
+                assert "changed while" in error.message or "replaced while" in error.message, error.message
             assert CANARY not in out.read_bytes()
 
 
@@ -169,7 +169,7 @@ def test_another_file_in_the_place_of_a_listed_one_is_not_read(tmp_path: Path) -
     other.write_bytes(CANARY)
     other.rename(place)
     content = FileContent(str(place), identity=(info.st_dev, info.st_ino))
-    with pytest.raises(GazamiError, match="exchanged"):
+    with pytest.raises(GazamiError, match="replaced"):
         b"".join(write_members([(Entry("f", Kind.FILE, 0o644, size=6), content)]))
 
 
@@ -183,7 +183,7 @@ def test_only_a_regular_file_is_read(tmp_path: Path, kind: str) -> None:
         os.mkfifo(place)
     else:
         place.mkdir()
-    with pytest.raises(GazamiError, match="exchanged"):
+    with pytest.raises(GazamiError, match="replaced"):
         b"".join(write_members([(Entry("f", Kind.FILE, 0o644, size=6), FileContent(str(place)))]))
 
 

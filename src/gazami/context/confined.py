@@ -43,7 +43,7 @@ def read_inside(folder: str, path: str, limit: int) -> bytes | None:
         return None
     except OSError as cause:
         what = (
-            "is a link in a circle, or was exchanged while it was read"
+            "is a symlink loop, or was replaced while it was read"
             if cause.errno == errno.ELOOP
             else f"cannot be read: {cause.strerror}"
         )

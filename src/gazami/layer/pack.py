@@ -172,7 +172,5 @@ def _made(packing: Packing) -> Compressor:
 
 def _host_error(cause: OSError) -> HostError:
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
-        return SpaceError(
-            "no space left for a layer's blob", hint="give a larger place with --state-dir, or free some space"
-        )
+        return SpaceError("no space left to write a layer", hint="choose a larger --state-dir, or free some space")
     return HostError(f"a layer's blob could not be written: {cause.strerror}")

@@ -120,7 +120,7 @@ class TarReader:
             size = self._gnu_sparse(header)
         elif records and (version := sparse.pax_version(records)) is not None:
             if known is not Kind.FILE:
-                raise ArchiveError("the archive is corrupt: what is sparse is not a file")
+                raise ArchiveError("the archive is corrupt: a sparse entry is not a file")
             size, name = self._pax_sparse(records, name, size, version)
         path, target = _paths(name, records.get("linkpath") or header[157:257].split(b"\0", 1)[0], known)
         device = (0, 0)

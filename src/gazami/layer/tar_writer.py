@@ -152,7 +152,7 @@ def _file_content(entry: Entry, content: FileContent, opener: FileOpener) -> Ite
         if cause.errno not in (errno.ESTALE, errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO):
             raise
         raise ContextError(
-            f"{path} was exchanged while it was read", hint="something changes the files during the build"
+            f"{path} was replaced while it was read", hint="something changes the files during the build"
         ) from cause
     try:
         left = entry.size

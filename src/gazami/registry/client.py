@@ -204,7 +204,7 @@ class RegistryClient:
         except RegistryError as error:
             if not (self._options.ignore_immutable_tags and any(text in error.message for text in _IMMUTABLE)):
                 raise
-            text = f"{reference} was not pushed: the tag is there already and cannot be changed, which is to be ignored"
+            text = f"{reference} was not pushed: the tag exists and is immutable (--push-ignore-immutable-tag-errors)"
             self._emit(Message("warning", text))
         return digest
 

@@ -82,7 +82,7 @@ def _diagnose(error: BaseException) -> tuple[FaultKind, str]:
         kind: FaultKind = "refused" if re.search(r"failed: 4\d\d", said) else "connect"
         return kind, f"the proxy cannot be used: {said}"
     if isinstance(error, (exceptions.LocationValueError, InvalidURL)):
-        return "refused", "the address is not one that can be asked"
+        return "refused", "the address cannot be connected to"
     if isinstance(error, exceptions.NameResolutionError):
         return "connect", "its name cannot be resolved"
     if isinstance(error, exceptions.NewConnectionError):

@@ -45,7 +45,7 @@ def from_file(open_file: Callable[[], BinaryIO]) -> Bytes:
                 while chunk := file.read(_PIECE):
                     yield chunk
         except FileNotFoundError as cause:
-            raise NotFoundError(f"a blob is gone that was to be uploaded: {cause.filename}") from cause
+            raise NotFoundError(f"a blob to upload no longer exists: {cause.filename}") from cause
         except OSError as cause:
             raise HostError(f"a blob cannot be read while it is uploaded: {cause}") from cause
 

@@ -132,7 +132,7 @@ class FolderTree(Tree):
         place = f"{self._folder}/{path}".rstrip("/")[:300]
         if cause.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENODATA, errno.ERANGE):
             return ContextError(
-                f"{place} was exchanged while it was read", hint="something changes the files during the build"
+                f"{place} was replaced while it was read", hint="something changes the files during the build"
             )
         return ContextError(f"{place} cannot be read: {cause.strerror}")
 

@@ -68,7 +68,7 @@ def test_the_contexts_ignore_file_counts(folder: Path, ignore: str, capsys: pyte
 @pytest.mark.parametrize(
     "words, expected",
     [
-        (["nope"], "no Dockerfile found"),
+        (["nope"], "no Dockerfile at"),
         (["a", "b"], "only one Dockerfile"),
         (["--target=x"], "target stage 'x' could not be found"),
         (["--format=xml"], "'xml' is not a valid format"),

@@ -38,5 +38,5 @@ def test_an_attribute_that_goes_while_it_is_read_is_an_error_and_not_missing(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "getxattr", gone)
-    with pytest.raises(ContextError, match="exchanged while it was read"):
+    with pytest.raises(ContextError, match="replaced while it was read"):
         FolderTree(str(tmp_path)).get("file")

@@ -27,7 +27,7 @@ def open_stores(
         return None
     places = tuple(_places(wishes, output, client))
     if not places:
-        emit(Message("warning", "--cache: there is no place for it, give --cache-repo or a --destination"))
+        emit(Message("warning", "--cache needs a repository: add --cache-repo or --destination"))
         return None
     return Stores(places, wishes, emit, cancel, hides_hits=hides_hits)
 

@@ -80,7 +80,7 @@ class StepCache:
         """The same with the values, a line each; says so where there is no entry to compare with."""
         found = self._differences(stage, position)
         lines = [f"{name}: {_shown(old)} → {_shown(new)}" for name, old, new in found]
-        return lines or ["nothing like it was ever stored from this place of the Dockerfile"]
+        return lines or ["no earlier build stored a layer for this step of the Dockerfile"]
 
     def is_cacheable(self, stage: StagePlan, position: int) -> bool:
         """Whether the layer of a step may be in the cache."""

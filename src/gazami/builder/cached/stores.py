@@ -60,9 +60,7 @@ class Stores:
             except Cancelled:
                 raise
             except GazamiError as error:
-                self._warn_once(
-                    store.name, f"the cache {store.name} cannot be read, the build goes on without it: {error}"
-                )
+                self._warn_once(store.name, f"the cache {store.name} cannot be read, building without it: {error}")
                 continue
             if entry is not None and (any_age or self._is_fresh(entry)):
                 return store, entry
@@ -117,7 +115,7 @@ class Stores:
             except Cancelled:
                 raise
             except (GazamiError, OSError) as error:  # a blob that was pruned meanwhile, a disk that is full
-                self._warn_once(f"write {store.name}", f"layers cannot be stored in the cache {store.name}: {error}")
+                self._warn_once(f"write {store.name}", f"cannot store layers in the cache {store.name}: {error}")
 
         with self._lock:
             if self._writers is None:
@@ -138,7 +136,7 @@ class Stores:
         if self._writers is None:
             return
         if any(not each.done() for each in self._writes) and not self.cancel.is_set:
-            self.emit(Message("info", f"storing layers in the cache {self.name}"))
+            self.emit(Message("info", f"writing layers to the cache {self.name}"))
         self._writers.shutdown(wait=True, cancel_futures=self.cancel.is_set)
         if kind is None:  # else there is an error already that says more
             for write in self._writes:

@@ -21,6 +21,6 @@ def check_room(layers: Iterable[Descriptor], place: Path) -> None:
     if needed > free:
         needs = f"{needed / 1e6:.1f} MB compressed, more when unpacked"
         raise SpaceError(
-            f"the base images do not fit: they need {needs}, and {place} has {free / 1e6:.1f} MB free",
-            hint="give a larger place with --state-dir, or a smaller base image",
+            f"the base images do not fit: they need {needs}; {place} has {free / 1e6:.1f} MB free",
+            hint="choose a larger --state-dir, or a smaller base image",
         )

@@ -35,7 +35,7 @@ def find_dockerfile(
     if wanted == "Dockerfile" and (data := read_named(folder / "dockerfile", folder)) is not None:
         return Source("dockerfile", _decode(data, "dockerfile")), folder / "dockerfile"
     raise ContextError(
-        f"no Dockerfile found: there is neither {wanted} nor {folder / wanted}",
+        f"no Dockerfile at {wanted} (looked in the working directory and in {folder})",
         hint="give its path, relative to the context, with --dockerfile (-f)",
     )
 

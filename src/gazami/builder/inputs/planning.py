@@ -54,7 +54,7 @@ class Images:
             except BaseException as error:
                 if not stop.is_set:
                     failures.append(error)
-                stop.set("another image cannot be had")
+                stop.set("another image failed")
                 raise
 
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="resolve") as pool:

@@ -44,7 +44,7 @@ def export_files(
                     write_layout(Path(folder))
                     _archive(Path(folder), out)
     except BrokenPipeError as cause:
-        raise HostError(f"whoever read {_named(export.dest)} stopped reading") from cause
+        raise HostError(f"the reader of {_named(export.dest)} stopped reading") from cause
     except OSError as cause:
         kind = SpaceError if cause.errno in (errno.ENOSPC, errno.EDQUOT) else HostError
         raise kind(f"{_named(export.dest)} cannot be written: {cause.strerror}") from cause

@@ -192,7 +192,7 @@ class Stages:
         """Say which input of a stage's first missed step differs from last time's."""
         names = self.cache.explain(plan, step.position) if self.cache is not None else ()
         if names:
-            self.copying.emit(Message("info", f"not in the cache, since these changed: {', '.join(names)}"))
+            self.copying.emit(Message("info", f"cache miss, because these changed: {', '.join(names)}"))
 
     def _join(self, stage: Stage, base: int, *, keep_tree: bool) -> None:
         """Replace a stage's own layers by one (``--single-snapshot``)."""

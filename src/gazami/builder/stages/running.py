@@ -47,7 +47,7 @@ class Running:
             full = is_full(changed)
             if not full or not files.workspace.leave_memory():
                 raise _failure(step, result.exit_code, timed_out=result.timed_out, oom=result.oom_killed, full=full)
-            text = "there is no more room in memory: running this step again with its files on the disk"
+            text = "the files no longer fit in memory: running this step again with its files on disk"
             self.emit(Message("warning", text))
 
     def _spec(self, step: RunStep, root: Root, mounts: StepMounts) -> RunSpec:
@@ -94,15 +94,15 @@ def _failure(step: RunStep, exit_code: int, *, timed_out: bool, oom: bool, full:
     short = command if len(command) <= 300 else command[:297] + "..."
     hint = None
     if timed_out:
-        hint = "it was ended by the time limit of --timeout"
+        hint = "it reached the time limit of --timeout"
     elif oom:
-        hint = "it was killed for want of memory: give the container more"
+        hint = "killed: out of memory; give the container more"
     elif full:
-        hint = "the file system of the state directory is full: give a larger one with --state-dir"
+        hint = "the file system of the state directory is full: choose a larger one with --state-dir"
     elif exit_code == 127:
         hint = "127 usually means that the command was not found in the image"
     elif exit_code == 137:
-        hint = "137 means that it was killed (SIGKILL), most often for want of memory"
+        hint = "137 means that it was killed (SIGKILL), most often because memory ran out"
     return CommandFailed(
         f'process "{short}" did not complete successfully: exit code: {exit_code}', exit_code=exit_code, hint=hint
     )
