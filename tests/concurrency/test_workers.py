@@ -166,7 +166,7 @@ def reads(count: int, then: BaseException | None) -> Sandbox:
 
 
 def feed(sandbox: Sandbox, size: int = 1 << 20) -> None:
-    with Unpacker(sandbox, UnpackRequest("/d"), [].append).feeding() as write:
+    with Unpacker(sandbox, UnpackRequest("/d")).feeding() as write:
         for _ in range(0, size, 1 << 16):
             write(b"x" * (1 << 16))
 

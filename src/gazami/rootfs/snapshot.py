@@ -68,7 +68,7 @@ _CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ESTALE
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """What a step's files may do to whoever reads them, as errors that say so."""
+    """Turn what a step's files do to their reader into errors that name it."""
     try:
         yield
     except OSError as cause:
@@ -133,24 +133,24 @@ class _Owners:
         by_path = {path: (uid, gid) for path, uid, gid in known.by_path}
         return cls(known.default, by_path, open_lowers(known.lowers))
 
-    def settle(self, entry: Entry, place: str) -> None:
-        """Give an entry its owner, and note that for the file at ``place``: a later step's default is another."""
+    def settle(self, entry: Entry, file: str) -> None:
+        """Give an entry its owner, and note that for the file at ``file``: a later step's default is another."""
         known = next((decode(value) for name, value in entry.xattrs if name == ATTRIBUTE), None)
         owner = known or Recorded(*self.by_path.get(entry.path, self.default))
         if owner.as_seen:
             owner = self._replaced(entry.path) or Recorded(owner.uid, owner.gid, owner.device)
         if owner != known and entry.kind in (Kind.FILE, Kind.DIRECTORY):
-            recorded_owner.record(place, owner)
+            recorded_owner.record(file, owner)
             self.noted = True
         owner.apply(entry)
         entry.xattrs = tuple(each for each in entry.xattrs if each[0] != ATTRIBUTE)
 
     def _replaced(self, path: str) -> Recorded | None:
-        """The owner of the file of a layer below that a new one took the place of."""
+        """The owner of the file of a lower layer that a new one has replaced."""
         return next((owner for lower in self.lowers if (owner := lower.owner(path))), None)
 
 
-def _entry(path: str, place: str, info: os.stat_result) -> Entry | None:
+def _entry(path: str, file: str, info: os.stat_result) -> Entry | None:
     kind = _KINDS.get(stat.S_IFMT(info.st_mode))
     if kind is None:  # a socket
         return None
@@ -163,15 +163,15 @@ def _entry(path: str, place: str, info: os.stat_result) -> Entry | None:
         info.st_gid,
         int(info.st_mtime // 1),
         info.st_size if kind is Kind.FILE else 0,
-        os.readlink(place) if kind is Kind.SYMLINK else "",
+        os.readlink(file) if kind is Kind.SYMLINK else "",
         (os.major(info.st_rdev), os.minor(info.st_rdev)) if device else (0, 0),
-        _xattrs(place),
+        _xattrs(file),
     )
 
 
-def _xattrs(place: str) -> Xattrs:
+def _xattrs(file: str) -> Xattrs:
     try:
-        names = os.listxattr(place, follow_symlinks=False)
+        names = os.listxattr(file, follow_symlinks=False)
     except OSError as cause:
         if cause.errno == errno.ENOTSUP:  # the file system has none
             return ()
@@ -179,7 +179,7 @@ def _xattrs(place: str) -> Xattrs:
     if not names:
         return ()
     return tuple(
-        (name, os.getxattr(place, name, follow_symlinks=False))
+        (name, os.getxattr(file, name, follow_symlinks=False))
         for name in sorted(names)
         if not name.startswith(("trusted.overlay.", "user.overlay.", "security.selinux", "system."))
     )
@@ -191,13 +191,13 @@ class _Links:
     def __init__(self) -> None:
         self._first: dict[tuple[int, int], str] = {}
 
-    def member(self, entry: Entry, place: str, info: os.stat_result) -> Member:
+    def member(self, entry: Entry, file: str, info: os.stat_result) -> Member:
         if info.st_nlink > 1 and entry.kind is not Kind.DIRECTORY:
             first = self._first.setdefault((info.st_dev, info.st_ino), entry.path)
             if first != entry.path:
                 entry.kind, entry.link, entry.size, entry.xattrs = Kind.HARDLINK, first, 0, ()
                 return entry, None
-        return entry, FileContent(place, identity=(info.st_dev, info.st_ino))
+        return entry, FileContent(file, identity=(info.st_dev, info.st_ino))
 
 
 class _Upper:
@@ -239,10 +239,10 @@ def _sorted(folder: str) -> list[os.DirEntry[str]]:
         return sorted(found, key=lambda item: item.name)
 
 
-def _is_opaque(place: str) -> bool:
+def _is_opaque(file: str) -> bool:
     for name in ("trusted.overlay.opaque", "user.overlay.opaque"):
         try:
-            if os.getxattr(place, name, follow_symlinks=False) == b"y":
+            if os.getxattr(file, name, follow_symlinks=False) == b"y":
                 return True
         except OSError as cause:
             if cause.errno not in (errno.ENODATA, errno.ENOTSUP):
@@ -303,13 +303,13 @@ class _Scan:
             if not path:
                 yield Entry(name, Kind.FILE, 0), None
                 continue
-            place = f"/{path}"
-            info = os.lstat(place)
-            entry = _entry(path, place, info)
+            file = f"/{path}"
+            info = os.lstat(file)
+            entry = _entry(path, file, info)
             if entry is not None:
                 if self._owners is not None:
-                    self._owners.settle(entry, place)
-                yield links.member(entry, place, info)
+                    self._owners.settle(entry, file)
+                yield links.member(entry, file, info)
 
     def _compare(self, folder: str, old: dict[str, bytes], new: dict[str, bytes], names: dict[str, str]) -> None:
         """Add what one directory's change means: a name to write and the path it is of, empty for a deletion."""

@@ -40,7 +40,7 @@ _IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR, err
 
 
 _MACHINES = ("security.selinux", "system.", "trusted.")
-"""Attributes that are the business of this machine or of its root alone; nobody misses them."""
+"""Attributes that belong to the machine or to its root; that they are not set is no loss."""
 
 
 def unpack(request: UnpackRequest, input_fd: int) -> UnpackReport:
@@ -163,13 +163,13 @@ class Unpacker:
             os.close(fd)
 
     def _hard_link(self, path: str, entry: Entry) -> None:
-        place = self._linked(entry)
-        found = _lstat(place)
+        target = self._linked(entry)
+        found = _lstat(target)
         if found is None or is_whiteout(found):
-            place = self._copy_up(entry, place)
+            target = self._copy_up(entry, target)
         elif stat.S_ISDIR(found.st_mode):
             raise ArchiveError(f"hard link {entry.path!r} points to the directory {entry.link!r}")
-        os.link(place, path, follow_symlinks=False)
+        os.link(target, path, follow_symlinks=False)
 
     def _linked(self, entry: Entry) -> str:
         """Where a hard link's target lies; links of lower layers on the way are followed, and nothing is made."""
@@ -194,27 +194,27 @@ class Unpacker:
 
     def _link_of(self, relative: str) -> str | None:
         """The text of the symlink that the image has at a path, None where it has none."""
-        place = f"{self.top}/{relative}"
-        info = _lstat(place)
+        target = f"{self.top}/{relative}"
+        info = _lstat(target)
         if info is not None:
-            return os.readlink(place) if stat.S_ISLNK(info.st_mode) else None
+            return os.readlink(target) if stat.S_ISLNK(info.st_mode) else None
         below = self._find_lower(relative)
         return below[0].readlink(relative) if below and stat.S_ISLNK(below[1].st_mode) else None
 
-    def _copy_up(self, entry: Entry, place: str) -> str:
+    def _copy_up(self, entry: Entry, target: str) -> str:
         """A hard link to a file of a lower layer takes a copy of it here, as overlay does; where that is."""
-        below = self._find_lower(place[1:])
+        below = self._find_lower(target[1:])
         if below is None or not (stat.S_ISREG(below[1].st_mode) or stat.S_ISLNK(below[1].st_mode)):
             raise ArchiveError(f"hard link {entry.path!r} points to {entry.link!r}, which is not a file in the image")
         lower, info = below
-        parent, _, name = place.rpartition("/")
+        parent, _, name = target.rpartition("/")
         copy = f"{self._parent(parent[1:])}/{name}"
         if _lstat(copy) is not None:  # a whiteout that this layer has just made
             os.unlink(copy)
         if stat.S_ISLNK(info.st_mode):
-            os.symlink(lower.readlink(place[1:]), copy)
+            os.symlink(lower.readlink(target[1:]), copy)
         else:
-            _copy_file(lower.open(place[1:]), copy)
+            _copy_file(lower.open(target[1:]), copy)
         os.chown(copy, info.st_uid, info.st_gid, follow_symlinks=False)
         if not stat.S_ISLNK(info.st_mode):
             os.chmod(copy, stat.S_IMODE(info.st_mode))
@@ -332,19 +332,19 @@ class Unpacker:
                 here = here.rpartition("/")[0]
             if name in (".", ".."):
                 continue
-            place = f"{here}/{name}"
-            info = _lstat(place)
-            if info is not None and stat.S_ISLNK(info.st_mode) and self._is_of_this_layer(place):
+            target = f"{here}/{name}"
+            info = _lstat(target)
+            if info is not None and stat.S_ISLNK(info.st_mode) and self._is_of_this_layer(target):
                 hops += 1
                 if hops > _MAX_LINKS:
                     raise ArchiveError(f"too many symbolic links on the way to {path!r}")
-                link = os.readlink(place)
+                link = os.readlink(target)
                 here = top if link.startswith("/") else here
                 todo += [part for part in reversed(link.split("/")) if part]
                 continue
             if info is None or not stat.S_ISDIR(info.st_mode):
-                self._make_parent(place, info)
-            here = place
+                self._make_parent(target, info)
+            here = target
         self._parents[path] = here
         return here
 
@@ -355,7 +355,7 @@ class Unpacker:
         return self.request.overlay or path in self._mine
 
     def _make_parent(self, path: str, replaces: os.stat_result | None) -> None:
-        """Make a directory that a member needs: like the one of a lower layer, or in the place of something that is none."""
+        """Make a directory that a member needs: like the one of a lower layer, or instead of something that is no directory."""
         if replaces is not None:
             if self._is_of_this_layer(path) and not is_whiteout(replaces):
                 raise ArchiveError(f"a member lies below {path[1:]!r}, which is not a directory")

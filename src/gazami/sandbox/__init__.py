@@ -1,1 +1,1 @@
-"""A process in a root: how a RUN step runs, isolated as far as the place allows."""
+"""A process in a root: how a RUN step runs, isolated as well as this machine allows."""

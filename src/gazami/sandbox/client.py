@@ -38,7 +38,7 @@ _GRACE_SECONDS = 10.0
 """How long a cancelled request may take to clean up before it is abandoned."""
 _CHUNK = 65536
 _NEVER = Cancel()
-"""The switch of what must be done even when the build is cancelled; nobody sets it."""
+"""The switch of calls that go on when the build is cancelled; it is never set."""
 
 
 def helper_command(module: str, argument: str) -> list[str]:

@@ -24,7 +24,7 @@ class OverlayRoot:
 
 @dataclass(frozen=True, slots=True)
 class PlainRoot:
-    """An ordinary directory that the command changes in place (where overlay cannot be had)."""
+    """An ordinary directory that the command changes in place (where overlay does not work)."""
 
     path: str
 
@@ -125,7 +125,7 @@ class Choice:
     """The isolation that was chosen: the ``name`` of its mode and what that can do here. ``overlay``: roots may be
     :class:`OverlayRoot` (one directory a layer); otherwise only :class:`PlainRoot`. ``rejected`` are ``(mode, why not)`` of the
     better modes that do not work here. ``pid_namespace``: the command sees only its own processes. ``ids`` says where a user
-    namespace has its ids from. ``place``, ``keep`` and ``own`` are of modes that share the container's root."""
+    namespace has its ids from. ``folder``, ``keep`` and ``own`` are of modes that share the container's root."""
 
     name: str
     reason: str
@@ -134,7 +134,7 @@ class Choice:
     rejected: tuple[tuple[str, str], ...] = ()
     pid_namespace: bool = True
     ids: Literal["identity", "subordinate", "single", ""] = ""
-    place: str = ""
+    folder: str = ""
     """The directory for what is moved out of the way, on the file system of ``/``, so that roots next to it can be moved there."""
     keep: tuple[str, ...] = ()
     """The names of top-level entries that stay where they are, besides mount points."""

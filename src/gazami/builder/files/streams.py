@@ -70,7 +70,7 @@ class Unpacker:
 
     sandbox: Sandbox
     request: UnpackRequest
-    note: Callable[[UnpackReport], None]
+    note: Callable[[UnpackReport], None] | None = None
 
     @contextlib.contextmanager
     def feeding(self) -> Iterator[Callable[[bytes], None]]:
@@ -80,7 +80,9 @@ class Unpacker:
 
         def work() -> None:
             try:
-                self.note(self.sandbox.call(self.request, input_fd=reader))
+                report = self.sandbox.call(self.request, input_fd=reader)
+                if self.note is not None:
+                    self.note(report)
             finally:
                 os.close(reader)
 

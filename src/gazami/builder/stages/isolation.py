@@ -88,8 +88,7 @@ class Isolation:
 
     def unpacker(self, directory: str) -> Unpacker:
         """Unpacks a layer of its own into a directory that exists."""
-        request = UnpackRequest(directory, devices=self.sandbox.choice.guards_devices)
-        return Unpacker(self.sandbox, request, self._unpacked.append)
+        return Unpacker(self.sandbox, UnpackRequest(directory, devices=self.sandbox.choice.guards_devices))
 
     def layer_unpacker(self, directory: str, lowers: Iterable[str]) -> Unpacker:
         """Unpacks a layer of a stage, whose layers below are ``lowers``, topmost first."""
@@ -109,22 +108,13 @@ class Isolation:
 
     def __exit__(self, *_: object) -> None:
         if self._sandbox is not None:
-            self._warn_of_losses(self._sandbox.choice.name)
+            if warning := losses(self._unpacked, self._sandbox.choice.name):
+                self.emit(Message("warning", warning))
             try:
                 self.remove(*self.workspace.all_files, cleanup=True)
             finally:  # also when a command has killed the sandbox's server
                 self._sandbox.close()
                 self._sandbox = None
-
-    def _warn_of_losses(self, mode: str) -> None:
-        """Warn once of what unpacked files should have and cannot."""
-        owners = sum(report.owners for report in self._unpacked)
-        attributes = sum(report.attributes for report in self._unpacked)
-        if owners or attributes:
-            text = f"cannot set {owners} owners and {attributes} extended attributes of unpacked files in {mode} mode"
-            self.emit(
-                Message("warning", f"{text}: RUN steps see others, and layers record them for files that RUN changes")
-            )
 
     def _start(self) -> Sandbox:
         from gazami.sandbox.client import Sandbox
@@ -141,7 +131,7 @@ class Isolation:
         if not choice.overlay:
             self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))
         if not choice.mode.mounts:
-            self.workspace.use_place(choice.place or str(self.workspace.root))
+            self.workspace.use_place(choice.folder or str(self.workspace.root))
         check_room(around.to_unpack, Path(self.workspace.new_path("room")).parent)
         hide = self._credentials_to_hide() if choice.mode.shares_root else ()
         return Sandbox.start(choice, self.cancel, preload=_PRELOAD, hide=hide)
@@ -160,3 +150,15 @@ class Isolation:
                 )
             )
         return files.ordinary
+
+
+def losses(reports: Iterable[UnpackReport], mode: str) -> str:
+    """The warning of what unpacked files should have and cannot; empty when nothing is lost."""
+    found = list(reports)
+    owners, attributes = sum(each.owners for each in found), sum(each.attributes for each in found)
+    if not (owners or attributes):
+        return ""
+    return (
+        f"{mode} mode cannot set {owners} owners and {attributes} extended attributes of unpacked files:"
+        " RUN sees others, and the layer of a file that RUN changes records them"
+    )

@@ -107,7 +107,7 @@ def _opens(directory: str, format_: int, major: int, minor: int) -> bool:
     try:
         os.mknod(path, 0o600 | format_, os.makedev(major, minor))
     except OSError:
-        return False  # then nobody makes nodes here
+        return False  # then no node can be made here
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
     except PermissionError:

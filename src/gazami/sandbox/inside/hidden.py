@@ -31,7 +31,7 @@ class HiddenFiles:
                 del self._files[path]
 
     def restore(self) -> None:
-        """Put every file back as it was, unless there is one at its place or its directory is no directory any more."""
+        """Put every file back as it was, unless another has its path or its directory is no directory any more."""
         for path, (data, info) in self._files.items():
             with suppress(OSError):
                 _write(path, data, info)

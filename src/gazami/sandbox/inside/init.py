@@ -45,7 +45,7 @@ class StepRun:
 
 
 def run(step: StepRun, output: tuple[int, int], pipe: int) -> NoReturn:
-    """The whole life of the process. ``pipe`` is for the reports. Never returns."""
+    """Be that process, and end with it. ``pipe`` is for the reports."""
     gc.disable()
     try:
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -6,12 +6,12 @@ their way into the folder ``found``; afterwards both go back. A rename costs the
 root is an ordinary directory whenever no command runs, and the container's root is always as it was found.
 
 What cannot be moved stays: top-level mount points (/proc, /sys, /dev, volumes) and the entries that hold the builder, its state and
-its context. Mount points further down (/etc/resolv.conf, /var/run/secrets/…) go aside together with the directory that they
-are in. A root that has files of its own where something must stay cannot be lent; the caller runs that command otherwise.
+its context. Mount points further down (/etc/resolv.conf, /var/run/secrets/…) are moved together with the directory that they
+are in. A root that has files of its own where something must stay cannot be lent; the caller runs that command in another mode.
 
-Two files make a killed builder's work undone by the next one: ``root`` names the lent root as long as anything is moved, and
-``lent`` exists from the moment when the container's entries are all out of the way. A third, ``lock``, is held by the build that
-has the root: another one in the same container, or a look at what works there, keeps its hands off. Standard library only.
+Two files let the next build undo what a killed one began: ``root`` names the lent root as long as anything is moved, and
+``lent`` exists from the moment when the container's entries are all out of the way. The build that has the root holds a third file,
+``lock``: another build in the same container, and a probe, leave the root alone. Standard library only.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class ContainerRoot:
     keep: frozenset[str]
     top: str = "/"
     own: tuple[str, ...] = ()
-    """Absolute paths of what the builder itself writes meanwhile: state, caches, outputs."""
+    """Absolute paths that the builder itself writes while commands run: state, caches, outputs."""
 
     @classmethod
     def of(cls, choice: Choice) -> ContainerRoot:
         """The root that commands of a mode share with the container."""
-        return cls(choice.place, frozenset(choice.keep), own=choice.own)
+        return cls(choice.folder, frozenset(choice.keep), own=choice.own)
 
     def path(self, name: str) -> str:
         return f"{self.top.rstrip('/')}/{name}"
@@ -68,7 +68,7 @@ class ContainerRoot:
         return f"{self.folder}/found"
 
     def of_container(self, path: str) -> str:
-        """Where a file of the container is to be found while the root is lent."""
+        """The path of a file of the container while the root is lent."""
         aside = f"{self.found}{path}"
         return aside if os.path.exists(aside) else self.path(path[1:])
 

@@ -31,7 +31,7 @@ _HIDDEN = (
     "proc/acpi", "proc/asound", "proc/interrupts", "proc/kcore", "proc/keys", "proc/latency_stats", "proc/sched_debug",
     "proc/scsi", "proc/timer_list", "proc/timer_stats", "sys/firmware", "sys/devices/virtual/powercap",
 )  # fmt: skip
-"""What Docker covers, because it tells about or reaches into the host."""
+"""What Docker covers, because it shows or changes the host."""
 _READONLY = ("proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger")
 
 
@@ -116,7 +116,7 @@ APT_CONFIG = "/dev/.gazami-apt.conf"
 
 
 def settle_apt(dev: int) -> None:
-    """apt checks that it has become its user _apt, which there is not; this file tells it to stay root."""
+    """Configure apt to stay root: it would check that it has become its user _apt, whose id does not exist here."""
     fd = os.open(APT_CONFIG.rpartition("/")[2], os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=dev)
     with open(fd, "wb") as file:
         file.write(b'APT::Sandbox::User "root";\n')

@@ -1,7 +1,7 @@
-"""The last stretch before the command: its process gives everything up and becomes it.
+"""From a process of the server's to the command: give up privileges and descriptors, then exec.
 
-The order matters. The bounding set and the seccomp filter need capabilities that the next steps take away; the ids come after the
-filter, which lets them through; the program is looked for last, with the command's own eyes.
+The order matters. The bounding set and the seccomp filter need capabilities that the next steps take away. The ids are set after
+the filter, which allows that. The program is searched last, with the permissions of the command.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether the kernel killed something of this control group for want of memory: a counter read before and after."""
+"""Whether the kernel killed a process of this control group because memory ran out: a counter, read before and after."""
 
 from __future__ import annotations
 

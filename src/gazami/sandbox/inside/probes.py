@@ -103,7 +103,7 @@ def try_in_place(mode: str, request: ProbeRequest, directory: str) -> Choice:
         "root in gazami's own container; RUN steps share this container with the builder",
         overlay=False,
         pid_namespace=False,
-        place=folder,
+        folder=folder,
         keep=request.keep,
         device_cgroup=devices.are_guarded(folder),
     )

@@ -80,8 +80,8 @@ def _run_in_place(
 
 
 def _run(channel: socket.socket, step: StepRun, output: tuple[int, int]) -> RunResult | Failure:
-    """The command's whole life; what to answer. Raises SandboxError when processes of it cannot be ended: then nothing is
-    touched that it may still change."""
+    """Run the command and clean up after it. Raises SandboxError when processes of it cannot be ended: then nothing is touched that
+    it may still change."""
     before = oom.kills()
     read, write = os.pipe()
     held = [] if step.choice.mode.mounts else _sources_held(step.spec)
@@ -127,8 +127,8 @@ def _notes(end: CommandEnd) -> tuple[str, ...]:
         return ()
     names = ", ".join(str(each) for each in end.pretended)
     return (
-        f"a process asked to become user or group {names}, which there is not: it stayed root, and so did its files;"
-        " if it checks that, it has failed",
+        f"a process asked for user or group {names}, which this user namespace lacks: it and its files stay root's;"
+        " a program that checks this fails",
     )
 
 

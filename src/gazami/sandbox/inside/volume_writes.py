@@ -1,7 +1,7 @@
 """Volumes of the container that stay where they are while a command has its root (the ``inplace`` mode).
 
-They are not the image's, and what a command writes there is in no layer. So a command that names one of them runs another way, and
-one that has written to one all the same fails: an image never lacks files without a word. Standard library only.
+They are not part of the image, and no layer holds what a command writes there. A command that names one of them therefore runs in
+another mode, and one that wrote to a volume without naming it fails: no image lacks files silently. Standard library only.
 """
 
 from __future__ import annotations

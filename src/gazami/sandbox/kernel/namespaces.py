@@ -26,7 +26,7 @@ _PROGRAMS = ("/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/sbin")
 
 
 def enter_mount_namespace() -> None:
-    """Mounts made from here on are seen by nobody else, and nobody else's by us."""
+    """Make mounts from here on private: no other process sees them, and later mounts of others do not appear here."""
     linux.unshare(CLONE_NEWNS)
     linux.mount(None, "/", None, MS_REC | MS_PRIVATE)
 
