@@ -101,7 +101,7 @@ def test_whiteouts_on_a_plain_root(tmp_path: Path, kind: str) -> None:
         data = tar(*names)
 
         def work() -> None:
-            unpacker = Unpacker(UnpackRequest(str(root), devices=True))
+            unpacker = Unpacker(UnpackRequest(str(root), devices=True), str(root))
             reader = TarReader(iter([data]))
             for entry in reader:
                 unpacker.add(entry, reader.content())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import re
 import tempfile
@@ -13,9 +14,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from gazami.errors import IntegrityError, NotFoundError, RegistryError
-from gazami.image.digest import Digest, hasher_for
-from gazami.registry.faults import ConnectionFault
+from gazami.image.digest import Digest, verified
 from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, joined, same_origin
+from gazami.registry.resumed import resumed
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Request, Response, Transport
 from gazami.registry.wire import redact
@@ -45,67 +46,58 @@ def nobody(headers: Headers) -> Headers:
 
 def stream(url: str, transport: Transport, authorize: Authorize = nobody) -> Iterator[bytes]:
     """The bytes behind a URL, resumed after a cut; errors as for :func:`download`."""
-    for piece in _pieces(url, transport, authorize):
-        if isinstance(piece, bytes):
-            transport.cancel.check()
-            yield piece
+    return _Source(url, transport, authorize).chunks()
 
 
 def download(url: str, folder: Path, transport: Transport, checksum: str = "") -> Downloaded:
     """Fetch ``url`` into a new file below ``folder``. Raises :class:`RegistryError` kinds, :class:`IntegrityError`."""
+
+    def wrong(found: str) -> IntegrityError:
+        where = redact(url)
+        return IntegrityError(f"{where} has {found}, not {checksum} as --checksum says", url=where)
+
+    source = _Source(url, transport)
+    chunks = verified(source.chunks(), Digest(checksum), None, wrong) if checksum else source.chunks()
     fd, name = tempfile.mkstemp(dir=folder, prefix="download-")
     path = Path(name)
     try:
         with os.fdopen(fd, "wb", buffering=0) as file:
-            modified = 0
-            for piece in _pieces(url, transport):
-                if isinstance(piece, int):
-                    modified = piece
-                else:
-                    transport.cancel.check()
-                    file.write(piece)
-        if checksum:
-            _verify(path, checksum, url)
+            for chunk in chunks:
+                file.write(chunk)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return Downloaded(path, file_name(url), path.stat().st_size, modified)
+    return Downloaded(path, file_name(url), path.stat().st_size, source.modified)
 
 
 def file_name(url: str) -> str:
     return unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2] or UNNAMED
 
 
-def _pieces(url: str, transport: Transport, authorize: Authorize = nobody) -> Iterator[bytes | int]:
-    """The time of last modification, then the bytes; a cut is followed by a request for the rest."""
-    done = failures = 0
-    tag = ""
-    while True:
-        headers = (("Range", f"bytes={done}-"), ("If-Range", tag)) if done and tag else ()
-        with _open(url, transport, headers, authorize) as response:
+class _Source:
+    """What a URL answers. ``modified`` is known once the first chunk is there."""
+
+    def __init__(self, url: str, transport: Transport, authorize: Authorize = nobody) -> None:
+        self.modified = 0
+        self._url, self._transport, self._authorize = url, transport, authorize
+        self._tag = ""
+
+    def chunks(self) -> Iterator[bytes]:
+        return resumed(self._ask, self._transport, what=f"download {redact(self._url)}")
+
+    @contextlib.contextmanager
+    def _ask(self, done: int) -> Iterator[tuple[Response, int]]:
+        headers = (("Range", f"bytes={done}-"), ("If-Range", self._tag)) if done and self._tag else ()
+        with _open(self._url, self._transport, headers, self._authorize) as response:
             if response.status == 206 and done:
-                skip = 0
-            else:
-                _check(response, url)
-                before, tag = tag, response.header("ETag") or response.header("Last-Modified") or ""
-                if done and before and tag != before:
-                    raise IntegrityError(f"{redact(url)} was changed while it was downloaded")
-                skip = done
-                yield _modified(response)
-            try:
-                for chunk in response.chunks():
-                    fresh = chunk[skip:]
-                    skip -= len(chunk) - len(fresh)
-                    if fresh:
-                        done += len(fresh)
-                        yield fresh
+                yield response, done
                 return
-            except ConnectionFault as fault:
-                failures += 1
-                pause = transport.pause(failures)
-                if pause is None:
-                    raise fault.after(failures, f"download {redact(url)}") from fault.__cause__
-        transport.wait(pause)
+            _check(response, self._url)
+            before, self._tag = self._tag, response.header("ETag") or response.header("Last-Modified") or ""
+            if done and before and self._tag != before:
+                raise IntegrityError(f"{redact(self._url)} was changed while it was downloaded")
+            self.modified = _modified(response)
+            yield response, 0
 
 
 def _open(url: str, transport: Transport, headers: Headers, authorize: Authorize) -> Response:
@@ -160,15 +152,3 @@ def _modified(response: Response) -> int:
         return int(parsedate_to_datetime(text).timestamp())
     except (ValueError, TypeError, OverflowError):
         return 0
-
-
-def _verify(path: Path, checksum: str, url: str) -> None:
-    hasher = hasher_for(Digest(checksum))
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            hasher.update(chunk)
-    found = f"{checksum.partition(':')[0]}:{hasher.hexdigest()}"
-    if found != checksum:
-        raise IntegrityError(
-            f"{redact(url)} has the digest {found}, not {checksum} as --checksum says", url=redact(url)
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import NewType
 
 from gazami.errors import UsageError
@@ -42,3 +43,47 @@ def hex_of(digest: Digest) -> str:
 def hasher_for(digest: Digest) -> hashlib._Hash:
     """A new hash object of the digest's own algorithm."""
     return hashlib.new(digest.split(":", 1)[0])
+
+
+class Verifier:
+    """Bytes that are promised to have a digest, and a size if one is given, counted and hashed as they come."""
+
+    def __init__(self, digest: Digest, size: int | None = None) -> None:
+        self._digest, self._size = digest, size
+        self._hasher = hasher_for(digest)
+        self._seen = 0
+
+    def add(self, chunk: bytes) -> None:
+        self._seen += len(chunk)
+        self._hasher.update(chunk)
+
+    @property
+    def excess(self) -> str | None:
+        """That there are too many bytes already, if so."""
+        if self._size is None or self._seen <= self._size:
+            return None
+        return f"more than the {self._size} bytes that it should have"
+
+    @property
+    def difference(self) -> str | None:
+        """What all the bytes have instead of what was promised; None when they are right."""
+        if self._size is not None and self._seen < self._size:
+            return f"{self._seen} bytes where {self._size} were promised"
+        if self._hasher.hexdigest() != hex_of(self._digest):
+            return self.excess or f"the digest {self._hasher.name}:{self._hasher.hexdigest()}"
+        return self.excess
+
+
+def verified(
+    chunks: Iterable[bytes], digest: Digest, size: int | None, wrong: Callable[[str], Exception]
+) -> Iterator[bytes]:
+    """The chunks. ``wrong`` makes an error of what the bytes have instead: it is raised before there are too many of them, and in
+    place of the end when they do not have the digest and the size. Whoever gets to the end has verified bytes."""
+    verifier = Verifier(digest, size)
+    for chunk in chunks:
+        verifier.add(chunk)
+        if found := verifier.excess:
+            raise wrong(found)
+        yield chunk
+    if found := verifier.difference:
+        raise wrong(found)

@@ -9,8 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gazami.image.digest import Digest, hex_of
+from gazami.image.digest import Digest
 from gazami.layer.output_file import own_directory
+
+
+def blob_path(folder: Path, digest: str) -> Path:
+    """Where a folder of blobs has one: ``<algorithm>/<hex>`` (OCI image-layout.md)."""
+    algorithm, _, encoded = digest.partition(":")
+    return folder / algorithm / encoded
+
+
+def chunks_of(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, 1 MiB at a time."""
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(1 << 20):
+            yield chunk
 
 
 class _Whole(io.FileIO):
@@ -31,7 +44,7 @@ class BlobStore:
         own_directory(own_directory(root) / "sha256")
 
     def path(self, digest: Digest) -> Path:
-        return self.root / digest.split(":", 1)[0] / hex_of(digest)
+        return blob_path(self.root, digest)
 
     def has(self, digest: Digest) -> bool:
         return self.path(digest).exists()

@@ -1,35 +1,239 @@
-"""An image as an OCI layout directory (OCI image spec, image-layout.md)."""
+"""Images in a directory (OCI image spec, image-layout.md): the only module that reads and writes layouts.
+
+``index.json`` lists manifests and indexes, by digest and perhaps by name; what they are made of lies below ``blobs``, each blob
+under its digest. Whatever is read is verified, by any algorithm that we know. Blobs appear by rename, and the index is replaced as
+a whole and last, so a reader never sees an image whose blobs are missing. Who changes a layout that others may change too holds a
+lock meanwhile; the layout has none.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeAlias
 
-from gazami.errors import HostError
-from gazami.image.digest import hasher_for, hex_of
+from gazami.cancel import Cancel
+from gazami.errors import (
+    ArchiveError,
+    ContextError,
+    GazamiError,
+    HostError,
+    IntegrityError,
+    NotFoundError,
+    RegistryError,
+)
+from gazami.foreign import read_json
+from gazami.image.digest import Digest, is_digest, matches, verified
 from gazami.image.encoding import encode_json
-from gazami.image.manifest import OCI_INDEX, Manifest
+from gazami.image.manifest import OCI_INDEX, Descriptor, Index, Manifest, parse_manifest
+from gazami.layer.blobs import blob_path, chunks_of
 from gazami.layer.output_file import OutputFolder, own_directory
+from gazami.values import dataclass, field
+
+MAX_DOCUMENT = 16 << 20
+"""Bytes of a manifest or config of a layout; a larger one is refused."""
+
+_NAME = "org.opencontainers.image.ref.name"
+
+NewBlob: TypeAlias = tuple[Descriptor, Callable[[], Iterable[bytes]]]
+"""A blob and its bytes, which are right already."""
 
 
-def write_oci_layout(folder: Path, config: bytes, manifest: Manifest, blobs: tuple[Path, ...]) -> None:
-    """Write the layout with this one image in its index; blobs that are there already stay.
+def blob_file(descriptor: Descriptor, path: Path) -> NewBlob:
+    return descriptor, lambda: chunks_of(path)
 
-    ``index.json`` is replaced last, so a reader never sees an image whose blobs are missing. Raises :class:`HostError`.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        blobs_folder = own_directory(own_directory(folder / "blobs") / "sha256")
-        with OutputFolder(blobs_folder, follow=False) as store:
-            for descriptor, blob in zip(manifest.layers, blobs, strict=True):
-                name = hex_of(descriptor.digest)
-                if not store.has(name, descriptor.size, hasher_for(descriptor.digest)):
-                    store.copy(name, blob)
-            store.put(hex_of(manifest.config.digest), config)
-            store.put(hex_of(manifest.digest), manifest.raw)
-        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [manifest.descriptor().encode()]}
-        with OutputFolder(folder) as layout:
-            layout.put("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-            layout.put("index.json", encode_json(index, indent=2))
-    except OSError as cause:
-        place = f" ({cause.filename})" if isinstance(cause, NotADirectoryError) and cause.filename else ""
-        raise HostError(f"the OCI layout {folder} cannot be written: {cause.strerror}{place}") from cause
+
+def blob_data(descriptor: Descriptor, data: bytes) -> NewBlob:
+    return descriptor, lambda: (data,)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What an index lists: ``digest`` as it is written there, ``name`` empty if it has none."""
+
+    digest: str
+    name: str
+    document: dict[str, Any]
+
+
+def _entry(document: dict[str, Any]) -> Entry:
+    notes = document.get("annotations")
+    name = notes.get(_NAME) if isinstance(notes, dict) else None
+    return Entry(str(document.get("digest")), str(name or ""), document)
+
+
+@dataclass(frozen=True, slots=True)
+class OciLayout:
+    """``is_shared``: everybody may read its blobs, whatever the umask. ``cancel`` ends a long copy."""
+
+    folder: Path
+    is_shared: bool = False
+    cancel: Cancel = field(default_factory=Cancel)
+
+    @property
+    def blobs(self) -> Path:
+        return self.folder / "blobs"
+
+    def path(self, digest: str) -> Path:
+        return blob_path(self.blobs, digest)
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    @property
+    def exists(self) -> bool:
+        return (self.folder / "index.json").exists()
+
+    @property
+    def written(self) -> float:
+        """When the index was written, in seconds. Raises OSError where there is none."""
+        return (self.folder / "index.json").stat().st_mtime
+
+    def entries(self) -> tuple[Entry, ...]:
+        """What the index lists, in order. Raises :class:`ContextError` for what is no layout."""
+        try:
+            listed = read_json((self.folder / "index.json").read_bytes())["manifests"]
+            return tuple(_entry(each) for each in listed if isinstance(each, dict))
+        except (OSError, ValueError, KeyError, TypeError) as cause:
+            hint = "it needs an index.json with manifests"
+            raise ContextError(f"{self.folder} is not an OCI layout", hint=hint) from cause
+
+    def named(self, name: str) -> tuple[Entry, ...]:
+        """The entries that have a name, or are of a digest; all of them for an empty name."""
+        return tuple(each for each in self.entries() if not name or name in (each.digest, each.name))
+
+    def blob(self, digest: str, limit: int = MAX_DOCUMENT) -> bytes:
+        """A small blob, verified. Raises :class:`NotFoundError`, :class:`IntegrityError`, :class:`HostError`, and
+        :class:`ArchiveError` for what is no digest."""
+        if not is_digest(digest):
+            raise ArchiveError(f"the OCI layout {self.folder} names {digest!r}, which is not a digest")
+        try:
+            with self.path(digest).open("rb") as file:
+                data = file.read(limit + 1)
+        except (FileNotFoundError, NotADirectoryError) as cause:
+            raise NotFoundError(f"the OCI layout {self.folder} lacks the blob {digest}") from cause
+        except OSError as cause:
+            raise HostError(f"the OCI layout {self.folder} cannot be read: {cause.strerror}") from cause
+        if len(data) > limit:
+            raise RegistryError(f"the blob {digest} of the OCI layout {self.folder} has more than {limit} bytes")
+        if not matches(data, digest):
+            raise IntegrityError(f"the blob {digest} of the OCI layout {self.folder} is damaged")
+        return data
+
+    def manifest(self, digest: str) -> Manifest | Index:
+        """Raises :class:`RegistryError` for a blob that is neither, and as :meth:`blob` does."""
+        return parse_manifest(self.blob(digest))
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def write(self, manifest: Manifest, config: bytes, layers: Sequence[NewBlob], name: str = "") -> None:
+        """Make this the layout of one image. Blobs that are there stay. Raises :class:`HostError`."""
+        self.store((*layers, blob_data(manifest.config, config), blob_data(manifest.descriptor(), manifest.raw)))
+        self._write_index([_listed(manifest, name)])
+
+    def store(self, blobs: Iterable[NewBlob]) -> None:
+        """Store blobs; one that is there is read again, and replaced if it is not what it is called. Raises :class:`HostError`."""
+        with self._writing():
+            for descriptor, chunks in blobs:
+                with self._folder_of(descriptor) as (folder, name):
+                    if not self._is_whole(folder, name, descriptor):
+                        self._put(folder, name, chunks())
+
+    def add(self, manifest: Manifest, blobs: Iterable[NewBlob], names: Iterable[str]) -> None:
+        """List an image under names, which another image may have had. What is missing of the blobs is stored; those that are there
+        are believed. Raises :class:`HostError`."""
+        with self._writing():
+            for descriptor, chunks in (*blobs, blob_data(manifest.descriptor(), manifest.raw)):
+                with self._folder_of(descriptor) as (folder, name):
+                    if not folder.has_file(name, descriptor.size):
+                        self._put(folder, name, chunks())
+        new = {name: _listed(manifest, name) for name in names}
+        self._change(lambda known: known | new)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """List nothing under the names. The blobs stay until :meth:`collect`."""
+        gone = frozenset(names)
+        self._change(lambda known: {name: each for name, each in known.items() if name not in gone})
+
+    def collect(self) -> None:
+        """Remove the blobs that no listed manifest names."""
+        kept: set[str] = set()
+        for entry in self.entries():
+            kept.add(entry.digest)
+            with contextlib.suppress(GazamiError):
+                manifest = self.manifest(entry.digest)
+                if isinstance(manifest, Manifest):
+                    kept |= {each.digest for each in (manifest.config, *manifest.layers)}
+        with self._writing():
+            for blob in (self.blobs / "sha256").glob("[0-9a-f]*"):
+                if f"sha256:{blob.name}" not in kept:
+                    blob.unlink(missing_ok=True)
+
+    def restore(self, index: bytes, blobs: Iterable[tuple[Digest, Iterable[bytes]]]) -> None:
+        """Write a layout that somebody else made, into an empty folder. Raises :class:`IntegrityError`."""
+        for digest, chunks in blobs:
+            damage = IntegrityError(f"the blob {digest} of the archive is damaged")
+            path = self.path(digest)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                for chunk in verified(chunks, digest, None, partial(_always, damage)):
+                    file.write(chunk)
+        (self.folder / "index.json").write_bytes(index)
+
+    def _change(self, change: Callable[[dict[str, dict[str, Any]]], dict[str, dict[str, Any]]]) -> None:
+        """Replace the index, which lists by name."""
+        known = {each.name: each.document for each in self.entries()} if self.exists else {}
+        changed = change(known)
+        self._write_index([changed[name] for name in sorted(changed)])
+
+    def _write_index(self, documents: list[dict[str, Any]]) -> None:
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": documents}
+        with self._writing(), OutputFolder(self.folder) as folder:
+            folder.put("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+            folder.put("index.json", encode_json(index, indent=2))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            yield
+        except OSError as cause:
+            link = f" ({cause.filename})" if isinstance(cause, NotADirectoryError) and cause.filename else ""
+            raise HostError(f"the OCI layout {self.folder} cannot be written: {cause.strerror}{link}") from cause
+
+    @contextlib.contextmanager
+    def _folder_of(self, descriptor: Descriptor) -> Iterator[tuple[OutputFolder, str]]:
+        """The folder that a blob belongs to, no part of it a symlink, and the blob's name there."""
+        path = self.path(descriptor.digest)
+        own_directory(own_directory(self.blobs) / path.parent.name)
+        with OutputFolder(path.parent, follow=False) as folder:
+            yield folder, path.name
+
+    def _is_whole(self, folder: OutputFolder, name: str, descriptor: Descriptor) -> bool:
+        if not folder.has_file(name, descriptor.size):
+            return False
+        try:
+            for _ in verified(folder.chunks(name), descriptor.digest, descriptor.size, IntegrityError):
+                self.cancel.check()
+        except IntegrityError:
+            return False
+        return True
+
+    def _put(self, folder: OutputFolder, name: str, chunks: Iterable[bytes]) -> None:
+        with folder.file(name) as file:
+            for chunk in chunks:
+                self.cancel.check()
+                file.write(chunk)
+            if self.is_shared:
+                os.fchmod(file.fileno(), 0o644)
+
+
+def _listed(manifest: Manifest, name: str) -> dict[str, Any]:
+    document = manifest.descriptor().encode()
+    return {**document, "annotations": {_NAME: name}} if name else document
+
+
+def _always(error: IntegrityError, _: str) -> IntegrityError:
+    return error

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
 import shutil
@@ -72,24 +71,20 @@ class OutputFolder:
     def __exit__(self, *reason: object) -> None:
         os.close(self._fd)
 
-    def has(self, name: str, size: int, digest: hashlib._Hash) -> bool:
-        """Whether a regular file bears the name itself and holds ``size`` bytes whose digest is the name. ``digest`` is a new
-        hash object."""
+    def has_file(self, name: str, size: int) -> bool:
+        """Whether a regular file of that size bears the name itself."""
         info = self._old(name)
-        if info is None or not stat.S_ISREG(info.st_mode) or info.st_size != size:
-            return False
+        return info is not None and stat.S_ISREG(info.st_mode) and info.st_size == size
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The bytes of a file, which is not followed if it is a link. Raises OSError."""
         with self._opened(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0) as file:
             while chunk := file.read(1 << 20):
-                digest.update(chunk)
-        return digest.hexdigest() == name
+                yield chunk
 
     def put(self, name: str, data: bytes) -> None:
         with self.file(name) as file:
             file.write(data)
-
-    def copy(self, name: str, source: Path) -> None:
-        with source.open("rb") as original, self.file(name) as file:
-            shutil.copyfileobj(original, file, 1 << 20)
 
     @contextlib.contextmanager
     def file(self, name: str, mode: int = 0o666, *, like_the_old: bool = False) -> Iterator[BinaryIO]:

@@ -1,18 +1,17 @@
-"""A blob's bytes, whatever the connection does: resumed where it was cut, counted and hashed as they come.
+"""A blob's bytes: resumed where the connection was cut, counted and hashed as they come.
 
-Each attempt asks the registry anew, since an address that it redirects to may have expired. A server that ignores
-Range sends the blob from its start, and what is known already is skipped. Where there are several origins (mirrors),
-one that fails hands over to the next, which goes on at the byte that was reached.
+Where there are several origins (mirrors), one that fails hands over to the next, which goes on at the byte that was reached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 from gazami.errors import IntegrityError, RegistryError
-from gazami.image.digest import hasher_for
+from gazami.image.digest import verified
 from gazami.image.manifest import Descriptor
-from gazami.registry.faults import ConnectionFault
+from gazami.registry.resumed import Ask, resumed
 from gazami.registry.session import Call, Session
 from gazami.registry.transport import Response
 from gazami.registry.wire import parse_content_range_start, parse_length, redact
@@ -40,84 +39,61 @@ def download(
     wrong; of the last origin :class:`TransportError` when attempts in a row bring nothing more, :class:`NotFoundError`
     and other refusals.
     """
-    pull = _Pull(descriptor, reached)
-    for place, origin in enumerate(origins, start=1):
-        try:
-            yield from pull.chunks(origin)
-        except _Beyond as error:
-            raise error.cause from None
-        except RegistryError as error:
-            if place == len(origins):
-                raise
-            failed(origin, error)
-        else:
-            return
-
-
-class _Beyond(Exception):
-    """Bytes that were handed out already are wrong, which no other origin can mend."""
-
-    def __init__(self, cause: IntegrityError) -> None:
-        super().__init__()
-        self.cause = cause
+    pull = _Pull(descriptor)
+    chunks = pull.chunks(origins, failed)
+    for chunk in verified(chunks, descriptor.digest, descriptor.size, pull.wrong):
+        pull.done += len(chunk)
+        reached(pull.done)
+        yield chunk
 
 
 class _Pull:
-    """How far a blob has come, over all attempts and origins."""
+    """How far a blob has come, over all attempts and origins, and who sent the last of it."""
 
-    def __init__(self, descriptor: Descriptor, reached: Callable[[int], None]) -> None:
+    def __init__(self, descriptor: Descriptor) -> None:
+        self.done = 0
         self._descriptor = descriptor
-        self._reached = reached
-        self._hasher = hasher_for(descriptor.digest)
-        self._offset = 0
+        self._sender = ("", 0)
 
-    def chunks(self, origin: Origin) -> Iterator[bytes]:
-        session = origin.session
-        failures = 0
+    def wrong(self, found: str) -> IntegrityError:
+        return _wrong(*self._sender, self._descriptor, found)
+
+    def chunks(self, origins: Sequence[Origin], failed: Callable[[Origin, RegistryError], None]) -> Iterator[bytes]:
+        """The bytes as they come. Those that were handed out are out: an origin never sends them again."""
+        for place, origin in enumerate(origins, start=1):
+            session = origin.session
+            try:
+                yield from resumed(
+                    self._asked_of(origin),
+                    session.transport,
+                    done=self.done,
+                    size=self._descriptor.size,
+                    attempts=session.attempts,
+                    in_a_row=True,
+                )
+                return
+            except RegistryError as error:
+                if place == len(origins):
+                    raise
+                failed(origin, error)
+
+    def _asked_of(self, origin: Origin) -> Ask:
         ranged = True
-        while True:
-            before = self._offset
-            call = _call(origin.repository, self._descriptor, self._offset if ranged else 0)
-            with session.send(call) as response:
-                if response.status == 416 and ranged and self._offset:
-                    ranged = False
-                    continue
-                fault = yield from self._body(session, response, call)
-                if self._offset == self._descriptor.size:
-                    self._verify(response)
+
+        @contextlib.contextmanager
+        def ask(done: int) -> Iterator[tuple[Response, int]]:
+            nonlocal ranged
+            while True:
+                call = _call(origin.repository, self._descriptor, done if ranged else 0)
+                with origin.session.send(call) as response:
+                    if response.status == 416 and ranged and done:
+                        ranged = False
+                        continue
+                    self._sender = response.url, response.status
+                    yield response, _start(origin.session, response, call, self._descriptor)
                     return
-            failures = 1 if self._offset > before else failures + 1
-            pause = session.transport.pause(failures)
-            if pause is None or failures == session.attempts:
-                raise fault.after(failures)
-            session.transport.wait(pause)
 
-    def _body(self, session: Session, response: Response, call: Call) -> Generator[bytes, None, ConnectionFault]:
-        """Hand out what an answer brings beyond the bytes that there are. Returns why it ended."""
-        skip = self._offset - _start(session, response, call, self._descriptor)
-        size = self._descriptor.size
-        try:
-            for chunk in response.chunks():
-                session.transport.cancel.check()
-                if skip:
-                    chunk, skip = chunk[skip:], max(0, skip - len(chunk))
-                if not chunk:
-                    continue
-                if self._offset + len(chunk) > size:
-                    found = f"more than the {size} bytes that it should have"
-                    raise _Beyond(_wrong(response, self._descriptor, found))
-                self._offset += len(chunk)
-                self._hasher.update(chunk)
-                self._reached(self._offset)
-                yield chunk
-        except ConnectionFault as cut:
-            return cut
-        return ConnectionFault("cut", f"the blob ended after {self._offset} of {size} bytes", response.url)
-
-    def _verify(self, response: Response) -> None:
-        if self._hasher.hexdigest() != self._descriptor.digest.partition(":")[2]:
-            found = f"the digest {self._hasher.name}:{self._hasher.hexdigest()}"
-            raise _Beyond(_wrong(response, self._descriptor, found))
+        return ask
 
 
 def _call(repository: str, descriptor: Descriptor, offset: int) -> Call:
@@ -131,21 +107,21 @@ def _start(session: Session, response: Response, call: Call, descriptor: Descrip
     if response.status == 206:
         start = parse_content_range_start(response.header("Content-Range"))
         if start is None or call.headers != (("Range", f"bytes={start}-"),):
-            raise _wrong(response, descriptor, "another range than the one asked for")
+            raise _wrong(response.url, response.status, descriptor, "another range than the one asked for")
         return start
     if response.status != 200:
         raise session.refusal(response, f"pull blob {descriptor.digest} of {call.repository}", call)
     length = parse_length(response.header("Content-Length"))
     if length is not None and length != descriptor.size:
-        raise _wrong(response, descriptor, f"{length} bytes where {descriptor.size} were promised")
+        raise _wrong(response.url, response.status, descriptor, f"{length} bytes where {descriptor.size} were promised")
     return 0
 
 
-def _wrong(response: Response, descriptor: Descriptor, found: str) -> IntegrityError:
-    url = redact(response.url)
+def _wrong(url: str, status: int, descriptor: Descriptor, found: str) -> IntegrityError:
+    url = redact(url)
     return IntegrityError(
         f"blob {descriptor.digest} has {found} (from {url})",
         url=url,
-        status=response.status,
+        status=status,
         hint="the registry's storage, a cache or a proxy in between is damaged: push the image again, or go around it",
     )

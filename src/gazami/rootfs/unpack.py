@@ -30,7 +30,7 @@ from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
 from gazami.rootfs import inside
 from gazami.rootfs.lowers import Lower, find, is_whiteout, open_lowers
 from gazami.rootfs.requests import UnpackReport, UnpackRequest
-from gazami.values import dataclass, field, replace
+from gazami.values import dataclass, field
 
 _CHUNK = 1 << 20
 _OURS = ("trusted.overlay.", "user.overlay.", recorded_owner.ATTRIBUTE)
@@ -48,7 +48,7 @@ def unpack(request: UnpackRequest, input_fd: int) -> UnpackReport:
     lowers = open_lowers(request.lowers)
     inside.enter(request.directory)
     os.umask(0)
-    unpacker = Unpacker(replace(request, directory=""), lowers)
+    unpacker = Unpacker(request, "", lowers)
     reader = TarReader(_chunks(input_fd))
     for entry in reader:
         unpacker.add(entry, reader.content())
@@ -62,11 +62,12 @@ def _chunks(fd: int) -> Iterator[bytes]:
 
 @dataclass(slots=True)
 class Unpacker:
-    """Feed members in order, then :meth:`finish`. The request's ``directory`` is one in which nothing but the unpacker writes, or
-    empty for this process's own root. ``_mine`` are the paths that this layer brought, ``_above`` all directories that hold one,
+    """Feed members in order, then :meth:`finish`. ``top`` is a directory in which nothing but the unpacker writes, or empty for
+    this process's own root. ``_mine`` are the paths that this layer brought, ``_above`` all directories that hold one,
     ``_unowned`` and ``_unmarked`` what the report counts."""
 
     request: UnpackRequest
+    top: str
     lowers: tuple[Lower, ...] = ()
     _unowned: int = 0
     _unmarked: int = 0
@@ -95,7 +96,7 @@ class Unpacker:
     def _add(self, entry: Entry, content: Iterator[bytes]) -> None:
         if not entry.path:
             if entry.kind is Kind.DIRECTORY:
-                self._directory(self.request.directory, entry, exists=True)
+                self._directory(self.top, entry, exists=True)
             return
         parent, _, name = entry.path.rpartition("/")
         if name.startswith(".wh."):
@@ -189,11 +190,11 @@ class Unpacker:
                     raise ArchiveError(f"too many symbolic links on the way to {entry.link!r}")
                 del trail[0 if link.startswith("/") else -1 :]
                 todo += [part for part in reversed(link.split("/")) if part]
-        return self.request.directory + "".join(f"/{name}" for name in trail)
+        return self.top + "".join(f"/{name}" for name in trail)
 
     def _link_of(self, relative: str) -> str | None:
         """The text of the symlink that the image has at a path, None where it has none."""
-        place = f"{self.request.directory}/{relative}"
+        place = f"{self.top}/{relative}"
         info = _lstat(place)
         if info is not None:
             return os.readlink(place) if stat.S_ISLNK(info.st_mode) else None
@@ -323,7 +324,7 @@ class Unpacker:
         if known is not None:
             return known
         todo = [part for part in reversed(path.split("/")) if part]
-        here = top = self.request.directory
+        here = top = self.top
         hops = 0
         while todo:
             name = todo.pop()

@@ -17,7 +17,6 @@ import socket
 import traceback
 from array import array
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 from gazami import errors
@@ -89,7 +88,9 @@ def _object(value: Any) -> dict[str, Any]:
     kind = type(value)
     if kind is bytes:
         return {_CLASS: "bytes", "base64": base64.b64encode(value).decode()}
-    names = {each.name: getattr(value, each.name) for each in fields(value)}
+    names = {
+        name: getattr(value, name) for name in kind.__match_args__
+    }  # fields() is slow at first, in each new process
     return {_CLASS: f"{kind.__module__}:{kind.__qualname__}", **names}
 
 
@@ -101,8 +102,7 @@ def _value(found: dict[str, Any]) -> object:
     if not module.startswith("gazami."):
         raise ValueError(f"{name!r} is no class of gazami's")
     kind: Any = getattr(importlib.import_module(module), qualified)
-    known = is_dataclass(kind)
-    if not known:
+    if "__dataclass_fields__" not in vars(kind):
         raise ValueError(f"{name} is no dataclass")
     return kind(**{key: _tuples(item) for key, item in found.items()})
 

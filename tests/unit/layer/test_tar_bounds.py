@@ -117,7 +117,7 @@ def test_a_hard_link_has_no_contents_whatever_its_size_says() -> None:
 def test_a_hole_is_skipped_by_who_writes_files(tmp_path: Path) -> None:
     size = (5 << 30) + 3
     data = sparse(size, (size - 3, 3)) + padded(b"end") + END
-    unpacker = Unpacker(UnpackRequest(str(tmp_path / "root"), devices=True))
+    unpacker = Unpacker(UnpackRequest(str(tmp_path / "root"), devices=True), str(tmp_path / "root"))
     (tmp_path / "root").mkdir()
     reader = TarReader([data])
     for entry in reader:
@@ -184,7 +184,7 @@ def test_deep_directories_are_deleted_from_disk(tmp_path: Path) -> None:
     top.mkdir()
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/kept").write_text("x")
-    unpacker = Unpacker(UnpackRequest(str(top), devices=True))
+    unpacker = Unpacker(UnpackRequest(str(top), devices=True), str(top))
     reader = TarReader([pax((b"path", DEEP.encode())) + member(b"l", b"x") + END])
     for entry in reader:
         unpacker.add(entry, reader.content())

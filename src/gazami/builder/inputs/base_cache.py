@@ -3,22 +3,20 @@ fills it."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from gazami.builder.inputs.layout_images import resolve_layout
 from gazami.cancel import Cancel
 from gazami.errors import GazamiError, HostError
 from gazami.file_locks import locked
-from gazami.foreign import read_json
-from gazami.image.digest import Digest, hex_of
+from gazami.image.digest import Digest
 from gazami.image.platform import Platform
 from gazami.image.reference import Reference
-from gazami.layer.blobs import BlobStore
-from gazami.layer.oci_layout import write_oci_layout
+from gazami.layer.oci_layout import OciLayout
 from gazami.plan.steps import ImageBase
 from gazami.registry.client import RegistryClient
 from gazami.registry.resolved import Resolved
@@ -48,13 +46,13 @@ class BaseCache:
         """The files of an image's layers, all of them or none."""
         if not self._has(image.digest):
             return {}
-        folder = self._place(image.digest) / "blobs/sha256"
-        found = {layer.digest: folder / hex_of(layer.digest) for layer in image.manifest.layers}
+        layout = OciLayout(self._place(image.digest))
+        found = {layer.digest: layout.path(layer.digest) for layer in image.manifest.layers}
         return found if all(path.exists() for path in found.values()) else {}
 
     def _has(self, digest: Digest) -> bool:
         try:
-            age = time.time() - (self._place(digest) / "index.json").stat().st_mtime
+            age = time.time() - OciLayout(self._place(digest)).written
         except OSError:
             return False
         return self.ttl <= 0 or age < self.ttl
@@ -87,16 +85,10 @@ class BaseCache:
         return True
 
     def _fetch(self, image: Resolved, folder: Path, client: RegistryClient, cancel: Cancel) -> None:
-        store = BlobStore(folder / "blobs")
-        for layer in image.manifest.layers:
-            if layer.urls or store.has(layer.digest):
-                continue
-            with store.create() as (file, part):
-                for chunk in cancel.checked(client.open_blob(image.reference, layer)):
-                    file.write(chunk)
-                store.commit(part, layer.digest)
-        blobs = tuple(store.path(layer.digest) for layer in image.manifest.layers)
-        write_oci_layout(folder, image.config_raw, image.manifest, blobs)
-        index = read_json((folder / "index.json").read_bytes())
-        index["manifests"][0]["annotations"] = {"org.opencontainers.image.ref.name": str(image.reference)}
-        (folder / "index.json").write_text(json.dumps(index, indent=2))
+        layers = tuple(
+            (layer, partial(client.open_blob, image.reference, layer))
+            for layer in image.manifest.layers
+            if not layer.urls
+        )
+        layout = OciLayout(folder, is_shared=True, cancel=cancel)
+        layout.write(image.manifest, image.config_raw, layers, str(image.reference))

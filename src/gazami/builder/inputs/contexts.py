@@ -66,7 +66,7 @@ def access_of(
 
 def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, cancel: Cancel) -> Path:
     folder.mkdir(mode=0o700)
-    unpacker = Unpacker(UnpackRequest(str(folder), devices=True))
+    unpacker = Unpacker(UnpackRequest(str(folder), devices=True), str(folder))
     owner, mask, left_out = (os.geteuid(), os.getegid()), os.umask(0), 0
     chunks = observed(cancel.checked(archive.chunks), progress)  # type: ignore[arg-type]
     ahead = Ahead(decompressed(chunks))

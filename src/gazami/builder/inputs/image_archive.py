@@ -16,7 +16,7 @@ from gazami.builder.files.workspace import Workspace
 from gazami.errors import ArchiveError, IntegrityError, UsageError
 from gazami.foreign import read_json
 from gazami.image.config import ImageConfig, parse_config
-from gazami.image.digest import Digest, digest_of, hasher_for, hex_of
+from gazami.image.digest import Digest, digest_of, verified
 from gazami.image.manifest import (
     DOCKER_CONFIG,
     DOCKER_LAYER_GZIP,
@@ -77,23 +77,12 @@ class ImageArchive:
 
     # -- OCI ----------------------------------------------------------------------------------------------------------
 
-    def write_layout(self, folder: Path) -> None:
-        """Make an OCI layout of the archive's blobs and index."""
+    def blobs(self) -> Iterator[tuple[Digest, Iterator[bytes]]]:
+        """The blobs of a layout, as they are: a digest is what the archive says. Each is read before the next one."""
         for entry, reader in self._members():
             match = _BLOB.match(entry.path)
-            if match is None or entry.kind is not Kind.FILE:
-                continue
-            named = Digest(match[1].replace("/", ":"))
-            digest = hasher_for(named)
-            place = folder / "blobs" / match[1]
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with place.open("wb") as out:
-                for chunk in reader.content():
-                    digest.update(chunk)
-                    out.write(chunk)
-            if digest.hexdigest() != hex_of(named):
-                raise IntegrityError(f"the blob {named} of the archive is damaged")
-        (folder / "index.json").write_bytes(self.small("index.json"))
+            if match is not None and entry.kind is Kind.FILE:
+                yield Digest(match[1].replace("/", ":")), reader.content()
 
     # -- docker save --------------------------------------------------------------------------------------------------
 
@@ -139,16 +128,15 @@ def _layer(entry: Entry, diff_id: Digest, chunks: Iterator[bytes], workspace: Wo
             raise _wrong_layer(entry.path, diff_id)
         return layer.descriptor
     with workspace.blobs.create() as (file, part):
-        digest, inflated = hashlib.sha256(), hashlib.sha256()
+        digest = hashlib.sha256()
 
         def keep(data: bytes) -> None:
             digest.update(data)
             file.write(data)
 
-        for piece in decompressed(_seen(content, keep)):
-            inflated.update(piece)
-        if f"sha256:{inflated.hexdigest()}" != diff_id:
-            raise _wrong_layer(entry.path, diff_id)
+        tar = decompressed(_seen(content, keep))
+        for _ in verified(tar, diff_id, None, lambda _: _wrong_layer(entry.path, diff_id)):
+            pass
         found = Digest(f"sha256:{digest.hexdigest()}")
         workspace.blobs.commit(part, found)
     return Descriptor(DOCKER_LAYER_GZIP if kind == "gzip" else DOCKER_LAYER_ZSTD, found, entry.size)

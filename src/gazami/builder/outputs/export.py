@@ -34,7 +34,7 @@ from gazami.image.model import Image, Layer, LocalFile, Remote
 from gazami.image.platform import Platform
 from gazami.image.reference import Reference, parse_reference
 from gazami.layer.docker_archive import write_docker_archive
-from gazami.layer.oci_layout import write_oci_layout
+from gazami.layer.oci_layout import OciLayout, blob_file
 from gazami.registry.client import RegistryClient
 from gazami.registry.transfer import Uploads
 from gazami.registry.wire import redact
@@ -191,7 +191,7 @@ class Exporter:
             write_docker_archive(Path(place), finished.config, finished.manifest, self._blobs(finished), names)
             self.emit(Exported("docker-archive", place, digest))
         for place in self.output.oci_layout_paths:
-            write_oci_layout(Path(place), finished.config, finished.manifest, self._blobs(finished))
+            self._layout(finished, Path(place))
             self.emit(Exported("oci-layout", place, digest))
         for export in self.output.exports:
             from gazami.builder.outputs.file_export import export_files
@@ -200,7 +200,8 @@ class Exporter:
             self.emit(Exported("files" if export.kind != "oci" else "oci-layout", export.dest, digest))
 
     def _layout(self, finished: Finished, folder: Path) -> None:
-        write_oci_layout(folder, finished.config, finished.manifest, self._blobs(finished))
+        layers = tuple(map(blob_file, finished.manifest.layers, self._blobs(finished)))
+        OciLayout(folder).write(finished.manifest, finished.config, layers)
 
     def _blobs(self, finished: Finished) -> tuple[Path, ...]:
         return tuple(self.layers.local_blob(layer) for layer in finished.image.layers)

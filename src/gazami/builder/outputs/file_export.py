@@ -59,7 +59,8 @@ def _to_tar(out: BinaryIO, layers: tuple[Layer, ...], files: LayerFiles) -> None
 def _to_directory(folder: Path, layers: tuple[Layer, ...], files: LayerFiles) -> None:
     """Files become the caller's; symlinks that are there already are never followed out of the directory."""
     folder.mkdir(parents=True, exist_ok=True)
-    unpacker = Unpacker(UnpackRequest(str(folder.resolve()), devices=True))
+    top = str(folder.resolve())
+    unpacker = Unpacker(UnpackRequest(top, devices=True), top)
     owner = os.geteuid(), os.getegid()
     mask = os.umask(0)
     try:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from gazami.builder.files.workspace import Workspace
 from gazami.builder.inputs.image_archive import ImageArchive
-from gazami.errors import ArchiveError, IntegrityError, UsageError
+from gazami.errors import ContextError, UsageError
 from gazami.events import Emit, Exported
-from gazami.foreign import read_json
-from gazami.image.digest import Digest, hex_of, is_digest, matches
-from gazami.image.manifest import Index, Manifest, parse_manifest
+from gazami.image.digest import Digest
+from gazami.image.manifest import Index, Manifest
 from gazami.image.reference import Reference
+from gazami.layer.blobs import blob_path
+from gazami.layer.oci_layout import OciLayout
 from gazami.registry.client import RegistryClient
 from gazami.registry.transfer import Uploads
 from gazami.values import dataclass
@@ -21,15 +22,14 @@ from gazami.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An image or an index of images whose blobs are files of this machine. ``members`` are an index's manifests."""
+    """An image or an index of images whose blobs are files below a folder. ``members`` are an index's manifests."""
 
     top: Manifest | Index
     members: tuple[Manifest, ...]
     blobs: Path
-    """A folder ``<algorithm>/<hex>``."""
 
     def file(self, digest: Digest) -> Path:
-        return self.blobs / digest.split(":", 1)[0] / hex_of(digest)
+        return blob_path(self.blobs, digest)
 
 
 def load(path: Path, name: str, workspace: Workspace) -> Stored:
@@ -38,14 +38,14 @@ def load(path: Path, name: str, workspace: Workspace) -> Stored:
     Raises :class:`UsageError` when there is no such image, :class:`ArchiveError` or :class:`IntegrityError` for damage.
     """
     if path.is_dir():
-        return _layout(path, name)
+        return _layout(OciLayout(path), name)
     if not path.is_file():
         raise UsageError(f"{path} does not exist", hint="name an OCI layout directory, or an archive of an image")
     archive = ImageArchive(path)
     if "index.json" in archive.names:
-        folder = workspace.root / "archive"
-        archive.write_layout(folder)
-        return _layout(folder, name)
+        layout = OciLayout(workspace.root / "archive")
+        layout.restore(archive.small("index.json"), archive.blobs())
+        return _layout(layout, name)
     if "manifest.json" in archive.names:
         return Stored(archive.docker_image(workspace), (), workspace.blobs.root)
     raise UsageError(f"{path} is neither an OCI archive nor one of docker save")
@@ -81,42 +81,19 @@ def _opener(path: Path) -> Callable[[], BinaryIO]:
     return open_file
 
 
-# -- OCI --------------------------------------------------------------------------------------------------------------
-
-
-def _layout(folder: Path, name: str) -> Stored:
+def _layout(layout: OciLayout, name: str) -> Stored:
     try:
-        listed = read_json((folder / "index.json").read_bytes())["manifests"]
-        entries = [each for each in listed if isinstance(each, dict)]
-    except (OSError, ValueError, KeyError, TypeError) as cause:
-        raise UsageError(f"{folder} is not an OCI layout", hint="it needs an index.json with manifests") from cause
-    chosen = [each for each in entries if not name or name in (each.get("digest"), _name_of(each))]
+        chosen = layout.named(name)
+    except ContextError as error:
+        raise UsageError(error.message, hint=error.hint) from error
     if len(chosen) != 1:
         what = f"{len(chosen)} images" + (f" called {name!r}" if name else "")
-        raise UsageError(f"{folder} has {what}", hint="write PATH:NAME, with the name or the digest of one")
-    store = folder / "blobs"
-    top = parse_manifest(_verified(store, str(chosen[0].get("digest"))))
+        raise UsageError(f"{layout.folder} has {what}", hint="write PATH:NAME, with the name or the digest of one")
+    top = layout.manifest(chosen[0].digest)
     members: tuple[Manifest, ...] = ()
     if isinstance(top, Index):
-        found = [parse_manifest(_verified(store, each.digest)) for each in top.manifests]
+        found = [layout.manifest(each.digest) for each in top.manifests]
         members = tuple(each for each in found if isinstance(each, Manifest))
         if len(members) != len(found):
-            raise UsageError(f"{folder} holds an index of indexes, which cannot be pushed")
-    return Stored(top, members, store)
-
-
-def _name_of(entry: dict[str, Any]) -> str | None:
-    notes = entry.get("annotations")
-    return notes.get("org.opencontainers.image.ref.name") if isinstance(notes, dict) else None
-
-
-def _verified(store: Path, digest: str) -> bytes:
-    if not is_digest(digest):
-        raise ArchiveError(f"the layout's index names {digest!r}, which is not a digest")
-    try:
-        raw = (store / digest.replace(":", "/")).read_bytes()
-    except OSError as cause:
-        raise ArchiveError(f"the blob {digest} is missing") from cause
-    if not matches(raw, digest):
-        raise IntegrityError(f"the blob {digest} is damaged")
-    return raw
+            raise UsageError(f"{layout.folder} holds an index of indexes, which cannot be pushed")
+    return Stored(top, members, layout.blobs)

@@ -69,9 +69,6 @@ class StageRoot:
             if self.roots.isolation.files_are_readable:
                 self.roots.layers.directories.setdefault(chain[-1], directory)
 
-    def scan_request(self) -> ScanRequest:
-        return ScanRequest(self.plain, self.index, self.roots.snapshot.mode, ignore=self.roots.ignore)
-
     def unpack_missing(self, image: Image, tree: StageTree | None) -> None:
         """Unpack the image's layers that the root lacks; ``tree`` learns of them from the same bytes."""
         changed = False
@@ -86,7 +83,8 @@ class StageRoot:
                     changed = True
                 self.add(chain, directory)
         if self.plain and (changed or not Path(self.index).exists()):
-            self.roots.isolation.sandbox.call(self.scan_request())
+            request = ScanRequest(self.plain, self.index, self.roots.snapshot.mode, ignore=self.roots.ignore)
+            self.roots.isolation.sandbox.call(request)
 
     def _unpack(self, image: Image, number: int, tree: StageTree | None) -> str:
         """Unpack one layer; its directory."""

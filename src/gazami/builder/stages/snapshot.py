@@ -27,12 +27,13 @@ def snapshot(
     owners = None
     if sandbox.choice.mode.records_owners:
         owners = Owners(result.owner, result.owners, tuple(reversed(root.overlay)))
+    omit, ignore, newest = result.created, root.roots.ignore, packer.newest
     request: ScanRequest | UpperRequest
     if root.plain:
-        request = replace(root.scan_request(), touched=result.touched)
+        mode = root.roots.snapshot.mode
+        request = ScanRequest(root.plain, root.index, mode, omit, ignore, result.touched, newest, owners)
     else:
-        request = UpperRequest(changed, ignore=root.roots.ignore)
-    request = replace(request, omit=result.created, newest=packer.newest, owners=owners)
+        request = UpperRequest(changed, omit, ignore, newest, owners)
     learns = work.needs_tree and stage.tree.shows == len(stage.image.layers)
     what = "taking a snapshot of the changed files"
     with (

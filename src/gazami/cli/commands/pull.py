@@ -32,7 +32,7 @@ def _pull(flags: Flags, run: Run) -> int:
     from gazami.image.model import Layer, Remote
     from gazami.image.reference import parse_reference
     from gazami.layer.docker_archive import write_docker_archive
-    from gazami.layer.oci_layout import write_oci_layout
+    from gazami.layer.oci_layout import OciLayout, blob_file
 
     if len(flags.positionals) != 2:
         raise UsageError("a reference and a directory or file are needed", hint="gazami pull debian:12 debian/")
@@ -50,7 +50,8 @@ def _pull(flags: Flags, run: Run) -> int:
             write_docker_archive(place, found.config_raw, found.manifest, blobs, names)
             run.emit(Exported("docker-archive", str(place), found.digest))
         else:
-            write_oci_layout(place, found.config_raw, found.manifest, blobs)
+            layers = tuple(map(blob_file, found.manifest.layers, blobs))
+            OciLayout(place).write(found.manifest, found.config_raw, layers)
             run.emit(Exported("oci-layout", str(place), found.digest))
     run.say(f"{found.digest}\n")
     return 0

@@ -28,7 +28,7 @@ from gazami.sandbox.inside.prepared_root import (
 )
 from gazami.sandbox.inside.targets import Targets
 from gazami.sandbox.spec import BindMount, FileMount, RunSpec, StepMount, TmpfsMount
-from gazami.values import dataclass, field, replace
+from gazami.values import dataclass, field
 
 _MOST_BYTES = 1 << 20
 _NEEDS_MOUNTS = "Give the builder CAP_SYS_ADMIN or user namespaces; `gazami doctor` says what is missing."
@@ -218,7 +218,8 @@ def _move_source(log: UndoLog, parent: PathFd, name: str, source: str, *, device
             remove_foreign(folder, own)
         move_entry(folder, own, parent.fd, name)
     info = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
-    log.moved[-1] = replace(log.moved[-1], identity=_identity(info))
+    moved = log.moved[-1]
+    log.moved[-1] = MovedIn(moved.path, moved.aside, moved.source, _identity(info))
 
 
 def _is_directory(mount: BindMount) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Literal
 
 from gazami.errors import SandboxError
 from gazami.layer import recorded_owner
@@ -19,8 +20,8 @@ from gazami.sandbox.inside import devices, inplace, overlay
 from gazami.sandbox.inside.inplace import ContainerRoot
 from gazami.sandbox.kernel import linux, mountinfo, namespaces, notify
 from gazami.sandbox.kernel.mounts import bind
+from gazami.sandbox.kernel.namespaces import Ids
 from gazami.sandbox.spec import Choice, ProbeRequest
-from gazami.values import replace
 
 
 def try_mount_namespace(mode: str, request: ProbeRequest, directory: str) -> Choice:
@@ -29,7 +30,7 @@ def try_mount_namespace(mode: str, request: ProbeRequest, directory: str) -> Cho
         namespaces.enter_mount_namespace()
     except OSError as error:
         raise SandboxError(f"mount namespaces are refused: {error.strerror} (CAP_SYS_ADMIN is needed)") from None
-    return _what_can_be_mounted(Choice(mode, "root with CAP_SYS_ADMIN", overlay=False), directory, (False, True))
+    return _mounting(mode, "root with CAP_SYS_ADMIN", directory, ways=(False, True))
 
 
 def try_user_namespace(mode: str, request: ProbeRequest, directory: str) -> Choice:
@@ -40,8 +41,7 @@ def try_user_namespace(mode: str, request: ProbeRequest, directory: str) -> Choi
     namespaces.enter_user_namespace(ids)
     _enter_mount_namespace()
     source = "the own user ids" if ids == "identity" else "the subordinate ids of /etc/subuid"
-    choice = Choice(mode, f"a user namespace with {source}", overlay=False, ids=ids)
-    return _what_can_be_mounted(choice, directory, (True,))
+    return _mounting(mode, f"a user namespace with {source}", directory, ids=ids)
 
 
 def try_one_id(mode: str, request: ProbeRequest, directory: str) -> Choice:
@@ -55,13 +55,13 @@ def try_one_id(mode: str, request: ProbeRequest, directory: str) -> Choice:
     program = notify.filter_program(linux.MACHINE)
     if program is None:
         raise SandboxError(f"there is no table of system calls for {linux.MACHINE}")
-    choice = Choice(mode, "a user namespace with one id", overlay=False, ids="single")
-    choice = _what_can_be_mounted(choice, directory, (True,), owner=0)
+    note = "owners of files are recorded, and shown as root inside"
+    choice = _mounting(mode, "a user namespace with one id", directory, ids="single", owner=0, note=note)
     try:
         os.close(linux.load_seccomp_listener(program))
     except OSError as error:
         raise SandboxError(f"seccomp notifications are refused: {error.strerror}") from None
-    return _noted(choice, "owners of files are recorded, and shown as root inside")
+    return choice
 
 
 def try_chroot(mode: str, request: ProbeRequest, directory: str) -> Choice:
@@ -74,8 +74,8 @@ def try_chroot(mode: str, request: ProbeRequest, directory: str) -> Choice:
         os.chroot(directory)
     except OSError as error:
         raise SandboxError(f"chroot is refused: {error.strerror} (CAP_SYS_CHROOT is needed)") from None
-    choice = Choice(mode, "root with CAP_SYS_CHROOT", overlay=False, pid_namespace=pid_namespace, device_cgroup=guarded)
-    return _noted(choice, "RUN steps have no /proc")
+    reason = "root with CAP_SYS_CHROOT; RUN steps have no /proc"
+    return Choice(mode, reason, overlay=False, pid_namespace=pid_namespace, device_cgroup=guarded)
 
 
 def try_in_place(mode: str, request: ProbeRequest, directory: str) -> Choice:
@@ -98,16 +98,15 @@ def try_in_place(mode: str, request: ProbeRequest, directory: str) -> Choice:
         reason = f"{error.filename or state_dir}: {error.strerror}"
     if reason:
         raise SandboxError(reason)
-    choice = Choice(
+    return Choice(
         mode,
-        "root in gazami's own container",
+        "root in gazami's own container; RUN steps share this container with the builder",
         overlay=False,
         pid_namespace=False,
         place=folder,
         keep=request.keep,
         device_cgroup=devices.are_guarded(folder),
     )
-    return _noted(choice, "RUN steps share this container with the builder")
 
 
 def _enter_mount_namespace() -> None:
@@ -117,29 +116,33 @@ def _enter_mount_namespace() -> None:
         raise SandboxError(f"mounts in a user namespace are refused: {error.strerror}") from None
 
 
-def _noted(choice: Choice, note: str) -> Choice:
-    return replace(choice, reason=f"{choice.reason}; {note}")
-
-
-def _what_can_be_mounted(choice: Choice, directory: str, ways: tuple[bool, ...], owner: int = 1) -> Choice:
+def _mounting(
+    mode: str,
+    reason: str,
+    directory: str,
+    *,
+    ways: tuple[bool, ...] = (True,),
+    ids: Ids | Literal[""] = "",
+    owner: int = 1,
+    note: str = "",
+) -> Choice:
     """The choice with what works in the mount namespace just entered. ``ways`` are the values of userxattr to try, ``owner`` is an
     id that files can have."""
-    note, userxattr = "", ways[-1]
+    failure, userxattr = "", ways[-1]
     for way in ways:
         try:
             _try_overlay(f"{directory}/{way}", owner, userxattr=way)
         except OSError as error:
-            note = f"no overlay, layers are copied: {error.strerror or error}"
+            failure = f"no overlay, layers are copied: {error.strerror or error}"
             continue
-        note, userxattr = "", way
+        failure, userxattr = "", way
         break
-    if note:
+    if failure:
         _try_bind(directory)
-        choice = _noted(choice, note)
-    choice = replace(choice, overlay=not note, userxattr=userxattr, pid_namespace=_try_proc(directory))
-    if not choice.pid_namespace:
-        choice = _noted(choice, "no PID namespace: RUN steps see the processes of this container")
-    return choice
+    pid_namespace = _try_proc(directory)
+    shared = "" if pid_namespace else "no PID namespace: RUN steps see the processes of this container"
+    told = "; ".join(filter(None, (reason, failure, shared, note)))
+    return Choice(mode, told, overlay=not failure, userxattr=userxattr, pid_namespace=pid_namespace, ids=ids)
 
 
 def _try_overlay(directory: str, owner: int, *, userxattr: bool) -> None:

@@ -12,7 +12,7 @@ from gazami.sandbox.inside import launch
 from gazami.sandbox.inside.plain_root import UndoRecord
 from gazami.sandbox.inside.targets import TargetRecord
 from gazami.sandbox.protocol import Failure, decode, encode
-from gazami.values import dataclass, replace
+from gazami.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,14 @@ def send(report: Prepared | CommandEnd | Failure) -> None:
 
 def collect(data: bytes) -> StepReport:
     """What the pipe brought. A line that is cut off, since its process was killed, counts for nothing."""
-    found = StepReport()
+    prepared, end, failure = None, None, None
     for line in data.splitlines():
         with suppress(ValueError):
             match decode(line):
-                case Prepared() as prepared:
-                    found = replace(found, prepared=prepared)
-                case CommandEnd() as end:
-                    found = replace(found, end=end)
-                case Failure() as failure:
-                    found = replace(found, failure=failure)
-    return found
+                case Prepared() as report:
+                    prepared = report
+                case CommandEnd() as report:
+                    end = report
+                case Failure() as report:
+                    failure = report
+    return StepReport(prepared, end, failure)
