@@ -54,6 +54,7 @@ fast:
 
 docs: ## regenerate the generated reference pages
 	@$(VENV)/python scripts/render_reference.py
+	@$(VENV)/python scripts/render_architecture.py
 
 bench: ## compare with installed peers, side by side (needs root; takes some minutes)
 	@scripts/setup test
