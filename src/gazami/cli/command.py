@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from gazami.cancel import Cancel
-from gazami.cli.environ import Surroundings, look_around
 from gazami.cli.exhaustion import Places
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.help import flag_rows
 from gazami.cli.flags.option import Table
 from gazami.errors import UsageError
-from gazami.events import Emit
-from gazami.registry.client import RegistryClient
 from gazami.values import dataclass, field
+
+if TYPE_CHECKING:
+    from gazami.cancel import Cancel
+    from gazami.cli.environ import Surroundings
+    from gazami.events import Emit
+    from gazami.registry.client import RegistryClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,13 @@ def help_of(command: Command) -> str:
 
 def task(work: Callable[[Flags, Run], int]) -> Start:
     """The start of a command that checks its flags while it works."""
-    return lambda flags, environ: Task(look_around(environ), lambda run: work(flags, run))
+
+    def start(flags: Flags, environ: Mapping[str, str]) -> Task:
+        from gazami.cli.environ import look_around
+
+        return Task(look_around(environ), lambda run: work(flags, run))
+
+    return start
 
 
 def no_positionals(flags: Flags) -> None:

@@ -12,7 +12,6 @@ import errno
 import os
 import resource
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gazami.errors import ContextError, GazamiError, HostError, SpaceError
@@ -76,7 +75,7 @@ def host_error(error: BaseException, places: Places = Places()) -> GazamiError |
         return _processes("a thread")
     if not isinstance(error, OSError) or error.errno is None:
         return None
-    path = str(error.filename) if isinstance(error.filename, str | bytes | Path) and error.filename else ""
+    path = str(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) and error.filename else ""
     if error.errno in _FULL:
         return _full(error, path, places)
     if error.errno in _FORBIDDEN:
@@ -208,7 +207,7 @@ def _memory() -> HostError:
     if (limit := _group("memory.max", "memory/memory.limit_in_bytes")) is not None and limit < 1 << 60:
         limits.append(f"control group {_bytes(limit)}")
     with contextlib.suppress(OSError, ValueError, IndexError):
-        line = next(each for each in Path("/proc/meminfo").read_text().splitlines() if each.startswith("MemAvailable:"))
+        line = next(each for each in _text("/proc/meminfo").splitlines() if each.startswith("MemAvailable:"))
         limits.append(f"{_bytes(int(line.split()[1]) * 1024)} of the machine available")
     known = f" ({', '.join(limits)})" if limits else ""
     return HostError(
@@ -225,8 +224,13 @@ def _group(*names: str) -> int | None:
     """A number of this process's control group, None without one."""
     for name in names:
         with contextlib.suppress(OSError, ValueError):
-            return int(Path("/sys/fs/cgroup", name).read_text())
+            return int(_text(f"/sys/fs/cgroup/{name}"))
     return None
+
+
+def _text(path: str) -> str:
+    with open(path) as file:
+        return file.read()
 
 
 def _bytes(count: int | None) -> str:

@@ -32,7 +32,7 @@ def ended(work: Callable[[], int]) -> NoReturn:
 
 def run(argv: list[str], environ: Mapping[str, str]) -> int:
     """Do what ``argv`` says; returns the exit status."""
-    if argv == ["--version"]:
+    if argv in (["--version"], ["version"]):  # sooner than its row would
         from gazami import __version__
 
         sys.stdout.write(f"gazami {__version__}\n")

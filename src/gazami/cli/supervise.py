@@ -14,20 +14,18 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from types import FrameType
-from typing import BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from gazami.cancel import Cancel
-from gazami.cli.bug import as_gazami_error
 from gazami.cli.command import Command, Run, Task, help_of
 from gazami.cli.exhaustion import Places, exhausted
 from gazami.cli.flags.argv import Flags, parse, with_environment
 from gazami.cli.flags.options import LOG_FORMAT, LOG_TIMESTAMP, PROGRESS, QUIET, VERBOSITY
-from gazami.cli.watchdog import watched
 from gazami.errors import Cancelled, CommandFailed, GazamiError, UsageError
-from gazami.report.excerpt import failure
-from gazami.report.line import Settings
-from gazami.report.plain import Streams
-from gazami.report.reporter import Reporter, open_reporter
+
+if TYPE_CHECKING:
+    from gazami.cancel import Cancel
+    from gazami.report.line import Settings
+    from gazami.report.reporter import Reporter
 
 
 def supervise(command: Command, words: list[str], environ: Mapping[str, str]) -> int:
@@ -47,6 +45,8 @@ def supervise(command: Command, words: list[str], environ: Mapping[str, str]) ->
     except BrokenPipeError:
         raise
     except Exception as cause:
+        from gazami.report.excerpt import failure
+
         error = _explained(cause, flags, places)
         text = failure(error, command.failed).text
         sys.stderr.write(f"{text}\n{_hint(command) if isinstance(error, UsageError) else ''}")
@@ -57,6 +57,10 @@ def supervise(command: Command, words: list[str], environ: Mapping[str, str]) ->
 
 def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, str]) -> tuple[int, list[str | bytes]]:
     """Do the task under signals; returns the exit status and what goes to standard output."""
+    from gazami.cancel import Cancel
+    from gazami.report.plain import Streams
+    from gazami.report.reporter import open_reporter
+
     terminal = sys.stderr.isatty()
     settings = log_settings(flags, environ, failed=command.failed, terminal=terminal)
     stderr = _bytes(sys.stderr)
@@ -96,6 +100,8 @@ def _ended(error: GazamiError, reporter: Reporter, signals: list[int]) -> int:
 def _explained(cause: Exception, flags: Flags, places: Places) -> GazamiError:
     if isinstance(cause, GazamiError):
         return exhausted(cause, places)
+    from gazami.cli.bug import as_gazami_error
+
     verbose = flags[VERBOSITY] in ("trace", "debug")
     return as_gazami_error(cause, verbose=verbose, places=places)
 
@@ -116,6 +122,8 @@ def stopped_by_signals(cancel: Cancel) -> Iterator[list[int]]:
     The switch is set in another thread: the handler may have interrupted this one while it held the switch's own lock. A
     watchdog ends what does not look at the switch.
     """
+    from gazami.cli.watchdog import watched
+
     came: list[int] = []
 
     with watched() as dog:
@@ -140,6 +148,8 @@ def stopped_by_signals(cancel: Cancel) -> Iterator[list[int]]:
 
 def log_settings(flags: Flags, environ: Mapping[str, str], *, failed: str, terminal: bool) -> Settings:
     """The form of the log: as asked, else color where it is likely to be seen as such (a terminal, a CI job's page)."""
+    from gazami.report.line import Settings
+
     form, colored = flags[LOG_FORMAT], (terminal or environ.get("CI")) and not environ.get("NO_COLOR")
     return Settings(
         verbosity=flags[VERBOSITY],

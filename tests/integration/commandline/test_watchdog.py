@@ -99,7 +99,7 @@ def test_it_ends(name: str, number: signal.Signals, tmp_path: Path) -> None:
 def test_without_a_watchdog_it_does_not_end(name: str, tmp_path: Path) -> None:
     """The control."""
     dog = "type('Dog', (), dict(stop=lambda *_: 0, cleaning=0))"
-    before = f"import contextlib, gazami.cli.supervise as r; r.watched = lambda: contextlib.nullcontext({dog})"
+    before = f"import contextlib, gazami.cli.watchdog as r; r.watched = lambda: contextlib.nullcontext({dog})"
     process = started(WORK[name], tmp_path / "state", before)
     process.send_signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):

@@ -364,7 +364,7 @@ def test_without_the_extra_it_says_how_to_get_it(cluster: Cluster, site: Path, t
     ("words", "said"),
     [
         ((".",), "--destination"),
-        ((".", "-t", "r.example/a", "--executor-image="), "--executor-image is needed"),
+        ((".", "-t", "r.example/a", "--executor-image="), "submit needs --executor-image"),
         ((".", "-t", "r.example/a", "--tar-path=x"), "--tar-path cannot be used"),
         (("-", "-t", "r.example/a"), "does not reach the cluster"),
         ((".", "--no-push"), "goes to the cluster through a registry"),

@@ -177,12 +177,12 @@ def test_a_failed_push_writes_no_file_that_claims_success(context: Path, busybox
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("type=magic", "no type 'magic'"),
-        ("type=local", "dest= is missing"),
-        ("type=docker,dest=-", "dest= is missing"),
-        ("type=tar,dst=x", "no key 'dst'"),
+        ("type=magic", "unknown type 'magic'"),
+        ("type=local", "needs dest=PATH"),
+        ("type=docker,dest=-", "needs dest=PATH"),
+        ("type=tar,dst=x", "takes no dst="),
         ("type=image,name=x", "keeps no images"),
-        ("type=registry", "name= is missing"),
+        ("type=registry", "need name=REF"),
     ],
 )
 def test_outputs_that_there_are_not(context: Path, word: str, said: str) -> None:

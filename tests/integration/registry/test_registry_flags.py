@@ -66,7 +66,7 @@ def test_helpers_that_there_are_not(private: Registry, tmp_path: Path) -> None:
         tmp_path, "-d", f"{private.host}/a:1", "--credential-helpers=magic", KANIKO_127_0_0_1_USER="ada",
         KANIKO_127_0_0_1_PASSWORD="pw",
     )  # fmt: skip
-    assert status == 1 and "there is no 'magic'" in said and "error checking push permissions" in said
+    assert status == 1 and "unknown helper 'magic'" in said and "error checking push permissions" in said
     status, said = build(
         tmp_path, "-d", f"{private.host}/a:1", "--credential-helpers=", KANIKO_127_0_0_1_USER="ada",
         KANIKO_127_0_0_1_PASSWORD="secret-pw",

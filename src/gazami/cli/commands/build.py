@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from gazami.builder.request import BuildRequest
-from gazami.cancel import Cancel
 from gazami.cli.command import Command, Run, Task
-from gazami.cli.environ import look_around, require_secret_files
 from gazami.cli.exhaustion import places_of
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.options import BUILD, CALL, CHECK, ELSEWHERE, QUIET
-from gazami.cli.request.build import Wanted, build_request
-from gazami.events import BuildFinished, Emit, Event
 
 if TYPE_CHECKING:
     from gazami.builder.build import BuildResult
+    from gazami.builder.request import BuildRequest
+    from gazami.cancel import Cancel
+    from gazami.cli.request.build import Wanted
+    from gazami.events import Emit, Event
 
 Builder: TypeAlias = "Callable[[BuildRequest, Emit, Cancel], BuildResult]"
 
@@ -62,6 +61,9 @@ def build_with(builder: Builder) -> Command:
             from gazami.cli.commands.call import run_call
 
             return run_call(flags, environ)
+        from gazami.cli.environ import look_around, require_secret_files
+        from gazami.cli.request.build import build_request
+
         around = look_around(environ)
         wanted = build_request(flags, around)
         require_secret_files(wanted.request.sandbox.secrets)
@@ -78,6 +80,8 @@ def build_with(builder: Builder) -> Command:
 
 
 def _work(wanted: Wanted, builder: Builder, run: Run, *, quiet: bool) -> int:
+    from gazami.events import BuildFinished
+
     digests: list[str] = []
 
     def emit(event: Event) -> None:

@@ -31,9 +31,7 @@ Examples:
   gazami cache prune oci:/var/cache/gazami --max-size 10g --dry-run
 """
 
-OLDER_THAN = Option(
-    "older-than", optional(DURATION), Group.CACHE, "Remove what was made longer ago.", metavar="DURATION"
-)
+OLDER_THAN = Option("older-than", optional(DURATION), Group.CACHE, "Remove what is older.", metavar="DURATION")
 UNUSED_FOR = Option("unused-for", optional(DURATION), Group.CACHE, "Remove what has not been used for so long.",
                     metavar="DURATION")  # fmt: skip
 MAX_SIZE = Option("max-size", optional(SIZE), Group.CACHE, "Remove the least recently used until the rest is this small.",
@@ -49,10 +47,7 @@ def _cache(flags: Flags, run: Run) -> int:
         case ("prune", place):
             return _prune(place, flags, run)
         case _:
-            raise UsageError(
-                "cache needs ls or prune, and the cache",
-                hint="gazami cache ls CACHE, gazami cache prune CACHE, gazami cache explain",
-            )
+            raise UsageError("cache needs ls or prune, and the cache", hint="write ls CACHE, prune CACHE, or explain")
 
 
 def _list(place: str, flags: Flags, run: Run) -> int:

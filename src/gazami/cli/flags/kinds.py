@@ -37,9 +37,6 @@ class SecretSpec:
     env: str = ""
 
 
-# -- how kinds are made -----------------------------------------------------------------------------------------------
-
-
 def one(read: Callable[[str, str], T]) -> Kind[T]:
     """Of a flag that is not repeatable the last word counts. ``read`` gets a word and the flag's spelling."""
     return Kind(lambda written: read(written.last, written.spelling))
@@ -68,9 +65,6 @@ def choice(*words: Word) -> Kind[Word]:
 def optional(kind: Kind[T]) -> Kind[T | None]:
     """None where nothing is written; not for flags that are bare or repeatable."""
     return Kind(lambda written: kind.read(written) if written.words else None)
-
-
-# -- words ------------------------------------------------------------------------------------------------------------
 
 
 def _invalid(text: str, spelling: str, hint: str) -> UsageError:
@@ -192,8 +186,6 @@ def _csv(word: str, spelling: str) -> list[str]:
         raise UsageError(f"{spelling}: {word!r} is not a list of fields: {error}") from error
     return rows[0] if rows else []
 
-
-# -- the kinds --------------------------------------------------------------------------------------------------------
 
 BOOL: Kind[bool] = replace(one(_bool), bare=True)
 STRING: Kind[str] = one(lambda text, _: text)

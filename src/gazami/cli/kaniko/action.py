@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import json
 import os
 import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -187,9 +188,9 @@ def _unless_unchanged(inputs: Inputs, words: list[str], environ: Mapping[str, st
     if status:
         return _tell(status, inputs, inputs.environ, folder, refreshed=False)
     digest = (folder / "digest").read_text()
-    with _captured() as said:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
         known = _run(["inspect", f"{inputs.image}:latest", "--json"], environ)
-    if known == 0 and read_json(said()).get("ManifestDigest") == digest:
+    if known == 0 and read_json(said.getvalue()).get("ManifestDigest") == digest:
         text = f"{inputs.image}:latest has the digest {digest} already: nothing is pushed"
         sys.stdout.write(command("notice", text))
         return _tell(0, inputs, inputs.environ, folder, refreshed=False)
@@ -204,16 +205,6 @@ def _run(words: list[str], environ: Mapping[str, str]) -> int:
 
     with no_commands():
         return run_gazami(words, environ)
-
-
-@contextlib.contextmanager
-def _captured() -> Iterator[Callable[[], str]]:
-    """What is written to standard output meanwhile; yields a function that gives it."""
-    import io
-
-    buffer = io.StringIO()
-    with contextlib.redirect_stdout(buffer):
-        yield buffer.getvalue
 
 
 # -- what the job sees ------------------------------------------------------------------------------------------------

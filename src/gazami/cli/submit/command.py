@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gazami.cli.command import Command, Run, task
 from gazami.cli.flags.argv import Flags
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gazami.events import BuildFinished, Emit
     from gazami.image.platform import Platform
     from gazami.image.reference import Reference
+    from gazami.kubernetes.cluster import Cluster
     from gazami.kubernetes.follow import Api
     from gazami.kubernetes.job import Build, PodWishes
     from gazami.registry.client import RegistryClient
@@ -105,7 +106,7 @@ def _as_build(flags: Flags, platforms: tuple[Platform, ...]) -> Flags:
     return flags.having(CONTEXT, ".") if here else flags
 
 
-def _kubernetes() -> Any:
+def _kubernetes() -> type[Cluster]:
     try:
         from gazami.kubernetes.cluster import Cluster
     except ImportError as cause:
