@@ -19,7 +19,7 @@ from gazami.errors import GazamiError, HostError, NotFoundError, RegistryError
 from gazami.file_locks import locked
 from gazami.image.manifest import Descriptor, Manifest
 from gazami.image.model import LocalFile, Origin
-from gazami.layer.oci_layout import NewBlob, OciLayout, blob_data
+from gazami.layer.oci_layout import NewBlob, OciLayout, blob_data, blob_of
 
 _CHUNK = 1 << 20
 
@@ -66,9 +66,14 @@ class DirectoryStore:
     def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[Blob, ...]) -> None:
         """What another process prunes between the blobs and the index is stored again: under the lock that it prunes under."""
         manifest = encode_entry(entry)
-        new = (*map(_new, blobs), blob_data(CONFIG, EMPTY))
+        new = (*map(_new, blobs), blob_data(CONFIG, EMPTY), blob_of(manifest))
         self._layout.store(new)
-        self._change(lambda: self._layout.add(manifest, new, tags))
+
+        def add() -> None:
+            self._layout.store(new, reads_again=False)
+            self._layout.add(manifest, tags)
+
+        self._change(add)
 
     def read(self, descriptor: Descriptor, limit: int) -> bytes:
         return self._layout.blob(descriptor.digest, limit)

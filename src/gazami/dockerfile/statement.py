@@ -45,6 +45,12 @@ class _Statement:
         parse_flags(self.flags, {})
         return self.rest
 
+    def one(self, rest: str) -> str:
+        """The one argument of an instruction: all that there is."""
+        if not rest:
+            raise DockerfileError(f"{self.written.keyword.upper()} requires exactly one argument")
+        return rest
+
 
 def parse_statement(line: Line, escape: str) -> ast.Instruction:
     """Raises :class:`DockerfileError` without a span."""
@@ -97,14 +103,6 @@ def _arg(given: _Statement) -> ast.Arg:
     return ast.Arg(given.written, tuple(pairs))
 
 
-def _env(given: _Statement) -> ast.Env:
-    return ast.Env(given.written, *key_values("ENV", given.without_flags(), given.escape))
-
-
-def _label(given: _Statement) -> ast.Label:
-    return ast.Label(given.written, *key_values("LABEL", given.without_flags(), given.escape))
-
-
 # -- files and commands ---------------------------------------------------------------------------------------------------
 
 
@@ -140,15 +138,7 @@ def _add(given: _Statement) -> ast.Add:
     return ast.Add(given.written, sources, dest, flags=flags, heredocs=heredocs)
 
 
-def _workdir(given: _Statement) -> ast.Workdir:
-    return ast.Workdir(given.written, _one("WORKDIR", given.without_flags()))
-
-
 # -- metadata -------------------------------------------------------------------------------------------------------------
-
-
-def _user(given: _Statement) -> ast.User:
-    return ast.User(given.written, _one("USER", given.without_flags()))
 
 
 def _expose(given: _Statement) -> ast.Expose:
@@ -170,14 +160,6 @@ def _volume(given: _Statement) -> ast.Volume:
     return ast.Volume(given.written, words)
 
 
-def _cmd(given: _Statement) -> ast.Cmd:
-    return ast.Cmd(given.written, command_line(given.without_flags()))
-
-
-def _entrypoint(given: _Statement) -> ast.Entrypoint:
-    return ast.Entrypoint(given.written, command_line(given.without_flags()))
-
-
 def _shell(given: _Statement) -> ast.Shell:
     words = json_words(given.without_flags())
     if words is None:
@@ -185,14 +167,6 @@ def _shell(given: _Statement) -> ast.Shell:
     if not words:
         raise DockerfileError("SHELL requires at least one argument")
     return ast.Shell(given.written, words)
-
-
-def _stopsignal(given: _Statement) -> ast.StopSignal:
-    return ast.StopSignal(given.written, _one("STOPSIGNAL", given.rest))
-
-
-def _healthcheck(given: _Statement) -> ast.Healthcheck:
-    return parse_healthcheck(given.written, given.flags, given.rest)
 
 
 def _onbuild(given: _Statement) -> ast.Onbuild:
@@ -205,33 +179,23 @@ def _onbuild(given: _Statement) -> ast.Onbuild:
     return ast.Onbuild(given.written, rest + bodies, inner)
 
 
-def _maintainer(given: _Statement) -> ast.Maintainer:
-    return ast.Maintainer(given.written, _one("MAINTAINER", given.without_flags()))
-
-
-def _one(keyword: str, rest: str) -> str:
-    if not rest:
-        raise DockerfileError(f"{keyword} requires exactly one argument")
-    return rest
-
-
 _PARSERS: dict[str, Callable[[_Statement], ast.Instruction]] = {
     "ADD": _add,
     "ARG": _arg,
-    "CMD": _cmd,
+    "CMD": lambda given: ast.Cmd(given.written, command_line(given.without_flags())),
     "COPY": _copy,
-    "ENTRYPOINT": _entrypoint,
-    "ENV": _env,
+    "ENTRYPOINT": lambda given: ast.Entrypoint(given.written, command_line(given.without_flags())),
+    "ENV": lambda given: ast.Env(given.written, *key_values("ENV", given.without_flags(), given.escape)),
     "EXPOSE": _expose,
     "FROM": _from,
-    "HEALTHCHECK": _healthcheck,
-    "LABEL": _label,
-    "MAINTAINER": _maintainer,
+    "HEALTHCHECK": lambda given: parse_healthcheck(given.written, given.flags, given.rest),
+    "LABEL": lambda given: ast.Label(given.written, *key_values("LABEL", given.without_flags(), given.escape)),
+    "MAINTAINER": lambda given: ast.Maintainer(given.written, given.one(given.without_flags())),
     "ONBUILD": _onbuild,
     "RUN": _run,
     "SHELL": _shell,
-    "STOPSIGNAL": _stopsignal,
-    "USER": _user,
+    "STOPSIGNAL": lambda given: ast.StopSignal(given.written, given.one(given.rest)),
+    "USER": lambda given: ast.User(given.written, given.one(given.without_flags())),
     "VOLUME": _volume,
-    "WORKDIR": _workdir,
+    "WORKDIR": lambda given: ast.Workdir(given.written, given.one(given.without_flags())),
 }

@@ -45,45 +45,19 @@ def hasher_for(digest: Digest) -> hashlib._Hash:
     return hashlib.new(digest.split(":", 1)[0])
 
 
-class Verifier:
-    """Bytes that are promised to have a digest, and a size if one is given, counted and hashed as they come."""
-
-    def __init__(self, digest: Digest, size: int | None = None) -> None:
-        self._digest, self._size = digest, size
-        self._hasher = hasher_for(digest)
-        self._seen = 0
-
-    def add(self, chunk: bytes) -> None:
-        self._seen += len(chunk)
-        self._hasher.update(chunk)
-
-    @property
-    def excess(self) -> str | None:
-        """That there are too many bytes already, if so."""
-        if self._size is None or self._seen <= self._size:
-            return None
-        return f"more than the {self._size} bytes that it should have"
-
-    @property
-    def difference(self) -> str | None:
-        """What all the bytes have instead of what was promised; None when they are right."""
-        if self._size is not None and self._seen < self._size:
-            return f"{self._seen} bytes where {self._size} were promised"
-        if self._hasher.hexdigest() != hex_of(self._digest):
-            return self.excess or f"the digest {self._hasher.name}:{self._hasher.hexdigest()}"
-        return self.excess
-
-
 def verified(
     chunks: Iterable[bytes], digest: Digest, size: int | None, wrong: Callable[[str], Exception]
 ) -> Iterator[bytes]:
     """The chunks. ``wrong`` makes an error of what the bytes have instead: it is raised before there are too many of them, and in
     place of the end when they do not have the digest and the size. Whoever gets to the end has verified bytes."""
-    verifier = Verifier(digest, size)
+    hasher, seen = hasher_for(digest), 0
     for chunk in chunks:
-        verifier.add(chunk)
-        if found := verifier.excess:
-            raise wrong(found)
+        hasher.update(chunk)
+        seen += len(chunk)
+        if size is not None and seen > size:
+            raise wrong(f"more than the {size} bytes that it should have")
         yield chunk
-    if found := verifier.difference:
-        raise wrong(found)
+    if size is not None and seen < size:
+        raise wrong(f"{seen} bytes where {size} were promised")
+    if hasher.hexdigest() != hex_of(digest):
+        raise wrong(f"the digest {hasher.name}:{hasher.hexdigest()}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,7 +25,7 @@ from gazami.errors import (
     RegistryError,
 )
 from gazami.foreign import read_json
-from gazami.image.digest import Digest, is_digest, matches, verified
+from gazami.image.digest import is_digest, matches, verified
 from gazami.image.encoding import encode_json
 from gazami.image.manifest import OCI_INDEX, Descriptor, Index, Manifest, parse_manifest
 from gazami.layer.blobs import blob_path, chunks_of
@@ -48,6 +47,10 @@ def blob_file(descriptor: Descriptor, path: Path) -> NewBlob:
 
 def blob_data(descriptor: Descriptor, data: bytes) -> NewBlob:
     return descriptor, lambda: (data,)
+
+
+def blob_of(manifest: Manifest) -> NewBlob:
+    return blob_data(manifest.descriptor(), manifest.raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,25 +133,23 @@ class OciLayout:
 
     def write(self, manifest: Manifest, config: bytes, layers: Sequence[NewBlob], name: str = "") -> None:
         """Make this the layout of one image. Blobs that are there stay. Raises :class:`HostError`."""
-        self.store((*layers, blob_data(manifest.config, config), blob_data(manifest.descriptor(), manifest.raw)))
+        self.store((*layers, blob_data(manifest.config, config), blob_of(manifest)))
         self._write_index([_listed(manifest, name)])
 
-    def store(self, blobs: Iterable[NewBlob]) -> None:
-        """Store blobs; one that is there is read again, and replaced if it is not what it is called. Raises :class:`HostError`."""
+    def store(self, blobs: Iterable[NewBlob], *, reads_again: bool = True) -> None:
+        """Store the blobs that are not there. One that is there is believed, or read again and replaced if it is not what it is
+        called. Raises :class:`HostError`."""
         with self._writing():
             for descriptor, chunks in blobs:
-                with self._folder_of(descriptor) as (folder, name):
-                    if not self._is_whole(folder, name, descriptor):
-                        self._put(folder, name, chunks())
+                path = self.path(descriptor.digest)
+                own_directory(own_directory(self.blobs) / path.parent.name)
+                with OutputFolder(path.parent, follow=False) as folder:
+                    has = folder.has_file(path.name, descriptor.size)
+                    if not has or (reads_again and not self._is_whole(folder, path.name, descriptor)):
+                        self._put(folder, path.name, chunks())
 
-    def add(self, manifest: Manifest, blobs: Iterable[NewBlob], names: Iterable[str]) -> None:
-        """List an image under names, which another image may have had. What is missing of the blobs is stored; those that are there
-        are believed. Raises :class:`HostError`."""
-        with self._writing():
-            for descriptor, chunks in (*blobs, blob_data(manifest.descriptor(), manifest.raw)):
-                with self._folder_of(descriptor) as (folder, name):
-                    if not folder.has_file(name, descriptor.size):
-                        self._put(folder, name, chunks())
+    def add(self, manifest: Manifest, names: Iterable[str]) -> None:
+        """List an image whose blobs are there under names, which another image may have had. Raises :class:`HostError`."""
         new = {name: _listed(manifest, name) for name in names}
         self._change(lambda known: known | new)
 
@@ -171,16 +172,10 @@ class OciLayout:
                 if f"sha256:{blob.name}" not in kept:
                     blob.unlink(missing_ok=True)
 
-    def restore(self, index: bytes, blobs: Iterable[tuple[Digest, Iterable[bytes]]]) -> None:
-        """Write a layout that somebody else made, into an empty folder. Raises :class:`IntegrityError`."""
-        for digest, chunks in blobs:
-            damage = IntegrityError(f"the blob {digest} of the archive is damaged")
-            path = self.path(digest)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                for chunk in verified(chunks, digest, None, partial(_always, damage)):
-                    file.write(chunk)
-        (self.folder / "index.json").write_bytes(index)
+    def take_index(self, raw: bytes) -> None:
+        """Make ``index.json`` of one that another layout has."""
+        with self._writing(), OutputFolder(self.folder) as folder:
+            folder.put("index.json", raw)
 
     def _change(self, change: Callable[[dict[str, dict[str, Any]]], dict[str, dict[str, Any]]]) -> None:
         """Replace the index, which lists by name."""
@@ -203,17 +198,7 @@ class OciLayout:
             link = f" ({cause.filename})" if isinstance(cause, NotADirectoryError) and cause.filename else ""
             raise HostError(f"the OCI layout {self.folder} cannot be written: {cause.strerror}{link}") from cause
 
-    @contextlib.contextmanager
-    def _folder_of(self, descriptor: Descriptor) -> Iterator[tuple[OutputFolder, str]]:
-        """The folder that a blob belongs to, no part of it a symlink, and the blob's name there."""
-        path = self.path(descriptor.digest)
-        own_directory(own_directory(self.blobs) / path.parent.name)
-        with OutputFolder(path.parent, follow=False) as folder:
-            yield folder, path.name
-
     def _is_whole(self, folder: OutputFolder, name: str, descriptor: Descriptor) -> bool:
-        if not folder.has_file(name, descriptor.size):
-            return False
         try:
             for _ in verified(folder.chunks(name), descriptor.digest, descriptor.size, IntegrityError):
                 self.cancel.check()
@@ -233,7 +218,3 @@ class OciLayout:
 def _listed(manifest: Manifest, name: str) -> dict[str, Any]:
     document = manifest.descriptor().encode()
     return {**document, "annotations": {_NAME: name}} if name else document
-
-
-def _always(error: IntegrityError, _: str) -> IntegrityError:
-    return error

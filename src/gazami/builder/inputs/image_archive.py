@@ -10,6 +10,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from gazami.builder.files.workspace import Workspace
@@ -28,6 +29,7 @@ from gazami.image.manifest import (
 )
 from gazami.layer.compression import decompressed, detect
 from gazami.layer.entry import Entry, Kind
+from gazami.layer.oci_layout import NewBlob
 from gazami.layer.pack import Packing, pack_layer
 from gazami.layer.tar_reader import TarReader
 
@@ -77,12 +79,16 @@ class ImageArchive:
 
     # -- OCI ----------------------------------------------------------------------------------------------------------
 
-    def blobs(self) -> Iterator[tuple[Digest, Iterator[bytes]]]:
-        """The blobs of a layout, as they are: a digest is what the archive says. Each is read before the next one."""
+    def blobs(self) -> Iterator[NewBlob]:
+        """The blobs of a layout, verified as they are read: each before the next one."""
         for entry, reader in self._members():
             match = _BLOB.match(entry.path)
             if match is not None and entry.kind is Kind.FILE:
-                yield Digest(match[1].replace("/", ":")), reader.content()
+                digest = Digest(match[1].replace("/", ":"))
+                yield (
+                    Descriptor("", digest, entry.size),
+                    partial(verified, reader.content(), digest, None, _damaged(digest)),
+                )
 
     # -- docker save --------------------------------------------------------------------------------------------------
 
@@ -151,6 +157,10 @@ def _seen(chunks: Iterator[bytes], keep: Callable[[bytes], None]) -> Iterator[by
     for chunk in chunks:
         keep(chunk)
         yield chunk
+
+
+def _damaged(digest: Digest) -> Callable[[str], IntegrityError]:
+    return lambda found: IntegrityError(f"the blob {digest} of the archive is damaged: it has {found}")
 
 
 def _wrong_layer(name: str, diff_id: Digest) -> IntegrityError:

@@ -44,7 +44,8 @@ def load(path: Path, name: str, workspace: Workspace) -> Stored:
     archive = ImageArchive(path)
     if "index.json" in archive.names:
         layout = OciLayout(workspace.root / "archive")
-        layout.restore(archive.small("index.json"), archive.blobs())
+        layout.store(archive.blobs())
+        layout.take_index(archive.small("index.json"))
         return _layout(layout, name)
     if "manifest.json" in archive.names:
         return Stored(archive.docker_image(workspace), (), workspace.blobs.root)
