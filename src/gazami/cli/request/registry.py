@@ -16,9 +16,6 @@ from gazami.registry.options import RegistryOptions, TrustOptions
 from gazami.registry.retry import RetryPolicy
 from gazami.values import replace
 
-KANIKO_CERTIFICATES = "/kaniko/ssl/certs"
-"""Where users of kaniko's image mount their authorities."""
-
 _HUB = "index.docker.io"
 
 
@@ -91,6 +88,6 @@ def proxies(environ: Mapping[str, str]) -> Pairs:
 
 
 def certificate_directories(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """``SSL_CERT_DIR``, a list as PATH is one; without it the place that kaniko's image has."""
+    """``SSL_CERT_DIR``, a list as PATH is one; without it the directory where users of kaniko's image mount theirs."""
     listed = tuple(each for each in environ.get("SSL_CERT_DIR", "").split(":") if each)
-    return listed or (KANIKO_CERTIFICATES,)
+    return listed or ("/kaniko/ssl/certs",)
