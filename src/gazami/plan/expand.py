@@ -198,9 +198,8 @@ class _Reader:
 
     def _document(self, given: Heredoc) -> Heredoc:
         """A here-document that becomes a file: its body is the file's text."""
-        if not given.expand:
-            return replace(given, body=given.text, chomp=False)
-        body = self._recorded(partial(self.expander.expand_body, given.text), "text").text
+        expansion = partial(self.expander.expand_body, given.text)
+        body = self._recorded(expansion, "text").text if given.expand else given.text
         return replace(given, body=body, chomp=False)
 
     def _text(self, text: str, part: Part = "text") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 
 from gazami.dockerfile import instructions as ast
@@ -37,17 +38,13 @@ def lint(
 
     Raises :class:`DockerfileError` for check options that cannot be read and :class:`UsageError` for an unknown target.
     """
-    options = check_options(dockerfile, source, inputs.build_args)
-    found = _of_file(dockerfile, source, inputs, options)
     try:
         outlined = outline(dockerfile, source, inputs)
         wanted = reached(outlined, images or {})[0] if inputs.target else range(len(outlined.stages))
         stages = expand_stages(outlined, inputs, images or {}, wanted)
     except DockerfileError as error:
-        found.append(finding_of(error))
-    else:
-        found += _of_stages(dockerfile, outlined, stages, options, ignore)
-    return tuple(sorted(found, key=lambda finding: finding.span.start))
+        return _by_line((*_of_file(dockerfile, source, inputs), finding_of(error)))
+    return lint_stages(dockerfile, outlined, inputs, stages, ignore)
 
 
 def lint_stages(
@@ -58,9 +55,11 @@ def lint_stages(
     ignore: IgnoreRules | None = None,
 ) -> tuple[Finding, ...]:
     """The findings by line of a build, in the stages that its plan is made of. Raises as :func:`lint` does."""
-    options = check_options(dockerfile, outlined.source, inputs.build_args)
-    found = _of_file(dockerfile, outlined.source, inputs, options)
-    found += _of_stages(dockerfile, outlined, stages, options, ignore)
+    found = _of_file(dockerfile, outlined.source, inputs)
+    return _by_line((*found, *_of_stages(dockerfile, outlined, inputs, stages, ignore)))
+
+
+def _by_line(found: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: finding.span.start))
 
 
@@ -124,44 +123,32 @@ def _findings(rule: Rule, hits: Iterable[Hit], options: CheckOptions) -> Iterato
             yield Finding(rule.name, hit.detail, hit.span or hit.written.span, rule.url, rule.description)
 
 
-def _of_file(dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs, options: CheckOptions) -> list[Finding]:
-    found = [finding for rule, check in FILE_CHECKS for finding in _findings(rule, check(dockerfile), options)]
-    return [*found, *_of_froms(dockerfile, source, inputs, options)]
-
-
-def _of_froms(
-    dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs, options: CheckOptions
-) -> Iterator[Finding]:
-    """A mistake ends this silently: :func:`outline` meets it too."""
-    scope = _scope(dockerfile, source, inputs, with_build_args=True)
-    defaults = _scope(dockerfile, source, inputs, with_build_args=False)
-    if scope is None:
+def _of_file(dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs) -> Iterator[Finding]:
+    """Of the text as a whole and its FROM lines. A mistake in those ends this silently: :func:`outline` meets it too."""
+    options = check_options(dockerfile, source, inputs.build_args)
+    for rule, check in FILE_CHECKS:
+        yield from _findings(rule, check(dockerfile), options)
+    defaults: GlobalScope | None = None
+    with contextlib.suppress(DockerfileError):
+        defaults = expand_globals(dockerfile, source, inputs, with_build_args=False).scope
+    try:
+        scope = expand_globals(dockerfile, source, inputs).scope
+    except DockerfileError:
         return
-    for each in dockerfile.instructions:
-        if not isinstance(each, ast.From):
-            continue
+    for from_ in (each for each in dockerfile.instructions if isinstance(each, ast.From)):
         try:
-            read = expand_from(each, scope, Expander(dockerfile.escape))
+            read = expand_from(from_, scope, Expander(dockerfile.escape))
         except DockerfileError:
             continue
-        by_default = _expanded(each.image, defaults.values, dockerfile.escape) if defaults else None
-        facts = FromFacts(read, by_default, scope, inputs.host)
-        for rule, check in FROM_CHECKS:
-            yield from _findings(rule, check(facts), options)
+        facts = FromFacts(read, _by_default(from_, defaults, dockerfile.escape), scope, inputs.host)
+        for from_rule, from_check in FROM_CHECKS:
+            yield from _findings(from_rule, from_check(facts), options)
 
 
-def _scope(
-    dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs, *, with_build_args: bool
-) -> GlobalScope | None:
+def _by_default(from_: ast.From, defaults: GlobalScope | None, escape: str) -> str | None:
+    """The image's name without build arguments."""
     try:
-        return expand_globals(dockerfile, source, inputs, with_build_args=with_build_args).scope
-    except DockerfileError:
-        return None
-
-
-def _expanded(text: str, values: Mapping[str, str], escape: str) -> str | None:
-    try:
-        return expand(text, values, escape).text
+        return expand(from_.image, defaults.values, escape).text if defaults is not None else None
     except DockerfileError:
         return None
 
@@ -169,10 +156,11 @@ def _expanded(text: str, values: Mapping[str, str], escape: str) -> str | None:
 def _of_stages(
     dockerfile: ast.Dockerfile,
     outlined: Outline,
+    inputs: PlanInputs,
     stages: Iterable[ExpandedStage],
-    options: CheckOptions,
     ignore: IgnoreRules | None,
 ) -> Iterator[Finding]:
+    options = check_options(dockerfile, outlined.source, inputs.build_args)
     spoken = _spoken(dockerfile) | outlined.globals_.scope.values.keys()
     for stage in stages:
         given = tuple(each.given for each in stage.instructions)

@@ -193,10 +193,6 @@ class Plan:
             stage = self.stage(stage.base.number)
             yield stage
 
-    @property
-    def uses_context(self) -> bool:
-        return any(files == ContextSource() for stage in self.stages for files in sources_of(stage))
-
 
 def sources_of(stage: StagePlan) -> tuple[FilesFrom, ...]:
     """Where the files come from that a stage's steps copy or mount, in order, with repetitions."""

@@ -76,10 +76,7 @@ def publish(stored: Stored, references: tuple[Reference, ...], client: RegistryC
 
 
 def _opener(path: Path) -> Callable[[], BinaryIO]:
-    def open_file() -> BinaryIO:
-        return path.open("rb")
-
-    return open_file
+    return lambda: path.open("rb")
 
 
 def _layout(layout: OciLayout, name: str) -> Stored:
