@@ -179,7 +179,7 @@ def push(
 ) -> str:
     """Push an image that exists as files: an OCI layout directory, its archive, or an archive of docker save. ``name``, or a
     digest, chooses one of several images. Returns the digest."""
-    from gazami.cli.command import Run
+    from gazami.cli.command import Execution
     from gazami.cli.commands.push import COMMAND
 
     environ = os.environ if environ is None else environ
@@ -187,7 +187,7 @@ def push(
     words = [f"{os.fspath(image)}:{name}" if name else os.fspath(image), *(f"--destination={tag}" for tag in tags)]
     task = COMMAND.start(_flags(words, environ, COMMAND.table), environ)
     assert not isinstance(task, int)
-    task.work(Run(task.around, _one_at_a_time(on_event), cancel or Cancel(), said.append))
+    task.work(Execution(task.around, _one_at_a_time(on_event), cancel or Cancel(), said.append))
     return str(said[0]).strip()
 
 

@@ -17,7 +17,7 @@ import pytest
 from gazami import events
 from gazami.builder.files.squash import merged
 from gazami.cache.directory import DirectoryStore
-from gazami.cache.entry import Entry
+from gazami.cache.entry import CacheEntry
 from gazami.cache.prune import to_prune
 from gazami.image.digest import digest_of
 from gazami.image.manifest import OCI_LAYER_GZIP, Descriptor
@@ -119,7 +119,7 @@ def store(folder: Path, size: int) -> DirectoryStore:
         data = f"layer {number // 2}".encode()
         descriptor = Descriptor(OCI_LAYER_GZIP, digest_of(data), len(data))
         made = datetime.now(UTC) - timedelta(hours=number)
-        entry = Entry(made, descriptor, digest_of(data), f"RUN {number}")
+        entry = CacheEntry(made, descriptor, digest_of(data), f"RUN {number}")
 
         def opened(data: bytes = data) -> Any:
             return io.BytesIO(data)
@@ -131,7 +131,7 @@ def store(folder: Path, size: int) -> DirectoryStore:
     return found
 
 
-def encoded(entry: Entry) -> Any:
+def encoded(entry: CacheEntry) -> Any:
     from gazami.cache.entry import encode_entry
 
     return encode_entry(entry)

@@ -24,7 +24,7 @@ from tests.strict_registry import StrictRegistry
 from gazami.builder.files import workspace
 from gazami.builder.files.workspace import Workspace
 from gazami.cache.directory import DirectoryStore
-from gazami.cache.entry import Entry
+from gazami.cache.entry import CacheEntry
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled
 from gazami.file_locks import locked
@@ -161,7 +161,7 @@ def test_pruning_between_the_blobs_and_the_index(tmp_path: Path) -> None:
     blob = tmp_path / "blob"
     blob.write_bytes(b"a layer")
     descriptor = Descriptor(OCI_LAYER_GZIP, digest_of(b"a layer"), 7)
-    entry = Entry(datetime.now(UTC), descriptor, digest_of(b"unpacked"), "COPY")
+    entry = CacheEntry(datetime.now(UTC), descriptor, digest_of(b"unpacked"), "COPY")
     other = DirectoryStore(folder)
     pruned: list[None] = []
 

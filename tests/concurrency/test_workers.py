@@ -18,8 +18,8 @@ from tests.strict_registry import Quirks, StrictRegistry, strict_registry
 from gazami.builder.cached.stores import Stores
 from gazami.builder.files.blob_files import BlobFiles, Fetch
 from gazami.builder.files.layer_files import phase
-from gazami.builder.files.streams import AHEAD, Ahead, Unpacker, produced
-from gazami.builder.request import CacheWishes
+from gazami.builder.files.streams import AHEAD, Ahead, SandboxUnpacker, produced
+from gazami.builder.request import CacheOptions
 from gazami.cache.store import CacheStore
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError, HostError, NotFoundError, RegistryError, SandboxError, SpaceError
@@ -166,7 +166,7 @@ def reads(count: int, then: BaseException | None) -> Sandbox:
 
 
 def feed(sandbox: Sandbox, size: int = 1 << 20) -> None:
-    with Unpacker(sandbox, UnpackRequest("/d")).feeding() as write:
+    with SandboxUnpacker(sandbox, UnpackRequest("/d")).feeding() as write:
         for _ in range(0, size, 1 << 16):
             write(b"x" * (1 << 16))
 
@@ -246,7 +246,7 @@ class Store:
 
 
 def caching(told: list[Event]) -> Stores:
-    return Stores((cast(CacheStore, Store()),), CacheWishes(enabled=True), told.append, Cancel())
+    return Stores((cast(CacheStore, Store()),), CacheOptions(enabled=True), told.append, Cancel())
 
 
 def test_a_cache_writer_that_has_a_bug_ends_the_build() -> None:

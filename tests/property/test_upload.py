@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gazami.registry.upload import LOST, Answer, Ask, Commit, Done, GaveUp, Head, Mount, Send, Start, advance, begin
+from gazami.registry.upload import LOST, Answer, Ask, Commit, Done, GaveUp, Head, MountBlob, Send, Start, advance, begin
 
 STEPS = 50_000
 """Far more than any upload takes here, where progress comes in at most 40 bytes or some 64 pieces."""
@@ -15,7 +15,7 @@ STEPS = 50_000
 BAD = [LOST, 307, 400, 403, 404, 413, 416, 503]
 GOOD = [200, 201, 202, 204]
 USUAL = {
-    Mount: Answer(202, "http://a/1"),
+    MountBlob: Answer(202, "http://a/1"),
     Start: Answer(202, "http://a/1"),
     Send: Answer(202),
     Commit: Answer(201),
@@ -146,7 +146,7 @@ class Registry:
         match action:
             case Head():
                 return Answer(200 if self.stored else 404)
-            case Mount():
+            case MountBlob():
                 self.stored = self.stored or self.mounts
                 return Answer(201) if self.mounts else self._open()
             case Start():

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.tarbytes import END, base256, header, member, padded, pax
 
-from gazami.builder.files.layer_files import index_layer
+from gazami.builder.files.layer_files import learn_layer
 from gazami.builder.inputs.contexts import _unpacked
 from gazami.cancel import Cancel
 from gazami.context.schemes import Archive
@@ -25,7 +25,7 @@ from gazami.layer.entry import BytesContent, FileContent, Kind, LayerContent
 from gazami.rootfs.archive import archive_members
 from gazami.rootfs.copy import Attributes, Copier
 from gazami.rootfs.folder import FolderTree
-from gazami.rootfs.index import IndexTree, encode_tree
+from gazami.rootfs.kept_tree import KeptTree, encode_tree
 from gazami.rootfs.spool import Spool
 from gazami.rootfs.tree import Tree
 
@@ -149,11 +149,11 @@ def harmless(tree: Tree) -> None:
 
 def into_an_index(data: bytes, tmp_path: Path) -> None:
     tree = Tree()
-    index_layer("sha256:" + "0" * 64, iter([data]), tree)
+    learn_layer("sha256:" + "0" * 64, iter([data]), tree)
     encoded = encode_tree(tree, ())
     harmless(tree.copy())
     if encoded is not None:
-        harmless(IndexTree(encoded).copy())
+        harmless(KeptTree(encoded).copy())
 
 
 def into_a_context(data: bytes, tmp_path: Path) -> None:

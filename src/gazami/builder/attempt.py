@@ -29,10 +29,10 @@ from gazami.builder.inputs.prepared import Prepared
 from gazami.builder.inputs.readers import read_once
 from gazami.builder.outputs.check import unwritable
 from gazami.builder.outputs.uploading import Uploading
-from gazami.builder.request import BuildRequest, OutputWishes
+from gazami.builder.request import BuildRequest, OutputOptions
 from gazami.builder.stages.carry_out import Observer, Stages
 from gazami.builder.stages.copying import Copying
-from gazami.builder.stages.isolation import Isolation, Surroundings
+from gazami.builder.stages.isolation import Isolation, IsolationInputs
 from gazami.builder.stages.root import Roots
 from gazami.builder.stages.sources import Sources
 from gazami.builder.stages.work import Position, StageWork, layers_of_roots, plan_work, shared_bases
@@ -109,7 +109,7 @@ class Attempt:
     def _isolation(self, works: Sequence[StageWork]) -> Isolation:
         sandbox, credentials = self.request.sandbox, self.request.credentials
         images = self.sources.images
-        surroundings = Surroundings(
+        surroundings = IsolationInputs(
             tuple(layer for image in images.values() for layer in image.manifest.layers),
             layers_of_roots(works, self.ready.plan, images),
             local=(self.ready.context.folder, self.request.cache.directory),
@@ -133,10 +133,10 @@ class Attempt:
         from gazami.builder.stages.mounting import Mounting
         from gazami.builder.stages.running import Running, hostname_of
 
-        wishes, build_args = self.request.sandbox, self.ready.inputs.build_args
+        options, build_args = self.request.sandbox, self.ready.inputs.build_args
         namespace = build_args.get("BUILDKIT_CACHE_MOUNT_NS", "")
-        mounting = Mounting(isolation, self.sources, self.packer, wishes.secrets, wishes.ssh, namespace, mounts)
-        return Running(mounting, self.packer, wishes, hostname_of(build_args), self.emit)
+        mounting = Mounting(isolation, self.sources, self.packer, options.secrets, options.ssh, namespace, mounts)
+        return Running(mounting, self.packer, options, hostname_of(build_args), self.emit)
 
 
 @contextlib.contextmanager
@@ -199,7 +199,7 @@ def _clock(request: BuildRequest, ready: Prepared, fetched: Fetched, emit: Emit)
     return Clock(epoch=epoch)
 
 
-def _packing(output: OutputWishes, plan: Plan, images: Mapping[ImageBase, Resolved]) -> Packing:
+def _packing(output: OutputOptions, plan: Plan, images: Mapping[ImageBase, Resolved]) -> Packing:
     """Compression, and the media types: those asked for, else the base's; zstd exists only in OCI's."""
     oci = output.image_format == "oci" or (output.image_format is None and output.compression == "zstd")
     if output.image_format is None and not oci:

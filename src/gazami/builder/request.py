@@ -1,4 +1,4 @@
-"""The wishes of one build, frozen and grouped so that a function takes only its group. Made by ``cli``."""
+"""The options of one build, frozen and grouped so that a function takes only its group. Made by ``cli``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ContextWishes:
+class ContextOptions:
     """``context`` is a path or a URI; ``dockerfile`` a path (relative to the working directory first, then to the
     context, as kaniko looks it up), a URL, or ``-`` for standard input."""
 
@@ -28,7 +28,7 @@ class ContextWishes:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanWishes:
+class PlanOptions:
     """What the Dockerfile is compiled with. ``build_args`` are resolved: a bare name already has its value."""
 
     host: Platform
@@ -39,14 +39,14 @@ class PlanWishes:
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotWishes:
+class SnapshotOptions:
     mode: Literal["full", "redo", "time"] = "full"
     single: bool = False
     reproducible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class SandboxWishes:
+class SandboxOptions:
     """``isolation`` names a mode (:mod:`gazami.sandbox.modes`); None means: probe and choose. ``state_dir`` is where everything
     temporary lies."""
 
@@ -98,7 +98,7 @@ class FileExport:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexWishes:
+class IndexOptions:
     """The index that this build's image is to be part of. ``run`` and ``annotations`` are the same for the builds of all
     ``platforms``."""
 
@@ -108,7 +108,7 @@ class IndexWishes:
 
 
 @dataclass(frozen=True, slots=True)
-class OutputWishes:
+class OutputOptions:
     """``destinations`` are texts as typed. ``compression_level`` None is the default of the compressor. The digest files
     may be http and https URLs. ``builder_output`` is a directory that gets a file ``images`` after a push."""
 
@@ -128,7 +128,7 @@ class OutputWishes:
     compression: Literal["gzip", "zstd"] = "gzip"
     compression_level: int | None = None
     annotations: Pairs = ()
-    index: IndexWishes | None = None
+    index: IndexOptions | None = None
     rewrite_timestamp: bool = False
     """Files of new layers are not newer than SOURCE_DATE_EPOCH."""
 
@@ -139,7 +139,7 @@ class OutputWishes:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheWishes:
+class CacheOptions:
     """``repository`` is written and read, ``sources`` are only read: repositories, images with an inline cache, or
     ``oci:DIR``. ``inline``: the image's manifest gets the keys of its layers."""
 
@@ -158,13 +158,13 @@ class CacheWishes:
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    context: ContextWishes
-    plan: PlanWishes
-    sandbox: SandboxWishes
-    output: OutputWishes = field(default_factory=OutputWishes)
+    context: ContextOptions
+    plan: PlanOptions
+    sandbox: SandboxOptions
+    output: OutputOptions = field(default_factory=OutputOptions)
     registry: RegistryOptions = field(default_factory=RegistryOptions)
     credentials: CredentialOptions = field(default_factory=CredentialOptions)
-    snapshot: SnapshotWishes = field(default_factory=SnapshotWishes)
-    cache: CacheWishes = field(default_factory=CacheWishes)
+    snapshot: SnapshotOptions = field(default_factory=SnapshotOptions)
+    cache: CacheOptions = field(default_factory=CacheOptions)
     dryrun: bool = False
     print_plan: bool = False

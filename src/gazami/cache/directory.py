@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gazami.cache.entry import CONFIG, EMPTY, Entry, decode_entry, encode_entry
+from gazami.cache.entry import CONFIG, EMPTY, CacheEntry, decode_entry, encode_entry
 from gazami.cache.store import Blob, Listed
 from gazami.cancel import Cancel
 from gazami.errors import GazamiError, HostError, NotFoundError, RegistryError
@@ -39,7 +39,7 @@ class DirectoryStore:
     def name(self) -> str:
         return f"oci:{self._folder}"
 
-    def get(self, tag: str) -> Entry | None:
+    def get(self, tag: str) -> CacheEntry | None:
         with self._lock:
             if self._known is None:
                 self._known = self._digests()
@@ -63,7 +63,7 @@ class DirectoryStore:
     def origin(self, descriptor: Descriptor) -> Origin:
         return LocalFile(str(self._layout.path(descriptor.digest)))
 
-    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[Blob, ...]) -> None:
+    def put(self, tags: tuple[str, ...], entry: CacheEntry, blobs: tuple[Blob, ...]) -> None:
         """What another process prunes between the blobs and the index is stored again: under the lock that it prunes under."""
         manifest = encode_entry(entry)
         new = (*map(_new, blobs), blob_data(CONFIG, EMPTY), blob_of(manifest))

@@ -2,7 +2,7 @@
 
 The layer's descriptor, its diff id and the inputs of its key are all in the manifest, so that a look-up is one request
 and the registry's garbage collection sees that the blob is in use. A second layer descriptor, where there is one, is the
-layer's index (see ``rootfs.index``).
+layer's index (see ``rootfs.kept_tree``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from gazami.cache.keys import Inputs, record
+from gazami.cache.keys import KeyInputs, record
 from gazami.errors import RegistryError, UsageError
 from gazami.foreign import read_json
 from gazami.image.digest import Digest, digest_of, parse_digest
@@ -22,7 +22,7 @@ ARTIFACT = "application/vnd.gazami.cache.v1+json"
 
 EMPTY = b"{}"
 CONFIG = Descriptor(ARTIFACT, digest_of(EMPTY), len(EMPTY))
-INDEX = "application/vnd.gazami.index.v1+zstd"
+FILES = "application/vnd.gazami.index.v1+zstd"
 
 _CREATED = "org.opencontainers.image.created"
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -32,7 +32,7 @@ _MAX_RECORD = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CacheEntry:
     """What a key stands for. ``layer`` and ``diff_id`` are None for an entry that is an index alone. ``created`` is UTC."""
 
     created: datetime
@@ -40,14 +40,14 @@ class Entry:
     diff_id: Digest | None = None
     text: str = ""
     """The instruction, for people."""
-    inputs: Inputs = ()
-    index: Descriptor | None = None
+    inputs: KeyInputs = ()
+    files: Descriptor | None = None
 
-    def with_index(self, index: Descriptor) -> Entry:
-        return replace(self, index=index)
+    def with_files(self, files: Descriptor) -> CacheEntry:
+        return replace(self, files=files)
 
 
-def encode_entry(entry: Entry) -> Manifest:
+def encode_entry(entry: CacheEntry) -> Manifest:
     inputs = json.dumps([list(each) for each in record(entry.inputs)], ensure_ascii=True)
     if len(inputs) > _MAX_RECORD:
         inputs = "[]"
@@ -58,11 +58,11 @@ def encode_entry(entry: Entry) -> Manifest:
     }
     if entry.diff_id is not None:
         notes[_PREFIX + "diff-id"] = entry.diff_id
-    layers = tuple(each for each in (entry.layer, entry.index) if each is not None)
+    layers = tuple(each for each in (entry.layer, entry.files) if each is not None)
     return encode_manifest(OCI_MANIFEST, CONFIG, layers, tuple(sorted(notes.items())))
 
 
-def decode_entry(manifest: Manifest) -> Entry:
+def decode_entry(manifest: Manifest) -> CacheEntry:
     """Raises :class:`RegistryError` when the manifest is none of ours, or of another version."""
     notes = dict(manifest.annotations)
     if manifest.config.media_type != ARTIFACT:
@@ -71,11 +71,11 @@ def decode_entry(manifest: Manifest) -> Entry:
         created = datetime.strptime(notes[_CREATED], _TIME).replace(tzinfo=UTC)
         inputs = tuple((str(name), str(value)) for name, value in read_json(notes.get(_PREFIX + "inputs", "[]")))
         diff_id = notes.get(_PREFIX + "diff-id")
-        layers = [each for each in manifest.layers if each.media_type != INDEX]
-        indexes = [each for each in manifest.layers if each.media_type == INDEX]
+        layers = [each for each in manifest.layers if each.media_type != FILES]
+        indexes = [each for each in manifest.layers if each.media_type == FILES]
         if len(layers) != (diff_id is not None) or len(indexes) > 1:
             raise ValueError("layers")
-        return Entry(
+        return CacheEntry(
             created,
             layers[0] if layers else None,
             parse_digest(diff_id) if diff_id is not None else None,

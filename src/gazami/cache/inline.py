@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from gazami.cache.entry import Entry
+from gazami.cache.entry import CacheEntry
 from gazami.cache.store import Blob, Listed
 from gazami.errors import NotFoundError, RegistryError
 from gazami.foreign import read_json
@@ -32,13 +32,13 @@ class InlineStore:
     def __init__(self, client: RegistryClient, image: Reference) -> None:
         self._client = client
         self._image = image
-        self._entries: Flights[str, dict[str, Entry] | RegistryError] = Flights()
+        self._entries: Flights[str, dict[str, CacheEntry] | RegistryError] = Flights()
 
     @property
     def name(self) -> str:
         return f"image {self._image}"
 
-    def get(self, tag: str) -> Entry | None:
+    def get(self, tag: str) -> CacheEntry | None:
         """The image is asked once, also when it cannot be had: a failure is the answer to every tag."""
         entries = self._entries.get("entries", self._once, self._client.transport.cancel)
         if isinstance(entries, RegistryError):
@@ -48,7 +48,7 @@ class InlineStore:
     def origin(self, descriptor: Descriptor) -> Origin:
         return Remote(self._image)
 
-    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[Blob, ...]) -> None:
+    def put(self, tags: tuple[str, ...], entry: CacheEntry, blobs: tuple[Blob, ...]) -> None:
         raise RegistryError(f"{self.name} cannot be written as a cache")
 
     def read(self, descriptor: Descriptor, limit: int) -> bytes:
@@ -60,13 +60,13 @@ class InlineStore:
     def remove(self, *tags: str) -> None:
         raise RegistryError(f"{self.name} is read only")
 
-    def _once(self) -> dict[str, Entry] | RegistryError:
+    def _once(self) -> dict[str, CacheEntry] | RegistryError:
         try:
             return self._read()
         except RegistryError as error:
             return error
 
-    def _read(self) -> dict[str, Entry]:
+    def _read(self) -> dict[str, CacheEntry]:
         try:
             manifest = self._client.get_manifest(self._image)
         except NotFoundError:
@@ -79,7 +79,7 @@ class InlineStore:
         try:
             keys: dict[str, Any] = read_json(note)
             return {
-                key: Entry(_time(times[number]), manifest.layers[number], config.diff_ids[number])
+                key: CacheEntry(_time(times[number]), manifest.layers[number], config.diff_ids[number])
                 for key, number in keys.items()
             }
         except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as cause:

@@ -29,7 +29,7 @@ from gazami.values import dataclass
 Key = NewType("Key", str)
 """64 hexadecimal digits: also a valid tag."""
 
-Inputs: TypeAlias = tuple[tuple[str, str], ...]
+KeyInputs: TypeAlias = tuple[tuple[str, str], ...]
 """``(name, value)`` in order. Names are for people, too: an explanation of a miss shows them."""
 
 _VERSION = "gazami cache 1"
@@ -42,7 +42,7 @@ CacheableStep: TypeAlias = RunStep | CopyStep | WorkdirStep
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """Wishes of a whole build that a RUN can notice."""
+    """Options of a whole build that a RUN can notice."""
 
     platform: Platform
     hosts: tuple[tuple[str, str], ...] = ()
@@ -54,7 +54,7 @@ class RunSettings:
     """Variables that proxy settings brought into the environment."""
 
 
-def key_of(inputs: Inputs) -> Key:
+def key_of(inputs: KeyInputs) -> Key:
     """The digest of inputs. Surrogate escapes stand for the bytes they came from."""
     hasher = hashlib.sha256(_framed(_VERSION))
     for name, value in inputs:
@@ -85,8 +85,8 @@ def after(key: Key) -> tuple[str, str]:
 
 
 def step_inputs(
-    step: CacheableStep, below: tuple[str, str], contents: Inputs, settings: RunSettings, form: str
-) -> Inputs:
+    step: CacheableStep, below: tuple[str, str], contents: KeyInputs, settings: RunSettings, form: str
+) -> KeyInputs:
     """Everything that decides what a step makes. ``contents`` names the files that it copies or mounts, in order."""
     match step:
         case RunStep():
@@ -98,7 +98,7 @@ def step_inputs(
     return (below, *own, *contents, ("form", form))
 
 
-def _run_inputs(step: RunStep, settings: RunSettings) -> Inputs:
+def _run_inputs(step: RunStep, settings: RunSettings) -> KeyInputs:
     own = {name for name, _ in step.common.config.env}
     hidden = {pair for pair in settings.proxies if pair[0] not in own}
     script = () if step.script is None else (("heredoc", _text([step.script.name, step.script.content])),)
@@ -130,7 +130,7 @@ def _mount(wanted: RunMount) -> str:
     return json.dumps({name: value for name, value in fields.items() if value not in (None, "", False)}, default=str)
 
 
-def _copy_inputs(step: CopyStep) -> Inputs:
+def _copy_inputs(step: CopyStep) -> KeyInputs:
     flags = ((row, getattr(step.flags, row.name)) for row in flags_of(CopyFlags) if row.keyed)
     return (
         ("instruction", "ADD" if step.add else "COPY"),
@@ -144,7 +144,7 @@ def _copy_inputs(step: CopyStep) -> Inputs:
 # -- records ----------------------------------------------------------------------------------------------------------
 
 
-def record(inputs: Inputs) -> Inputs:
+def record(inputs: KeyInputs) -> KeyInputs:
     """Inputs as an entry keeps them to explain a miss. Long values are told by their digest, and variables by a few digits
     of it: enough to see that one changed, too few to confirm a guess at what may be a secret."""
     return tuple((name, _recorded(name, value)) for name, value in inputs)
@@ -156,7 +156,7 @@ def _recorded(name: str, value: str) -> str:
     return value if len(value) <= _INLINE else _digest(value)
 
 
-def differences(old: Inputs, new: Inputs) -> tuple[tuple[str, str | None, str | None], ...]:
+def differences(old: KeyInputs, new: KeyInputs) -> tuple[tuple[str, str | None, str | None], ...]:
     """``(name, old value, new value)`` of each input that differs; None where there is none."""
     before, now = dict(old), dict(new)
     names = dict.fromkeys((*before, *now))

@@ -51,7 +51,7 @@ def _oldest(entries: list[Listed], max_size: int) -> list[Listed]:
 
 def _blobs(listed: Listed) -> list[Descriptor]:
     """The blobs of an entry, each once."""
-    both = (listed.entry.layer, listed.entry.index)
+    both = (listed.entry.layer, listed.entry.files)
     return list({blob.digest: blob for blob in both if blob is not None}.values())
 
 

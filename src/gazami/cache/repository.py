@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from gazami.cache.entry import CONFIG, EMPTY, Entry, decode_entry, encode_entry
+from gazami.cache.entry import CONFIG, EMPTY, CacheEntry, decode_entry, encode_entry
 from gazami.cache.store import Blob, Listed
 from gazami.errors import NotFoundError, RegistryError
 from gazami.image.manifest import Descriptor, Manifest
@@ -32,7 +32,7 @@ class RepositoryStore:
     def repository(self) -> Reference:
         return self._repository
 
-    def get(self, tag: str) -> Entry | None:
+    def get(self, tag: str) -> CacheEntry | None:
         try:
             found = self._client.get_manifest(self._repository.with_tag(tag))
         except NotFoundError:
@@ -44,7 +44,7 @@ class RepositoryStore:
     def origin(self, descriptor: Descriptor) -> Origin:
         return Remote(self._repository)
 
-    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[Blob, ...]) -> None:
+    def put(self, tags: tuple[str, ...], entry: CacheEntry, blobs: tuple[Blob, ...]) -> None:
         for descriptor, open_file, origin in blobs:
             mounts = (origin.reference,) if isinstance(origin, Remote) else ()
             self._client.push_blob(self._repository, descriptor, open_file, mounts)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import BinaryIO, Protocol, TypeAlias
 
-from gazami.cache.entry import Entry
+from gazami.cache.entry import CacheEntry
 from gazami.image.manifest import Descriptor
 from gazami.image.model import Origin
 from gazami.values import dataclass
@@ -22,7 +22,7 @@ class Listed:
     """An entry in a listing. ``used`` is when it last hit, where the store knows (a directory does)."""
 
     tag: str
-    entry: Entry
+    entry: CacheEntry
     used: datetime | None = None
 
 
@@ -34,7 +34,7 @@ class CacheStore(Protocol):
         """Where it is, for people."""
         ...
 
-    def get(self, tag: str) -> Entry | None:
+    def get(self, tag: str) -> CacheEntry | None:
         """The entry, or None. Raises :class:`GazamiError` when the store cannot be asked or the entry is broken."""
         ...
 
@@ -42,7 +42,7 @@ class CacheStore(Protocol):
         """Where a blob of an entry can be had."""
         ...
 
-    def put(self, tags: tuple[str, ...], entry: Entry, blobs: tuple[Blob, ...]) -> None:
+    def put(self, tags: tuple[str, ...], entry: CacheEntry, blobs: tuple[Blob, ...]) -> None:
         """Store an entry under its tags, its blobs first; each blob says where it may lie already."""
         ...
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Execution:
     """One run of a task. What it ``say``\\ s goes to standard output when it has ended well and the display is closed."""
 
     around: Surroundings
@@ -50,7 +50,7 @@ class Task:
     """
 
     around: Surroundings
-    work: Callable[[Run], int]
+    work: Callable[[Execution], int]
     takes_stdout: bool = True
     places: Places = field(default_factory=Places)
 
@@ -88,7 +88,7 @@ def help_of(command: Command) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def task(work: Callable[[Flags, Run], int]) -> Start:
+def task(work: Callable[[Flags, Execution], int]) -> Start:
     """The start of a command that checks its flags while it works."""
 
     def start(flags: Flags, environ: Mapping[str, str]) -> Task:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from gazami.cli.command import Command, Run, Task, help_of
+from gazami.cli.command import Command, Execution, Task, help_of
 from gazami.cli.exhaustion import Places, exhausted
 from gazami.cli.flags.argv import Flags, parse, with_environment
 from gazami.cli.flags.options import LOG_FORMAT, LOG_TIMESTAMP, PROGRESS, QUIET, VERBOSITY
@@ -74,7 +74,7 @@ def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, st
     said: list[str | bytes] = []
     with stopped_by_signals(cancel) as signals:
         try:
-            return task.work(Run(task.around, reporter.emit, cancel, said.append)), said
+            return task.work(Execution(task.around, reporter.emit, cancel, said.append)), said
         except Exception as cause:
             error = _explained(cause, flags, task.places)
             reporter.close()

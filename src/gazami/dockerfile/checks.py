@@ -12,11 +12,11 @@ from typing import TypeAlias
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile import rules
-from gazami.dockerfile.rules import Hit, Rule
+from gazami.dockerfile.rules import Rule, RuleHit
 from gazami.errors import Span
 
-FileCheck: TypeAlias = Callable[[ast.Dockerfile], Iterator[Hit]]
-StageCheck: TypeAlias = Callable[[Sequence[ast.Instruction]], Iterator[Hit]]
+FileCheck: TypeAlias = Callable[[ast.Dockerfile], Iterator[RuleHit]]
+StageCheck: TypeAlias = Callable[[Sequence[ast.Instruction]], Iterator[RuleHit]]
 
 _RESERVED = frozenset({"scratch", "context"})
 _SECRET = re.compile(
@@ -32,29 +32,29 @@ def _froms(dockerfile: ast.Dockerfile) -> Iterator[ast.From]:
 # -- of the file ----------------------------------------------------------------------------------------------------------
 
 
-def stage_name_casing(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
+def stage_name_casing(dockerfile: ast.Dockerfile) -> Iterator[RuleHit]:
     for each in _froms(dockerfile):
         if each.name_written != each.name_written.lower():
-            yield Hit(each.written, f"Stage name '{each.name_written}' should be lowercase")
+            yield RuleHit(each.written, f"Stage name '{each.name_written}' should be lowercase")
 
 
-def from_as_casing(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
+def from_as_casing(dockerfile: ast.Dockerfile) -> Iterator[RuleHit]:
     """A FROM of mixed case is the business of :func:`consistent_instruction_casing`."""
     for each in _froms(dockerfile):
         keyword, as_ = each.written.keyword, each.as_keyword
         matching = {keyword.lower(): as_.lower(), keyword.upper(): as_.upper()}.get(keyword)
         if matching is not None and as_ != matching:
-            yield Hit(each.written, f"'{as_}' and '{keyword}' keywords' casing do not match")
+            yield RuleHit(each.written, f"'{as_}' and '{keyword}' keywords' casing do not match")
 
 
-def no_empty_continuation(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
+def no_empty_continuation(dockerfile: ast.Dockerfile) -> Iterator[RuleHit]:
     for each in dockerfile.instructions:
         if each.written.empty_continuation:
             end = each.written.span.end
-            yield Hit(each.written, "Empty continuation line", Span(end, end))
+            yield RuleHit(each.written, "Empty continuation line", Span(end, end))
 
 
-def consistent_instruction_casing(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
+def consistent_instruction_casing(dockerfile: ast.Dockerfile) -> Iterator[RuleHit]:
     """The majority decides, upper case when there is none; the global ARGs neither count nor are looked at."""
     kinds = [isinstance(each, ast.From) for each in dockerfile.instructions]
     written = [each.written for each in dockerfile.instructions[kinds.index(True) :]]
@@ -63,30 +63,30 @@ def consistent_instruction_casing(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
     case = "lowercase" if lower > upper else "uppercase"
     for each in written:
         if each.keyword != (each.keyword.lower() if lower > upper else each.keyword.upper()):
-            yield Hit(each, f"Command '{each.keyword}' should match the case of the command majority ({case})")
+            yield RuleHit(each, f"Command '{each.keyword}' should match the case of the command majority ({case})")
 
 
-def duplicate_stage_name(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
+def duplicate_stage_name(dockerfile: ast.Dockerfile) -> Iterator[RuleHit]:
     seen: set[str] = set()
     for each in _froms(dockerfile):
         if each.name and each.name in seen:
-            yield Hit(each.written, f'Duplicate stage name "{each.name}", stage names should be unique')
+            yield RuleHit(each.written, f'Duplicate stage name "{each.name}", stage names should be unique')
         seen.add(each.name)
 
 
-def reserved_stage_name(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
+def reserved_stage_name(dockerfile: ast.Dockerfile) -> Iterator[RuleHit]:
     for each in _froms(dockerfile):
         if each.name in _RESERVED:
-            yield Hit(each.written, f'Stage name should not use the same name as reserved stage "{each.name}"')
+            yield RuleHit(each.written, f'Stage name should not use the same name as reserved stage "{each.name}"')
 
 
-def maintainer_deprecated(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
+def maintainer_deprecated(dockerfile: ast.Dockerfile) -> Iterator[RuleHit]:
     for each in dockerfile.instructions:
         if isinstance(each, ast.Maintainer):
-            yield Hit(each.written, "Maintainer instruction is deprecated in favor of using label")
+            yield RuleHit(each.written, "Maintainer instruction is deprecated in favor of using label")
 
 
-def invalid_definition_description(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
+def invalid_definition_description(dockerfile: ast.Dockerfile) -> Iterator[RuleHit]:
     for each in dockerfile.instructions:
         match each:
             case ast.From(name=str(name)) if name:
@@ -97,19 +97,19 @@ def invalid_definition_description(dockerfile: ast.Dockerfile) -> Iterator[Hit]:
                 continue
         if each.written.comments and each.written.comments[-1].split(" ")[0] not in names:
             example = names[0] if len(names) == 1 else "<arg_key>"
-            yield Hit(each.written, f"Comment for {kind} should follow the format: `# {example} <description>`")
+            yield RuleHit(each.written, f"Comment for {kind} should follow the format: `# {example} <description>`")
 
 
 # -- of a stage -----------------------------------------------------------------------------------------------------------
 
 
-def multiple_instructions_disallowed(instructions: Sequence[ast.Instruction]) -> Iterator[Hit]:
+def multiple_instructions_disallowed(instructions: Sequence[ast.Instruction]) -> Iterator[RuleHit]:
     """Shown at the earlier one, which is the one without effect."""
     last: dict[type[ast.Instruction], ast.Instruction] = {}
     for each in instructions:
         if isinstance(each, ast.Cmd | ast.Entrypoint | ast.Healthcheck):
             if type(each) in last:
-                yield Hit(
+                yield RuleHit(
                     each.written,
                     f"Multiple {each.written.keyword} instructions should not be used in the same stage because only the "
                     "last one will be used",
@@ -118,21 +118,23 @@ def multiple_instructions_disallowed(instructions: Sequence[ast.Instruction]) ->
             last[type(each)] = each
 
 
-def legacy_key_value_format(instructions: Sequence[ast.Instruction]) -> Iterator[Hit]:
+def legacy_key_value_format(instructions: Sequence[ast.Instruction]) -> Iterator[RuleHit]:
     for each in instructions:
         if isinstance(each, ast.Env | ast.Label) and each.legacy:
             name = each.written.keyword
-            yield Hit(each.written, f'"{name} key=value" should be used instead of legacy "{name} key value" format')
+            yield RuleHit(
+                each.written, f'"{name} key=value" should be used instead of legacy "{name} key value" format'
+            )
 
 
-def secrets_used_in_arg_or_env(instructions: Sequence[ast.Instruction]) -> Iterator[Hit]:
+def secrets_used_in_arg_or_env(instructions: Sequence[ast.Instruction]) -> Iterator[RuleHit]:
     """By name only: ``_``-delimited words that mean a secret, and none that says otherwise."""
     for each in instructions:
         if isinstance(each, ast.Arg | ast.Env):
             keyword = "ARG" if isinstance(each, ast.Arg) else "ENV"
             for name, _ in each.pairs:
                 if _SECRET.search(name) and not _NO_SECRET.search(name):
-                    yield Hit(
+                    yield RuleHit(
                         each.written, f'Do not use ARG or ENV instructions for sensitive data ({keyword} "{name}")'
                     )
 

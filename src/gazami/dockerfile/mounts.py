@@ -77,7 +77,7 @@ def _size(_: str, value: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class MountOption:
     """A row. ``of`` are the types that have the option. A ``typed`` one is refused as soon as it is read, so that ``type=`` has
     to stand before it. ``name`` is the field's."""
 
@@ -92,7 +92,7 @@ class Option:
 def _option(
     default: object, *spellings: str, read: Read = _text, of: tuple[str, ...] = TYPES, typed: bool = False
 ) -> Any:
-    return field(default=default, metadata={"option": Option(spellings, default, read, of=of, typed=typed)})
+    return field(default=default, metadata={"option": MountOption(spellings, default, read, of=of, typed=typed)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def _checked(mount: Mount) -> Mount:
     return mount
 
 
-def _refusal(option: Option, mount: Mount) -> DockerfileError:
+def _refusal(option: MountOption, mount: Mount) -> DockerfileError:
     key = option.spellings[0]
     match key:
         case "required":

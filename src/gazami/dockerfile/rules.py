@@ -32,7 +32,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class RuleHit:
     """An instruction that violates a rule. The comments above may silence it; ``span`` is where it is shown, the instruction's own
     when None."""
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, ClusterError, GazamiError
 from gazami.events import Emit, Message
-from gazami.kubernetes.job import CONTAINER, Build, PodWishes, job_manifest, secret_manifest
+from gazami.kubernetes.job import CONTAINER, Build, PodOptions, job_manifest, secret_manifest
 from gazami.kubernetes.log import Position
 from gazami.kubernetes.pod import Ended, Hopeless, Running, State, Waiting, state_of, state_without_pod
 from gazami.values import dataclass
@@ -44,9 +44,9 @@ class Api(Protocol):
     def delete_secret(self, name: str) -> None: ...
 
 
-def create(build: Build, wishes: PodWishes, cluster: Api) -> None:
+def create(build: Build, options: PodOptions, cluster: Api) -> None:
     """Make the Job, then the Secret that it owns: the pod waits for it. Raises :class:`ClusterError`, :class:`UsageError`."""
-    uid = cluster.create_job(job_manifest(build, wishes))
+    uid = cluster.create_job(job_manifest(build, options))
     if not build.files:
         return
     try:

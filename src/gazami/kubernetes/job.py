@@ -29,7 +29,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class PodWishes:
+class PodOptions:
     """How the pods of a build look. Quantities (``cpu``, ``memory``) are written as Kubernetes has them; ``timeout`` is seconds."""
 
     image: str
@@ -59,15 +59,15 @@ class Build:
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
 
 
-def job_manifest(build: Build, wishes: PodWishes) -> dict[str, Any]:
+def job_manifest(build: Build, options: PodOptions) -> dict[str, Any]:
     """A Job that runs the executor once."""
     spec: dict[str, Any] = {"backoffLimit": 0}
-    if not wishes.keep:
+    if not options.keep:
         spec["ttlSecondsAfterFinished"] = _TTL
-    if wishes.timeout is not None:
-        spec["activeDeadlineSeconds"] = max(1, int(wishes.timeout))
+    if options.timeout is not None:
+        spec["activeDeadlineSeconds"] = max(1, int(options.timeout))
     labels = _labels(build)
-    spec["template"] = {"metadata": {"labels": labels}, "spec": _pod(build, wishes)}
+    spec["template"] = {"metadata": {"labels": labels}, "spec": _pod(build, options)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -103,22 +103,22 @@ def _labels(build: Build) -> dict[str, str]:
     }
 
 
-def _pod(build: Build, wishes: PodWishes) -> dict[str, Any]:
-    pod: dict[str, Any] = {"restartPolicy": "Never", "automountServiceAccountToken": bool(wishes.service_account)}
-    if wishes.service_account:
-        pod["serviceAccountName"] = wishes.service_account
-    if wishes.user_namespace:
+def _pod(build: Build, options: PodOptions) -> dict[str, Any]:
+    pod: dict[str, Any] = {"restartPolicy": "Never", "automountServiceAccountToken": bool(options.service_account)}
+    if options.service_account:
+        pod["serviceAccountName"] = options.service_account
+    if options.user_namespace:
         pod["hostUsers"] = False
-    selector = dict(wishes.node_selector)
+    selector = dict(options.node_selector)
     if build.architecture:
         selector["kubernetes.io/arch"] = build.architecture
     if selector:
         pod["nodeSelector"] = selector
-    volumes = [{"name": "state", "emptyDir": {}}, *_volumes(build, wishes)]
+    volumes = [{"name": "state", "emptyDir": {}}, *_volumes(build, options)]
     mounts = {"state": "/kaniko/state", "docker-config": "/kaniko/.docker", "input": INPUT}
     container: dict[str, Any] = {
         "name": CONTAINER,
-        "image": wishes.image,
+        "image": options.image,
         "args": [*build.arguments, "--state-dir=/kaniko/state"],
         "volumeMounts": [
             {"name": volume["name"], "mountPath": mounts[volume["name"]]}
@@ -126,11 +126,11 @@ def _pod(build: Build, wishes: PodWishes) -> dict[str, Any]:
             for volume in volumes
         ],
     }
-    if wishes.environment_secrets:
-        container["envFrom"] = [{"secretRef": {"name": name}} for name in wishes.environment_secrets]
-    if resources := _resources(wishes):
+    if options.environment_secrets:
+        container["envFrom"] = [{"secretRef": {"name": name}} for name in options.environment_secrets]
+    if resources := _resources(options):
         container["resources"] = resources
-    if wishes.user_namespace:
+    if options.user_namespace:
         container["securityContext"] = {
             "seccompProfile": {"type": "Unconfined"},
             "capabilities": {"add": ["SYS_ADMIN"]},
@@ -138,10 +138,10 @@ def _pod(build: Build, wishes: PodWishes) -> dict[str, Any]:
     return {**pod, "containers": [container], "volumes": volumes}
 
 
-def _volumes(build: Build, wishes: PodWishes) -> list[dict[str, Any]]:
+def _volumes(build: Build, options: PodOptions) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    if wishes.docker_config_secret:
-        name, _, key = wishes.docker_config_secret.partition(":")
+    if options.docker_config_secret:
+        name, _, key = options.docker_config_secret.partition(":")
         found.append(_secret_volume("docker-config", name, [(key or DOCKER_CONFIG, DOCKER_CONFIG)]))
     elif DOCKER_CONFIG in build.files:
         found.append(_secret_volume("docker-config", build.name, [(DOCKER_CONFIG, DOCKER_CONFIG)]))
@@ -156,10 +156,10 @@ def _secret_volume(volume: str, secret: str, items: list[tuple[str, str]]) -> di
     return {"name": volume, "secret": {"secretName": secret, "defaultMode": 0o400, "items": listed}}
 
 
-def _resources(wishes: PodWishes) -> dict[str, Any]:
+def _resources(options: PodOptions) -> dict[str, Any]:
     """What is asked for is what is reserved; memory is a limit too, since a node that runs out of it kills anybody."""
-    requests = {"cpu": wishes.cpu, "memory": wishes.memory}
+    requests = {"cpu": options.cpu, "memory": options.memory}
     found: dict[str, Any] = {"requests": {name: value for name, value in requests.items() if value}}
-    if wishes.memory:
-        found["limits"] = {"memory": wishes.memory}
+    if options.memory:
+        found["limits"] = {"memory": options.memory}
     return found if found["requests"] else {}

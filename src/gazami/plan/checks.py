@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile import rules
-from gazami.dockerfile.rules import Hit, Rule
+from gazami.dockerfile.rules import Rule, RuleHit
 from gazami.dockerfile.suggest import nearest
 from gazami.errors import UsageError
 from gazami.image.platform import Platform, parse_platform
@@ -66,23 +66,23 @@ class StageFacts:
     ignore: IgnoreRules | None = None
 
 
-FromCheck: TypeAlias = Callable[[FromFacts], Iterator[Hit]]
-StageCheck: TypeAlias = Callable[[StageFacts], Iterator[Hit]]
+FromCheck: TypeAlias = Callable[[FromFacts], Iterator[RuleHit]]
+StageCheck: TypeAlias = Callable[[StageFacts], Iterator[RuleHit]]
 
 
 # -- FROM lines -----------------------------------------------------------------------------------------------------------
 
 
-def undefined_arg_in_from(facts: FromFacts) -> Iterator[Hit]:
+def undefined_arg_in_from(facts: FromFacts) -> Iterator[RuleHit]:
     known = sorted({*facts.scope.values, *facts.scope.declared})
     for read in (facts.read.image, facts.read.platform):
         for name in read.missing if read else ():
             if name not in facts.scope.declared:
                 meant = _meant(nearest(name, known, ignore_case=False))
-                yield Hit(facts.read.from_.written, f"FROM argument '{name}' is not declared{meant}")
+                yield RuleHit(facts.read.from_.written, f"FROM argument '{name}' is not declared{meant}")
 
 
-def redundant_target_platform(facts: FromFacts) -> Iterator[Hit]:
+def redundant_target_platform(facts: FromFacts) -> Iterator[RuleHit]:
     read = facts.read.platform
     if (
         read
@@ -91,13 +91,13 @@ def redundant_target_platform(facts: FromFacts) -> Iterator[Hit]:
         and read.text == facts.scope.values["TARGETPLATFORM"]
     ):
         written = facts.read.from_.platform
-        yield Hit(
+        yield RuleHit(
             facts.read.from_.written,
             f"Setting platform to predefined {written} in FROM is redundant as this is the default behavior",
         )
 
 
-def from_platform_flag_const_disallowed(facts: FromFacts) -> Iterator[Hit]:
+def from_platform_flag_const_disallowed(facts: FromFacts) -> Iterator[RuleHit]:
     """A stage whose name says what it is for may have a platform of its own."""
     read, from_ = facts.read.platform, facts.read.from_
     if read is None or read.found or read.missing:
@@ -107,10 +107,10 @@ def from_platform_flag_const_disallowed(facts: FromFacts) -> Iterator[Hit]:
     except UsageError:
         return
     if platform.os not in from_.name and platform.architecture not in from_.name:
-        yield Hit(from_.written, f'FROM --platform flag should not use constant value "{read.text}"')
+        yield RuleHit(from_.written, f'FROM --platform flag should not use constant value "{read.text}"')
 
 
-def invalid_default_arg_in_from(facts: FromFacts) -> Iterator[Hit]:
+def invalid_default_arg_in_from(facts: FromFacts) -> Iterator[RuleHit]:
     if facts.by_default is None:
         return
     if any(name not in facts.scope.declared for name in facts.read.image.missing):
@@ -119,7 +119,7 @@ def invalid_default_arg_in_from(facts: FromFacts) -> Iterator[Hit]:
         parse_reference(facts.by_default)
     except UsageError:
         image = facts.read.from_.image
-        yield Hit(
+        yield RuleHit(
             facts.read.from_.written, f"Default value for ARG {image} results in empty or invalid base image name"
         )
 
@@ -127,7 +127,7 @@ def invalid_default_arg_in_from(facts: FromFacts) -> Iterator[Hit]:
 # -- stages ---------------------------------------------------------------------------------------------------------------
 
 
-def undefined_var(facts: StageFacts) -> Iterator[Hit]:
+def undefined_var(facts: StageFacts) -> Iterator[RuleHit]:
     certain = facts.read.certain
     for each in facts.read.instructions:
         for name in each.missing:
@@ -135,10 +135,10 @@ def undefined_var(facts: StageFacts) -> Iterator[Hit]:
             near = nearest(name, known, ignore_case=False) if len(known) <= _COMPARED else None
             if name not in _NOT_IN_ENV and (certain or near or name in facts.spoken):
                 meant = _meant(f"${near}" if near else None)
-                yield Hit(each.given.written, f"Usage of undefined variable '${name}'{meant}")
+                yield RuleHit(each.given.written, f"Usage of undefined variable '${name}'{meant}")
 
 
-def workdir_relative_path(facts: StageFacts) -> Iterator[Hit]:
+def workdir_relative_path(facts: StageFacts) -> Iterator[RuleHit]:
     """Only the first WORKDIR of a stage and those it is built from: the ones after it are relative to that."""
     if facts.read.parent and facts.read.parent.sets_workdir:
         return
@@ -146,14 +146,14 @@ def workdir_relative_path(facts: StageFacts) -> Iterator[Hit]:
         if isinstance(each.given, ast.Workdir):
             path, missing = (each.texts[0].text, each.texts[0].missing) if each.texts else ("", ())
             if path and not path.startswith("/") and not (missing and not facts.read.certain):
-                yield Hit(
+                yield RuleHit(
                     each.given.written,
                     f'Relative workdir "{path}" can have unexpected results if the base image changes',
                 )
             return
 
 
-def json_args_recommended(facts: StageFacts) -> Iterator[Hit]:
+def json_args_recommended(facts: StageFacts) -> Iterator[RuleHit]:
     """A stage with a SHELL of its own means the shell form."""
     if facts.read.has_shell:
         return
@@ -162,24 +162,24 @@ def json_args_recommended(facts: StageFacts) -> Iterator[Hit]:
         if isinstance(instruction, ast.Shell):
             return
         if isinstance(instruction, ast.Cmd | ast.Entrypoint) and instruction.command.shell:
-            yield Hit(
+            yield RuleHit(
                 instruction.written,
                 f"JSON arguments recommended for {instruction.written.keyword} to prevent unintended behavior related to "
                 "OS signals",
             )
 
 
-def expose_proto_casing(facts: StageFacts) -> Iterator[Hit]:
+def expose_proto_casing(facts: StageFacts) -> Iterator[RuleHit]:
     for written, word in _ports(facts.read):
         protocol = word.rpartition(":")[2].partition("/")[2]
         if protocol != protocol.lower():
-            yield Hit(written, f"Defined protocol '{word}' in EXPOSE instruction should be lowercase")
+            yield RuleHit(written, f"Defined protocol '{word}' in EXPOSE instruction should be lowercase")
 
 
-def expose_invalid_format(facts: StageFacts) -> Iterator[Hit]:
+def expose_invalid_format(facts: StageFacts) -> Iterator[RuleHit]:
     for written, word in _ports(facts.read):
         if any(word.split(":")[:-1]):
-            yield Hit(
+            yield RuleHit(
                 written, f"EXPOSE instruction should not define an IP address or host-port mapping, found '{word}'"
             )
 
@@ -191,7 +191,7 @@ def _ports(read: ExpandedStage) -> Iterator[tuple[ast.Written, str]]:
                 yield from ((each.given.written, word) for word in port.words)
 
 
-def copy_ignored_file(facts: StageFacts) -> Iterator[Hit]:
+def copy_ignored_file(facts: StageFacts) -> Iterator[RuleHit]:
     """Silent when the ignore file has exceptions: what they bring back below a directory cannot be told by its name."""
     ignore = facts.ignore
     if ignore is None or not ignore.patterns or ignore.has_exceptions:
@@ -208,7 +208,7 @@ def copy_ignored_file(facts: StageFacts) -> Iterator[Hit]:
             if read.part == "source" and not unsure and not read.text.startswith(_REMOTE):
                 path = posixpath.normpath(read.text)
                 if _is_excluded(path, ignore):
-                    yield Hit(
+                    yield RuleHit(
                         instruction.written, f'Attempting to {verb} file "{path}" that is excluded by .dockerignore'
                     )
 
@@ -219,14 +219,14 @@ def _is_excluded(path: str, ignore: IgnoreRules) -> bool:
     return ignore.excludes(path)
 
 
-def invalid_base_image_platform(facts: StageFacts) -> Iterator[Hit]:
+def invalid_base_image_platform(facts: StageFacts) -> Iterator[RuleHit]:
     """Needs the base's config: what was pulled is for another system or processor than what is built."""
     stage, config = facts.read.stage, facts.read.config
     if config is None or not isinstance(stage.base, ImageBase):
         return
     expected, actual = stage.platform, config.platform
     if (expected.os, expected.architecture) != (actual.os, actual.architecture):
-        yield Hit(
+        yield RuleHit(
             stage.from_.written,
             f'Base image {stage.base_text} was pulled with platform "{actual}", expected "{expected}" for current build',
         )

@@ -10,7 +10,7 @@ from gazami.dockerfile.check_options import CheckOptions, check_options
 from gazami.dockerfile.checks import FILE_CHECKS
 from gazami.dockerfile.checks import STAGE_CHECKS as TEXT_CHECKS
 from gazami.dockerfile.parser import parse_all
-from gazami.dockerfile.rules import PARSE_ERROR, UNKNOWN_STAGE, Finding, Hit, Rule
+from gazami.dockerfile.rules import PARSE_ERROR, UNKNOWN_STAGE, Finding, Rule, RuleHit
 from gazami.dockerfile.words import Expander, expand
 from gazami.errors import DockerfileError, GazamiError, Source, Span
 from gazami.events import Warned
@@ -117,7 +117,7 @@ def violation(findings: Iterable[Finding]) -> DockerfileError | None:
     )
 
 
-def _findings(rule: Rule, hits: Iterable[Hit], options: CheckOptions) -> Iterator[Finding]:
+def _findings(rule: Rule, hits: Iterable[RuleHit], options: CheckOptions) -> Iterator[Finding]:
     for hit in hits:
         if options.with_comments(hit.written.comments).allows(rule):
             yield Finding(rule.name, hit.detail, hit.span or hit.written.span, rule.url, rule.description)

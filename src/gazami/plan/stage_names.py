@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gazami.dockerfile import instructions as ast
 from gazami.dockerfile.mounts import mount_source
-from gazami.dockerfile.rules import Hit
+from gazami.dockerfile.rules import RuleHit
 from gazami.dockerfile.suggest import nearest
 from gazami.errors import DockerfileError
 from gazami.plan.outline import Outline, StageOutline
@@ -56,12 +56,12 @@ def _sources(stage: StageOutline, outline: Outline) -> Iterator[Mention]:
                 yield Mention(stage, instruction.written, image, flag)
 
 
-def unknown_stage(outline: Outline, number: int) -> Iterator[Hit]:
+def unknown_stage(outline: Outline, number: int) -> Iterator[RuleHit]:
     """The ``--from`` of a stage that name no stage and are nearly the name of one."""
     for mention in _sources(outline.stages[number], outline):
         if close := meant(mention, outline):
             name = mention.name
-            yield Hit(
+            yield RuleHit(
                 mention.written, f"{mention.flag}{name} is no stage: an image {name} is pulled (did you mean {close}?)"
             )
 

@@ -83,7 +83,7 @@ class Authorizer:
         return found
 
     def header(self, repository: str, scopes: tuple[str, ...], *, secure: bool) -> str | None:
-        """The header as far as the registry's wishes are known. Raises :class:`AuthenticationError`."""
+        """The header as far as the registry's options are known. Raises :class:`AuthenticationError`."""
         with self._lock:
             challenge, wanted = self._challenge, self._wanted(scopes)
         return self._header(challenge, repository, wanted, secure=secure) if challenge is not None else None

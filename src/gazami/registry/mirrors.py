@@ -19,7 +19,7 @@ Scheme = Literal["https", "http"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PullSource:
     """A repository that an image may be pulled from. ``scheme`` is set where the mirror was written with one."""
 
     registry: str
@@ -53,18 +53,18 @@ def parse_mirror(text: str) -> Mirror:
     return Mirror(registry, prefix, "http" if scheme == "http" else "https" if scheme == "https" else None)
 
 
-def places(reference: Reference, options: RegistryOptions) -> tuple[Place, ...]:
+def places(reference: Reference, options: RegistryOptions) -> tuple[PullSource, ...]:
     """The candidates in order. Without a mirror for its registry, the reference's own repository alone."""
     mirrors = dict.fromkeys(
         parse_mirror(target) for key, target in options.mirrors if _registry_of(key) == reference.registry
     )
     found = [_behind(mirror, reference.repository) for mirror in mirrors]
     if options.fallback or not found:
-        found.append(Place(reference.registry, reference.repository, None, mirror=False))
+        found.append(PullSource(reference.registry, reference.repository, None, mirror=False))
     return tuple(found)
 
 
-def none_has(reference: Reference, failures: Iterable[tuple[Place, RegistryError]]) -> RegistryError:
+def none_has(reference: Reference, failures: Iterable[tuple[PullSource, RegistryError]]) -> RegistryError:
     """The error after every mirror failed and the registry itself was not to be asked, with each one's reason."""
     told = tuple(failures)
     reasons = "; ".join(f"{place.registry}: {error.message}" for place, error in told)
@@ -86,8 +86,8 @@ def _looks_like_host(host: str) -> bool:
     return "." in host or ":" in host or host == "localhost"
 
 
-def _behind(mirror: Mirror, repository: str) -> Place:
+def _behind(mirror: Mirror, repository: str) -> PullSource:
     path = f"{mirror.prefix}/{repository}" if mirror.prefix else repository
     if mirror.registry == DOCKER_HUB and "/" not in path:
         path = f"library/{path}"
-    return Place(mirror.registry, path, mirror.scheme)
+    return PullSource(mirror.registry, path, mirror.scheme)

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from gazami.errors import RegistryError, TransportError
 from gazami.events import Emit, Message
 from gazami.image.reference import Reference
-from gazami.registry.mirrors import Place, none_has, places
+from gazami.registry.mirrors import PullSource, none_has, places
 from gazami.registry.options import RegistryOptions
 from gazami.registry.pull import Origin
 from gazami.registry.session import Session
@@ -30,7 +30,7 @@ class OpenSession(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    place: Place
+    place: PullSource
     origin: Origin
 
 
@@ -41,7 +41,7 @@ class Origins:
         self._options = options
         self._open = open_session
         self._emit = emit
-        self._gave: dict[str, Place] = {}
+        self._gave: dict[str, PullSource] = {}
         self._away: set[str] = set()
 
     def of(self, reference: Reference) -> tuple[Candidate, ...]:
@@ -71,7 +71,7 @@ class Origins:
 
         Raises the registry's own error, or :func:`mirrors.none_has` where only mirrors were to be asked.
         """
-        failures: list[tuple[Place, RegistryError]] = []
+        failures: list[tuple[PullSource, RegistryError]] = []
         candidates = self.of(reference)
         for candidate in candidates:
             try:

@@ -21,7 +21,7 @@ from gazami.registry.upload import (
     GaveUp,
     Head,
     How,
-    Mount,
+    MountBlob,
     Send,
     Start,
     advance,
@@ -130,7 +130,7 @@ class Push:
                 raise self._failure() from fault.__cause__
             return Answer(LOST)
         except AuthenticationError as error:
-            if not isinstance(action, Mount):
+            if not isinstance(action, MountBlob):
                 raise
             self._problem = error
             return Answer(error.status or 401)
@@ -155,7 +155,7 @@ class Push:
         match action:
             case Head():
                 return self._request("HEAD", f"/v2/{self._repository}/blobs/{self._descriptor.digest}")
-            case Mount(source):
+            case MountBlob(source):
                 url = with_query(f"/v2/{self._repository}/blobs/uploads/", "mount", self._descriptor.digest)
                 return self._request("POST", with_query(url, "from", source), more=(f"repository:{source}:pull",))
             case Start():
@@ -214,7 +214,7 @@ def _describe(action: Action, descriptor: Descriptor, repository: str) -> str:
     match action:
         case Head():
             return f"look for blob {descriptor.digest} in {repository}"
-        case Mount(source):
+        case MountBlob(source):
             return f"mount blob {descriptor.digest} from {source} into {repository}"
         case _:
             return f"push blob {descriptor.digest} to {repository}"

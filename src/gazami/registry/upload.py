@@ -1,7 +1,7 @@
 """The life of one blob upload as pure decisions (OCI distribution spec, "Pushing a blob" and "Mounting").
 
 An :class:`Upload` says in ``action`` what to do next; :func:`advance` takes what the registry answered and returns the
-next state. The way without trouble is (Mount …) → Head → Start → Send → Commit → Done. After trouble the registry is
+next state. The way without trouble is (MountBlob …) → Head → Start → Send → Commit → Done. After trouble the registry is
 asked how much it has, and sending goes on from there; where it does not know, the upload starts again.
 
 It ends under any sequence of answers: ``failures`` counts troubles since the upload last got further than ever before
@@ -31,7 +31,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
+class MountBlob:
     """Ask the registry to take the blob over from ``source``, another of its repositories."""
 
     source: str
@@ -75,7 +75,7 @@ class GaveUp:
     """The registry's last answer is the reason."""
 
 
-Action: TypeAlias = Head | Mount | Start | Send | Commit | Ask | Done | GaveUp
+Action: TypeAlias = Head | MountBlob | Start | Send | Commit | Ask | Done | GaveUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Upload:
 
 def begin(size: int, mounts: tuple[str, ...] = (), attempts: int = 5) -> Upload:
     """A mount of what is there already is answered like any other, so it goes before the look."""
-    return Upload(size, attempts, mounts, Mount(mounts[0]) if mounts else Head())
+    return Upload(size, attempts, mounts, MountBlob(mounts[0]) if mounts else Head())
 
 
 def advance(upload: Upload, answer: Answer) -> Upload:
@@ -131,12 +131,12 @@ def advance(upload: Upload, answer: Answer) -> Upload:
     match upload.action:
         case Head():
             return _after_head(upload, answer)
-        case Mount():
+        case MountBlob():
             if answer.status == 201:
                 return replace(upload, action=Done("mounted"))
             opened = answer.location if answer.status == 202 and answer.location else upload.location
             left = upload.mounts[1:]
-            return replace(upload, mounts=left, location=opened, action=Mount(left[0]) if left else Head())
+            return replace(upload, mounts=left, location=opened, action=MountBlob(left[0]) if left else Head())
         case Start():
             if answer.good and answer.location:
                 return _go_on(replace(upload, location=answer.location, offset=0))

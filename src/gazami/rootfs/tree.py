@@ -61,7 +61,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Resolution:
     """Where a path leads once its symlinks are followed; ``node`` is None when nothing is there."""
 
     path: str
@@ -116,7 +116,7 @@ class Tree:
             node = self.child(node, name) if node is not None else None
         return node
 
-    def resolve(self, path: str, *, follow: bool = True) -> Place:
+    def resolve(self, path: str, *, follow: bool = True) -> Resolution:
         """Follow ``path`` from the root; links and ``..`` cannot lead out of it. ``follow``: the last component too.
 
         Missing components are kept, so the place says where a new file goes. Raises :class:`ContextError` for a loop and for
@@ -145,7 +145,7 @@ class Tree:
             if len(trail) > MAX_DEPTH:
                 raise ContextError(f"/{path[:200]} leads more than {MAX_DEPTH} directories deep")
         found = "/".join(name for name, _ in trail)
-        return Place(found, trail[-1][1] if trail else self.root)
+        return Resolution(found, trail[-1][1] if trail else self.root)
 
     def walk(self, path: str, node: Node) -> Iterator[tuple[str, Node]]:
         """A node and everything below it, parents first, names in byte order."""
@@ -263,7 +263,7 @@ class LayerApplier:
         self._parents[path] = trail[-1]
         return trail[-1]
 
-    def _resolve(self, path: str, *, follow: bool = True) -> Place:
+    def _resolve(self, path: str, *, follow: bool = True) -> Resolution:
         try:
             return self._tree.resolve(path, follow=follow)
         except ContextError as cause:

@@ -16,14 +16,14 @@ from typing import Any
 
 from gazami.errors import ArchiveError
 from gazami.layer.entry import Kind
-from gazami.rootfs.index import IndexTree
+from gazami.rootfs.kept_tree import KeptTree
 from gazami.rootfs.tree import Node
 
 _LATEST = 1 << 33
 """Seconds; a time beyond the year 2242 is a lie that headers of tar may not be able to hold."""
 
 
-class UnverifiedTree(IndexTree):
+class UnverifiedTree(KeptTree):
     """``doubts`` are the names that walks came across and that are not plain; the holder clears it before its own work."""
 
     def __init__(self, data: bytes) -> None:

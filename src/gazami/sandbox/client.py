@@ -26,7 +26,7 @@ from gazami.sandbox.inside import inplace
 from gazami.sandbox.inside.hidden import HiddenFiles
 from gazami.sandbox.inside.inplace import ContainerRoot
 from gazami.sandbox.protocol import Failure, encode, rebuild_error, receive_message, send_message
-from gazami.sandbox.spec import Call, CallResult, Choice, Request, RunResult, RunSpec, ServerStart
+from gazami.sandbox.spec import Call, CallResult, Choice, RunResult, RunSpec, SandboxRequest, ServerStart
 from gazami.values import dataclass, field
 
 Stream: TypeAlias = Literal["stdout", "stderr"]
@@ -149,7 +149,12 @@ class Sandbox:
         return result
 
     def call(
-        self, request: Request[T], input_fd: int | None = None, output_fd: int | None = None, *, cleanup: bool = False
+        self,
+        request: SandboxRequest[T],
+        input_fd: int | None = None,
+        output_fd: int | None = None,
+        *,
+        cleanup: bool = False,
     ) -> T:
         """Do a request's work in a process in the server's namespaces, and return its result.
 

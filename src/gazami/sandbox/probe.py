@@ -16,13 +16,13 @@ from collections.abc import Callable
 from gazami.errors import SandboxError
 from gazami.sandbox.modes import mode_of
 from gazami.sandbox.protocol import decode, encode
-from gazami.sandbox.spec import Choice, Finding, ProbeRequest
+from gazami.sandbox.spec import Choice, ProbeRequest, ProbeResult
 
 
 def main() -> None:
-    """``argv[1]`` is a :class:`ProbeRequest`. Prints a tuple of :class:`Finding`."""
+    """``argv[1]`` is a :class:`ProbeRequest`. Prints a tuple of :class:`ProbeResult`."""
     request: ProbeRequest = decode(sys.argv[1])
-    found: list[Finding] = []
+    found: list[ProbeResult] = []
     for mode in request.modes:
         found.append(_attempt(mode, request))
         if found[-1].choice is not None and not request.every:
@@ -31,23 +31,23 @@ def main() -> None:
     sys.stdout.flush()
 
 
-def _attempt(mode: str, request: ProbeRequest) -> Finding:
+def _attempt(mode: str, request: ProbeRequest) -> ProbeResult:
     """One mode, tried in a child with a directory of its own in the state directory."""
     read, write = os.pipe()
     try:
         directory = tempfile.mkdtemp(prefix="probe-", dir=request.state_dir)
     except OSError as error:
-        return Finding(mode, None, f"{request.state_dir}: {error.strerror}")
+        return ProbeResult(mode, None, f"{request.state_dir}: {error.strerror}")
     child = os.fork()
     if child == 0:
-        finding = Finding(mode, None, "the probe failed")
+        finding = ProbeResult(mode, None, "the probe failed")
         try:
             choice = _probe_of(mode)(mode, request, directory)
-            finding = Finding(mode, choice, choice.reason)
+            finding = ProbeResult(mode, choice, choice.reason)
         except SandboxError as error:
-            finding = Finding(mode, None, error.message)
+            finding = ProbeResult(mode, None, error.message)
         except Exception as error:
-            finding = Finding(mode, None, f"{type(error).__name__}: {error}")
+            finding = ProbeResult(mode, None, f"{type(error).__name__}: {error}")
         finally:
             os.write(write, encode(finding).encode())
             os._exit(0)
@@ -57,8 +57,8 @@ def _attempt(mode: str, request: ProbeRequest) -> Finding:
     os.waitpid(child, 0)
     shutil.rmtree(directory, ignore_errors=True)
     if not answer:
-        return Finding(mode, None, "the probe was killed")
-    told: Finding = decode(answer)
+        return ProbeResult(mode, None, "the probe was killed")
+    told: ProbeResult = decode(answer)
     return told
 
 

@@ -15,7 +15,7 @@ from gazami.sandbox.client import HELPER_ENVIRONMENT, helper_command
 from gazami.sandbox.inside import inplace
 from gazami.sandbox.modes import MODES
 from gazami.sandbox.protocol import decode, encode
-from gazami.sandbox.spec import Choice, Finding, ProbeRequest
+from gazami.sandbox.spec import Choice, ProbeRequest, ProbeResult
 from gazami.values import dataclass, replace
 
 _SECONDS = 60.0
@@ -48,7 +48,7 @@ def choose(requested: str | None, state_dir: Path, *, conditions: Conditions = _
     return replace(choice, own=conditions.own)
 
 
-def decide(findings: Sequence[Finding]) -> Choice:
+def decide(findings: Sequence[ProbeResult]) -> Choice:
     """The first mode that works, with the reasons against those before it."""
     rejected: list[tuple[str, str]] = []
     for finding in findings:
@@ -61,7 +61,7 @@ def decide(findings: Sequence[Finding]) -> Choice:
 
 def survey(
     state_dir: Path, modes: Sequence[str] | None = None, *, every: bool = True, conditions: Conditions = _NONE
-) -> tuple[Finding, ...]:
+) -> tuple[ProbeResult, ...]:
     """Try ``modes``, by default all, in this order with roots in ``state_dir``; unless ``every``, only up to the first that
     works."""
     state = state_dir.resolve()
@@ -92,5 +92,5 @@ def survey(
         raise SandboxError(f"the sandbox modes cannot be tried: {error}") from None
     if done.returncode != 0:
         raise SandboxError(f"the sandbox modes cannot be tried: {done.stderr.decode(errors='replace').strip()}")
-    found: tuple[Finding, ...] = decode(done.stdout)
+    found: tuple[ProbeResult, ...] = decode(done.stdout)
     return found

@@ -156,7 +156,7 @@ class Choice:
 # -- calls ------------------------------------------------------------------------------------------------------------
 
 
-class Request(Protocol[T_co]):
+class SandboxRequest(Protocol[T_co]):
     """A frozen dataclass that names some work and does it, in a process in the server's namespaces."""
 
     def run(self, input_fd: int | None, output_fd: int | None) -> T_co:
@@ -168,7 +168,7 @@ class Request(Protocol[T_co]):
 class Call:
     """A request, and which of its two descriptors come with it."""
 
-    request: Request[object]
+    request: SandboxRequest[object]
     has_input: bool
     has_output: bool
 
@@ -213,7 +213,7 @@ class ProbeRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProbeResult:
     """One mode: the choice that it would be, or None and why it does not work."""
 
     mode: str

@@ -70,17 +70,17 @@ class Bench:
         shutil.copytree(self.base, upper, symlinks=True)
         return PlainRoot(str(upper)), upper
 
-    def run(self, *argv: str, root: tuple[Root, Path] | None = None, **wishes: Any) -> Outcome:
+    def run(self, *argv: str, root: tuple[Root, Path] | None = None, **options: Any) -> Outcome:
         where, changed = root or self.root()
-        wishes.setdefault("env", (("PATH", "/bin"),))
+        options.setdefault("env", (("PATH", "/bin"),))
         written: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
-        spec = RunSpec(where, argv, **wishes)
+        spec = RunSpec(where, argv, **options)
         result = self.sandbox.run(spec, lambda stream, data: written[stream].append(data))
         out, err = (b"".join(chunks).decode() for chunks in written.values())
         return Outcome(result, out, err, changed)
 
-    def sh(self, script: str, **wishes: Any) -> Outcome:
-        return self.run("sh", "-c", script, **wishes)
+    def sh(self, script: str, **options: Any) -> Outcome:
+        return self.run("sh", "-c", script, **options)
 
 
 def sleepers() -> list[int]:

@@ -150,7 +150,7 @@ def test_commands_run_at_the_same_time(any_mode: Bench) -> None:
 def test_nothing_that_was_lent_is_left(any_mode: Bench) -> None:
     root = any_mode.root()
     before = _tree(root[1]) if not any_mode.overlay else {}
-    wishes = {
+    options = {
         "mounts": (FileMount("/run/secrets/token", b"secret"), TmpfsMount("/scratch/space")),
         "hosts": (("10.9.8.7", "example"),),
     }
@@ -158,7 +158,7 @@ def test_nothing_that_was_lent_is_left(any_mode: Bench) -> None:
         "cat /run/secrets/token; stat -c ' %a %u' /run/secrets/token; grep -q 10.9.8.7 /etc/hosts && test -f /etc/resolv.conf"
         " && echo x > /scratch/space/file && echo yes",
         root=root,
-        **wishes,
+        **options,
     )
     assert outcome.out == "secret 400 0\nyes\n"
     assert {"run", "run/secrets", "run/secrets/token", "scratch", "scratch/space"} <= set(outcome.result.created)

@@ -42,8 +42,8 @@ def layer_of(bench: Bench, outcome: Outcome) -> dict[str, tarfile.TarInfo]:
             return {member.name: member for member in layer}
 
 
-def owners(bench: Bench, script: str, **wishes: object) -> dict[str, tuple[int, int]]:
-    outcome = bench.sh(script, **wishes)
+def owners(bench: Bench, script: str, **options: object) -> dict[str, tuple[int, int]]:
+    outcome = bench.sh(script, **options)
     assert outcome.code == 0, outcome.err
     return {name: (member.uid, member.gid) for name, member in layer_of(bench, outcome).items()}
 

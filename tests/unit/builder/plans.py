@@ -23,7 +23,7 @@ def plan_of(text: str, target: str = "") -> Plan:
     outlined = outline(parse(source), source, inputs)
     compiled = compile_plan(outlined, inputs, {})
     if isinstance(compiled, Missing):
-        image = ResolvedImage(digest_of(b""), ImageConfig())
+        image = ResolvedImage(digest_of(b""), ImageConfig(HOST))
         compiled = compile_plan(outlined, inputs, dict.fromkeys(compiled.images, image))
     assert isinstance(compiled, Compiled)
     return compiled.plan

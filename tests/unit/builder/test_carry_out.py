@@ -20,10 +20,10 @@ from gazami.builder.files.trees import Trees
 from gazami.builder.files.workspace import Workspace
 from gazami.builder.inputs.fetched import Fetched
 from gazami.builder.inputs.registries import open_registry
-from gazami.builder.request import CredentialOptions, SandboxWishes, SnapshotWishes
+from gazami.builder.request import CredentialOptions, SandboxOptions, SnapshotOptions
 from gazami.builder.stages.carry_out import Hit, LayerMade, Stages
 from gazami.builder.stages.copying import Copying
-from gazami.builder.stages.isolation import Isolation, Surroundings
+from gazami.builder.stages.isolation import Isolation, IsolationInputs
 from gazami.builder.stages.root import Roots
 from gazami.builder.stages.sources import Sources
 from gazami.builder.stages.work import Position, StageWork, plan_work
@@ -84,14 +84,14 @@ def stages(
     with (
         Workspace(str(tmp_path / "state")) as workspace,
         open_registry(RegistryOptions(), CredentialOptions(), emit, cancel) as registry,
-        Isolation(SandboxWishes("unused"), Surroundings(), workspace, emit, cancel) as isolation,
+        Isolation(SandboxOptions("unused"), IsolationInputs(), workspace, emit, cancel) as isolation,
     ):
         layers = LayerFiles(workspace, BlobFiles(workspace.blobs, registry, cancel), emit, cancel)
         fetched = Fetched({}, registry.transport, lambda: pytest.fail("fetched"), "", (), workspace, emit)
         trees = Trees(layers, KeptTrees(tmp_path / "kept"))
         sources = Sources(FolderTree(str(context)), {}, trees, fetched)
         packer = Packer(layers, Packing(oci=True), newest=0)
-        roots = Roots(isolation, layers, SnapshotWishes(single=single), ())
+        roots = Roots(isolation, layers, SnapshotOptions(single=single), ())
         clock = Clock(epoch=datetime.fromtimestamp(0, UTC))
         copying = Copying(sources, packer, emit)
         yield Stages(sources, roots, clock, copying, None, registry.transport, cache, (observing,))

@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gazami.cache.entry import CONFIG, INDEX, Entry, decode_entry, encode_entry
+from gazami.cache.entry import CONFIG, FILES, CacheEntry, decode_entry, encode_entry
 from gazami.errors import RegistryError
 from gazami.image.digest import digest_of
 from gazami.image.manifest import OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor, Manifest, encode_manifest, parse_manifest
 
 LAYER = Descriptor(OCI_LAYER_GZIP, digest_of(b"layer"), 5)
 WHEN = datetime(2026, 5, 4, 3, 2, 1, 123456, UTC)
-ENTRY = Entry(WHEN, LAYER, digest_of(b"tar"), "RUN make", (("instruction", "RUN"), ("command", '["make"]')))
+ENTRY = CacheEntry(WHEN, LAYER, digest_of(b"tar"), "RUN make", (("instruction", "RUN"), ("command", '["make"]')))
 
 
-def again(entry: Entry) -> Entry:
+def again(entry: CacheEntry) -> CacheEntry:
     found = parse_manifest(encode_entry(entry).raw)
     assert isinstance(found, Manifest)
     return decode_entry(found)
@@ -25,9 +25,9 @@ def again(entry: Entry) -> Entry:
 
 def test_an_entry_comes_back_as_it_was() -> None:
     assert again(ENTRY) == ENTRY
-    with_index = ENTRY.with_index(Descriptor(INDEX, digest_of(b"index"), 5))
-    assert again(with_index) == with_index
-    assert again(Entry(WHEN, index=with_index.index)) == Entry(WHEN, index=with_index.index)
+    with_files = ENTRY.with_files(Descriptor(FILES, digest_of(b"index"), 5))
+    assert again(with_files) == with_files
+    assert again(CacheEntry(WHEN, files=with_files.files)) == CacheEntry(WHEN, files=with_files.files)
 
 
 def test_variables_are_recorded_by_a_few_digits_only() -> None:

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from gazami.cli.kaniko.action import HUB, Inputs, docker_config, flags
+from gazami.cli.kaniko.action import HUB, ActionInputs, docker_config, flags
 from gazami.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
 
 
-def inputs(**given: str) -> Inputs:
+def inputs(**given: str) -> ActionInputs:
     environ = {"GITHUB_WORKSPACE": "/github/workspace", "GITHUB_REPOSITORY": "Owner/Repo", "GITHUB_ACTOR": "me"}
-    return Inputs(environ | {key if key.isupper() else f"INPUT_{key.upper()}": value for key, value in given.items()})
+    return ActionInputs(
+        environ | {key if key.isupper() else f"INPUT_{key.upper()}": value for key, value in given.items()}
+    )
 
 
 def words(**given: str) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from gazami.cli.commands.doctor import describe
 from gazami.cli.environ import Surroundings
 from gazami.sandbox.modes import advice
-from gazami.sandbox.spec import Choice, Finding
+from gazami.sandbox.spec import Choice, ProbeResult
 
 
 def around(uid: int = 0, *, in_container: bool = True) -> Surroundings:
@@ -39,8 +39,10 @@ def test_the_best_mode_and_a_workstation_get_no_advice() -> None:
 
 
 def test_the_report_has_every_probe_and_the_advice() -> None:
-    chroot = Finding("chroot", Choice("chroot", "root with CAP_SYS_CHROOT", overlay=False), "root with CAP_SYS_CHROOT")
-    text = describe([Finding("namespaces", None, "refused"), chroot], "/state", around())
+    chroot = ProbeResult(
+        "chroot", Choice("chroot", "root with CAP_SYS_CHROOT", overlay=False), "root with CAP_SYS_CHROOT"
+    )
+    text = describe([ProbeResult("namespaces", None, "refused"), chroot], "/state", around())
     assert [line.split()[:2] for line in text.splitlines()[3:5]] == [["namespaces", "no"], ["chroot", "chosen"]]
     assert "Unconfined" in text.splitlines()[-1]
     assert "securityContext" not in describe([chroot], "/state", around(in_container=False))

@@ -12,7 +12,7 @@ import pytest
 
 from gazami.builder.request import BuildRequest
 from gazami.cancel import Cancel
-from gazami.cli.command import Command, Run, help_of, task
+from gazami.cli.command import Command, Execution, help_of, task
 from gazami.cli.commands.build import Builder, build_with
 from gazami.cli.commands.rows import ROWS, called, command
 from gazami.cli.flags import options
@@ -173,7 +173,7 @@ def test_signals(number: int, status: int, error: GazamiError | None, capsys: py
 
 
 def ending(error: Exception | None, *, failed: str = "Error") -> Command:
-    def work(flags: Flags, run: Run) -> int:
+    def work(flags: Flags, run: Execution) -> int:
         run.say("answer\n")
         run.say(b"bytes\n")
         if error:

@@ -153,7 +153,7 @@ def test_proxies() -> None:
 
 
 @pytest.mark.parametrize(
-    "wish, environ, home, expected",
+    "given, environ, home, expected",
     [
         ("s", {"XDG_CACHE_HOME": "/x"}, "/h", "/src/s"),
         ("", {"XDG_CACHE_HOME": "/x/", "TMPDIR": "/t"}, "/h", "/x/gazami"),
@@ -162,8 +162,8 @@ def test_proxies() -> None:
         ("", {}, "", "/tmp/gazami-7"),
     ],
 )
-def test_state_dir(wish: str, environ: dict[str, str], home: str, expected: str) -> None:
-    assert state_dir(wish, Surroundings(environ, "/src", "x86_64", 7, home)) == expected
+def test_state_dir(given: str, environ: dict[str, str], home: str, expected: str) -> None:
+    assert state_dir(given, Surroundings(environ, "/src", "x86_64", 7, home)) == expected
 
 
 def test_user_agent() -> None:

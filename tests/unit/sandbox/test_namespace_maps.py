@@ -7,7 +7,7 @@ import pytest
 from gazami.errors import SandboxError
 from gazami.sandbox.kernel.namespaces import identity_map, subordinate_ranges
 from gazami.sandbox.select import decide
-from gazami.sandbox.spec import Choice, Finding
+from gazami.sandbox.spec import Choice, ProbeResult
 
 
 def test_the_identity_map_keeps_inner_ids() -> None:
@@ -24,13 +24,17 @@ def test_ranges_are_found_by_name_and_by_id(tmp_path: Path) -> None:
 
 def test_the_first_that_works_is_chosen_and_says_what_did_not() -> None:
     userns = Choice("userns", "because", overlay=True)
-    findings = [Finding("namespaces", None, "no right"), Finding("userns", userns, "because")]
+    findings = [ProbeResult("namespaces", None, "no right"), ProbeResult("userns", userns, "because")]
     assert decide(findings).rejected == (("namespaces", "no right"),)
 
 
 def test_when_nothing_works_every_reason_is_told() -> None:
     with pytest.raises(SandboxError, match="namespaces: no; userns: never; chroot: not root") as caught:
         decide(
-            [Finding("namespaces", None, "no"), Finding("userns", None, "never"), Finding("chroot", None, "not root")]
+            [
+                ProbeResult("namespaces", None, "no"),
+                ProbeResult("userns", None, "never"),
+                ProbeResult("chroot", None, "not root"),
+            ]
         )
     assert caught.value.hint is not None and "CAP_SYS_ADMIN" in caught.value.hint

@@ -28,10 +28,10 @@ from gazami.sandbox.spec import (
     CallResult,
     Choice,
     FileMount,
-    Finding,
     OverlayRoot,
     PlainRoot,
     ProbeRequest,
+    ProbeResult,
     RunResult,
     RunSpec,
     ServerStart,
@@ -90,7 +90,7 @@ VALUES = [
     CHOICE,
     ServerStart(3, CHOICE, ("m",), ()),
     ProbeRequest("/s", ("chroot",), True, False, False, ("a",), "/l", ("/usr",)),
-    (Finding("chroot", None, "no"), Finding("inplace", CHOICE, "yes")),
+    (ProbeResult("chroot", None, "no"), ProbeResult("inplace", CHOICE, "yes")),
     Call(
         ScanRequest("/d", "/i", "redo", touched=("a",), owners=Owners((1, 2), (("l", 3, 4),), ("/low",))), False, True
     ),

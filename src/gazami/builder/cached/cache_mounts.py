@@ -14,7 +14,7 @@ from gazami.builder.cached.stores import Stores
 from gazami.builder.files.layer_files import LayerFiles, observed, open_layer, phase
 from gazami.builder.files.streams import produced
 from gazami.builder.stages.isolation import Isolation
-from gazami.cache.entry import Entry
+from gazami.cache.entry import CacheEntry
 from gazami.errors import Cancelled, GazamiError
 from gazami.events import Message
 from gazami.image.model import Layer
@@ -101,7 +101,7 @@ class CacheMounts:
             yield chunk
 
     def _store(self, identity: str, layer: Layer) -> None:
-        entry = Entry(self.stores.now(), layer.descriptor, layer.diff_id, f"cache mount {identity}")
+        entry = CacheEntry(self.stores.now(), layer.descriptor, layer.diff_id, f"cache mount {identity}")
         blob = (layer.descriptor, open_layer(self.layers, layer), layer.origin)
         self.stores.write(lambda store: store.put((tag_of(identity),), entry, (blob,)))
 

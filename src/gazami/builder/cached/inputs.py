@@ -10,7 +10,7 @@ from gazami.builder.files.layer_files import LayerFiles
 from gazami.builder.inputs.fetched import Fetched
 from gazami.builder.inputs.remote import fetch_remote
 from gazami.builder.stages.copying import copier_of_sources, is_remote
-from gazami.cache.keys import Inputs
+from gazami.cache.keys import KeyInputs
 from gazami.context.git_url import is_git
 from gazami.errors import ContextError
 from gazami.layer.beneath import open_content
@@ -37,7 +37,7 @@ class ContentInputs:
     tree_of: Callable[[FilesFrom], Tree]
     _known: dict[FileContent, str] = field(default_factory=dict)
 
-    def of(self, step: Step, named: Named) -> Inputs:
+    def of(self, step: Step, named: Named) -> KeyInputs:
         """The inputs of what a step takes from elsewhere. Raises :class:`GazamiError` kinds for what is missing."""
         match step:
             case CopyStep():
@@ -47,7 +47,7 @@ class ContentInputs:
             case _:
                 return ()
 
-    def _copied(self, step: CopyStep, named: Named) -> Inputs:
+    def _copied(self, step: CopyStep, named: Named) -> KeyInputs:
         found: list[tuple[str, str]] = []
         for source in step.sources:
             if is_remote(step, source):
@@ -70,7 +70,7 @@ class ContentInputs:
         copier.copy(FolderTree(str(place)), "/", step.dest)
         return self._digest(copier)
 
-    def _mounted(self, wanted: RunMount, named: Named) -> Inputs:
+    def _mounted(self, wanted: RunMount, named: Named) -> KeyInputs:
         if wanted.files is None:
             return ()
         if (name := named(wanted.files)) is not None:

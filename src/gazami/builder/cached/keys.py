@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from gazami.builder.cached.inputs import ContentInputs, Named
 from gazami.cache.keys import (
     CacheableStep,
-    Inputs,
+    KeyInputs,
     RunSettings,
     after,
     files_of,
@@ -43,9 +43,9 @@ class StepKeys:
     settings: RunSettings
     form: str
     """How layers are written: their compression, and whether they have times."""
-    _inputs: dict[tuple[int, int], Inputs] = field(default_factory=dict)
+    _inputs: dict[tuple[int, int], KeyInputs] = field(default_factory=dict)
 
-    def definition(self, stage: StagePlan, position: int) -> Inputs:
+    def definition(self, stage: StagePlan, position: int) -> KeyInputs:
         """Raises :class:`GazamiError` kinds, with the step's place, when what it copies is missing."""
         todo = [(stage, position)]
         while todo:  # what a step's key is made of first, however long the chain of steps and stages is
@@ -78,11 +78,11 @@ class StepKeys:
                     return each, earlier
         return None
 
-    def content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Inputs:
+    def content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> KeyInputs:
         """``diff_ids`` are the layers that the stage has before the step; stages copied from must have been built."""
         return self._made(stage, position, files_of(diff_ids), self._by_content)
 
-    def _made(self, stage: StagePlan, position: int, below: tuple[str, str], named: Named) -> Inputs:
+    def _made(self, stage: StagePlan, position: int, below: tuple[str, str], named: Named) -> KeyInputs:
         step = stage.steps[position]
         assert isinstance(step, RunStep | CopyStep | WorkdirStep)
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gazami.builder.cached.stores import Stores
-from gazami.builder.request import CacheWishes, OutputWishes
+from gazami.builder.request import CacheOptions, OutputOptions
 from gazami.cache.directory import DirectoryStore
 from gazami.cache.inline import InlineStore
 from gazami.cache.repository import RepositoryStore
@@ -20,23 +20,29 @@ _DIRECTORY = "oci:"
 
 
 def open_stores(
-    wishes: CacheWishes, output: OutputWishes, client: RegistryClient, emit: Emit, cancel: Cancel, *, hides_hits: bool
+    options: CacheOptions,
+    output: OutputOptions,
+    client: RegistryClient,
+    emit: Emit,
+    cancel: Cancel,
+    *,
+    hides_hits: bool,
 ) -> Stores | None:
     """The places of a build's cache, or None. Raises :class:`UsageError` for a repository that is no name."""
-    if not wishes.enabled:
+    if not options.enabled:
         return None
-    places = tuple(_places(wishes, output, client))
+    places = tuple(_places(options, output, client))
     if not places:
         emit(Message("warning", "--cache needs a repository: add --cache-repo or --destination"))
         return None
-    return Stores(places, wishes, emit, cancel, hides_hits=hides_hits)
+    return Stores(places, options, emit, cancel, hides_hits=hides_hits)
 
 
-def _places(wishes: CacheWishes, output: OutputWishes, registry: RegistryClient) -> Iterator[CacheStore]:
+def _places(options: CacheOptions, output: OutputOptions, registry: RegistryClient) -> Iterator[CacheStore]:
     """The place that is written to first, if there is one, then those that are only read."""
-    if (main := main_place(wishes, output)) is not None:
+    if (main := main_place(options, output)) is not None:
         yield from _stores(main, registry, own=True)
-    for place in wishes.sources:
+    for place in options.sources:
         if place != main:
             yield from _stores(place, registry, own=False)
 
@@ -54,11 +60,11 @@ def open_store(place: str, registry: RegistryClient) -> DirectoryStore | Reposit
     return RepositoryStore(registry.for_cache(), parse_reference(place))
 
 
-def main_place(wishes: CacheWishes, output: OutputWishes) -> str | None:
+def main_place(options: CacheOptions, output: OutputOptions) -> str | None:
     """``--cache-repo`` and ``--cache-to``, else the first destination's repository with ``/cache`` below it, as kaniko's
     default is; None where the cache is only read from elsewhere."""
-    if wishes.repository:
-        return wishes.repository
-    if not output.destinations or (wishes.sources and not wishes.push):
+    if options.repository:
+        return options.repository
+    if not output.destinations or (options.sources and not options.push):
         return None
     return f"{parse_reference(output.destinations[0]).context}/cache"

@@ -7,18 +7,18 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from gazami.builder.cached.keys import StepKeys, cacheable, near_tag
-from gazami.builder.cached.stores import Stores, index_blob
+from gazami.builder.cached.stores import Stores, files_blob
 from gazami.builder.files.layer_files import LayerFiles, open_layer
 from gazami.builder.stages.carry_out import Hit, LayerMade
 from gazami.builder.stages.work import Position, StageWork
-from gazami.cache.entry import Entry
-from gazami.cache.keys import Inputs, differences, key_of, record
+from gazami.cache.entry import CacheEntry
+from gazami.cache.keys import KeyInputs, differences, key_of, record
 from gazami.cache.store import Blob, CacheStore
 from gazami.events import CacheChecked
 from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer, Origin
 from gazami.plan.steps import MetadataStep, Plan, StagePlan
-from gazami.rootfs.index import MAX_MEMBERS, Members, encode_members
+from gazami.rootfs.kept_tree import MAX_MEMBERS, Members, encode_members
 from gazami.values import dataclass, field
 
 THREADS = 32
@@ -84,8 +84,8 @@ class StepCache:
 
     def is_cacheable(self, stage: StagePlan, position: int) -> bool:
         """Whether the layer of a step may be in the cache."""
-        wishes = self.stores.wishes
-        return cacheable(stage, position, runs=wishes.run_layers, copies=wishes.copy_layers) is not None
+        options = self.stores.options
+        return cacheable(stage, position, runs=options.run_layers, copies=options.copy_layers) is not None
 
     def keys_of(self, diff_ids: tuple[Digest, ...]) -> dict[str, int]:
         """Keys of the target's own layers, with their positions in an image: what an inline cache says."""
@@ -111,7 +111,7 @@ class StepCache:
         """Keep the layer that a step made. ``pushed`` waits until the image's own upload of the layer is over and says where it
         is, so that the cache can have it without a second upload."""
         stage, position = event.work.stage, event.position
-        if self.is_cacheable(stage, position) and self.stores.wishes.push:
+        if self.is_cacheable(stage, position) and self.stores.options.push:
             definition = self.keys.definition(stage, position)
             content = self.keys.content(stage, position, event.below)
             members = event.new.members if event.new is not None else None
@@ -121,7 +121,7 @@ class StepCache:
         self,
         stage: StagePlan,
         position: int,
-        inputs: tuple[Inputs, Inputs],
+        inputs: tuple[KeyInputs, KeyInputs],
         made: Hit,
         members: Members | None = None,
         pushed: Callable[[], Origin | None] = lambda: None,
@@ -129,16 +129,16 @@ class StepCache:
         layer = made.layer
         tags = tuple(dict.fromkeys((*map(key_of, inputs), near_tag(stage, position))))
         text = stage.steps[position].common.text
-        entry = Entry(made.made, layer.descriptor, layer.diff_id, text, inputs[0])
+        entry = CacheEntry(made.made, layer.descriptor, layer.diff_id, text, inputs[0])
 
         def work(store: CacheStore) -> None:
             blobs: list[Blob] = [(layer.descriptor, open_layer(self.layers, layer), pushed() or layer.origin)]
             whole = entry
             if members is not None and len(members) <= MAX_MEMBERS:
-                blobs.append(index_blob(encode_members(members)))
-                whole = entry.with_index(blobs[-1][0])
+                blobs.append(files_blob(encode_members(members)))
+                whole = entry.with_files(blobs[-1][0])
             elif made.members is not None and made.members[0] is store:
-                whole = entry.with_index(made.members[1])
+                whole = entry.with_files(made.members[1])
             store.put(tags, whole, tuple(blobs))
 
         self.stores.write(work)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from gazami.builder.request import CacheWishes
+from gazami.builder.request import CacheOptions
 from gazami.builder.stages.carry_out import Hit
-from gazami.cache.entry import INDEX, Entry
+from gazami.cache.entry import FILES, CacheEntry
 from gazami.cache.store import Blob, CacheStore
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError
@@ -21,7 +21,7 @@ from gazami.events import Emit, Message
 from gazami.image.digest import digest_of
 from gazami.image.manifest import Descriptor
 from gazami.image.model import Layer, LocalFile
-from gazami.rootfs.index import MAX_INDEX
+from gazami.rootfs.kept_tree import MAX_TREE
 from gazami.values import dataclass, field
 
 _WRITERS = 2
@@ -34,7 +34,7 @@ class Stores:
     build was cancelled."""
 
     places: tuple[CacheStore, ...]
-    wishes: CacheWishes
+    options: CacheOptions
     emit: Emit
     cancel: Cancel
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -50,7 +50,7 @@ class Stores:
 
     # -- reading --------------------------------------------------------------------------------------------------
 
-    def get(self, tag: str, *, any_age: bool = False) -> tuple[CacheStore, Entry] | None:
+    def get(self, tag: str, *, any_age: bool = False) -> tuple[CacheStore, CacheEntry] | None:
         """The entry of a tag that is young enough, and where it is."""
         for store in () if self.hides_hits else self.places:
             if store.name in self._silent:
@@ -75,22 +75,22 @@ class Stores:
         assert entry.layer is not None
         assert entry.diff_id is not None
         layer = Layer(entry.layer, entry.diff_id, store.origin(entry.layer))
-        return Hit(layer, entry.created, (store, entry.index) if entry.index is not None else None)
+        return Hit(layer, entry.created, (store, entry.files) if entry.files is not None else None)
 
-    def read_index(self, tag: str) -> bytes | None:
+    def read_tree(self, tag: str) -> bytes | None:
         """The tree of an image, as somebody stored it."""
         found = self.get(tag, any_age=True)
-        if found is None or found[1].index is None:
+        if found is None or found[1].files is None:
             return None
         store, entry = found
-        assert entry.index is not None
+        assert entry.files is not None
         try:
-            return store.read(entry.index, MAX_INDEX)
+            return store.read(entry.files, MAX_TREE)
         except (GazamiError, OSError):
             return None
 
-    def _is_fresh(self, entry: Entry) -> bool:
-        return self.wishes.ttl <= 0 or self.now() - entry.created < timedelta(seconds=self.wishes.ttl)
+    def _is_fresh(self, entry: CacheEntry) -> bool:
+        return self.options.ttl <= 0 or self.now() - entry.created < timedelta(seconds=self.options.ttl)
 
     def _warn_once(self, name: str, text: str) -> None:
         with self._lock:
@@ -103,7 +103,7 @@ class Stores:
 
     def write(self, work: Callable[[CacheStore], None]) -> None:
         """Do something with the store that is written to, in the background, if the build may."""
-        if not self.wishes.push:
+        if not self.options.push:
             return
         store = self.places[0]
 
@@ -122,11 +122,11 @@ class Stores:
                 self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="cache-write")
             self._writes.append(self._writers.submit(guarded))
 
-    def write_index(self, tag: str, data: bytes) -> None:
+    def write_tree(self, tag: str, data: bytes) -> None:
         """Store the tree of an image."""
-        if self.wishes.push:
-            blob = index_blob(data)
-            entry = Entry(self.now(), text="the files of an image", index=blob[0])
+        if self.options.push:
+            blob = files_blob(data)
+            entry = CacheEntry(self.now(), text="the files of an image", files=blob[0])
             self.write(lambda store: store.put((tag,), entry, (blob,)))
 
     def __enter__(self) -> Stores:
@@ -143,7 +143,7 @@ class Stores:
                 write.result()
 
 
-def index_blob(data: bytes) -> Blob:
+def files_blob(data: bytes) -> Blob:
     """A blob that lists files, for an entry."""
-    descriptor = Descriptor(INDEX, digest_of(data), len(data))
+    descriptor = Descriptor(FILES, digest_of(data), len(data))
     return descriptor, lambda: io.BytesIO(data), LocalFile("")

@@ -20,7 +20,15 @@ from gazami.errors import GazamiError
 from gazami.image.digest import Digest
 from gazami.image.manifest import Descriptor
 from gazami.layer.entry import BytesContent, LayerContent
-from gazami.rootfs.index import MAX_INDEX, MAX_MEMBERS, IndexTree, Members, decode_members, encode_members, encode_tree
+from gazami.rootfs.kept_tree import (
+    MAX_MEMBERS,
+    MAX_TREE,
+    KeptTree,
+    Members,
+    decode_members,
+    encode_members,
+    encode_tree,
+)
 from gazami.rootfs.tree import LayerApplier, Tree
 from gazami.rootfs.unverified import UnverifiedTree
 from gazami.values import dataclass, field
@@ -36,8 +44,8 @@ _FORMER = "index-*"
 class SharedTrees(Protocol):
     """Where other machines find trees: the layer cache."""
 
-    def read_index(self, tag: str) -> bytes | None: ...
-    def write_index(self, tag: str, data: bytes) -> None: ...
+    def read_tree(self, tag: str) -> bytes | None: ...
+    def write_tree(self, tag: str, data: bytes) -> None: ...
 
 
 @dataclass(slots=True)
@@ -58,7 +66,7 @@ class KeptTrees:
         if data is None:
             return None
         with contextlib.suppress(GazamiError):
-            tree = IndexTree(data)
+            tree = KeptTree(data)
             return tree if tree.layers == layers else None
         return None
 
@@ -72,7 +80,7 @@ class KeptTrees:
         if data is not None:
             self._keep(_IMAGE, _name(layers), data)
             if self.shared is not None:
-                self.shared.write_index(_tag(layers), data)
+                self.shared.write_tree(_tag(layers), data)
 
     def save_layer(self, diff_id: Digest, members: Members) -> None:
         """Keep the members of a layer that this machine made or read."""
@@ -108,7 +116,7 @@ class KeptTrees:
             return None
         name = _tag(layers)
         if name not in self._read_from_cache:
-            self._read_from_cache[name] = self.shared.read_index(name)
+            self._read_from_cache[name] = self.shared.read_tree(name)
         data = self._read_from_cache[name]
         if data is None:
             return None
@@ -123,7 +131,7 @@ class KeptTrees:
         if store is None or descriptor is None:
             return False
         try:
-            data = store.read(descriptor, MAX_INDEX)
+            data = store.read(descriptor, MAX_TREE)
         except (GazamiError, OSError):
             return False
         return _apply(data, diff_id, tree, bytes_too=False)
@@ -133,7 +141,7 @@ class KeptTrees:
     def _read(self, name: str) -> bytes | None:
         path = self.folder / name
         with contextlib.suppress(OSError):
-            if path.stat().st_size <= MAX_INDEX:
+            if path.stat().st_size <= MAX_TREE:
                 data = path.read_bytes()
                 os.utime(path)
                 return data

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gazami.builder.files.blob_files import BlobFiles
-from gazami.builder.files.streams import Ahead, Unpacker
+from gazami.builder.files.streams import Ahead, SandboxUnpacker
 from gazami.builder.files.workspace import Workspace
 from gazami.cancel import Cancel
 from gazami.errors import ArchiveError, IntegrityError
@@ -22,7 +22,7 @@ from gazami.image.model import Layer
 from gazami.layer.compression import decompressed
 from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
 from gazami.layer.tar_reader import TarReader
-from gazami.rootfs.index import MAX_MEMBERS, Members
+from gazami.rootfs.kept_tree import MAX_MEMBERS, Members
 from gazami.rootfs.owners import MAX_ACCOUNTS
 from gazami.rootfs.tree import LayerApplier, Tree
 from gazami.values import dataclass, field
@@ -113,7 +113,7 @@ class LayerFiles:
     # -- one pass -------------------------------------------------------------------------------------------------
 
     def ingest(
-        self, layer: Layer, tree: Tree | None, unpacker: Unpacker | None, members: Members | None = None
+        self, layer: Layer, tree: Tree | None, unpacker: SandboxUnpacker | None, members: Members | None = None
     ) -> None:
         """Read a layer once: into the index, into a directory, or both. ``members`` gets its list."""
         self.register(layer)
@@ -168,10 +168,10 @@ def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None, members: 
         for _ in chunks:
             pass
         return
-    index_layer(layer.diff_id, chunks, tree, members)
+    learn_layer(layer.diff_id, chunks, tree, members)
 
 
-def index_layer(name: str, chunks: Iterator[bytes], tree: Tree, members: Members | None = None) -> None:
+def learn_layer(name: str, chunks: Iterator[bytes], tree: Tree, members: Members | None = None) -> None:
     """Apply a tar stream to an index, and list its members where that is wanted. Account files keep their bytes, so that
     owners can be looked up without a fetch."""
     applier = LayerApplier(tree, lambda path: LayerContent(name, path))

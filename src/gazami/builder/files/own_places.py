@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from gazami.builder.request import CacheWishes, OutputWishes
+from gazami.builder.request import CacheOptions, OutputOptions
 from gazami.context.ignore import Ignore
 from gazami.errors import UsageError
 from gazami.rootfs.folder import Filter
@@ -16,7 +16,7 @@ from gazami.rootfs.folder import Filter
 _DIRECTORY = "oci:"
 
 
-def own_places(output: OutputWishes, cache: CacheWishes, *states: str) -> tuple[str, ...]:
+def own_places(output: OutputOptions, cache: CacheOptions, *states: str) -> tuple[str, ...]:
     """Absolute paths of directories and files that this build keeps or writes; ``states`` are its state directories."""
     caches = [
         place.removeprefix(_DIRECTORY) for place in (cache.repository, *cache.sources) if place.startswith(_DIRECTORY)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from gazami.builder.files.layer_files import LayerFiles, index_layer, keeps_bytes, observed, phase, teed
+from gazami.builder.files.layer_files import LayerFiles, keeps_bytes, learn_layer, observed, phase, teed
 from gazami.image.model import Layer
 from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind, LayerContent
@@ -14,7 +14,7 @@ from gazami.layer.pack import Packing, layer_writer, pack_layer
 from gazami.layer.tar_writer import write_members
 from gazami.registry.stream import GrowingUpload
 from gazami.rootfs.changes import Changes
-from gazami.rootfs.index import MAX_MEMBERS, Members
+from gazami.rootfs.kept_tree import MAX_MEMBERS, Members
 from gazami.rootfs.tree import Tree
 from gazami.values import dataclass, replace
 
@@ -66,7 +66,7 @@ class Packer:
                 growing = follow(writer.path) if follow is not None else None
                 written = teed(chunks, writer.write)
                 if tree is not None:
-                    index_layer(name, written, tree, members)
+                    learn_layer(name, written, tree, members)
                 else:
                     for _ in written:
                         pass

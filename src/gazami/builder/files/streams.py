@@ -65,7 +65,7 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True)
-class Unpacker:
+class SandboxUnpacker:
     """How to unpack one layer: the sandbox whose namespace owns the files, the request, and who wants the report."""
 
     sandbox: Sandbox

@@ -9,7 +9,7 @@ from gazami.builder.files.kept_trees import KeptTrees
 from gazami.builder.files.layer_files import LayerFiles
 from gazami.image.digest import Digest
 from gazami.image.model import Layer
-from gazami.rootfs.index import Members
+from gazami.rootfs.kept_tree import Members
 from gazami.rootfs.tree import Tree
 from gazami.values import dataclass, field
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gazami.builder.files.layer_files import observed, phase
 from gazami.builder.files.streams import Ahead
 from gazami.builder.files.workspace import Workspace
-from gazami.builder.request import ContextWishes
+from gazami.builder.request import ContextOptions
 from gazami.cancel import Cancel
 from gazami.context.local import below, local_folder
 from gazami.errors import ArchiveError, ContextError, SpaceError
@@ -37,29 +37,29 @@ _LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 
 
 def fetch_context(
-    wishes: ContextWishes, access: Callable[[], Access], workspace: Workspace, emit: Emit, cancel: Cancel
+    options: ContextOptions, access: Callable[[], Access], workspace: Workspace, emit: Emit, cancel: Cancel
 ) -> Path:
     """The context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of wherever it is."""
-    if "://" not in wishes.context and Path(wishes.context).is_dir():  # without what fetching needs
-        return local_folder(wishes.context, wishes.sub_path)
+    if "://" not in options.context and Path(options.context).is_dir():  # without what fetching needs
+        return local_folder(options.context, options.sub_path)
     from gazami.context.schemes import Archive, open_context
 
     with phase(emit, "context", "fetching the context") as progress:
-        opened = open_context(wishes.context, access())
+        opened = open_context(options.context, access())
         if isinstance(opened, Archive):
             opened = _unpacked(opened, workspace.root / "context", emit, progress=progress, cancel=cancel)
-    return below(opened, wishes.sub_path)
+    return below(opened, options.sub_path)
 
 
 def access_of(
-    wishes: ContextWishes, registry: RegistryOptions, build_args: Mapping[str, str], root: Path, client: RegistryClient,
+    options: ContextOptions, registry: RegistryOptions, build_args: Mapping[str, str], root: Path, client: RegistryClient,
     cancel: Cancel,
 ) -> Access:  # fmt: skip
     """How to fetch contexts into the folder ``root``."""
     from gazami.context.schemes import Access
 
     return Access(
-        client.transport, client, cancel, root, dict(wishes.environment), wishes.git, registry.proxies,
+        client.transport, client, cancel, root, dict(options.environment), options.git, registry.proxies,
         registry.trust.certificate_directories, build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in _TRUE,
     )  # fmt: skip
 

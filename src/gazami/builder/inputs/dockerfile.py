@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from gazami.builder.request import Pairs, PlanWishes
+from gazami.builder.request import Pairs, PlanOptions
 from gazami.context.confined import lies_in, read_inside
 from gazami.context.download import file_name, stream
 from gazami.context.ignore import Ignore, parse_ignore
@@ -23,7 +23,7 @@ def find_dockerfile(
     wanted: str, folder: Path, transport: Transport | None = None, *, given: bool = True
 ) -> tuple[Source, Path | None]:
     """The text and, when it is a file, the path. One that was asked for is looked for in the working directory first, then in
-    the context, as kaniko does; without any wish it is the context's own. See :func:`read_named` for symlinks."""
+    the context, as kaniko does; without one it is the context's own. See :func:`read_named` for symlinks."""
     if wanted == "-":
         return Source("Dockerfile", _decode(sys.stdin.buffer.read(MAX_DOCKERFILE + 1), "standard input")), None
     if wanted.startswith(("http://", "https://")):
@@ -85,7 +85,7 @@ def _decode(data: bytes, place: str) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def inputs_of(plan: PlanWishes, named: Pairs) -> PlanInputs:
+def inputs_of(plan: PlanOptions, named: Pairs) -> PlanInputs:
     """What the Dockerfile is compiled with; ``named`` are the named contexts as they were given."""
     return PlanInputs(
         dict(plan.build_args),

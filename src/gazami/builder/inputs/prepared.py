@@ -14,7 +14,7 @@ from gazami.builder.inputs.contexts import access_of, fetch_context
 from gazami.builder.inputs.dockerfile import find_dockerfile, find_ignore, inputs_of
 from gazami.builder.inputs.planning import Images, check_plan, make_plan, warn_of_names
 from gazami.builder.inputs.registries import open_registry
-from gazami.builder.request import BuildRequest, CacheWishes
+from gazami.builder.request import BuildRequest, CacheOptions
 from gazami.cancel import Cancel
 from gazami.dockerfile.parser import parse
 from gazami.events import Emit
@@ -77,6 +77,6 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Prep
             cancel.cleaning()
 
 
-def _base_cache(wishes: CacheWishes) -> BaseCache | None:
-    folder = Path(wishes.directory)
-    return BaseCache(folder, wishes.ttl) if wishes.enabled and folder.is_dir() else None
+def _base_cache(options: CacheOptions) -> BaseCache | None:
+    folder = Path(options.directory)
+    return BaseCache(folder, options.ttl) if options.enabled and folder.is_dir() else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable
 
-from gazami.builder.request import OutputWishes
+from gazami.builder.request import OutputOptions
 from gazami.image.digest import Digest
 from gazami.image.reference import parse_reference
 from gazami.plan.steps import (
@@ -30,7 +30,10 @@ _SEVERAL = 2
 
 
 def read_once(
-    plan: Plan, images: dict[ImageBase, Resolved], output: OutputWishes, has_index: Callable[[tuple[Digest, ...]], bool]
+    plan: Plan,
+    images: dict[ImageBase, Resolved],
+    output: OutputOptions,
+    has_index: Callable[[tuple[Digest, ...]], bool],
 ) -> frozenset[Digest]:
     """Digests of blobs. ``has_index``: whether the index of an image with these layers is kept from an earlier build."""
     if output.tar_paths or output.oci_layout_paths or output.exports:
@@ -61,7 +64,7 @@ def _of_stages(plan: Plan, image: ImageBase, *, has_index: bool) -> int:
     return count
 
 
-def _copies(plan: Plan, image: ImageBase, resolved: Resolved, output: OutputWishes) -> int:
+def _copies(plan: Plan, image: ImageBase, resolved: Resolved, output: OutputOptions) -> int:
     """How many other registries the image's layers go to."""
     if not output.push or _root(plan, plan.stage(plan.target)) != image:
         return 0

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from gazami.builder.request import OutputWishes
+from gazami.builder.request import OutputOptions
 from gazami.errors import HostError, SpaceError
 from gazami.layer.output_file import is_descriptor
 
@@ -20,7 +20,7 @@ _UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 """Answers of kernels and file systems that have no files without a name."""
 
 
-def unwritable(output: OutputWishes) -> Iterator[HostError]:
+def unwritable(output: OutputOptions) -> Iterator[HostError]:
     """An error for each place of an output that cannot be written."""
     for flag, place, is_folder in _places(output):
         if not place or place == "-" or place.startswith(("http://", "https://")):
@@ -34,7 +34,7 @@ def unwritable(output: OutputWishes) -> Iterator[HostError]:
             yield _error(flag, place, cause)
 
 
-def _places(output: OutputWishes) -> Iterator[tuple[str, str, bool]]:
+def _places(output: OutputOptions) -> Iterator[tuple[str, str, bool]]:
     """``(flag, path, whether it is a directory)`` of every output."""
     for place in output.tar_paths:
         yield "--tar-path", place, False

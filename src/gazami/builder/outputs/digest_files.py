@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from gazami.builder.request import OutputWishes
+from gazami.builder.request import OutputOptions
 from gazami.errors import HostError, RegistryError
 from gazami.image.reference import Reference
 from gazami.layer.output_file import write_output
@@ -16,7 +16,7 @@ from gazami.registry.wire import redact
 
 
 def digest_files(
-    output: OutputWishes, references: tuple[Reference, ...], image_id: str, digest: str
+    output: OutputOptions, references: tuple[Reference, ...], image_id: str, digest: str
 ) -> Iterator[tuple[str, str]]:
     """``(place, text)`` of each file that was asked for. ``image_id`` is the digest of the config, ``digest`` the manifest's."""
     names = "".join(f"{each.context}@{digest}\n" for each in references)

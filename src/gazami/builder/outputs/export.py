@@ -11,7 +11,7 @@ from pathlib import Path
 from gazami.builder.files.layer_files import LayerFiles, open_layer
 from gazami.builder.outputs.digest_files import digest_files, write_text
 from gazami.builder.outputs.platform_index import assemble, members
-from gazami.builder.request import OutputWishes, Pairs
+from gazami.builder.request import OutputOptions, Pairs
 from gazami.events import Emit, Exported
 from gazami.image.config import History, encode_config
 from gazami.image.digest import Digest, digest_of
@@ -102,7 +102,7 @@ def _timed(history: tuple[History, ...], now: str) -> tuple[History, ...]:
 
 @dataclass(slots=True)
 class Exporter:
-    output: OutputWishes
+    output: OutputOptions
     registry: RegistryClient
     layers: LayerFiles
     emit: Emit

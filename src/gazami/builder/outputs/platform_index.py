@@ -7,7 +7,7 @@ does no harm: equal members make equal bytes. So nobody waits, and no place but 
 
 from __future__ import annotations
 
-from gazami.builder.request import IndexWishes, Pairs
+from gazami.builder.request import IndexOptions, Pairs
 from gazami.events import Emit, Exported, Message
 from gazami.image.manifest import DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_INDEX, Descriptor, Index, encode_index
 from gazami.image.platform import Platform
@@ -21,22 +21,22 @@ def member_tag(run: str, platform: Platform) -> str:
     return f"gazami-{run}-{str(platform).replace('/', '-')}"
 
 
-def members(wishes: IndexWishes, platform: Platform, references: tuple[Reference, ...]) -> tuple[Reference, ...]:
+def members(options: IndexOptions, platform: Platform, references: tuple[Reference, ...]) -> tuple[Reference, ...]:
     """Where the image of one platform goes: one name in each repository of the destinations."""
-    tag = member_tag(wishes.run, platform)
+    tag = member_tag(options.run, platform)
     return tuple({each.context: each.with_tag(tag) for each in references}.values())
 
 
 def assemble(
-    wishes: IndexWishes, references: tuple[Reference, ...], registry: RegistryClient, emit: Emit
+    options: IndexOptions, references: tuple[Reference, ...], registry: RegistryClient, emit: Emit
 ) -> Index | None:
     """Push the index to every destination, if all members are there now. Raises what the registry says."""
     here = registry.for_cache()  # the destinations' own registries, no mirrors of them
     made: Index | None = None
     for context in {each.context: each for each in references}.values():
         found = tuple(
-            (platform, here.head_manifest(context.with_tag(member_tag(wishes.run, platform))))
-            for platform in wishes.platforms
+            (platform, here.head_manifest(context.with_tag(member_tag(options.run, platform))))
+            for platform in options.platforms
         )
         missing = [str(platform) for platform, descriptor in found if descriptor is None]
         if missing:
@@ -44,9 +44,9 @@ def assemble(
             return None
         made = index_of(
             tuple(replace(descriptor, platform=platform) for platform, descriptor in found if descriptor is not None),
-            wishes.annotations,
+            options.annotations,
         )
-        if wishes.annotations and made.media_type == DOCKER_MANIFEST_LIST:
+        if options.annotations and made.media_type == DOCKER_MANIFEST_LIST:
             emit(
                 Message(
                     "warning",

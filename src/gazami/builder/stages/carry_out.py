@@ -18,7 +18,7 @@ from gazami.builder.stages.root import Roots
 from gazami.builder.stages.schedule import in_order_of_need
 from gazami.builder.stages.sources import Sources
 from gazami.builder.stages.stage import Stage
-from gazami.builder.stages.work import StageWork, Work
+from gazami.builder.stages.work import StageWork, StepWork
 from gazami.cache.store import CacheStore
 from gazami.errors import Cancelled, GazamiError
 from gazami.events import Message, StageFinished, StageStarted, StepFailed, StepFinished, StepId, StepStarted
@@ -123,7 +123,7 @@ class Stages:
         emit(StageFinished(plan.number, time.monotonic() - started))
         return stage
 
-    def _step(self, step: Work, work: StageWork, stage: Stage) -> None:
+    def _step(self, step: StepWork, work: StageWork, stage: Stage) -> None:
         """Carry a step out, or take its layer from the cache, and tell the observers."""
         plan, common, emit = stage.plan, step.step.common, self.copying.emit
         identity, started = StepId(plan.number, common.number), time.monotonic()
@@ -161,14 +161,14 @@ class Stages:
         if event.new is not None and event.new.members is not None and event.new.layer is not None:
             self.sources.trees.kept.save_layer(event.new.layer.diff_id, event.new.members)
 
-    def _hit(self, step: Work, stage: Stage) -> Hit | None:
+    def _hit(self, step: StepWork, stage: Stage) -> Hit | None:
         if self.cache is None:
             return None
         if not step.missed:
             return self.cache.hit(stage.plan, step.position)
         return self.cache.by_content(stage.plan, step.position, stage.image.config.diff_ids)
 
-    def _work(self, step: Work, work: StageWork, stage: Stage) -> NewLayer:
+    def _work(self, step: StepWork, work: StageWork, stage: Stage) -> NewLayer:
         """Do a step's work. Errors get its place in the Dockerfile."""
         common = step.step.common
         try:
@@ -188,7 +188,7 @@ class Stages:
         except GazamiError as error:
             raise error.at(common.span, common.source) from error.__cause__
 
-    def _explain(self, plan: StagePlan, step: Work) -> None:
+    def _explain(self, plan: StagePlan, step: StepWork) -> None:
         """Say which input of a stage's first missed step differs from last time's."""
         names = self.cache.explain(plan, step.position) if self.cache is not None else ()
         if names:

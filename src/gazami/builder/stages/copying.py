@@ -10,7 +10,7 @@ from gazami.builder.inputs.check import explained
 from gazami.builder.inputs.remote import add_remote
 from gazami.builder.stages.sources import Sources
 from gazami.builder.stages.stage import Stage
-from gazami.builder.stages.work import Work
+from gazami.builder.stages.work import StepWork
 from gazami.context.ignore import ignore_of
 from gazami.errors import DockerfileError
 from gazami.events import Emit, Warned
@@ -34,7 +34,7 @@ class Copying:
     packer: Packer
     emit: Emit
 
-    def copy(self, step: CopyStep, work: Work, stage: Stage) -> NewLayer:
+    def copy(self, step: CopyStep, work: StepWork, stage: Stage) -> NewLayer:
         """The layer of a COPY or ADD. Raises :class:`GazamiError` kinds for what is missing or cannot be fetched."""
         chmod, octal = parse_chmod(step.flags.chmod)
         attributes = Attributes(self._owner(step, work, stage), chmod, octal)
@@ -64,7 +64,7 @@ class Copying:
             tree, changes = stage.onto(work, copied)
         return self._packed(changes, tree, stage)
 
-    def make_workdir(self, step: WorkdirStep, work: Work, stage: Stage) -> NewLayer:
+    def make_workdir(self, step: WorkdirStep, work: StepWork, stage: Stage) -> NewLayer:
         """The layer of a WORKDIR: the directories that are missing."""
         owner = Owner(0, 0)
         if step.user:
@@ -113,7 +113,7 @@ class Copying:
     def _spool(self) -> Spool:
         return self.packer.files.workspace.spool()
 
-    def _owner(self, step: CopyStep, work: Work, stage: Stage) -> Owner | None:
+    def _owner(self, step: CopyStep, work: StepWork, stage: Stage) -> Owner | None:
         if not step.flags.chown:
             return None
         owner = parse_owner(step.flags.chown, stage.accounts(work) if _has_names(step.flags.chown) else Accounts())

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from gazami.builder.files.memory import estimate, fits
 from gazami.builder.files.space import check_room
-from gazami.builder.files.streams import Unpacker
+from gazami.builder.files.streams import SandboxUnpacker
 from gazami.builder.files.workspace import Workspace
-from gazami.builder.request import SandboxWishes
+from gazami.builder.request import SandboxOptions
 from gazami.builder.stages.hidden import exposed
 from gazami.cancel import Cancel
 from gazami.events import Emit, Message, SandboxChosen
@@ -29,7 +29,7 @@ _PRELOAD = ("gazami.rootfs.unpack", "gazami.rootfs.snapshot", "gazami.rootfs.dir
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class IsolationInputs:
     """What a sandbox is chosen by, besides what was asked for. ``images`` are the layers of all images of the build,
     ``to_unpack`` those of the bases that commands run in. ``local`` are absolute paths that the builder reads, ``own`` those
     that it writes. ``credentials`` are files that the builder has read and commands must not, ``unread`` such that it may
@@ -47,8 +47,8 @@ class Surroundings:
 class Isolation:
     """A context manager: leaving it removes what the sandbox's namespace owns."""
 
-    wishes: SandboxWishes
-    surroundings: Surroundings
+    options: SandboxOptions
+    surroundings: IsolationInputs
     workspace: Workspace
     emit: Emit
     cancel: Cancel
@@ -86,11 +86,11 @@ class Isolation:
     def remove(self, *paths: str, cleanup: bool = False) -> None:
         self.sandbox.call(RemoveTrees(paths), cleanup=cleanup)
 
-    def unpacker(self, directory: str) -> Unpacker:
+    def unpacker(self, directory: str) -> SandboxUnpacker:
         """Unpacks a layer of its own into a directory that exists."""
-        return Unpacker(self.sandbox, UnpackRequest(directory, devices=self.sandbox.choice.guards_devices))
+        return SandboxUnpacker(self.sandbox, UnpackRequest(directory, devices=self.sandbox.choice.guards_devices))
 
-    def layer_unpacker(self, directory: str, lowers: Iterable[str]) -> Unpacker:
+    def layer_unpacker(self, directory: str, lowers: Iterable[str]) -> SandboxUnpacker:
         """Unpacks a layer of a stage, whose layers below are ``lowers``, topmost first."""
         choice = self.sandbox.choice
         request = UnpackRequest(
@@ -101,7 +101,7 @@ class Isolation:
             records_owners=choice.mode.records_owners,
             devices=choice.guards_devices,
         )
-        return Unpacker(self.sandbox, request, self._unpacked.append)
+        return SandboxUnpacker(self.sandbox, request, self._unpacked.append)
 
     def __enter__(self) -> Isolation:
         return self
@@ -120,13 +120,13 @@ class Isolation:
         from gazami.sandbox.client import Sandbox
         from gazami.sandbox.select import Conditions, choose
 
-        wishes, around = self.wishes, self.surroundings
-        if wishes.memory and fits(estimate(around.images)):
+        options, around = self.options, self.surroundings
+        if options.memory and fits(estimate(around.images)):
             self.workspace.use_memory()
         files = Path(self.workspace.files)
         state = str(self.workspace.state)
-        conditions = Conditions(wishes.in_container, wishes.force, around.local, around.own, state)
-        choice = choose(wishes.isolation, files, conditions=conditions)
+        conditions = Conditions(options.in_container, options.force, around.local, around.own, state)
+        choice = choose(options.isolation, files, conditions=conditions)
         self.emit(SandboxChosen(choice.name, choice.reason))
         if not choice.overlay:
             self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))

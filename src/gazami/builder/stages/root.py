@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gazami.builder.files.layer_files import LayerFiles
 from gazami.builder.files.trees import PARALLEL, Chain, Locks
-from gazami.builder.request import SnapshotWishes
+from gazami.builder.request import SnapshotOptions
 from gazami.builder.stages.isolation import Isolation
 from gazami.builder.stages.tree import StageTree
 from gazami.errors import SpaceError
@@ -25,7 +25,7 @@ class Roots:
 
     isolation: Isolation
     layers: LayerFiles
-    snapshot: SnapshotWishes
+    snapshot: SnapshotOptions
     ignore: tuple[str, ...]
     unpacked: dict[Chain, str] = field(default_factory=dict)
     """Directories of unpacked layers, by the layer and all below it."""

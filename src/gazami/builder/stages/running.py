@@ -8,11 +8,11 @@ from typing import Literal
 
 from gazami.builder.files.packer import Follow, NewLayer, Packer
 from gazami.builder.files.workspace import is_full
-from gazami.builder.request import SandboxWishes
+from gazami.builder.request import SandboxOptions
 from gazami.builder.stages.mounting import Mounting, StepMounts
 from gazami.builder.stages.snapshot import snapshot
 from gazami.builder.stages.stage import Stage
-from gazami.builder.stages.work import Work
+from gazami.builder.stages.work import StepWork
 from gazami.errors import CommandFailed, UsageError
 from gazami.events import Emit, Message, StepId, StepOutput
 from gazami.file_locks import locked
@@ -27,11 +27,11 @@ class Running:
 
     mounting: Mounting
     packer: Packer
-    wishes: SandboxWishes
+    options: SandboxOptions
     hostname: str
     emit: Emit
 
-    def run(self, step: RunStep, work: Work, stage: Stage, follow: Follow | None) -> NewLayer:
+    def run(self, step: RunStep, work: StepWork, stage: Stage, follow: Follow | None) -> NewLayer:
         """Run a step's command; the layer of what it changed. Raises :class:`CommandFailed`, and what the sandbox raises."""
         isolation, files = self.mounting.isolation, self.packer.files
         with isolation.alone_if_in_place():
@@ -63,10 +63,10 @@ class Running:
             step.user,
             mounts=mounts.mounts,
             network="none" if step.network == "none" else "default",
-            hosts=self.wishes.add_hosts,
-            timeout=self.wishes.timeout,
-            shm_size=self.wishes.shm_size,
-            limits=self.wishes.ulimits,
+            hosts=self.options.add_hosts,
+            timeout=self.options.timeout,
+            shm_size=self.options.shm_size,
+            limits=self.options.ulimits,
             hostname=self.hostname,
         )
 

@@ -8,7 +8,7 @@ from gazami.builder.files.layer_files import observed, phase
 from gazami.builder.files.packer import Follow, NewLayer, Packer
 from gazami.builder.files.streams import produced
 from gazami.builder.stages.stage import Stage
-from gazami.builder.stages.work import Work
+from gazami.builder.stages.work import StepWork
 from gazami.rootfs.requests import Owners, ScanRequest, UpperRequest
 from gazami.values import replace
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def snapshot(
-    stage: Stage, work: Work, result: RunResult, *, changed: str, packer: Packer, follow: Follow | None
+    stage: Stage, work: StepWork, result: RunResult, *, changed: str, packer: Packer, follow: Follow | None
 ) -> NewLayer:
     """``changed`` is the directory that :meth:`Stage.root` gave. The stage's tree learns of the changes where it is needed and
     shows all below them. Raises what reading the files raises."""

@@ -14,7 +14,7 @@ from gazami.builder.clock import Clock
 from gazami.builder.files.packer import NewLayer
 from gazami.builder.stages.root import Roots, StageRoot
 from gazami.builder.stages.tree import StageTree
-from gazami.builder.stages.work import Work
+from gazami.builder.stages.work import StepWork
 from gazami.image.config import History, ImageConfig
 from gazami.image.model import Image, Layer
 from gazami.layer.beneath import open_content
@@ -45,23 +45,23 @@ class Stage:
 
     # -- files ----------------------------------------------------------------------------------------------------
 
-    def files(self, work: Work | None = None) -> Tree:
+    def files(self, work: StepWork | None = None) -> Tree:
         """The tree of all layers so far, for a step's work or for another stage."""
         return self.tree.whole(self.image, self._needed_root(work))
 
-    def onto(self, work: Work, do: Callable[[Tree], Made]) -> tuple[Tree, Made]:
+    def onto(self, work: StepWork, do: Callable[[Tree], Made]) -> tuple[Tree, Made]:
         """Do a step's work that copies onto the files so far; the tree that it was done on."""
         return self.tree.onto(self.image, self._needed_root(work), do)
 
-    def root(self, work: Work) -> tuple[Root, str]:
+    def root(self, work: StepWork) -> tuple[Root, str]:
         """A root with every layer so far, and the directory in which the command's changes will appear."""
         return self._root().prepare(self.image, self.tree if work.needs_tree else None)
 
-    def accounts(self, work: Work) -> Accounts:
+    def accounts(self, work: StepWork) -> Accounts:
         """Users and groups of the stage's files as they are now; none when there are no such files."""
         return parse_accounts(self._small("etc/passwd", work), self._small("etc/group", work))
 
-    def _small(self, path: str, work: Work) -> bytes:
+    def _small(self, path: str, work: StepWork) -> bytes:
         node = self.files(work).resolve(path).node
         if node is None or node.kind is not Kind.FILE or node.size > MAX_ACCOUNTS or node.content is None:
             return b""
@@ -73,7 +73,7 @@ class Stage:
         with open_content(content) as source:
             return bytes(source.read(node.size))
 
-    def _needed_root(self, work: Work | None) -> StageRoot | None:
+    def _needed_root(self, work: StepWork | None) -> StageRoot | None:
         return self._root() if work is not None and work.needs_root else None
 
     def _root(self) -> StageRoot:

@@ -35,7 +35,7 @@ Position = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class StepWork:
     """One step. ``missed``: the look-ups did not find its layer. ``needs_tree``: this step or a later one, or another stage,
     asks for the files as a tree; ``needs_root``: this step or a later one runs a command in them. ``explains``: it is the
     first missed step of the stage that makes a layer, for which the log says why."""
@@ -54,7 +54,7 @@ class StageWork:
     another stage is built from it or copies from it. ``in_target``: its layers are the target's."""
 
     stage: StagePlan
-    steps: tuple[Work, ...]
+    steps: tuple[StepWork, ...]
     after: frozenset[int]
     is_source: bool
     in_target: bool
@@ -88,7 +88,7 @@ def plan_work(plan: Plan, hits: Container[Position]) -> tuple[StageWork, ...]:
     )
 
 
-def plan_stage(stage: StagePlan, hits: Container[Position], *, is_source: bool) -> tuple[Work, ...]:
+def plan_stage(stage: StagePlan, hits: Container[Position], *, is_source: bool) -> tuple[StepWork, ...]:
     """The work of each step of a stage."""
     missed = [(stage.number, position) not in hits for position in range(len(stage.steps))]
     last_copy = _last(stage, missed, (CopyStep, WorkdirStep))
@@ -97,7 +97,7 @@ def plan_stage(stage: StagePlan, hits: Container[Position], *, is_source: bool) 
         (at for at, step in enumerate(stage.steps) if missed[at] and not isinstance(step, MetadataStep)), len(missed)
     )
     return tuple(
-        Work(
+        StepWork(
             position,
             step,
             missed[position],

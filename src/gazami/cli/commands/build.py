@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from gazami.cli.command import Command, Run, Task
+from gazami.cli.command import Command, Execution, Task
 from gazami.cli.exhaustion import places_of
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.options import BUILD, CALL, CHECK, ELSEWHERE, QUIET
@@ -79,7 +79,7 @@ def build_with(builder: Builder) -> Command:
     )
 
 
-def _work(wanted: Wanted, builder: Builder, run: Run, *, quiet: bool) -> int:
+def _work(wanted: Wanted, builder: Builder, run: Execution, *, quiet: bool) -> int:
     from gazami.events import BuildFinished
 
     digests: list[str] = []

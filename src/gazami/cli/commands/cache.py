@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gazami.cli.command import Command, Run, task
+from gazami.cli.command import Command, Execution, task
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.kinds import BOOL, DURATION, SIZE, optional
 from gazami.cli.flags.option import Group, Option, Table
@@ -40,7 +40,7 @@ DRY_RUN = Option("dry-run", BOOL, Group.CACHE, "Only say what would be removed."
 JSON = Option("json", BOOL, Group.CACHE, "List as JSON, with the inputs of each key.", "false")
 
 
-def _cache(flags: Flags, run: Run) -> int:
+def _cache(flags: Flags, run: Execution) -> int:
     match flags.positionals:
         case ("ls", place):
             return _list(place, flags, run)
@@ -50,7 +50,7 @@ def _cache(flags: Flags, run: Run) -> int:
             raise UsageError("cache needs ls or prune, and the cache", hint="write ls CACHE, prune CACHE, or explain")
 
 
-def _list(place: str, flags: Flags, run: Run) -> int:
+def _list(place: str, flags: Flags, run: Execution) -> int:
     from gazami.builder.cached.places import open_store
     from gazami.cache.prune import total_size
 
@@ -63,14 +63,14 @@ def _list(place: str, flags: Flags, run: Run) -> int:
     from gazami.report.units import size
 
     for each in listed:
-        blob = each.entry.layer or each.entry.index
+        blob = each.entry.layer or each.entry.files
         what = size(blob.size) if blob is not None else "-"
         run.say(f"{each.tag[:12]}  {_ago(each):>9}  {what:>9}  {printable(each.entry.text)[:100]}\n")
     run.say(f"{len(listed)} entries, {size(total_size(listed))}\n")
     return 0
 
 
-def _prune(place: str, flags: Flags, run: Run) -> int:
+def _prune(place: str, flags: Flags, run: Execution) -> int:
     from gazami.builder.cached.places import open_store
     from gazami.cache.prune import to_prune, total_size
     from gazami.foreign import printable

@@ -52,14 +52,14 @@ class Reading:
 def read_dockerfile(request: BuildRequest, *, knows_secrets: bool) -> Reading:
     """Look where a build of ``request`` looks, contexts that have to be fetched excepted. Raises :class:`GazamiError`.
     ``knows_secrets``: those of the request are all there are."""
-    wishes = request.context
-    scheme, separator, rest = wishes.context.partition("://")
+    options = request.context
+    scheme, separator, rest = options.context.partition("://")
     if separator and scheme != "dir":
         raise UsageError(
             f"cannot read a {scheme}:// context without a build", hint="run it in a folder that has the files"
         )
-    context = local_folder(rest if separator else wishes.context, wishes.sub_path)
-    source, path = find_dockerfile(wishes.dockerfile, context, given=wishes.dockerfile_given)
+    context = local_folder(rest if separator else options.context, options.sub_path)
+    source, path = find_dockerfile(options.dockerfile, context, given=options.dockerfile_given)
     ignore = find_ignore(path, context)
     sandbox = request.sandbox
     given = Given(

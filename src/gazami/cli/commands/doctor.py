@@ -15,7 +15,7 @@ from gazami.cli.flags.options import STATE_DIR
 from gazami.cli.request.sandbox import state_dir
 from gazami.sandbox.modes import advice
 from gazami.sandbox.select import Conditions, survey
-from gazami.sandbox.spec import Finding
+from gazami.sandbox.spec import ProbeResult
 
 _USAGE = """\
 Try each isolation mode of RUN steps as a build would (mounts, namespaces, ids), and print what works here.
@@ -37,7 +37,7 @@ def _doctor(flags: Flags, environ: Mapping[str, str]) -> int:
     return 0 if any(finding.choice for finding in findings) else 1
 
 
-def describe(findings: Sequence[Finding], place: str, around: Surroundings) -> str:
+def describe(findings: Sequence[ProbeResult], place: str, around: Surroundings) -> str:
     """The report as text. Pure."""
     chosen = next((finding.mode for finding in findings if finding.choice), None)
     lines = [

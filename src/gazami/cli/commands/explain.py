@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gazami.cli.command import Command, Run, task
+from gazami.cli.command import Command, Execution, task
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.options import BUILD, CACHE, ELSEWHERE, NO_PUSH_CACHE
 from gazami.errors import UsageError
@@ -18,7 +18,7 @@ Examples:
 """
 
 
-def _explain(flags: Flags, run: Run) -> int:
+def _explain(flags: Flags, run: Execution) -> int:
     """Which steps a build with these flags would find, and what differs for the first of each stage that it would not."""
     from gazami.builder.attempt import attempt
     from gazami.builder.inputs.prepared import prepared

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from gazami.cli.command import Command, Run, one_positional, task
+from gazami.cli.command import Command, Execution, one_positional, task
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.kinds import BOOL
 from gazami.cli.flags.option import Group, Option, Table
@@ -32,7 +32,7 @@ CONFIG = Option("config", BOOL, Group.OUTPUT, "Print the image's config as it is
 JSON = Option("json", BOOL, Group.OUTPUT, "Print everything as JSON.", "false")
 
 
-def _inspect(flags: Flags, run: Run) -> int:
+def _inspect(flags: Flags, run: Execution) -> int:
     from gazami.cli.request.plan import platform_of
     from gazami.image.manifest import Index
     from gazami.image.reference import parse_reference

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gazami.cli.command import Command, Run, one_positional, task
+from gazami.cli.command import Command, Execution, one_positional, task
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.kinds import BOOL, STRING
 from gazami.cli.flags.option import Group, Option, Table
@@ -42,7 +42,7 @@ PASSWORD = Option("password", STRING, Group.REGISTRY, "The password; visible in 
 PASSWORD_STDIN = Option("password-stdin", BOOL, Group.REGISTRY, "Read the password from standard input.", "false")
 
 
-def _login(flags: Flags, run: Run) -> int:
+def _login(flags: Flags, run: Execution) -> int:
     registry = one_positional(flags, "a registry") if flags.positionals else ""
     key = _HUB_KEY if registry in _HUB_NAMES else registry.removeprefix("https://").removeprefix("http://").rstrip("/")
     username, password = flags[USERNAME], _password(flags)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gazami.cli.command import Command, Run, task
+from gazami.cli.command import Command, Execution, task
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.option import Table
 from gazami.cli.flags.options import CUSTOM_PLATFORM, LOGGING, REGISTRY, STATE_DIR
@@ -23,7 +23,7 @@ Examples:
 """
 
 
-def _pull(flags: Flags, run: Run) -> int:
+def _pull(flags: Flags, run: Execution) -> int:
     from gazami.builder.files.blob_files import BlobFiles
     from gazami.builder.files.workspace import Workspace
     from gazami.cli.request.plan import platform_of

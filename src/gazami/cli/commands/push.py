@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gazami.cli.command import Command, Run, one_positional, task
+from gazami.cli.command import Command, Execution, one_positional, task
 from gazami.cli.flags import options
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.option import Table
@@ -25,11 +25,11 @@ Examples:
 """
 
 
-def _push(flags: Flags, run: Run) -> int:
+def _push(flags: Flags, run: Execution) -> int:
     from gazami.builder.files.workspace import Workspace
     from gazami.builder.outputs.digest_files import digest_files, write_text
     from gazami.builder.outputs.publish import load, publish
-    from gazami.builder.request import OutputWishes
+    from gazami.builder.request import OutputOptions
     from gazami.cli.request.sandbox import state_dir
     from gazami.image.manifest import Manifest
     from gazami.image.reference import parse_reference
@@ -44,7 +44,7 @@ def _push(flags: Flags, run: Run) -> int:
             for reference in {each.context: each for each in references}.values():
                 client.check_push(reference)
         digest = publish(stored, references, client, run.emit)
-        output = OutputWishes(
+        output = OutputOptions(
             digest_file=flags[options.DIGEST_FILE],
             image_name_with_digest_file=flags[options.IMAGE_NAME_WITH_DIGEST_FILE],
             image_name_tag_with_digest_file=flags[options.IMAGE_NAME_TAG_WITH_DIGEST_FILE],

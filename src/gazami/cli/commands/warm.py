@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gazami.cli.command import Command, Run, task
+from gazami.cli.command import Command, Execution, task
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.kinds import BOOL, LIST, STRING
 from gazami.cli.flags.option import Group, Option, Table
@@ -35,7 +35,7 @@ CACHE_DIR = Option(
 FORCE = Option("force", BOOL, Group.CACHE, "Fetch also what is there already.", default="false", shorthands="f")
 
 
-def _warm(flags: Flags, run: Run) -> int:
+def _warm(flags: Flags, run: Execution) -> int:
     from gazami.builder.inputs.base_cache import BaseCache
     from gazami.cli.request.plan import platform_of
     from gazami.image.reference import parse_reference
@@ -71,7 +71,7 @@ def _warm(flags: Flags, run: Run) -> int:
     return 0
 
 
-def _bases(flags: Flags, run: Run) -> list[str]:
+def _bases(flags: Flags, run: Execution) -> list[str]:
     """The references that the stages of a Dockerfile are built from; build args win over its own defaults."""
     from gazami.cli.commands.dockerfile import read_dockerfile, request_of
     from gazami.dockerfile.parser import parse

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, TypeAlias, TypeVar
 
-from gazami.cli.flags.option import Kind, Written
+from gazami.cli.flags.option import FlagKind, Written
 from gazami.dockerfile.duration import parse_duration
 from gazami.errors import UsageError
 from gazami.values import dataclass
@@ -37,17 +37,17 @@ class SecretSpec:
     env: str = ""
 
 
-def one(read: Callable[[str, str], T]) -> Kind[T]:
+def one(read: Callable[[str, str], T]) -> FlagKind[T]:
     """Of a flag that is not repeatable the last word counts. ``read`` gets a word and the flag's spelling."""
-    return Kind(lambda written: read(written.last, written.spelling))
+    return FlagKind(lambda written: read(written.last, written.spelling))
 
 
-def each(read: Callable[[str, str], T]) -> Kind[tuple[T, ...]]:
+def each(read: Callable[[str, str], T]) -> FlagKind[tuple[T, ...]]:
     """A repeatable flag: one value for each word, in order."""
-    return Kind(lambda written: tuple(read(word, written.spelling) for word in written.words), repeatable=True)
+    return FlagKind(lambda written: tuple(read(word, written.spelling) for word in written.words), repeatable=True)
 
 
-def choice(*words: Word) -> Kind[Word]:
+def choice(*words: Word) -> FlagKind[Word]:
     """One of these words, of which the empty one stands for none of the others."""
     shown = tuple(word for word in words if word)
 
@@ -59,12 +59,12 @@ def choice(*words: Word) -> Kind[Word]:
         hint = f"{written.spelling} takes {', '.join(rest)} or {end}"
         raise UsageError(f"{written.last!r} is not a valid {written.name.replace('-', ' ')}", hint=hint)
 
-    return Kind(read, choices=shown)
+    return FlagKind(read, choices=shown)
 
 
-def optional(kind: Kind[T]) -> Kind[T | None]:
+def optional(kind: FlagKind[T]) -> FlagKind[T | None]:
     """None where nothing is written; not for flags that are bare or repeatable."""
-    return Kind(lambda written: kind.read(written) if written.words else None)
+    return FlagKind(lambda written: kind.read(written) if written.words else None)
 
 
 def _invalid(text: str, spelling: str, hint: str) -> UsageError:
@@ -187,18 +187,18 @@ def _csv(word: str, spelling: str) -> list[str]:
     return rows[0] if rows else []
 
 
-BOOL: Kind[bool] = replace(one(_bool), bare=True)
-STRING: Kind[str] = one(lambda text, _: text)
-NUMBER: Kind[int] = one(_number)
-SIZE: Kind[int] = one(_size)
-SOME_SIZE: Kind[int] = one(_some_size)
-DURATION: Kind[float] = one(_duration)
-SECONDS: Kind[float] = one(_seconds)
-LIST: Kind[tuple[str, ...]] = each(lambda word, _: word)
-COMMA_LIST: Kind[tuple[str, ...]] = Kind(
+BOOL: FlagKind[bool] = replace(one(_bool), bare=True)
+STRING: FlagKind[str] = one(lambda text, _: text)
+NUMBER: FlagKind[int] = one(_number)
+SIZE: FlagKind[int] = one(_size)
+SOME_SIZE: FlagKind[int] = one(_some_size)
+DURATION: FlagKind[float] = one(_duration)
+SECONDS: FlagKind[float] = one(_seconds)
+LIST: FlagKind[tuple[str, ...]] = each(lambda word, _: word)
+COMMA_LIST: FlagKind[tuple[str, ...]] = FlagKind(
     lambda written: tuple(part for word in written.words for part in word.split(",") if part), repeatable=True
 )
-PAIRS: Kind[Pairs] = Kind(_pairs, repeatable=True)
-PAIR_LISTS: Kind[Pairs] = Kind(_pair_lists, repeatable=True)
-LABELS: Kind[Pairs] = each(_label)
-SECRETS: Kind[tuple[SecretSpec, ...]] = Kind(_secrets, repeatable=True)
+PAIRS: FlagKind[Pairs] = FlagKind(_pairs, repeatable=True)
+PAIR_LISTS: FlagKind[Pairs] = FlagKind(_pair_lists, repeatable=True)
+LABELS: FlagKind[Pairs] = each(_label)
+SECRETS: FlagKind[tuple[SecretSpec, ...]] = FlagKind(_secrets, repeatable=True)

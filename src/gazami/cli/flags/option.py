@@ -25,7 +25,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[T_co]):
+class FlagKind(Generic[T_co]):
     """How the words of a flag become a value; :mod:`gazami.cli.flags.kinds` has them.
 
     ``read`` raises :class:`UsageError`. A ``bare`` flag is true without a value, and never takes the next word.
@@ -57,7 +57,7 @@ class Option(Generic[T_co]):
     """
 
     name: str
-    kind: Kind[T_co]
+    kind: FlagKind[T_co]
     group: Group
     help: str
     default: str = ""

@@ -29,7 +29,7 @@ _TRUE = frozenset({"true", "1", "yes", "on"})
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class ActionInputs:
     """The action's inputs, as the runner passes them: ``INPUT_`` and the upper-case name."""
 
     environ: Mapping[str, str]
@@ -93,7 +93,7 @@ class Inputs:
         return self.environ.get("GITHUB_REPOSITORY", "").lower()
 
 
-def flags(inputs: Inputs, folder: Path) -> list[str]:
+def flags(inputs: ActionInputs, folder: Path) -> list[str]:
     """The executor's command line. ``folder`` gets the files that tell the digest."""
     context = inputs.workspace / inputs.text("path", ".")
     words = [
@@ -123,7 +123,7 @@ def flags(inputs: Inputs, folder: Path) -> list[str]:
         raise UsageError(f"the input extra_args cannot be split into words: {error}") from None
 
 
-def docker_config(inputs: Inputs) -> str:
+def docker_config(inputs: ActionInputs) -> str:
     """Credentials for the registry as docker's ``config.json``; empty where there is no password."""
     environ = inputs.environ
     username = inputs.text("username", environ.get("GITHUB_ACTOR", ""))
@@ -143,7 +143,7 @@ def main() -> NoReturn:
 
 def run(environ: Mapping[str, str]) -> int:
     """Build as the inputs say; the exit status."""
-    inputs = Inputs(environ)
+    inputs = ActionInputs(environ)
     with tempfile.TemporaryDirectory(prefix="gazami-action-") as name:
         folder = Path(name)
         try:
@@ -158,7 +158,7 @@ def run(environ: Mapping[str, str]) -> int:
             return 1
 
 
-def _environment(inputs: Inputs, folder: Path) -> dict[str, str]:
+def _environment(inputs: ActionInputs, folder: Path) -> dict[str, str]:
     """The build's environment: the runner's, without what only the action needs, with the credentials."""
     kept = {key: value for key, value in inputs.environ.items() if not key.startswith("INPUT_")}
     if config := docker_config(inputs):
@@ -180,7 +180,7 @@ def _build(words: list[str], environ: Mapping[str, str]) -> int:
         sys.stdout.write(command("endgroup", ""))
 
 
-def _unless_unchanged(inputs: Inputs, words: list[str], environ: Mapping[str, str], folder: Path) -> int:
+def _unless_unchanged(inputs: ActionInputs, words: list[str], environ: Mapping[str, str], folder: Path) -> int:
     """Build without a push, and push only when the digest is not the one that ``latest`` has already."""
     layout = folder / "layout"
     local = [word for word in words if not word.startswith("--image-name-tag")]
@@ -210,7 +210,7 @@ def _run(words: list[str], environ: Mapping[str, str]) -> int:
 # -- what the job sees ------------------------------------------------------------------------------------------------
 
 
-def _tell(status: int, inputs: Inputs, environ: Mapping[str, str], folder: Path, *, refreshed: bool) -> int:
+def _tell(status: int, inputs: ActionInputs, environ: Mapping[str, str], folder: Path, *, refreshed: bool) -> int:
     """Outputs, the summary of the job, and an annotation for a failure."""
     if status:
         where = Path(inputs.text("path", ".")) / inputs.text("build_file", "Dockerfile")

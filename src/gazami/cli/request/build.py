@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from gazami.builder.request import BuildRequest, SnapshotWishes
+from gazami.builder.request import BuildRequest, SnapshotOptions
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import Flags, changed
 from gazami.cli.flags.options import BUILD, DRYRUN, REPRODUCIBLE, SINGLE_SNAPSHOT, SNAPSHOT_MODE, TARGET
-from gazami.cli.request.cache import cache_wishes
-from gazami.cli.request.context import context_wishes
+from gazami.cli.request.cache import cache_options
+from gazami.cli.request.context import context_options
 from gazami.cli.request.credentials import credential_options, unknown_helpers
-from gazami.cli.request.output import output_wishes, unused_annotations
-from gazami.cli.request.plan import plan_wishes
+from gazami.cli.request.output import output_options, unused_annotations
+from gazami.cli.request.plan import plan_options
 from gazami.cli.request.registry import registry_options
-from gazami.cli.request.sandbox import sandbox_wishes
+from gazami.cli.request.sandbox import sandbox_options
 from gazami.events import Level, Message
 from gazami.values import dataclass
 
@@ -29,10 +29,10 @@ class Wanted:
 
 def build_request(flags: Flags, around: Surroundings) -> Wanted:
     """Raises :class:`UsageError`. ``flags`` have the environment's defaults already (``argv.with_environment``)."""
-    context = context_wishes(flags, around)
-    plan, unset = plan_wishes(flags, around)
-    sandbox = sandbox_wishes(flags, around)
-    output = output_wishes(flags, around, plan.platform)
+    context = context_options(flags, around)
+    plan, unset = plan_options(flags, around)
+    sandbox = sandbox_options(flags, around)
+    output = output_options(flags, around, plan.platform)
     request = BuildRequest(
         context=context,
         plan=plan,
@@ -40,8 +40,8 @@ def build_request(flags: Flags, around: Surroundings) -> Wanted:
         output=output,
         registry=registry_options(flags, around),
         credentials=credential_options(flags, around),
-        snapshot=SnapshotWishes(flags[SNAPSHOT_MODE], flags[SINGLE_SNAPSHOT], flags[REPRODUCIBLE]),
-        cache=cache_wishes(flags, around.cwd, push_image=output.push),
+        snapshot=SnapshotOptions(flags[SNAPSHOT_MODE], flags[SINGLE_SNAPSHOT], flags[REPRODUCIBLE]),
+        cache=cache_options(flags, around.cwd, push_image=output.push),
         dryrun=flags[DRYRUN],
         print_plan=bool(around.environ.get("KANIKO_PRINT_PLAN")),
     )

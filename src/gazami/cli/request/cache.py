@@ -3,7 +3,7 @@ them. Pure."""
 
 from __future__ import annotations
 
-from gazami.builder.request import CacheWishes
+from gazami.builder.request import CacheOptions
 from gazami.cli.flags import options
 from gazami.cli.flags.argv import Flags
 from gazami.cli.paths import absolute, absolute_cache
@@ -12,7 +12,7 @@ from gazami.errors import UsageError
 from gazami.values import dataclass
 
 
-def cache_wishes(flags: Flags, cwd: str, *, push_image: bool) -> CacheWishes:
+def cache_options(flags: Flags, cwd: str, *, push_image: bool) -> CacheOptions:
     """Raises :class:`UsageError` for a cache that has no repository."""
     sources = read_cache_from(flags[options.CACHE_FROM])
     inline = ("inline",) if "BUILDKIT_INLINE_CACHE=1" in flags[options.BUILD_ARG] else ()
@@ -27,7 +27,7 @@ def cache_wishes(flags: Flags, cwd: str, *, push_image: bool) -> CacheWishes:
         push = False
     if enabled and not push_image and not repository and push and not everything:
         raise UsageError("if using cache with --no-push, specify cache repo with --cache-repo")
-    return CacheWishes(
+    return CacheOptions(
         enabled=enabled,
         repository=absolute_cache(repository, cwd),
         sources=tuple(absolute_cache(source, cwd) for source in sources),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gazami.builder.request import ContextWishes
+from gazami.builder.request import ContextOptions
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.kinds import Pairs
@@ -22,14 +22,14 @@ _VARIABLES = HOMES | {
 }  # fmt: skip
 
 
-def context_wishes(flags: Flags, around: Surroundings) -> ContextWishes:
+def context_options(flags: Flags, around: Surroundings) -> ContextOptions:
     """Raises :class:`UsageError` when two contexts are given."""
     context, bucket = _written(flags), flags[BUCKET]
     if bucket and (not context or "://" in context):
         context = bucket if "://" in bucket else f"gs://{bucket}"
     if context in ("-", "tar://stdin") and flags[DOCKERFILE] == "-":
         raise UsageError("standard input cannot be the context and the Dockerfile at the same time")
-    return ContextWishes(
+    return ContextOptions(
         context=absolute_context(context, around.cwd),
         sub_path=flags[CONTEXT_SUB_PATH],
         dockerfile=flags[DOCKERFILE],

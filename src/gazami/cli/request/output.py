@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gazami.builder.request import IndexWishes, OutputWishes
+from gazami.builder.request import IndexOptions, OutputOptions
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags import options
 from gazami.cli.flags.argv import Flags
@@ -17,7 +17,7 @@ from gazami.image.platform import Platform, parse_platform
 from gazami.image.reference import parse_reference
 
 
-def output_wishes(flags: Flags, around: Surroundings, platform: Platform) -> OutputWishes:
+def output_options(flags: Flags, around: Surroundings, platform: Platform) -> OutputOptions:
     """Raises :class:`UsageError` for outputs that do not go together, and when there is none."""
     cwd = around.cwd
     outputs = read_outputs(flags[options.OUTPUT], cwd)
@@ -29,7 +29,7 @@ def output_wishes(flags: Flags, around: Surroundings, platform: Platform) -> Out
             raise UsageError(f"you must provide --destination if setting --{option.name}")
     image_format, compression = flags[options.IMAGE_FORMAT], flags[options.COMPRESSION]
     annotations = _annotations(flags, platform)
-    return OutputWishes(
+    return OutputOptions(
         destinations=destinations,
         push=push,
         check_push=not flags[options.SKIP_PUSH_PERMISSION_CHECK],
@@ -72,7 +72,7 @@ def _destinations(flags: Flags, outputs: Outputs) -> tuple[tuple[str, ...], bool
     return destinations, push
 
 
-def _index(flags: Flags, platform: Platform, annotations: Annotations, *, push: bool) -> IndexWishes | None:
+def _index(flags: Flags, platform: Platform, annotations: Annotations, *, push: bool) -> IndexOptions | None:
     texts, run = flags[options.INDEX], flags[options.INDEX_RUN]
     if not texts and not run:
         return None
@@ -86,7 +86,7 @@ def _index(flags: Flags, platform: Platform, annotations: Annotations, *, push: 
     platforms = tuple(dict.fromkeys(parse_platform(text) for text in texts))
     if platform not in platforms:
         raise UsageError(f"--index does not name {platform}, the platform of this build", hint="add it, or --platform")
-    return IndexWishes(platforms, run, annotations.index)
+    return IndexOptions(platforms, run, annotations.index)
 
 
 def _given(text: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gazami.builder.request import PlanWishes
+from gazami.builder.request import PlanOptions
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.kinds import Pairs
@@ -14,11 +14,11 @@ from gazami.events import Message
 from gazami.image.platform import Platform, host_platform, parse_platform
 
 
-def plan_wishes(flags: Flags, around: Surroundings) -> tuple[PlanWishes, list[Message]]:
+def plan_options(flags: Flags, around: Surroundings) -> tuple[PlanOptions, list[Message]]:
     """With a warning for each build argument that has no value. Raises :class:`UsageError`."""
     host = host_platform(around.machine)
     build_args, messages = _build_args(flags[BUILD_ARG], around.environ)
-    return PlanWishes(host, platform_of(flags, around), build_args, flags[TARGET], flags[LABEL]), messages
+    return PlanOptions(host, platform_of(flags, around), build_args, flags[TARGET], flags[LABEL]), messages
 
 
 def platform_of(flags: Flags, around: Surroundings) -> Platform:

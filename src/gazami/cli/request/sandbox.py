@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gazami.builder.request import SandboxWishes
+from gazami.builder.request import SandboxOptions
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.kinds import SecretSpec
@@ -15,10 +15,10 @@ _LIMITS = (
 )  # fmt: skip
 
 
-def sandbox_wishes(flags: Flags, around: Surroundings) -> SandboxWishes:
+def sandbox_options(flags: Flags, around: Surroundings) -> SandboxOptions:
     """Raises :class:`UsageError` for a secret or an agent that the environment lacks, and for a malformed host or limit."""
     isolation = flags[ISOLATION]
-    return SandboxWishes(
+    return SandboxOptions(
         state_dir=state_dir(flags[STATE_DIR], around),
         memory=not flags[STATE_DIR],
         isolation=isolation or None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from gazami.cli.command import Command, Run, task
+from gazami.cli.command import Command, Execution, task
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.options import BUCKET, CONTEXT, CUSTOM_PLATFORM, LOG_FORMAT, QUIET
 from gazami.cli.submit import flags as submit
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gazami.image.reference import Reference
     from gazami.kubernetes.cluster import Cluster
     from gazami.kubernetes.follow import Api
-    from gazami.kubernetes.job import Build, PodWishes
+    from gazami.kubernetes.job import Build, PodOptions
     from gazami.registry.client import RegistryClient
 
 
@@ -31,11 +31,11 @@ class Wanted:
 
     request: BuildRequest
     platforms: tuple[Platform, ...]
-    pods: PodWishes
+    pods: PodOptions
     run: str
 
 
-def _submit(flags: Flags, run: Run) -> int:
+def _submit(flags: Flags, run: Execution) -> int:
     from gazami.builder.files.workspace import Workspace
     from gazami.cli.submit.context import place_context, told
 
@@ -59,12 +59,12 @@ def _submit(flags: Flags, run: Run) -> int:
                     _delete(placed.artifact, request, run)
 
 
-def _wanted(flags: Flags, run: Run) -> Wanted:
+def _wanted(flags: Flags, run: Execution) -> Wanted:
     from gazami.cli.environ import require_secret_files
     from gazami.cli.request.build import build_request
     from gazami.cli.submit.submission import check_no_credentials, check_possible
     from gazami.image.platform import parse_platform
-    from gazami.kubernetes.job import PodWishes
+    from gazami.kubernetes.job import PodOptions
 
     if not flags[submit.KUBERNETES]:
         raise UsageError("submit needs --kubernetes", hint="gazami build builds on this machine")
@@ -84,7 +84,7 @@ def _wanted(flags: Flags, run: Run) -> Wanted:
             "submit needs --executor-image, the image that runs the build",
             hint="make images IMAGE_REPO=… builds and pushes it; GAZAMI_EXECUTOR_IMAGE names it once for all",
         )
-    pods = PodWishes(
+    pods = PodOptions(
         image,
         service_account=flags[submit.SERVICE_ACCOUNT],
         docker_config_secret=flags[submit.DOCKER_CONFIG_SECRET],
@@ -153,7 +153,7 @@ def _builds(flags: Flags, wanted: Wanted, own: Sent) -> tuple[Build, ...]:
 
 
 def _through(
-    flags: Flags, wanted: Wanted, builds: tuple[Build, ...], cluster: Api, client: RegistryClient, run: Run
+    flags: Flags, wanted: Wanted, builds: tuple[Build, ...], cluster: Api, client: RegistryClient, run: Execution
 ) -> int:
     from gazami.cli.submit.follow import Intake, Submitted
     from gazami.report.together import Named
@@ -178,14 +178,14 @@ def _through(
 def _with_index(end: BuildFinished, wanted: Wanted, client: RegistryClient, emit: Emit) -> BuildFinished:
     """The end with the index's digest; a registry that did not show the last builds each other's images gets it from here."""
     from gazami.builder.outputs.platform_index import assemble
-    from gazami.builder.request import IndexWishes
+    from gazami.builder.request import IndexOptions
     from gazami.errors import RegistryError
     from gazami.image.reference import parse_reference
 
     if end.digest:
         return end
     references = tuple(parse_reference(text) for text in wanted.request.output.destinations)
-    made = assemble(IndexWishes(wanted.platforms, wanted.run), references, client, emit)
+    made = assemble(IndexOptions(wanted.platforms, wanted.run), references, client, emit)
     if made is None:
         raise RegistryError("all images are pushed, but the registry does not list all of them: the index is missing")
     return replace(end, digest=made.digest, image_id=made.digest)
@@ -203,7 +203,7 @@ def _write_files(end: BuildFinished, request: BuildRequest, client: RegistryClie
         emit(Exported("file", redact(place), end.digest))
 
 
-def _delete(artifact: Reference, request: BuildRequest, run: Run) -> None:
+def _delete(artifact: Reference, request: BuildRequest, run: Execution) -> None:
     """The context's artifact, also after Ctrl-C: by a client that no signal stops. Its layer is the registry's to collect."""
     from gazami.builder.inputs.registries import open_registry
     from gazami.cancel import Cancel
@@ -216,7 +216,7 @@ def _delete(artifact: Reference, request: BuildRequest, run: Run) -> None:
         run.emit(Message("debug", f"the context {artifact} stays in the registry: {error.message}"))
 
 
-def _manifests(builds: tuple[Build, ...], pods: PodWishes) -> str:
+def _manifests(builds: tuple[Build, ...], pods: PodOptions) -> str:
     import yaml
 
     from gazami.kubernetes.job import job_manifest

@@ -52,14 +52,14 @@ def place_context(
 ) -> Placed:
     """Bring the context to where a pod can have it. Without ``push`` only its name is worked out. Raises
     :class:`GazamiError` kinds of the files and the registry."""
-    wishes = request.context
-    folder = _local(wishes.context, wishes.sub_path)
+    options = request.context
+    folder = _local(options.context, options.sub_path)
     if folder is None:
         return _elsewhere(request)
-    if wishes.dockerfile.startswith(("http://", "https://")):
-        source, path, dockerfile = None, None, Sent((f"--dockerfile={wishes.dockerfile}",))
+    if options.dockerfile.startswith(("http://", "https://")):
+        source, path, dockerfile = None, None, Sent((f"--dockerfile={options.dockerfile}",))
     else:
-        source, path = find_dockerfile(wishes.dockerfile, folder, given=wishes.dockerfile_given)
+        source, path = find_dockerfile(options.dockerfile, folder, given=options.dockerfile_given)
         dockerfile = _named_or_sent(source, path, folder)
     repository = _repository(request)
     images = (
@@ -109,17 +109,20 @@ def _local(context: str, sub_path: str) -> Path | None:
 
 def _elsewhere(request: BuildRequest) -> Placed:
     """A context that the executor fetches. A Dockerfile that is asked for is looked for on this machine first, as in a build."""
-    wishes = request.context
-    arguments = [f"--context={wishes.context}", *([f"--context-sub-path={wishes.sub_path}"] if wishes.sub_path else [])]
-    if wishes.dockerfile == "-" or (wishes.dockerfile_given and Path(wishes.dockerfile).is_file()):
-        source, path = find_dockerfile(wishes.dockerfile, Path(), given=True)
+    options = request.context
+    arguments = [
+        f"--context={options.context}",
+        *([f"--context-sub-path={options.sub_path}"] if options.sub_path else []),
+    ]
+    if options.dockerfile == "-" or (options.dockerfile_given and Path(options.dockerfile).is_file()):
+        source, path = find_dockerfile(options.dockerfile, Path(), given=True)
         return Placed(
             Sent(tuple(arguments)) + sent_dockerfile(source.text, _beside(path, Path())),
             source,
             _images(source, request),
         )
-    if wishes.dockerfile_given:
-        arguments.append(f"--dockerfile={wishes.dockerfile}")
+    if options.dockerfile_given:
+        arguments.append(f"--dockerfile={options.dockerfile}")
     return Placed(Sent(tuple(arguments)))
 
 

@@ -15,7 +15,7 @@ from gazami.errors import Cancelled, ClusterError, GazamiError
 from gazami.events import BuildFinished, Emit, Event, Exported, Message
 from gazami.foreign import printable
 from gazami.kubernetes.follow import Api, Follower, create
-from gazami.kubernetes.job import Build, PodWishes
+from gazami.kubernetes.job import Build, PodOptions
 from gazami.kubernetes.log import Position
 from gazami.kubernetes.pod import Ended
 from gazami.report.records import Failure, decode
@@ -56,11 +56,11 @@ class Intake:
 
 @dataclass(slots=True)
 class Submitted:
-    """Builds by their Jobs, with the same pods' wishes. ``intakes`` belong to ``builds``, one each."""
+    """Builds by their Jobs, with the same pods' options. ``intakes`` belong to ``builds``, one each."""
 
     builds: tuple[Build, ...]
     intakes: tuple[Intake, ...]
-    wishes: PodWishes
+    options: PodOptions
     cluster: Api
     emit: Emit
     _error: Exception | None = None
@@ -70,7 +70,7 @@ class Submitted:
         """All Jobs, or none of them."""
         for number, build in enumerate(self.builds):
             try:
-                create(build, self.wishes, self.cluster)
+                create(build, self.options, self.cluster)
             except GazamiError:
                 for made in self.builds[:number]:
                     self._delete(made)
@@ -122,7 +122,7 @@ class Submitted:
                 )
 
     def _delete(self, build: Build) -> None:
-        if not self.wishes.keep:
+        if not self.options.keep:
             text = f"the Job {build.name} may still be running: kubectl delete job {build.name}"
             self._quietly(lambda: self.cluster.delete_job(build.name), text)
 

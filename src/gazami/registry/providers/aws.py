@@ -53,10 +53,10 @@ def find_keys(environ: Environment, web: Web, region: str, now: Callable[[], flo
     raise Unavailable("no AWS credentials: " + "; ".join(reasons or ["no source is configured"]))
 
 
-Place = Callable[[Environment, Web, str, Callable[[], float]], AwsKeys | None]
+Provider = Callable[[Environment, Web, str, Callable[[], float]], AwsKeys | None]
 
 
-def _places(environ: Environment) -> tuple[Place, ...]:
+def _places(environ: Environment) -> tuple[Provider, ...]:
     """A profile that is asked for by name goes before everything else."""
     if environ.get("AWS_PROFILE"):
         return (_profile, _variables, _web_identity, _container, _instance)
@@ -251,7 +251,7 @@ def _lifetime(expiration: str, now: Callable[[], float]) -> float:
         return 900.0
 
 
-_NAMED: dict[Place, tuple[str, ...]] = {
+_NAMED: dict[Provider, tuple[str, ...]] = {
     _variables: ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     _web_identity: ("AWS_WEB_IDENTITY_TOKEN_FILE",),
     _profile: ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"),

@@ -21,7 +21,7 @@ from gazami.layer.compression import compressor, decompressed
 from gazami.layer.entry import BytesContent, Content, Entry, Kind, LayerContent, Xattrs
 from gazami.rootfs.tree import Node, Tree
 
-MAX_INDEX = 256 << 20
+MAX_TREE = 256 << 20
 """Bytes of an index; a larger one is not read."""
 
 MAX_MEMBERS = 200_000
@@ -132,7 +132,7 @@ def _tree_row(name: str, path: str, node: Node, numbers: dict[Digest, int], shar
     return [identity, layer, place, *_row(name, node, data)]
 
 
-class IndexTree(Tree):
+class KeptTree(Tree):
     """A tree read from an image's index. What it loads is its own: it changes as any tree does."""
 
     def __init__(self, data: bytes) -> None:
@@ -184,7 +184,7 @@ class IndexTree(Tree):
             new._shared = {number: seen[id(node)] for number, node in self._shared.items() if id(node) in seen}
         return new
 
-    def _clone(self, new: IndexTree, seen: dict[int, Node]) -> Node:
+    def _clone(self, new: KeptTree, seen: dict[int, Node]) -> Node:
         """A copy of what is loaded; the rest is deferred in ``new``. ``seen`` gets the copies of files."""
         root = self.root.alone()
         todo = [(self.root, root)]
@@ -254,8 +254,8 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
     total = 0
     for piece in decompressed([data]):
         total += len(piece)
-        if total > MAX_INDEX:
-            raise ArchiveError(f"an index is larger than {MAX_INDEX} bytes")
+        if total > MAX_TREE:
+            raise ArchiveError(f"an index is larger than {MAX_TREE} bytes")
         pieces.append(piece)
     head, _, body = b"".join(pieces).partition(b"\n")
     try:

@@ -1,4 +1,4 @@
-"""Who may write to the layer cache may lie about files in its indexes; no lie reaches an image.
+"""Who may write to the layer cache may lie about files of images; no lie reaches an image.
 
 Every Dockerfile is built with the lies and without a cache, each time with an empty state: the digests have to be the same.
 The control is that a builder that believed an index would have another image.
@@ -16,12 +16,12 @@ import pytest
 from tests.programs import gazami
 
 from gazami.cache.directory import DirectoryStore
-from gazami.cache.entry import INDEX, Entry
+from gazami.cache.entry import FILES, CacheEntry
 from gazami.image.digest import digest_of
 from gazami.image.manifest import Descriptor
 from gazami.image.model import LocalFile
 from gazami.layer.entry import BytesContent, Kind
-from gazami.rootfs.index import IndexTree, decode_members, encode_members, encode_tree
+from gazami.rootfs.kept_tree import KeptTree, decode_members, encode_members, encode_tree
 from gazami.rootfs.tree import Node, Tree
 from gazami.values import replace
 
@@ -130,22 +130,22 @@ def lie(cache: Path, change: Callable[[Tree], None]) -> int:
         if not listed.tag.startswith("index-"):
             store.remove(listed.tag)
             continue
-        assert listed.entry.index is not None
-        tree = IndexTree(store.read(listed.entry.index, LIMIT))
+        assert listed.entry.files is not None
+        tree = KeptTree(store.read(listed.entry.files, LIMIT))
         try:
             change(tree)
         except AssertionError:
             continue  # another image
         data = encode_tree(tree, tree.layers)  # type: ignore[arg-type]
         assert data is not None
-        put(store, (listed.tag,), Entry(datetime.now(UTC), text="x"), data)
+        put(store, (listed.tag,), CacheEntry(datetime.now(UTC), text="x"), data)
         found += 1
     return found
 
 
-def put(store: DirectoryStore, tags: tuple[str, ...], entry: Entry, data: bytes) -> None:
-    index = Descriptor(INDEX, digest_of(data), len(data))
-    store.put(tags, entry.with_index(index), ((index, lambda: io.BytesIO(data), LocalFile("")),))
+def put(store: DirectoryStore, tags: tuple[str, ...], entry: CacheEntry, data: bytes) -> None:
+    index = Descriptor(FILES, digest_of(data), len(data))
+    store.put(tags, entry.with_files(index), ((index, lambda: io.BytesIO(data), LocalFile("")),))
 
 
 @pytest.mark.parametrize("what", LIES)
@@ -169,9 +169,9 @@ def test_control_a_builder_that_believed_it_would_have_another_image(what: str, 
     lie(folder / "cache", change)
     store = DirectoryStore(folder / "cache")
     entry = next(listed.entry for listed in store.entries() if listed.tag.startswith("index-"))
-    assert entry.index is not None
+    assert entry.files is not None
     own = next((folder / "filling/indexes").glob("image-*"))
-    own.write_bytes(store.read(entry.index, LIMIT))
+    own.write_bytes(store.read(entry.files, LIMIT))
     assert build(folder, dockerfile, state="filling") != build(folder, dockerfile, state="honest")
 
 
@@ -185,11 +185,11 @@ def test_a_lie_about_a_cached_layer_is_in_no_copy_from_it(folder: Path) -> None:
     changed = 0
     for listed in list(store.entries()):
         entry = listed.entry
-        if entry.layer is None or entry.index is None:
+        if entry.layer is None or entry.files is None:
             continue
         rows = [
             (replace(row, mode=0o4755, size=len(EVIL)), EVIL) if row.path == "made/f" else (row, data)
-            for row, data in decode_members(store.read(entry.index, LIMIT))
+            for row, data in decode_members(store.read(entry.files, LIMIT))
         ]
         put(store, (listed.tag,), entry, encode_members(rows))
         changed += any(data == EVIL for _, data in rows)

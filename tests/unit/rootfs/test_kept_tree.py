@@ -7,7 +7,7 @@ import pytest
 from gazami.errors import ArchiveError
 from gazami.image.digest import digest_of
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind, LayerContent
-from gazami.rootfs.index import IndexTree, decode_members, encode_members, encode_tree
+from gazami.rootfs.kept_tree import KeptTree, decode_members, encode_members, encode_tree
 from gazami.rootfs.tree import LayerApplier, Node, Tree
 
 LOW, HIGH = digest_of(b"low"), digest_of(b"high")
@@ -45,10 +45,10 @@ def shown(tree: Tree) -> dict[str, object]:
     }
 
 
-def kept(tree: Tree, layers: tuple[str, ...] = (LOW, HIGH)) -> IndexTree:
+def kept(tree: Tree, layers: tuple[str, ...] = (LOW, HIGH)) -> KeptTree:
     data = encode_tree(tree, layers)  # type: ignore[arg-type]
     assert data is not None
-    return IndexTree(data)
+    return KeptTree(data)
 
 
 def test_a_layers_members_come_back() -> None:
@@ -116,4 +116,4 @@ def test_damage_is_noticed(data: bytes) -> None:
     with pytest.raises(ArchiveError):
         list(decode_members(data))
     with pytest.raises(ArchiveError):
-        IndexTree(data)
+        KeptTree(data)
