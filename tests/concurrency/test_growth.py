@@ -114,7 +114,6 @@ def test_whiteouts_on_a_plain_root(tmp_path: Path, kind: str) -> None:
 
 def store(folder: Path, size: int) -> DirectoryStore:
     found = DirectoryStore(folder)
-    entries = {}
     for number in range(size):
         data = f"layer {number // 2}".encode()
         descriptor = Descriptor(OCI_LAYER_GZIP, digest_of(data), len(data))
@@ -124,17 +123,8 @@ def store(folder: Path, size: int) -> DirectoryStore:
         def opened(data: bytes = data) -> Any:
             return io.BytesIO(data)
 
-        found._store(((descriptor, opened, LocalFile("")),), (manifest := encoded(entry)))
-        tag = f"tag-{number}"
-        entries[tag] = {**manifest.descriptor().encode(), "annotations": {"org.opencontainers.image.ref.name": tag}}
-    found._change(lambda known: known.update(entries))
+        found.put((f"tag-{number}",), entry, ((descriptor, opened, LocalFile("")),))
     return found
-
-
-def encoded(entry: CacheEntry) -> Any:
-    from gazami.cache.entry import encode_entry
-
-    return encode_entry(entry)
 
 
 @pytest.mark.parametrize("how", ["older", "size"])
