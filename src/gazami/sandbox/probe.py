@@ -38,11 +38,12 @@ def _attempt(mode: str, request: ProbeRequest) -> ProbeResult:
         directory = tempfile.mkdtemp(prefix="probe-", dir=request.state_dir)
     except OSError as error:
         return ProbeResult(mode, None, f"{request.state_dir}: {error.strerror}")
+    probe = _probe_of(mode)  # imported here, not in each child
     child = os.fork()
     if child == 0:
         finding = ProbeResult(mode, None, "the probe failed")
         try:
-            choice = _probe_of(mode)(mode, request, directory)
+            choice = probe(mode, request, directory)
             finding = ProbeResult(mode, choice, choice.reason)
         except SandboxError as error:
             finding = ProbeResult(mode, None, error.message)
