@@ -111,7 +111,7 @@ def test_in_a_container_even_what_forks_faster_than_it_is_listed_ends(programs: 
     (tmp_path / "beat").touch()
     script = f"""
 import os, signal, subprocess, sys
-sys.path.insert(0, {str(Path(reap.__file__).parents[2])!r})
+sys.path.insert(0, {str(Path(reap.__file__).parents[3])!r})
 from gazami.sandbox.kernel import linux
 from gazami.sandbox.inside import reap
 linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)

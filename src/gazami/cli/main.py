@@ -48,7 +48,8 @@ def _unknown(word: str) -> int:
     from gazami.cli.commands.rows import ROWS
     from gazami.dockerfile.suggest import nearest
 
-    what, hint = f"unknown command {word!r}", f"did you mean {nearest(word, ROWS)}?" if nearest(word, ROWS) else ""
+    close = nearest(word, ROWS)
+    what, hint = f"unknown command {word!r}", f"did you mean {close}?" if close else ""
     if word.startswith("-"):
         what, hint = f"unknown flag: {word}", f"flags come after the command: gazami build {word}"
     sys.stderr.write(f"Error: {what}\n" + (f"hint: {hint}\n" if hint else "") + "Run 'gazami --help' for usage.\n")

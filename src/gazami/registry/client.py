@@ -266,11 +266,11 @@ class RegistryClient:
         self.close()
 
     def for_cache(self) -> RegistryClient:
-        """A client for the layer cache, which no mirror stands in for and which follows the wishes about pushes
+        """A client for the layer cache, which no mirror stands in for and which follows the options for pushes
         (``--insecure``) when it is read too, as in kaniko. It shares the connections."""
-        options = replace(
-            self._options, mirrors=(), insecure_pull=self._options.insecure_pull or self._options.insecure
-        )
+        trust = self._options.trust
+        trust = replace(trust, insecure_pull=trust.insecure_pull or trust.insecure)
+        options = replace(self._options, mirrors=(), trust=trust)
         return RegistryClient(options, self._keychain, self._emit, self._cancel, transport=self._transport)
 
     def _download(

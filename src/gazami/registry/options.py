@@ -12,12 +12,11 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryOptions:
-    """Registries are named as in references, port included. Paths are of PEM files.
+class TrustOptions:
+    """How far registries are trusted. They are named as in references, port included; paths are of PEM files.
 
-    ``insecure`` is for every registry that is pushed to, ``insecure_pull`` for every one pulled from;
-    ``skip_tls_verify`` is for all, as in kaniko, and ``skip_tls_verify_pull`` for those pulled from. The
-    ``_registries`` name single ones. Timeouts are seconds.
+    ``insecure`` is for every registry that is pushed to, ``insecure_pull`` for every one pulled from; ``skip_tls_verify`` is for
+    all, as in kaniko, and ``skip_tls_verify_pull`` for those pulled from. The ``_registries`` name single ones.
     """
 
     insecure: bool = False
@@ -32,6 +31,13 @@ class RegistryOptions:
     """``(registry, certificate path, key path)``."""
     certificate_directories: tuple[str, ...] = ()
     """Directories of which every PEM file is trusted, for all registries (``SSL_CERT_DIR`` as Go reads it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryOptions:
+    """Timeouts are seconds."""
+
+    trust: TrustOptions = field(default_factory=TrustOptions)
     mirrors: Pairs = ()
     """``(registry, [scheme://]host[:port][/prefix])`` in the order to try: where images of a registry are pulled from."""
     fallback: bool = True

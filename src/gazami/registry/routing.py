@@ -11,7 +11,7 @@ import re
 from typing import Literal
 
 from gazami.image.reference import DOCKER_HUB
-from gazami.registry.options import Direction, RegistryOptions
+from gazami.registry.options import Direction, TrustOptions
 from gazami.values import dataclass
 
 Scheme = Literal["https", "http"]
@@ -41,7 +41,7 @@ class Trust:
     client: tuple[str, str] | None = None
 
 
-def route(registry: str, options: RegistryOptions, direction: Direction) -> Route:
+def route(registry: str, options: TrustOptions, direction: Direction) -> Route:
     host = _HUB_API if registry == DOCKER_HUB else registry
     everywhere = options.insecure if direction == "push" else options.insecure_pull
     if everywhere or registry in options.insecure_registries or is_near(registry):
@@ -49,8 +49,8 @@ def route(registry: str, options: RegistryOptions, direction: Direction) -> Rout
     return Route(host, ("https",))
 
 
-def trust(registry: str, options: RegistryOptions, direction: Direction) -> Trust:
-    """The TLS wishes for ``registry``; not verifying wins over certificates."""
+def trust(registry: str, options: TrustOptions, direction: Direction) -> Trust:
+    """The TLS options for ``registry``; not verifying wins over certificates."""
     everywhere = options.skip_tls_verify or (direction == "pull" and options.skip_tls_verify_pull)
     client = next(((cert, key) for name, cert, key in options.client_certificates if name == registry), None)
     if everywhere or registry in options.skip_tls_verify_registries:

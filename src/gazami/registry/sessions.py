@@ -31,7 +31,10 @@ class Sessions:
 
     def _get(self, registry: str, direction: Direction, scheme: str | None, attempts: int) -> Session:
         def begin() -> Session:
-            trusted, way = trust(registry, self.options, direction), route(registry, self.options, direction)
+            trusted, way = (
+                trust(registry, self.options.trust, direction),
+                route(registry, self.options.trust, direction),
+            )
             if scheme is not None:
                 way = replace(way, schemes=("http",) if scheme == "http" else ("https",))
             authorizer = Authorizer(registry, self.keychain, self.transport, trusted)

@@ -312,7 +312,7 @@ class Transport:
             secure = secure or proxy is not None
             pool = self._pools.get((trust, proxy, secure))
             if pool is None:
-                pool = _make_pool(trust, proxy, self._options.certificate_directories, self._watch, secure=secure)
+                pool = _make_pool(trust, proxy, self._options.trust.certificate_directories, self._watch, secure=secure)
                 pool.pool_classes_by_scheme = pool_classes(self._watch)
                 self._pools[trust, proxy, secure] = pool
             return pool

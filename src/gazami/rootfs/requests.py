@@ -6,7 +6,9 @@ the work are imported there, not here. Standard library only.
 
 from __future__ import annotations
 
-from typing import Literal
+import importlib
+from collections.abc import Callable
+from typing import Any, Literal
 
 from gazami.values import dataclass
 
@@ -38,10 +40,9 @@ class UnpackRequest:
         return "user.overlay.opaque" if self.userxattr else "trusted.overlay.opaque"
 
     def run(self, input_fd: int | None, output_fd: int | None) -> UnpackReport:
-        from gazami.rootfs.unpack import unpack
-
         assert input_fd is not None
-        return unpack(self, input_fd)
+        report: UnpackReport = _function("gazami.rootfs.unpack", "unpack")(self, input_fd)
+        return report
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,8 @@ class UpperRequest:
     owners: Owners | None = None
 
     def run(self, input_fd: int | None, output_fd: int | None) -> None:
-        from gazami.rootfs.snapshot import upper
-
         assert output_fd is not None
-        upper(self, output_fd)
+        _function("gazami.rootfs.snapshot", "upper")(self, output_fd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,10 @@ class ScanRequest:
     owners: Owners | None = None
 
     def run(self, input_fd: int | None, output_fd: int | None) -> None:
-        from gazami.rootfs.snapshot import scan
+        _function("gazami.rootfs.snapshot", "scan")(self, output_fd)
 
-        scan(self, output_fd)
+
+def _function(module: str, name: str) -> Callable[..., Any]:
+    """What does a request's work. It imports the requests, so it is found by its name."""
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found

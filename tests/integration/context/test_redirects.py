@@ -16,7 +16,7 @@ from gazami.context.download import download, stream
 from gazami.errors import GazamiError, RegistryError
 from gazami.registry.auth import Authorizer
 from gazami.registry.credentials import Credential, GivenCredentials, Keychain
-from gazami.registry.options import RegistryOptions
+from gazami.registry.options import RegistryOptions, TrustOptions
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Transport
 from gazami.registry.wire import Challenge
@@ -45,7 +45,7 @@ CLIENTS = {"a download": from_url, "an object store": from_a_store, "a token ser
 
 def run(client: Callable[..., None], server: Web, place: Path) -> GazamiError:
     authorities = (server.authority,) if server.authority else ()
-    options = RegistryOptions(certificate_directories=(str(place),))
+    options = RegistryOptions(TrustOptions(certificate_directories=(str(place),)))
     transport = Transport(options, lambda _: None, Cancel())
     try:
         with pytest.raises(GazamiError) as caught:

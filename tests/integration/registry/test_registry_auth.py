@@ -24,7 +24,7 @@ from gazami.events import discard
 from gazami.image.reference import Reference
 from gazami.registry.auth import Authorizer
 from gazami.registry.credentials import Credential, Keychain, Lookup, parse_docker_config
-from gazami.registry.options import RegistryOptions
+from gazami.registry.options import RegistryOptions, TrustOptions
 from gazami.registry.retry import RetryPolicy
 from gazami.registry.routing import Route, Trust
 from gazami.registry.session import Call, Session
@@ -214,12 +214,12 @@ def files(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> di
 def test_tls_with_an_authority_of_its_own(tmp_path: Path, files: dict[str, Path]) -> None:
     with docker_registry(tmp_path, tls=Tls(files["server"], files["server-key"])) as registry:
         reference = Reference(registry.host, "team/app", "one")
-        trusting = replace(HASTY, certificates=((registry.host, str(files["ca"])),))
+        trusting = replace(HASTY, trust=TrustOptions(certificates=((registry.host, str(files["ca"])),)))
         with client(trusting) as ours:
             push_image(ours, reference, small_image())
         for lax in (
-            replace(HASTY, skip_tls_verify_registries=(registry.host,)),
-            replace(HASTY, skip_tls_verify_pull=True),
+            replace(HASTY, trust=TrustOptions(skip_tls_verify_registries=(registry.host,))),
+            replace(HASTY, trust=TrustOptions(skip_tls_verify_pull=True)),
         ):
             with client(lax) as ours:
                 assert ours.resolve(reference, AMD64).config.platform == AMD64
@@ -244,7 +244,7 @@ def test_a_certificate_for_another_name(tmp_path: Path, files: dict[str, Path], 
     certificate.write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
     issued.private_key_pem.write_to_path(str(key))
     with docker_registry(tmp_path, tls=Tls(certificate, key)) as registry:
-        trusting = replace(HASTY, certificates=((registry.host, str(files["ca"])),))
+        trusting = replace(HASTY, trust=TrustOptions(certificates=((registry.host, str(files["ca"])),)))
         with client(trusting) as ours, pytest.raises(TransportError, match="certificate is not trusted") as caught:
             ours.get_manifest(Reference(registry.host, "a", "x"))
         assert "another name" in str(caught.value.hint)
@@ -253,8 +253,13 @@ def test_a_certificate_for_another_name(tmp_path: Path, files: dict[str, Path], 
 def test_a_client_certificate(tmp_path: Path, files: dict[str, Path]) -> None:
     with docker_registry(tmp_path, tls=Tls(files["server"], files["server-key"], files["ca"])) as registry:
         reference = Reference(registry.host, "team/app", "one")
-        trusting = replace(HASTY, certificates=((registry.host, str(files["ca"])),))
-        ours_too = replace(trusting, client_certificates=((registry.host, str(files["us"]), str(files["us-key"])),))
+        trusting = replace(HASTY, trust=TrustOptions(certificates=((registry.host, str(files["ca"])),)))
+        ours_too = replace(
+            trusting,
+            trust=replace(
+                trusting.trust, client_certificates=((registry.host, str(files["us"]), str(files["us-key"])),)
+            ),
+        )
         with client(ours_too) as ours:
             push_image(ours, reference, small_image())
         with client(trusting) as ours, pytest.raises(TransportError) as caught:
@@ -266,7 +271,7 @@ def test_a_certificate_file_that_is_none(tmp_path: Path) -> None:
     broken = tmp_path / "ca.pem"
     broken.write_text("not a certificate")
     for path in (str(broken), str(tmp_path / "missing.pem")):
-        options = RegistryOptions(certificates=(("127.0.0.1:9", path),), retry=RetryPolicy(1))
+        options = RegistryOptions(TrustOptions(certificates=(("127.0.0.1:9", path),)), retry=RetryPolicy(1))
         with client(options) as ours, pytest.raises(UsageError, match="registry certificate"):
             ours.get_manifest(Reference("127.0.0.1:9", "a", "x"))
 

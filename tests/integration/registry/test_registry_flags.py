@@ -17,7 +17,7 @@ from tests.programs import gazami
 from tests.services import Registry, Tls, docker_registry, free_port
 
 from gazami.image.reference import Reference
-from gazami.registry.options import RegistryOptions
+from gazami.registry.options import RegistryOptions, TrustOptions
 from gazami.registry.retry import RetryPolicy
 
 pytestmark = pytest.mark.service
@@ -219,7 +219,7 @@ def test_pulls_without_verification(secure: tuple[Registry, Path], tmp_path: Pat
 def test_a_mirror_with_tls(secure: tuple[Registry, Path], tmp_path: Path) -> None:
     """The options about TLS are those of the mirror's host, whatever the image is called."""
     registry, authority = secure
-    options = RegistryOptions(skip_tls_verify=True, retry=RetryPolicy(2, 0.01))
+    options = RegistryOptions(TrustOptions(skip_tls_verify=True), retry=RetryPolicy(2, 0.01))
     with client(options) as ours:
         push_image(ours, Reference(registry.host, "library/small", "1"), small_image())
     flags = ("--no-push", f"--registry-mirror=https://{registry.host}", "--skip-default-registry-fallback")

@@ -16,6 +16,7 @@ from tests.services import Registry, Tls, docker_registry
 
 from gazami.errors import TransportError
 from gazami.image.reference import Reference
+from gazami.registry.options import TrustOptions
 
 pytestmark = pytest.mark.service
 
@@ -29,7 +30,7 @@ def test_plain_http_goes_through_the_proxy_with_its_password() -> None:
         address = f"http://user:p%40ss@{proxy.host}"
         options = replace(
             HASTY,
-            insecure_registries=("reg.test",),
+            trust=TrustOptions(insecure_registries=("reg.test",)),
             proxies=(("HTTP_PROXY", address), ("HTTPS_PROXY", address), ("NO_PROXY", "other.test")),
         )
         with client(options) as ours:
@@ -74,8 +75,7 @@ def test_push_and_pull_through_squid(tmp_path: Path, registry: Registry, secure:
     with squid(tmp_path, ("plain.test", "reg.test")) as proxy:
         options = replace(
             HASTY,
-            insecure_registries=(plain,),
-            certificates=((tls, secure[1]),),
+            trust=TrustOptions(insecure_registries=(plain,), certificates=((tls, secure[1]),)),
             proxies=(("HTTP_PROXY", proxy.url), ("HTTPS_PROXY", proxy.url), ("NO_PROXY", "other.test,10.0.0.0/8")),
         )
         for host in (plain, tls):
@@ -97,7 +97,9 @@ def test_a_proxy_with_a_password(tmp_path: Path, secure: tuple[Registry, str]) -
     host = f"0.0.0.0:{secure[0].port}"
     reference = Reference(host, "through/tinyproxy", "one")
     with tinyproxy(tmp_path) as proxy:
-        options = replace(HASTY, certificates=((host, secure[1]),), proxies=(("HTTPS_PROXY", proxy.url),))
+        options = replace(
+            HASTY, trust=TrustOptions(certificates=((host, secure[1]),)), proxies=(("HTTPS_PROXY", proxy.url),)
+        )
         with client(options) as ours:
             push_image(ours, reference, small_image())
             assert ours.resolve(reference, AMD64).digest == small_image().manifest.digest
@@ -117,12 +119,14 @@ def test_a_proxy_that_speaks_tls_itself(tmp_path: Path, secure: tuple[Registry, 
     authority.cert_pem.write_to_path(str(tmp_path / "authorities/corp.pem"))
     with squid(tmp_path, ("reg.test",), certificate=authority.issue_cert("localhost")) as proxy:
         options = replace(
-            HASTY, certificate_directories=(str(tmp_path / "authorities"),), proxies=(("HTTPS_PROXY", proxy.url),)
+            HASTY,
+            trust=TrustOptions(certificate_directories=(str(tmp_path / "authorities"),)),
+            proxies=(("HTTPS_PROXY", proxy.url),),
         )
         with client(options) as ours:
             push_image(ours, reference, small_image())
             assert ours.resolve(reference, AMD64).digest == small_image().manifest.digest
-        suspicious = replace(options, certificate_directories=(), certificates=((tls, secure[1]),))
+        suspicious = replace(options, trust=TrustOptions(certificates=((tls, secure[1]),)))
         with client(suspicious) as ours, pytest.raises(TransportError, match="the proxy's certificate") as caught:
             ours.get_manifest(reference)
         assert "SSL_CERT_DIR" in str(caught.value.hint) and "attempts" not in str(caught.value)

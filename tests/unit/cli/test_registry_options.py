@@ -78,7 +78,7 @@ def test_retries_and_directories() -> None:
     made = request(
         "--image-fs-extract-retry=9", "--push-retry=2", "--push-ignore-immutable-tag-errors", SSL_CERT_DIR="/a:/b"
     )
-    assert made.registry.certificate_directories == ("/a", "/b")
+    assert made.registry.trust.certificate_directories == ("/a", "/b")
     assert certificate_directories({}) == ("/kaniko/ssl/certs",)
     with open_registry(made.registry, made.credentials, discard, Cancel()) as registry:
         options = registry._options

@@ -42,8 +42,8 @@ def test_a_whole_command_line() -> None:
     assert made.output.destinations == ("registry.example.com/app:1",) and made.output.push
     assert (made.output.compression, made.output.image_format, made.output.compression_level) == ("zstd", "oci", None)
     assert made.sandbox.add_hosts == (("10.0.0.7", "db"),) and made.sandbox.timeout == 600.0
-    assert made.sandbox.isolation == "userns" and made.registry.insecure_registries == ("r:5000",)
-    assert made.registry.client_certificates == (("r", "/c.pem", "/k.pem"),)
+    assert made.sandbox.isolation == "userns" and made.registry.trust.insecure_registries == ("r:5000",)
+    assert made.registry.trust.client_certificates == (("r", "/c.pem", "/k.pem"),)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_relative_paths_are_absolute_in_the_request() -> None:
     assert [export.dest for export in output.exports] == ["/src/out", "-"] and output.builder_output == "/src/b"
     assert made.cache.sources == ("oci:/src/../k", "registry.example.com/x") and made.cache.repository == "oci:/src/k"
     assert made.cache.directory == "/src/c" and made.sandbox.state_dir == "/src/st"
-    assert made.registry.certificates == (("r", "/src/ca.pem"),)
-    assert made.registry.client_certificates == (("r", "/src/c.pem", "/src/k.pem"),)
+    assert made.registry.trust.certificates == (("r", "/src/ca.pem"),)
+    assert made.registry.trust.client_certificates == (("r", "/src/c.pem", "/src/k.pem"),)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gazami.registry.options import RegistryOptions
+from gazami.registry.options import TrustOptions
 from gazami.registry.routing import Route, Trust, host_of, is_near, route, trust
 
 BOTH = ("https", "http")
@@ -17,7 +17,7 @@ BOTH = ("https", "http")
 )  # fmt: skip
 def test_near_names(name: str) -> None:
     assert is_near(name)
-    assert route(name, RegistryOptions(), "pull") == Route(name, BOTH)
+    assert route(name, TrustOptions(), "pull") == Route(name, BOTH)
 
 
 @pytest.mark.parametrize(
@@ -25,34 +25,34 @@ def test_near_names(name: str) -> None:
 )
 def test_far_names(name: str) -> None:
     assert not is_near(name)
-    assert route(name, RegistryOptions(), "push") == Route(name, ("https",))
+    assert route(name, TrustOptions(), "push") == Route(name, ("https",))
 
 
 def test_insecure_wishes() -> None:
-    options = RegistryOptions(insecure=True, insecure_registries=("r.test:5000",))
+    options = TrustOptions(insecure=True, insecure_registries=("r.test:5000",))
     assert route("x.test", options, "push").schemes == BOTH
     assert route("x.test", options, "pull").schemes == ("https",)
     assert route("r.test:5000", options, "pull").schemes == BOTH
     assert route("r.test", options, "pull").schemes == ("https",)
-    assert route("x.test", RegistryOptions(insecure_pull=True), "pull").schemes == BOTH
+    assert route("x.test", TrustOptions(insecure_pull=True), "pull").schemes == BOTH
 
 
 def test_docker_hub_has_its_own_api_host() -> None:
-    assert route("index.docker.io", RegistryOptions(), "pull").host == "registry-1.docker.io"
+    assert route("index.docker.io", TrustOptions(), "pull").host == "registry-1.docker.io"
 
 
 def test_trust() -> None:
-    options = RegistryOptions(
+    options = TrustOptions(
         skip_tls_verify_registries=("lax.test",),
         certificates=(("a.test", "1.pem"), ("b.test", "2.pem"), ("a.test", "3.pem"), ("lax.test", "4.pem")),
         client_certificates=(("a.test", "c.pem", "k.pem"),),
     )
     assert trust("a.test", options, "pull") == Trust(authorities=("1.pem", "3.pem"), client=("c.pem", "k.pem"))
     assert trust("lax.test", options, "pull") == Trust(verify=False)
-    assert trust("c.test", RegistryOptions(skip_tls_verify=True), "push") == Trust(verify=False)
-    assert trust("c.test", RegistryOptions(skip_tls_verify=True), "pull") == Trust(verify=False)
-    assert trust("c.test", RegistryOptions(skip_tls_verify_pull=True), "pull") == Trust(verify=False)
-    assert trust("c.test", RegistryOptions(skip_tls_verify_pull=True), "push") == Trust()
+    assert trust("c.test", TrustOptions(skip_tls_verify=True), "push") == Trust(verify=False)
+    assert trust("c.test", TrustOptions(skip_tls_verify=True), "pull") == Trust(verify=False)
+    assert trust("c.test", TrustOptions(skip_tls_verify_pull=True), "pull") == Trust(verify=False)
+    assert trust("c.test", TrustOptions(skip_tls_verify_pull=True), "push") == Trust()
 
 
 @pytest.mark.parametrize(

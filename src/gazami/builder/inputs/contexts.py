@@ -52,15 +52,15 @@ def fetch_context(
 
 
 def access_of(
-    wishes: ContextWishes, trust: RegistryOptions, build_args: Mapping[str, str], root: Path, client: RegistryClient,
+    wishes: ContextWishes, registry: RegistryOptions, build_args: Mapping[str, str], root: Path, client: RegistryClient,
     cancel: Cancel,
 ) -> Access:  # fmt: skip
     """How to fetch contexts into the folder ``root``."""
     from gazami.context.schemes import Access
 
     return Access(
-        client.transport, client, cancel, root, dict(wishes.environment), wishes.git, trust.proxies,
-        trust.certificate_directories, build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in _TRUE,
+        client.transport, client, cancel, root, dict(wishes.environment), wishes.git, registry.proxies,
+        registry.trust.certificate_directories, build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in _TRUE,
     )  # fmt: skip
 
 

@@ -12,12 +12,9 @@ from gazami.cli.flags.kinds import Pairs
 from gazami.cli.paths import absolute, absolutes
 from gazami.errors import UsageError
 from gazami.registry.mirrors import parse_mirror
-from gazami.registry.options import RegistryOptions
+from gazami.registry.options import RegistryOptions, TrustOptions
 from gazami.registry.retry import RetryPolicy
 from gazami.values import replace
-
-KANIKO_CERTIFICATES = "/kaniko/ssl/certs"
-"""Where users of kaniko's image mount their authorities."""
 
 _HUB = "index.docker.io"
 
@@ -26,6 +23,18 @@ def registry_options(flags: Flags, around: Surroundings) -> RegistryOptions:
     """Raises :class:`UsageError` for a mirror or a client certificate that is malformed."""
     client = around.environ.get("UPSTREAM_CLIENT_TYPE")
     return RegistryOptions(
+        trust=_trust(flags, around),
+        mirrors=_mirrors(flags),
+        fallback=not flags[options.SKIP_DEFAULT_REGISTRY_FALLBACK],
+        ignore_immutable_tags=flags[options.PUSH_IGNORE_IMMUTABLE_TAG_ERRORS],
+        proxies=proxies(around.environ),
+        user_agent=f"gazami/{__version__}" + (f",{client}" if client else ""),
+        retry=_retry(flags),
+    )
+
+
+def _trust(flags: Flags, around: Surroundings) -> TrustOptions:
+    return TrustOptions(
         insecure=flags[options.INSECURE],
         insecure_pull=flags[options.INSECURE_PULL],
         insecure_registries=flags[options.INSECURE_REGISTRY],
@@ -37,12 +46,6 @@ def registry_options(flags: Flags, around: Surroundings) -> RegistryOptions:
             _client_certificate(host, files, around.cwd) for host, files in flags[options.REGISTRY_CLIENT_CERT]
         ),
         certificate_directories=absolutes(certificate_directories(around.environ), around.cwd),
-        mirrors=_mirrors(flags),
-        fallback=not flags[options.SKIP_DEFAULT_REGISTRY_FALLBACK],
-        ignore_immutable_tags=flags[options.PUSH_IGNORE_IMMUTABLE_TAG_ERRORS],
-        proxies=proxies(around.environ),
-        user_agent=f"gazami/{__version__}" + (f",{client}" if client else ""),
-        retry=_retry(flags),
     )
 
 
@@ -85,6 +88,6 @@ def proxies(environ: Mapping[str, str]) -> Pairs:
 
 
 def certificate_directories(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """``SSL_CERT_DIR``, a list as PATH is one; without it the place that kaniko's image has."""
+    """``SSL_CERT_DIR``, a list as PATH is one; without it the directory where users of kaniko's image mount theirs."""
     listed = tuple(each for each in environ.get("SSL_CERT_DIR", "").split(":") if each)
-    return listed or (KANIKO_CERTIFICATES,)
+    return listed or ("/kaniko/ssl/certs",)

@@ -109,8 +109,8 @@ def sent(flags: Flags, request: BuildRequest) -> Sent:
     return (
         Sent((*plain, *arguments))
         + _secrets(request.sandbox.secrets)
-        + _certificates(request.registry.certificates)
-        + (_client_certificates(request.registry.client_certificates))
+        + _certificates(request.registry.trust.certificates)
+        + (_client_certificates(request.registry.trust.client_certificates))
     )
 
 
