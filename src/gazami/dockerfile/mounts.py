@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gazami.dockerfile.suggest import did_you_mean
@@ -25,16 +26,13 @@ def _text(_: str, value: str) -> str:
     return value
 
 
-def _type(_: str, value: str) -> str:
-    if value.lower() not in TYPES:
-        raise DockerfileError(f"unsupported mount type {value!r}{did_you_mean(value, TYPES)}")
-    return value.lower()
+def _one_of(what: str, words: tuple[str, ...]) -> Read:
+    def read(_: str, value: str) -> str:
+        if value.lower() not in words:
+            raise DockerfileError(f"unsupported {what} {value!r}{did_you_mean(value, words)}")
+        return value.lower()
 
-
-def _sharing(_: str, value: str) -> str:
-    if value.lower() not in _SHARING:
-        raise DockerfileError(f"unsupported sharing value {value!r}{did_you_mean(value, _SHARING)}")
-    return value.lower()
+    return read
 
 
 def _boolean(key: str, value: str) -> bool:
@@ -49,15 +47,7 @@ def _readonly(key: str, value: str) -> bool:
     return _boolean(key, value) != (key in ("readwrite", "rw"))
 
 
-def _decimal(key: str, value: str) -> int:
-    return _number(key, value, 10)
-
-
-def _octal(key: str, value: str) -> int:
-    return _number(key, value, 8)
-
-
-def _number(key: str, value: str, base: int) -> int:
+def _number(key: str, value: str, base: int = 10) -> int:
     if not value.isascii() or not value.isdigit():
         raise DockerfileError(f"invalid value {value} for {key}")
     try:
@@ -100,18 +90,18 @@ class Mount:
     """``mode`` None is the type's default; ``size`` is bytes; ``readonly`` None is the type's default. The order of the fields is
     that of a cache key's input: a new row goes to the end."""
 
-    type: str = _option("bind", "type", read=_type)
+    type: str = _option("bind", "type", read=_one_of("mount type", TYPES))
     from_: str = _option("", "from", of=("bind", "cache"))
     source: str = _option("", "source", "src", of=("bind", "cache", "tmpfs", "secret"))
     target: str = _option("", "target", "dst", "destination")
     readonly: bool | None = _option(None, "readonly", "ro", "rw", "readwrite", read=_readonly)
     id: str = _option("", "id")
-    sharing: str = _option("", "sharing", read=_sharing, of=("cache",))
+    sharing: str = _option("", "sharing", read=_one_of("sharing value", _SHARING), of=("cache",))
     required: bool = _option(False, "required", read=_boolean, of=("secret", "ssh"), typed=True)
     size: int | None = _option(None, "size", read=_size, of=("tmpfs",), typed=True)
-    mode: int | None = _option(None, "mode", read=_octal, of=("cache", "secret", "ssh"))
-    uid: int | None = _option(None, "uid", read=_decimal, of=("cache", "secret", "ssh"))
-    gid: int | None = _option(None, "gid", read=_decimal, of=("cache", "secret", "ssh"))
+    mode: int | None = _option(None, "mode", read=partial(_number, base=8), of=("cache", "secret", "ssh"))
+    uid: int | None = _option(None, "uid", read=_number, of=("cache", "secret", "ssh"))
+    gid: int | None = _option(None, "gid", read=_number, of=("cache", "secret", "ssh"))
     env: str | None = _option(None, "env", of=("secret",))
 
 

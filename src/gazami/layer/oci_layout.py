@@ -54,7 +54,7 @@ def blob_of(manifest: Manifest) -> NewBlob:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LayoutEntry:
     """What an index lists: ``digest`` as it is written there, ``name`` empty if it has none."""
 
     digest: str
@@ -62,10 +62,10 @@ class Entry:
     document: dict[str, Any]
 
 
-def _entry(document: dict[str, Any]) -> Entry:
+def _entry(document: dict[str, Any]) -> LayoutEntry:
     notes = document.get("annotations")
     name = notes.get(_NAME) if isinstance(notes, dict) else None
-    return Entry(str(document.get("digest")), str(name or ""), document)
+    return LayoutEntry(str(document.get("digest")), str(name or ""), document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class OciLayout:
         """When the index was written, in seconds. Raises OSError where there is none."""
         return (self.folder / "index.json").stat().st_mtime
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[LayoutEntry, ...]:
         """What the index lists, in order. Raises :class:`ContextError` for what is no layout."""
         try:
             listed = read_json((self.folder / "index.json").read_bytes())["manifests"]
@@ -103,7 +103,7 @@ class OciLayout:
             hint = "it needs an index.json with manifests"
             raise ContextError(f"{self.folder} is not an OCI layout", hint=hint) from cause
 
-    def named(self, name: str) -> tuple[Entry, ...]:
+    def named(self, name: str) -> tuple[LayoutEntry, ...]:
         """The entries that have a name, or are of a digest; all of them for an empty name."""
         return tuple(each for each in self.entries() if not name or name in (each.digest, each.name))
 

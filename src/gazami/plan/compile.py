@@ -130,15 +130,9 @@ class _StageCompiler:
             except DockerfileError as error:
                 raise error.at(each.given.written.span, self.outline.source) from None
             steps.append(step)
-        return StagePlan(
-            self.stage.number,
-            self.stage.name or str(self.stage.number),
-            self.stage.base,
-            start,
-            steps=tuple(steps),
-            span=self.stage.from_.written.span,
-            base_text=self.stage.base_text,
-        )
+        number, base, span = self.stage.number, self.stage.base, self.stage.from_.written.span
+        name, base_text = self.stage.name or str(number), self.stage.base_text
+        return StagePlan(number, name, base, start, steps=tuple(steps), span=span, base_text=base_text)
 
     def _start(self) -> ImageConfig:
         match self.stage.base:
@@ -174,22 +168,14 @@ class _StageCompiler:
                 return MetadataStep(self._common(instruction, number, onbuild, shown))
 
     def _common(self, instruction: ast.Instruction, number: int, onbuild: bool, text: str | None) -> StepCommon:
-        written = instruction.written
-        shown = ("ONBUILD " if onbuild else "") + written.text
-        return StepCommon(
-            number,
-            shown,
-            written.span,
-            self.outline.source,
-            config=self.config,
-            created_by=text,
-            keyword=written.keyword.upper(),
-        )
+        written, source = instruction.written, self.outline.source
+        shown, keyword = ("ONBUILD " if onbuild else "") + written.text, written.keyword.upper()
+        return StepCommon(number, shown, written.span, source, config=self.config, created_by=text, keyword=keyword)
 
     def _workdir(self, instruction: ast.Workdir, number: int, onbuild: bool) -> Step:
-        if not instruction.path:
-            raise DockerfileError("WORKDIR is empty once its variables are expanded")
         path = instruction.path
+        if not path:
+            raise DockerfileError("WORKDIR is empty once its variables are expanded")
         path = path if path.startswith("/") else join(self.config.working_dir, path)
         self.config = replace(self.config, working_dir=path)
         common = self._common(instruction, number, onbuild, f"WORKDIR {path}")
@@ -207,19 +193,12 @@ class _StageCompiler:
         env.setdefault("PATH", DEFAULT_PATH)
         if overlong := [name for name, value in env.items() if isinstance(value, Overlong)]:
             raise TooLong(f"the value of {overlong[0]} is longer than Linux takes as one variable (128 KiB)")
-        proxies = dict(proxy_env(self.inputs.build_args))
+        variables = tuple({**dict(proxy_env(self.inputs.build_args)), **env}.items())
         text = created_by.run(argv, tuple(each.scope.args.items()), each.scope.env)
-        mounts = tuple(self._mount(mount) for mount in each.mounts)
-        return RunStep(
-            self._common(instruction, number, onbuild, text),
-            argv,
-            tuple({**proxies, **env}.items()),
-            join("/", self.config.working_dir),
-            user=self.config.user,
-            mounts=mounts,
-            network=instruction.flags.network or "default",
-            script=script,
-        )
+        common, cwd = self._common(instruction, number, onbuild, text), join("/", self.config.working_dir)
+        mounts, network = tuple(map(self._mount, each.mounts)), instruction.flags.network or "default"
+        user = self.config.user
+        return RunStep(common, argv, variables, cwd, user=user, mounts=mounts, network=network, script=script)
 
     def _command(self, command: ast.CommandLine) -> tuple[tuple[str, ...], InlineFile | None]:
         """The argument vector, and the file when a lone here-document with a ``#!`` line is the command."""
@@ -247,19 +226,13 @@ class _StageCompiler:
         return RunMount(replace(mount, target=target), files)
 
     def _copy(self, instruction: ast.Copy | ast.Add, number: int, onbuild: bool) -> Step:
-        flags, dest = instruction.flags, instruction.dest
+        flags, add = instruction.flags, isinstance(instruction, ast.Add)
         _check_chmod(flags.chmod)
         inline = tuple(InlineFile(doc.name, doc.text) for doc in instruction.heredocs)
-        text = created_by.copy(instruction)
-        return CopyStep(
-            self._common(instruction, number, onbuild, text),
-            self.outline.copy_source(flags.from_, self.stage),
-            instruction.sources,
-            destination(self.config.working_dir, dest),
-            inline=inline,
-            flags=flags,
-            add=isinstance(instruction, ast.Add),
-        )
+        common = self._common(instruction, number, onbuild, created_by.copy(instruction))
+        files = self.outline.copy_source(flags.from_, self.stage)
+        dest = destination(self.config.working_dir, instruction.dest)
+        return CopyStep(common, files, instruction.sources, dest, inline=inline, flags=flags, add=add)
 
 
 def _is_lone(text: str, doc: Heredoc) -> bool:

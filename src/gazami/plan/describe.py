@@ -64,17 +64,12 @@ class TargetOutline:
 
 def describe_targets(dockerfile: ast.Dockerfile) -> tuple[Target, ...]:
     froms = [each for each in dockerfile.instructions if isinstance(each, ast.From)]
-    return tuple(
-        Target(
-            each.name,
-            each is froms[-1],
-            _description(each.written, each.name),
-            each.image,
-            each.platform,
-            each.written.span,
-        )
-        for each in froms
-    )
+
+    def target(each: ast.From) -> Target:
+        about, default = _description(each.written, each.name), each is froms[-1]
+        return Target(each.name, default, about, each.image, platform=each.platform, span=each.written.span)
+
+    return tuple(map(target, froms))
 
 
 def describe_target(dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs) -> TargetOutline:

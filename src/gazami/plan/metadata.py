@@ -79,15 +79,8 @@ def apply(instruction: Metadata, config: ImageConfig, *, cmd_set: bool) -> tuple
             if not is_signal(signal):
                 raise DockerfileError(f"Invalid signal: {signal}", hint="a name such as SIGTERM, or a number")
             return replace(config, stop_signal=signal), f"STOPSIGNAL {signal}"
-        case ast.Healthcheck():
-            check = Healthcheck(
-                instruction.test,
-                instruction.interval,
-                instruction.timeout,
-                instruction.start_period,
-                instruction.start_interval,
-                instruction.retries,
-            )
+        case ast.Healthcheck(_, test, interval, timeout, period, start_interval, retries):
+            check = Healthcheck(test, interval, timeout, period, start_interval, retries)
             return replace(config, healthcheck=check), created_by.healthcheck(check)
         case ast.Onbuild():
             config = replace(config, onbuild=(*config.onbuild, instruction.trigger))
