@@ -68,9 +68,7 @@ WORKLOADS = (
         "FROM $BIG\nRUN for f in 1 2 3 4; do head -c 128000000 /dev/urandom >/r$f; cat /usr/lib/x86_64-linux-gnu/*.so* "
         "| head -c 128000000 >>/r$f; done\n",
     ),
-    Workload(
-        "trivial-runs", "fifteen trivial RUNs", "FROM $SMALL\n" + "".join(f"RUN echo {n} >/f{n}\n" for n in range(15))
-    ),
+    Workload("trivial-runs", "fifteen trivial RUNs", "FROM $SMALL\n" + "".join(f"RUN echo {n} >/f{n}\n" for n in range(15))),
     Workload(
         "multi-stage",
         "20 000 files from a builder stage to a small base",
@@ -212,9 +210,7 @@ def measure(
             print(f"{workload.name} {name} {run + 1}/{runs}", file=sys.stderr, flush=True)
             cache = f"{host}/cache/{workload.name}-{name}-{run}" if workload.cached else ""
             if cache:
-                subprocess.run(
-                    command(context, f"{destination}-before", state, dockerfile, cache), check=True, capture_output=True
-                )
+                subprocess.run(command(context, f"{destination}-before", state, dockerfile, cache), check=True, capture_output=True)
                 subprocess.run(["rm", "-rf", str(state)], check=False)
                 state.mkdir()
                 workload.change(context)

@@ -42,9 +42,7 @@ def main() -> int:
             wall, cpu = (statistics.median(each[part] for each in found) for part in (0, 1))
             own_wall, own_cpu = (statistics.median(each[part] for each in ours) for part in (0, 1))
             spread = f"{min(each[0] for each in found):.2f}–{max(each[0] for each in found):.2f}"
-            print(
-                f"| {what} | {tool} | {wall:.2f} | {spread} | {cpu:.2f} | {wall / own_wall:.2f} | {cpu / own_cpu:.2f} |"
-            )
+            print(f"| {what} | {tool} | {wall:.2f} | {spread} | {cpu:.2f} | {wall / own_wall:.2f} | {cpu / own_cpu:.2f} |")
     return 0
 
 

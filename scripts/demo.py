@@ -101,9 +101,7 @@ def same_device(one: Path, other: Path) -> bool:
 
 def build_site(base: str, host: str, work: Path) -> None:
     say("Building examples/site in two stages, with apt-get, and pushing it to two destinations")
-    proxies = [
-        f"--build-arg={name}={os.environ[name]}" for name in ("http_proxy", "https_proxy") if os.environ.get(name)
-    ]
+    proxies = [f"--build-arg={name}={os.environ[name]}" for name in ("http_proxy", "https_proxy") if os.environ.get(name)]
     run(
         [
             *GAZAMI, "build", str(ROOT / "examples/site"), f"--build-arg=BASE={base}",
@@ -130,9 +128,7 @@ def prove(host: str, work: Path) -> dict[str, str]:
         seen = json.loads(run(["skopeo", "inspect", "--tls-verify=false", f"docker://{host}/{name}"], capture=True))
         check(seen["Digest"] == digest, f"skopeo sees {host}/{name} with the digest of the digest file")
     manifest = json.loads((OUT / "layout/blobs/sha256" / digest.removeprefix("sha256:")).read_bytes())
-    facts["size"] = (
-        f"{sum(layer['size'] for layer in manifest['layers']) / 1e6:.1f} MB in {len(manifest['layers'])} layers"
-    )
+    facts["size"] = f"{sum(layer['size'] for layer in manifest['layers']) / 1e6:.1f} MB in {len(manifest['layers'])} layers"
     tagged = work / "tagged"
     run(["skopeo", "copy", "--insecure-policy", f"oci:{OUT / 'layout'}", f"oci:{tagged}:site"], quiet=True)
     bundle = work / "bundle"

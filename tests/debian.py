@@ -22,10 +22,7 @@ def debian_rootfs() -> Path:
         if not tar.exists():
             part = tar.with_suffix(".part.tar")
             subprocess.run(
-                [*RECIPE, str(part)],
-                check=True,
-                capture_output=True,
-                env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"},
+                [*RECIPE, str(part)], check=True, capture_output=True, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
             )
             part.rename(tar)
     return tar

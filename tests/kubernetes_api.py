@@ -47,14 +47,7 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
 
 
 def _container(state: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": "gazami",
-        "image": "executor",
-        "imageID": "",
-        "ready": False,
-        "restartCount": 0,
-        "state": state,
-    }
+    return {"name": "gazami", "image": "executor", "imageID": "", "ready": False, "restartCount": 0, "state": state}
 
 
 def unschedulable(message: str) -> dict[str, Any]:
@@ -109,9 +102,7 @@ class Cluster:
                     "current-context": "test",
                     "clusters": [{"name": "test", "cluster": {"server": self.url}}],
                     "users": [{"name": "test", "user": {"token": TOKEN}}],
-                    "contexts": [
-                        {"name": "test", "context": {"cluster": "test", "user": "test", "namespace": "builds"}}
-                    ],
+                    "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": "builds"}}],
                 }
             )
         )
@@ -198,11 +189,7 @@ class Cluster:
                 self.logs.get(pod, []).append(_stamped(line.decode("utf-8", "replace").rstrip("\n")))
                 self.changed.notify_all()
         code = process.wait()
-        end = {
-            "exitCode": code if code >= 0 else 128 - code,
-            "reason": "Error" if code else "Completed",
-            **self.terminated,
-        }
+        end = {"exitCode": code if code >= 0 else 128 - code, "reason": "Error" if code else "Completed", **self.terminated}
         phase = "Failed" if end["exitCode"] else "Succeeded"
         self._status(pod, {"phase": phase, "containerStatuses": [_container({"terminated": end})]})
 
@@ -345,9 +332,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _delete_secret(self, rest: list[str]) -> None:
         found = self.cluster.secrets.pop(rest[0], None)
-        self._json({"kind": "Status", "status": "Success"}) if found else self._refuse(
-            404, "NotFound", "no such secret"
-        )
+        self._json({"kind": "Status", "status": "Success"}) if found else self._refuse(404, "NotFound", "no such secret")
 
     def _events(self, rest: list[str]) -> None:
         name = self.query["fieldSelector"].partition("=")[2]

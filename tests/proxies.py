@@ -23,9 +23,7 @@ class ForwardProxy:
 
 
 @contextmanager
-def squid(
-    place: Path, names: tuple[str, ...] = (), certificate: trustme.LeafCert | None = None
-) -> Iterator[ForwardProxy]:
+def squid(place: Path, names: tuple[str, ...] = (), certificate: trustme.LeafCert | None = None) -> Iterator[ForwardProxy]:
     """Debian's squid (package squid-openssl), for which ``names`` are this machine. With a ``certificate``, which has to
     be for ``localhost``, it speaks TLS itself.
 

@@ -21,19 +21,7 @@ from tests.tarbytes import BLOCK, END, base256, header, member, padded, pax
 Member = tuple[str, str, int, int, int, int, str, bytes]
 """Path, kind, permissions, owner, group, size, link and contents."""
 
-_NAMES = (
-    b"a",
-    b"b/c",
-    b"dir/",
-    b"./x",
-    b"/abs",
-    b"n" * 100,
-    b"\xc3\xbc",
-    b"\xff\xfe",
-    b"d/" * 40 + b"f",
-    b"a b",
-    b"x\ny",
-)
+_NAMES = (b"a", b"b/c", b"dir/", b"./x", b"/abs", b"n" * 100, b"\xc3\xbc", b"\xff\xfe", b"d/" * 40 + b"f", b"a b", b"x\ny")
 _LINKS = (b"a", b"../up", b"/abs/path", b"l" * 100, b"dir", b"\xc3\xbc")
 _KINDS = (b"0", b"\0", b"1", b"2", b"3", b"4", b"5", b"6", b"7")
 _VALUES = (0, 1, 0o777, 65535, 1 << 21, (1 << 31) - 1)
@@ -242,9 +230,7 @@ def _excused(data: bytes, mine: list[Member], other: list[Member] | str) -> bool
         # it takes the size of a sparse file where there is no map that makes it one
         or (b"GNU.spa" in data and mine != other)
         # a trailing slash makes a directory of any file here, as in GNU tar
-        or any(
-            block[156:157] in (b"0", b"\0") and block[:100].split(b"\0")[0].endswith(b"/") for block in _headers(data)
-        )
+        or any(block[156:157] in (b"0", b"\0") and block[:100].split(b"\0")[0].endswith(b"/") for block in _headers(data))
         # nothing at all is an empty archive here, and an extended header before the end says nothing
         or (isinstance(other, str) and other.endswith(("empty file", "end of file header", "empty header")))
         # a prefix counts in POSIX headers alone

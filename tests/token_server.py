@@ -40,11 +40,7 @@ class TokenServer:
 
 @contextmanager
 def token_server(
-    tmp_path: Path,
-    *,
-    users: dict[str, str],
-    identity_tokens: dict[str, str] | None = None,
-    public: frozenset[str] = frozenset(),
+    tmp_path: Path, *, users: dict[str, str], identity_tokens: dict[str, str] | None = None, public: frozenset[str] = frozenset()
 ) -> Iterator[TokenServer]:
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _self_signed(key)

@@ -206,9 +206,7 @@ def relocate(kaniko: Path) -> None:
         if path == loader or path.name == "libc.so.6":
             continue
         words = ["patchelf", "--force-rpath", "--set-rpath", "/kaniko/lib"]
-        found = subprocess.run(
-            ["patchelf", "--print-interpreter", str(path)], capture_output=True, text=True, check=False
-        )
+        found = subprocess.run(["patchelf", "--print-interpreter", str(path)], capture_output=True, text=True, check=False)
         if found.returncode == 0 and found.stdout.strip().startswith("/lib"):
             words += ["--set-interpreter", f"/kaniko/lib/{loader.name}"]
         subprocess.run([*words, str(path)], check=True)

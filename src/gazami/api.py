@@ -19,27 +19,15 @@ from gazami.cli.flags.option import Table
 from gazami.dockerfile.rules import Finding
 from gazami.errors import GazamiError
 from gazami.events import Emit, Event
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
-__all__ = [
-    "Cancel",
-    "Event",
-    "Finding",
-    "GazamiError",
-    "Image",
-    "PlannedStage",
-    "PlannedStep",
-    "build",
-    "dry_run",
-    "lint",
-    "push",
-]
+__all__ = ["Cancel", "Event", "Finding", "GazamiError", "Image", "PlannedStage", "PlannedStep", "build", "dry_run", "lint", "push"]
 
 Path = str | PathLike[str]
 OnEvent = Callable[[Event], None]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Image:
     """A built image. ``digest`` is the manifest's, ``id`` the config's; ``manifest`` and ``config`` are their JSON documents as
     they were pushed or written, ``layers`` the digests of the layers' blobs, lowest first."""
@@ -51,7 +39,7 @@ class Image:
     layers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PlannedStep:
     """``line`` is the instruction's first line, ``created_by`` the text of its history entry, None where it makes none."""
 
@@ -60,7 +48,7 @@ class PlannedStep:
     created_by: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PlannedStage:
     """A stage that the target needs; ``base`` is the image, stage or ``scratch`` that it is built from."""
 
@@ -142,10 +130,7 @@ def dry_run(
                 stage.number,
                 stage.name,
                 stage.base_text,
-                tuple(
-                    PlannedStep(each.span.start, each.text, each.created_by)
-                    for each in (step.common for step in stage.steps)
-                ),
+                tuple(PlannedStep(each.span.start, each.text, each.created_by) for each in (step.common for step in stage.steps)),
             )
             for stage in ready.plan.stages
         )
@@ -191,9 +176,7 @@ def push(
     return str(said[0]).strip()
 
 
-def _words(
-    context: Path, dockerfile: Path | None, target: str, platform: str, build_args: Mapping[str, str] | None
-) -> list[str]:
+def _words(context: Path, dockerfile: Path | None, target: str, platform: str, build_args: Mapping[str, str] | None) -> list[str]:
     words = [f"--context={os.fspath(context)}"]
     words += [f"--dockerfile={_dockerfile(dockerfile)}"] if dockerfile is not None else []
     words += [f"--target={target}"] if target else []

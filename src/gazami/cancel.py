@@ -106,9 +106,7 @@ class _Registration:
     def __enter__(self) -> None:
         self._number = self._cancel._add(self._callback)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._cancel._remove(self._number)
 
 

@@ -6,10 +6,10 @@ redacted URL) and, in ``hint``, what to do next. Anything else that escapes is a
 
 from __future__ import annotations
 
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@fast_dataclass(frozen=True, slots=True, order=True)
 class Span:
     """Physical lines of a source text, first to last, 1-based and inclusive."""
 
@@ -20,7 +20,7 @@ class Span:
         return Span(min(self.start, other.start), max(self.end, other.end))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Source:
     """A named text that spans point into: a Dockerfile, an ignore file, an ONBUILD trigger."""
 
@@ -37,14 +37,7 @@ class GazamiError(Exception):
 
     exit_code = 1
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        hint: str | None = None,
-        span: Span | None = None,
-        source: Source | None = None,
-    ) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, span: Span | None = None, source: Source | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -118,9 +111,7 @@ class SpaceError(HostError):
 class RegistryError(GazamiError):
     """A registry said no, or could not be spoken to. ``url`` is redacted."""
 
-    def __init__(
-        self, message: str, *, url: str | None = None, status: int | None = None, hint: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, url: str | None = None, status: int | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.url = url
         self.status = status

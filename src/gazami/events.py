@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from gazami.errors import Span
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 Level = Literal["debug", "info", "warning"]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StepId:
     """A step's place: stage index (0-based) and step number in the stage (1-based)."""
 
@@ -23,7 +23,7 @@ class StepId:
     step: int
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Message:
     """Free text for people: an explanation, a decision, a detail."""
 
@@ -31,7 +31,7 @@ class Message:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Warned:
     """A build check or another warning that has a place in the Dockerfile; ``rule`` as BuildKit names it."""
 
@@ -41,7 +41,7 @@ class Warned:
     hint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class SandboxChosen:
     """The isolation mode of RUN steps and why it was chosen."""
 
@@ -49,7 +49,7 @@ class SandboxChosen:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class BaseResolved:
     """A base image reference and the digest of the manifest that it means for this platform."""
 
@@ -57,14 +57,14 @@ class BaseResolved:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PlanReady:
     """What will be done: ``(stage index, stage name, step texts)`` of each stage to be built, in order."""
 
     stages: tuple[tuple[int, str, tuple[str, ...]], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CacheChecked:
     """So many steps were looked up in the cache before anything ran, and so many were found."""
 
@@ -74,7 +74,7 @@ class CacheChecked:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StageStarted:
     stage: int
     name: str
@@ -82,13 +82,13 @@ class StageStarted:
     steps: int
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StageFinished:
     stage: int
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StepStarted:
     """``text`` is the instruction as written (one line, heredocs abridged); ``total`` steps in its stage."""
 
@@ -98,7 +98,7 @@ class StepStarted:
     span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StepOutput:
     """What a RUN wrote; any number of bytes, not necessarily whole lines."""
 
@@ -107,7 +107,7 @@ class StepOutput:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StepFinished:
     """``layer_size`` is the compressed size of the layer that the step made, None where it made none."""
 
@@ -118,14 +118,14 @@ class StepFinished:
     files: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StepFailed:
     id: StepId
     seconds: float
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class TransferStarted:
     """Bytes begin to move; ``key`` identifies the transfer (digest and place), ``total`` is None where unknown."""
 
@@ -136,13 +136,13 @@ class TransferStarted:
     total: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class TransferProgress:
     key: str
     done: int
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class TransferFinished:
     """``how``: moved over the wire, mounted from another repository, or found there already."""
 
@@ -152,7 +152,7 @@ class TransferFinished:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PhaseStarted:
     """A long piece of work without bytes on a wire: unpacking, scanning, packing, hashing a context."""
 
@@ -162,13 +162,13 @@ class PhaseStarted:
     unit: Literal["files", "bytes", ""] = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PhaseProgress:
     key: str
     done: int
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PhaseFinished:
     """The phase is over, well or (``failed``) not: every phase that has started ends."""
 
@@ -177,7 +177,7 @@ class PhaseFinished:
     failed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Exported:
     """An output of the build exists: a pushed reference, an archive, a layout, a digest file."""
 
@@ -186,7 +186,7 @@ class Exported:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class BuildFinished:
     """The build is over and good. ``size`` is the sum of the compressed layers, ``image_id`` the digest of the config."""
 

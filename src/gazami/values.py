@@ -15,13 +15,13 @@ from dataclasses import MISSING, Field, field, fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["dataclass", "field", "fields", "replace"]
+__all__ = ["fast_dataclass", "field", "fields", "replace"]
 
 if TYPE_CHECKING or sys.flags.dev_mode:
-    from dataclasses import dataclass
+    from dataclasses import dataclass as fast_dataclass
 else:
 
-    def dataclass(cls=None, /, *, frozen=False, slots=False, **others):
+    def fast_dataclass(cls=None, /, *, frozen=False, slots=False, **others):
         """The standard decorator for what this module does not make cheaper."""
         if cls is not None or not slots or others:
             return dataclasses.dataclass(cls, frozen=frozen, slots=slots, **others)
@@ -64,9 +64,7 @@ def _made(written: type[Any], *, frozen: bool) -> type[Any]:
     space.setdefault("__eq__", equal)
     space.setdefault("__repr__", text)
     space.setdefault("__init__", _initialiser(names, defaults, post="__post_init__" in space))
-    if (
-        "__hash__" not in written.__dict__ or written.__dict__["__hash__"] is None
-    ):  # None comes from an __eq__ of the class
+    if "__hash__" not in written.__dict__ or written.__dict__["__hash__"] is None:  # None comes from an __eq__ of the class
         space["__hash__"] = (lambda self: hash(read(self))) if frozen else None
     annotations = {name: space["__annotations__"][name] for name in names}
     space |= {

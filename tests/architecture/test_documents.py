@@ -28,10 +28,7 @@ def top_level() -> set[str]:
 
 def test_the_page_and_its_picture_are_made_from_the_contracts() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/render_architecture.py"), "--check"],
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, str(ROOT / "scripts/render_architecture.py"), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
@@ -55,11 +52,7 @@ def exists(name: str) -> bool:
     module = f"gazami.{name}"
     if importlib.util.find_spec(module.rpartition(".")[0]) is None:
         return False
-    return (
-        importlib.util.find_spec(module) is not None
-        if is_module(module)
-        else hasattr(imported(module), name.rpartition(".")[2])
-    )
+    return importlib.util.find_spec(module) is not None if is_module(module) else hasattr(imported(module), name.rpartition(".")[2])
 
 
 def is_module(module: str) -> bool:

@@ -75,23 +75,14 @@ def handlers() -> set[tuple[str, str]]:
     """The functions to which the requests of a sandbox hand their work: ``(module, name)``."""
     tree = ast.parse((SOURCE / "rootfs/requests.py").read_text())
     runs = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef) and each.name == "run"]
-    calls = [
-        each
-        for run in runs
-        for each in ast.walk(run)
-        if isinstance(each, ast.Call) and ast.unparse(each.func) == "_function"
-    ]
+    calls = [each for run in runs for each in ast.walk(run) if isinstance(each, ast.Call) and ast.unparse(each.func) == "_function"]
     assert len(calls) == len(runs) >= 3
     return {(ast.literal_eval(each.args[0]), ast.literal_eval(each.args[1])) for each in calls}
 
 
 def test_every_handler_that_reads_a_root_enters_it_first() -> None:
     found = handlers()
-    assert found == {
-        ("gazami.rootfs.unpack", "unpack"),
-        ("gazami.rootfs.snapshot", "upper"),
-        ("gazami.rootfs.snapshot", "scan"),
-    }
+    assert found == {("gazami.rootfs.unpack", "unpack"), ("gazami.rootfs.snapshot", "upper"), ("gazami.rootfs.snapshot", "scan")}
     for module, function in found:
         path = SOURCE / (module.removeprefix("gazami.").replace(".", "/") + ".py")
         assert path.relative_to(SOURCE).as_posix() in INSIDE

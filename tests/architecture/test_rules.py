@@ -72,9 +72,7 @@ def test_the_version_is_printed_without_heavy_imports() -> None:
 
 
 def test_every_module_says_what_it_is_about() -> None:
-    silent = [
-        name(path) for path in MODULES if path.stat().st_size and not ast.get_docstring(ast.parse(path.read_text()))
-    ]
+    silent = [name(path) for path in MODULES if path.stat().st_size and not ast.get_docstring(ast.parse(path.read_text()))]
     assert silent == []
 
 

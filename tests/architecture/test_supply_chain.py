@@ -42,9 +42,7 @@ def test_every_requirement_has_a_version_and_hashes(name: str) -> None:
 def test_the_lists_agree() -> None:
     found: dict[str, set[str]] = {}
     for name in ("build", "dev", "runtime"):
-        for package, version in re.findall(
-            r"^([a-z0-9.-]+)==(\S+)", (ROOT / f"requirements/{name}.txt").read_text(), re.M
-        ):
+        for package, version in re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / f"requirements/{name}.txt").read_text(), re.M):
             found.setdefault(package, set()).add(version)
     twice = {package for package, versions in found.items() if len(versions) > 1}
     assert twice <= {"networkx"}  # by the version of Python

@@ -23,17 +23,7 @@ def base(registry: StrictRegistry, tmp_path_factory: pytest.TempPathFactory) -> 
     """A base of four layers in the registry: busybox, and three with a file of 3 MiB each."""
     folder = tmp_path_factory.mktemp("base")
     root = busybox_root(folder / "root")
-    command = [
-        "tar",
-        "-C",
-        str(root),
-        "--numeric-owner",
-        "--owner=0",
-        "--group=0",
-        "-cf",
-        str(folder / "rootfs.tar"),
-        ".",
-    ]
+    command = ["tar", "-C", str(root), "--numeric-owner", "--owner=0", "--group=0", "-cf", str(folder / "rootfs.tar"), "."]
     subprocess.run(command, check=True)
     for name in ("one", "two", "three"):
         (folder / name).write_bytes(os.urandom(3 << 20))

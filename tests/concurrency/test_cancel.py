@@ -137,12 +137,7 @@ def test_in_an_upload_that_grows(context: Path, both: Callable[[Quirks], StrictR
 def test_in_a_look_up(context: Path, what: str) -> None:
     with strict_registry(Quirks(silence=what, token="token" in what)) as other:
         process = start(
-            context,
-            "FROM scratch\nCOPY file /\n",
-            "--no-push",
-            "--cache",
-            "--cache-copy-layers",
-            f"--cache-repo={other.host}/c/c",
+            context, "FROM scratch\nCOPY file /\n", "--no-push", "--cache", "--cache-copy-layers", f"--cache-repo={other.host}/c/c"
         )
         assert other.silent.wait(20)
         ends(process, context, signal.SIGTERM)
@@ -151,12 +146,7 @@ def test_in_a_look_up(context: Path, what: str) -> None:
 def test_in_what_the_cache_stores(context: Path) -> None:
     with strict_registry(Quirks(silence=r"PATCH ")) as other:
         process = start(
-            context,
-            "FROM scratch\nCOPY file /\n",
-            "--no-push",
-            "--cache",
-            "--cache-copy-layers",
-            f"--cache-repo={other.host}/c/c",
+            context, "FROM scratch\nCOPY file /\n", "--no-push", "--cache", "--cache-copy-layers", f"--cache-repo={other.host}/c/c"
         )
         assert other.silent.wait(20)
         ends(process, context, signal.SIGTERM)
@@ -273,9 +263,7 @@ def test_an_upload_that_fails_ends_the_others_at_once(context: Path) -> None:
         assert time.monotonic() - begun < SOON + 10
 
 
-def test_an_image_that_cannot_be_had_ends_the_look_for_the_others(
-    context: Path, both: Callable[[Quirks], StrictRegistry]
-) -> None:
+def test_an_image_that_cannot_be_had_ends_the_look_for_the_others(context: Path, both: Callable[[Quirks], StrictRegistry]) -> None:
     other = both(Quirks(silence="GET /v2/base/four/manifests"))
     text = f"FROM {other.host}/base/four:1 AS a\nFROM {other.host}/no/such:1\nCOPY --from=a / /\n"
     begun = time.monotonic()

@@ -38,9 +38,7 @@ SHAPES = {
 
 
 def blobs(registry: StrictRegistry) -> dict[str, int]:
-    asked = collections.Counter(
-        path for method, path, _ in registry.seen if method == "GET" and "/blobs/sha256:" in path
-    )
+    asked = collections.Counter(path for method, path, _ in registry.seen if method == "GET" and "/blobs/sha256:" in path)
     return dict(asked)
 
 
@@ -71,9 +69,7 @@ OUTPUTS = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_each_blob_is_fetched_once(
-    context: Path, registry: StrictRegistry, base: str, shape: str, isolation: str
-) -> None:
+def test_each_blob_is_fetched_once(context: Path, registry: StrictRegistry, base: str, shape: str, isolation: str) -> None:
     registry.seen.clear()
     build(context, SHAPES[shape].format(base=base), "--no-push", f"--isolation={isolation}")
     assert {path: count for path, count in blobs(registry).items() if count != 1} == {}

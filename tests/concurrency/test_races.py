@@ -51,9 +51,7 @@ def test_a_cache_mount_is_restored_once(context: Path, base: str, isolation: str
     """Two stages begin with the same mount; what the first one changes in it stays changed."""
     flags = ["--cache", f"--cache-repo=oci:{context.parent / 'cache'}", "--cache-mounts", f"--isolation={isolation}"]
     mount = "--mount=type=cache,id=m,target=/m"
-    done = build(
-        context, f"FROM {base}\nRUN {mount} head -c 3000000 /dev/urandom > /m/big; echo old > /m/state\n", *flags
-    )
+    done = build(context, f"FROM {base}\nRUN {mount} head -c 3000000 /dev/urandom > /m/big; echo old > /m/state\n", *flags)
     assert done.returncode == 0, done.stderr
     shutil.rmtree(context.parent / "state")
     stages = "".join(
@@ -126,16 +124,10 @@ class Gate(BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize("output", ["archive", "push", "nothing"])
 @pytest.mark.parametrize("swept", ["blobs", "everything"])
-def test_a_cache_that_is_pruned_while_a_build_uses_it(
-    context: Path, registry: StrictRegistry, output: str, swept: str
-) -> None:
+def test_a_cache_that_is_pruned_while_a_build_uses_it(context: Path, registry: StrictRegistry, output: str, swept: str) -> None:
     cache, out = context.parent / "cache", context.parent / "out.tar"
     flags = [f"--state-dir={context.parent / 'state'}", "--cache", "--cache-copy-layers", f"--cache-repo=oci:{cache}"]
-    where = {
-        "archive": ["--no-push", f"--tar-path={out}"],
-        "push": [f"-t={registry.host}/pruned/a:1"],
-        "nothing": ["--no-push"],
-    }
+    where = {"archive": ["--no-push", f"--tar-path={out}"], "push": [f"-t={registry.host}/pruned/a:1"], "nothing": ["--no-push"]}
     came, go = threading.Event(), threading.Event()
     with serving(Gate, came=came, go=go) as server:
         text = f"FROM scratch\nCOPY file /\nADD http://127.0.0.1:{server.server_port}/x /\n"

@@ -312,9 +312,7 @@ def blob(data: bytes) -> Descriptor:
 
 
 @pytest.mark.parametrize("cause", [Broken(), FileNotFoundError(2, "gone"), OSError(5, "damaged")])
-def test_an_upload_whose_file_cannot_be_read(
-    client: tuple[RegistryClient, Reference, StrictRegistry], cause: Exception
-) -> None:
+def test_an_upload_whose_file_cannot_be_read(client: tuple[RegistryClient, Reference, StrictRegistry], cause: Exception) -> None:
     def refuse() -> BinaryIO:
         raise cause
 
@@ -326,10 +324,7 @@ def test_an_upload_whose_file_cannot_be_read(
 
 @pytest.mark.parametrize("when", ["at once", "on the way"])
 def test_an_upload_that_grows_and_has_a_bug(
-    client: tuple[RegistryClient, Reference, StrictRegistry],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    when: str,
+    client: tuple[RegistryClient, Reference, StrictRegistry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     path = tmp_path / "blob"
     data = os.urandom(stream.STARTS_AT + 1)

@@ -6,29 +6,17 @@ import re
 
 FILES: tuple[tuple[str, str, str], ...] = (
     # (case pattern, path pattern, reason)
-    (
-        r".*",
-        r"(proc|sys|dev)",
-        "BuildKit keeps the mount points of RUN in the layer; buildah removes or keeps them as it likes",
-    ),
+    (r".*", r"(proc|sys|dev)", "BuildKit keeps the mount points of RUN in the layer; buildah removes or keeps them as it likes"),
     (r".*", r"run/\.containerenv|run/secrets.*", "buildah mounts these into every step and leaves the mount points"),
     (r".*", r"run", "made by buildah as the parent of its own mount points"),
     (r".*", r"etc/(hosts|resolv\.conf|hostname)", "buildah leaves empty files where it mounts its own"),
-    (
-        r"copy-onto-symlinked-file",
-        r"real/target(/a\.txt)?",
-        "buildah 1.28 takes a dangling link for a directory to be made",
-    ),
+    (r"copy-onto-symlinked-file", r"real/target(/a\.txt)?", "buildah 1.28 takes a dangling link for a directory to be made"),
     (
         r"copy-onto-linked-file",
         r"l|real",
         "COPY follows a link that its destination is, as BuildKit's does; buildah replaces the link",
     ),
-    (
-        r"expansion-in-json-volume",
-        r"x(/a b)?",
-        "buildah makes the directories of VOLUME; BuildKit leaves the files alone",
-    ),
+    (r"expansion-in-json-volume", r"x(/a b)?", "buildah makes the directories of VOLUME; BuildKit leaves the files alone"),
     (r"volume", r"logs|data|var/x", "buildah makes the directories of VOLUME; BuildKit leaves the files alone"),
     (r"volume-then-write", r"data/f", "buildah drops what is written to a volume; BuildKit keeps it"),
     (

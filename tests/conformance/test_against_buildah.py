@@ -91,9 +91,7 @@ def buildah(case: Path, context: Path, arguments: tuple[str, ...], bases: Bases,
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     layout = tmp_path / "theirs"
-    subprocess.run(
-        ["buildah", *store, "push", "-q", "--format", "v2s2", name, f"oci:{layout}:x"], check=True, capture_output=True
-    )
+    subprocess.run(["buildah", *store, "push", "-q", "--format", "v2s2", name, f"oci:{layout}:x"], check=True, capture_output=True)
     subprocess.run(["buildah", *store, "rmi", "-f", name], check=False, capture_output=True)
     return layout
 

@@ -12,9 +12,7 @@ from tests.conformance.case import Case
 from tests.conformance.flatten import File
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="RUN as root is what was observed")
-CONTEXT = (
-    "echo f >f; echo g >g; mkdir -p d/s e/s; echo x >d/x; echo y >d/s/y; echo z >e/s/z; chmod 700 d; chmod 711 d/s"
-)
+CONTEXT = "echo f >f; echo g >g; mkdir -p d/s e/s; echo x >d/x; echo y >d/s/y; echo z >e/s/z; chmod 700 d; chmod 711 d/s"
 
 
 @pytest.fixture
@@ -115,10 +113,7 @@ def test_config_and_history(case: Case) -> None:
         ("SHELL [/s]", True),
         ("MAINTAINER me", True),
         ("LABEL a=b", True),
-        (
-            "HEALTHCHECK {Test:[CMD-SHELL a b] Interval:0s Timeout:0s StartPeriod:0s StartInterval:2s Retries:0}",
-            True,
-        ),
+        ("HEALTHCHECK {Test:[CMD-SHELL a b] Interval:0s Timeout:0s StartPeriod:0s StartInterval:2s Retries:0}", True),
     ]
     assert all(entry["comment"] == "buildkit.dockerfile.v0" for entry in config["history"])
 
@@ -158,8 +153,7 @@ def test_the_config_s_json_has_no_empty_fields(source: str, case: Case, bases: B
 
 def test_stage_scopes_of_arguments(case: Case) -> None:
     config, _ = case.build(
-        "ARG V=global\nFROM scratch AS a\nARG V\nENV ONE=$V\nFROM a AS b\nENV TWO=$V\nFROM scratch\nENV THREE=$V\n",
-        "--target=b",
+        "ARG V=global\nFROM scratch AS a\nARG V\nENV ONE=$V\nFROM a AS b\nENV TWO=$V\nFROM scratch\nENV THREE=$V\n", "--target=b"
     )
     assert config["config"]["Env"][1:] == ["ONE=global", "TWO=global"]
 

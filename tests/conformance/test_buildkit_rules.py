@@ -13,9 +13,7 @@ from tests.conformance.case import Case
 from tests.conformance.flatten import link_groups
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="RUN as root is what is described")
-CONTEXT = (
-    "mkdir -p d/s; echo a >a.txt; echo b >b.log; echo c >d/c.txt; echo d >d/s/d.txt; echo e >d/s/e.log; chmod 711 d/s"
-)
+CONTEXT = "mkdir -p d/s; echo a >a.txt; echo b >b.log; echo c >d/c.txt; echo d >d/s/d.txt; echo e >d/s/e.log; chmod 711 d/s"
 
 
 @pytest.fixture
@@ -97,8 +95,7 @@ def test_proxies_are_matched_in_any_case(case: Case, bases: Bases) -> None:
 @as_root
 def test_a_declared_proxy_is_an_argument_like_others(case: Case, bases: Bases) -> None:
     config, files = case.build(
-        f"FROM {bases.busybox()}\nARG HTTP_PROXY\nRUN env | grep -i _proxy | sort >/f\n",
-        "--build-arg=HTTP_PROXY=http://p",
+        f"FROM {bases.busybox()}\nARG HTTP_PROXY\nRUN env | grep -i _proxy | sort >/f\n", "--build-arg=HTTP_PROXY=http://p"
     )
     assert config["history"][-1]["created_by"].startswith("RUN |1 HTTP_PROXY=http://p /bin/sh")
     assert files["f"]["size"] == len("HTTP_PROXY=http://p\nhttp_proxy=http://p\n")
@@ -132,9 +129,7 @@ def test_parents_with_wildcards(case: Case) -> None:
 
 
 def test_parents_from_a_stage_keep_owners(case: Case) -> None:
-    files = case.build(
-        "FROM scratch AS one\nCOPY --chown=7:8 d /d\nFROM scratch\nCOPY --from=one --parents /d/s/d.txt /x/\n"
-    )[1]
+    files = case.build("FROM scratch AS one\nCOPY --chown=7:8 d /d\nFROM scratch\nCOPY --from=one --parents /d/s/d.txt /x/\n")[1]
     assert {path: file["uid"] for path, file in files.items()} == {"x": 0, "x/d": 7, "x/d/s": 7, "x/d/s/d.txt": 7}
 
 

@@ -50,17 +50,13 @@ class Podman:
         self, options: list[str], *arguments: str, context: Path | None = None, image: str = ""
     ) -> subprocess.CompletedProcess[str]:
         mount = ["-v", f"{context}:/workspace"] if context is not None else []
-        words = self.command(
-            "run", "--rm", "--network", "host", *LIMITS, *options, *mount, image or self.image, *arguments
-        )
+        words = self.command("run", "--rm", "--network", "host", *LIMITS, *options, *mount, image or self.image, *arguments)
         return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
 
     def image_of(self, root: Path, name: str) -> str:
         """Push an image of the files below ``root``, which is used up; its full name."""
         context = root.parent
-        subprocess.run(
-            ["tar", "-C", str(root), "--owner=0", "--group=0", "-cf", str(context / "rootfs.tar"), "."], check=True
-        )
+        subprocess.run(["tar", "-C", str(root), "--owner=0", "--group=0", "-cf", str(context / "rootfs.tar"), "."], check=True)
         shutil.rmtree(root)
         (context / "Dockerfile").write_text("FROM scratch\nADD rootfs.tar /\n")
         done = gazami("build", str(context), f"-t={self.registry}/{name}", f"--state-dir={context / 'state'}")
@@ -95,9 +91,7 @@ class Executor:
     podman: Podman
     seccomp: str
 
-    def build(
-        self, what: str, *arguments: str, context: Path, options: Sequence[str] = ()
-    ) -> subprocess.CompletedProcess[str]:
+    def build(self, what: str, *arguments: str, context: Path, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         environment = ENVIRONMENTS[what]
         every = [*environment.with_profile(self.seccomp), *options]
         words = ["--context=dir:///workspace", *environment.arguments, *arguments]

@@ -125,13 +125,7 @@ class Kube:
     def attempt(self, *words: str, data: str = "") -> subprocess.CompletedProcess[str]:
         environ = {**os.environ, "CONTAINERS_CONF": str(self.folder / "containers.conf")}
         return subprocess.run(
-            self.podman.command(*words),
-            env=environ,
-            input=data,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
+            self.podman.command(*words), env=environ, input=data, capture_output=True, text=True, check=False, timeout=120
         )
 
     def run(self, *words: str, data: str = "") -> str:
@@ -156,11 +150,7 @@ class Kube:
             self.run(*runtime, "play", "kube", *options, str(path))
             status = int(self.run(*runtime, "wait", name))
             log = subprocess.run(
-                self.podman.command("logs", name),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=True,
+                self.podman.command("logs", name), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
             )
             return Ended(status, log.stdout)
         finally:

@@ -14,8 +14,6 @@ def pushed(reference: str, folder: Path, *, credentials: str = "") -> tuple[dict
     layout = folder / reference.rpartition("/")[2].replace(":", "-")
     words = ["skopeo", "copy", "-q", "--insecure-policy", "--src-tls-verify=false"]
     words += ["--src-creds", credentials] if credentials else []
-    done = subprocess.run(
-        [*words, f"docker://{reference}", f"oci:{layout}"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*words, f"docker://{reference}", f"oci:{layout}"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return read_layout(layout)

@@ -44,9 +44,7 @@ def test_the_action_in_its_container(podman: Podman, action: str, docker_seccomp
         (tmp_path / name).mkdir()
     for name in github.FILES:
         (tmp_path / "files" / name).touch()
-    (tmp_path / "workspace/Dockerfile").write_text(
-        f"FROM {podman.base}\nCOPY Dockerfile /\nRUN cat /Dockerfile > /made\n"
-    )
+    (tmp_path / "workspace/Dockerfile").write_text(f"FROM {podman.base}\nCOPY Dockerfile /\nRUN cat /Dockerfile > /made\n")
     with docker_registry(tmp_path / "registry", htpasswd=((USER, PASSWORD),)) as registry:
         host = f"localhost:{registry.port}"
         given = github.inputs(registry=host, image="team/app", password=PASSWORD, tag="1.0", tag_with_latest="true")
@@ -55,9 +53,7 @@ def test_the_action_in_its_container(podman: Podman, action: str, docker_seccomp
         )
         options = [*ENVIRONMENTS["Docker's default"].with_profile(docker_seccomp), "--tls-verify=false"]
         options += ["--workdir=/github/workspace"]
-        options += [
-            f"--volume={tmp_path / name}:/github/{name}" for name in ("home", "workspace", "files", "runner_temp")
-        ]
+        options += [f"--volume={tmp_path / name}:/github/{name}" for name in ("home", "workspace", "files", "runner_temp")]
         options += [f"--env={name}={value}" for name, value in {**given, **variables}.items()]
         done = podman.run(options, image=action)
         log = done.stdout + done.stderr

@@ -76,9 +76,7 @@ class Runner:
 def runner(podman: Podman, docker_seccomp: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     installed("gitlab-ci-local", "containers")
     folder = tmp_path_factory.mktemp("gitlab")
-    (folder / "podman").write_text(
-        PODMAN.format(program=shlex.join([str(shutil.which("podman")), *podman.command()[1:]]))
-    )
+    (folder / "podman").write_text(PODMAN.format(program=shlex.join([str(shutil.which("podman")), *podman.command()[1:]])))
     (folder / "podman").chmod(0o755)
     (folder / "containers.conf").write_text(CONFIGURATION.format(profile=docker_seccomp))
     carrier = podman.image_of(carrier_root(folder / "carrier/root"), "carrier")

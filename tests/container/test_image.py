@@ -17,9 +17,7 @@ from tests.container.environments import ENVIRONMENTS, RUNNING
 def context(tmp_path: Path, podman: Podman) -> Path:
     folder = tmp_path / "context"
     folder.mkdir()
-    (folder / "NoRun").write_text(
-        f"FROM {podman.base}\nCOPY file /f\nWORKDIR /w\nENV A=b\nCOPY --from={podman.base} /bin/sh /sh\n"
-    )
+    (folder / "NoRun").write_text(f"FROM {podman.base}\nCOPY file /f\nWORKDIR /w\nENV A=b\nCOPY --from={podman.base} /bin/sh /sh\n")
     (folder / "Dockerfile").write_text(
         f"FROM {podman.base}\nRUN echo built > /made && chown 33:33 /made && mkdir /d && chmod 1777 /d\n"
         "USER 33\nRUN id -u > /tmp/who\n"
@@ -30,9 +28,7 @@ def context(tmp_path: Path, podman: Podman) -> Path:
 
 
 @pytest.mark.parametrize("what", ENVIRONMENTS)
-def test_a_dockerfile_without_run_builds_everywhere(
-    what: str, podman: Podman, executor: Executor, context: Path
-) -> None:
+def test_a_dockerfile_without_run_builds_everywhere(what: str, podman: Podman, executor: Executor, context: Path) -> None:
     done = executor.build(what, "--dockerfile=NoRun", f"--destination={podman.registry}/norun:1", context=context)
     assert done.returncode == 0, done.stderr
     assert "isolated" not in done.stderr
@@ -41,9 +37,7 @@ def test_a_dockerfile_without_run_builds_everywhere(
 def test_the_image_is_kanikos_place(podman: Podman) -> None:
     config = json.loads(
         subprocess.run(
-            ["skopeo", "inspect", "--config", "--tls-verify=false", f"docker://{podman.image}"],
-            capture_output=True,
-            check=True,
+            ["skopeo", "inspect", "--config", "--tls-verify=false", f"docker://{podman.image}"], capture_output=True, check=True
         ).stdout
     )["config"]
     assert config["Entrypoint"] == ["/kaniko/executor"]

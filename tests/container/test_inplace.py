@@ -36,16 +36,12 @@ def debug(podman: Podman) -> str:
     return f"{podman.registry}/gazami:debug"
 
 
-def shell(
-    podman: Podman, options: list[str], script: str, context: Path, image: str
-) -> subprocess.CompletedProcess[str]:
+def shell(podman: Podman, options: list[str], script: str, context: Path, image: str) -> subprocess.CompletedProcess[str]:
     """A script in the debug image, as runners of continuous integration run it."""
     return podman.run([*options, "--entrypoint", ""], "sh", "-c", script, context=context, image=image)
 
 
-def test_ten_builds_in_one_container(
-    podman: Podman, docker_options: list[str], debian: str, debug: str, tmp_path: Path
-) -> None:
+def test_ten_builds_in_one_container(podman: Podman, docker_options: list[str], debian: str, debug: str, tmp_path: Path) -> None:
     """They give the digests that ten fresh containers give."""
     for number, text in enumerate(DOCKERFILES):
         (tmp_path / f"D{number}").write_text(text.format(base=podman.base, debian=debian))
@@ -70,22 +66,14 @@ def test_ten_builds_in_one_container(
 
 
 @pytest.mark.parametrize(
-    ("how", "status"),
-    [
-        ("", 42),
-        ("timeout -s INT 2", 130),
-        ("timeout -s TERM 2", 143),
-        ("timeout -s KILL 2", 137),
-    ],
+    ("how", "status"), [("", 42), ("timeout -s INT 2", 130), ("timeout -s TERM 2", 143), ("timeout -s KILL 2", 137)]
 )
 def test_the_root_is_as_it_was_however_a_build_ends(
     how: str, status: int, podman: Podman, docker_options: list[str], debug: str, tmp_path: Path
 ) -> None:
     command = "exit 42" if not how else "sleep 100"
     (tmp_path / "Dockerfile").write_text(f"FROM {podman.base}\nRUN mkdir /made && rm -rf /home && {command}\n")
-    (tmp_path / "Next").write_text(
-        f"FROM {podman.base}\nRUN test ! -e /made && test -d /home && test -r /proc/self/exe\n"
-    )
+    (tmp_path / "Next").write_text(f"FROM {podman.base}\nRUN test ! -e /made && test -d /home && test -r /proc/self/exe\n")
     build = "/kaniko/executor --context=dir:///workspace --no-push 2>&1"
     script = (
         f"mkdir -p /kaniko/.docker /own/deep; echo {{}} > /kaniko/.docker/config.json; {LISTING} > /kaniko/tmp/before;"
@@ -109,9 +97,7 @@ def test_a_command_has_all_of_linux(podman: Podman, docker_options: list[str], d
         "RUN <<EOF\n#!/usr/bin/perl\nprint STDERR 'a script of its own';\nEOF\n"
         "RUN test ! -e /dev/pipes && test -d /run/x && test ! -e /kaniko/.docker/config.json && test ! -e /run/.containerenv\n"
     )
-    done = podman.run(
-        [*docker_options, "--dns=192.0.2.53"], "--context=dir:///workspace", "--no-push", context=tmp_path
-    )
+    done = podman.run([*docker_options, "--dns=192.0.2.53"], "--context=dir:///workspace", "--no-push", context=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "substituted" in done.stderr + done.stdout
     assert "/dev/pts/" in done.stdout
@@ -211,15 +197,11 @@ def test_what_a_step_writes_where_a_volume_is_gets_into_the_image(
     done = shell(podman, [*docker_options, "--tmpfs", "/tmp:mode=1777"], build, tmp_path, debug)
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("is taken in this container") == 2, done.stdout
-    shown = podman.run(
-        ["--tls-verify=false", "--entrypoint", ""], "cat", "/app", "/f", "/comm", context=tmp_path, image=tag
-    )
+    shown = podman.run(["--tls-verify=false", "--entrypoint", ""], "cat", "/app", "/f", "/comm", context=tmp_path, image=tag)
     assert shown.stdout.splitlines() == ["binary", "made", "cat"], shown
 
 
-def test_a_step_that_writes_to_a_volume_unseen_fails(
-    podman: Podman, docker_options: list[str], debug: str, tmp_path: Path
-) -> None:
+def test_a_step_that_writes_to_a_volume_unseen_fails(podman: Podman, docker_options: list[str], debug: str, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(f"FROM {podman.base}\nRUN d=/work; echo x > ${{d}}space/new\n")
     cache = f"{podman.registry}/volumes/cache"
     build = f"/kaniko/executor --context=dir:///workspace --no-push --cache=true --cache-repo={cache} 2>&1"
@@ -267,24 +249,15 @@ def test_credentials_in_ordinary_files_are_taken_away(
     assert "can read" not in done.stdout
 
 
-def test_on_the_overlay_root_that_docker_gives(
-    podman: Podman, docker_options: list[str], debug: str, tmp_path: Path
-) -> None:
+def test_on_the_overlay_root_that_docker_gives(podman: Podman, docker_options: list[str], debug: str, tmp_path: Path) -> None:
     """Directories of the image's own layers cannot be renamed on an overlay (the store of these tests is none)."""
-    lower = subprocess.run(
-        podman.command("image", "mount", debug), capture_output=True, text=True, check=True
-    ).stdout.strip()
+    lower = subprocess.run(podman.command("image", "mount", debug), capture_output=True, text=True, check=True).stdout.strip()
     for name in ("upper", "work", "root", "context"):
         (tmp_path / name).mkdir()
-    (tmp_path / "context/Dockerfile").write_text(
-        f"FROM {podman.base}\nRUN echo x > /x && test -r /proc/self/exe\nRUN rm /x\n"
-    )
+    (tmp_path / "context/Dockerfile").write_text(f"FROM {podman.base}\nRUN echo x > /x && test -r /proc/self/exe\nRUN rm /x\n")
     options = f"lowerdir={lower},upperdir={tmp_path}/upper,workdir={tmp_path}/work,redirect_dir=off"
     mounted = subprocess.run(
-        ["mount", "-t", "overlay", "overlay", "-o", options, str(tmp_path / "root")],
-        capture_output=True,
-        text=True,
-        check=False,
+        ["mount", "-t", "overlay", "overlay", "-o", options, str(tmp_path / "root")], capture_output=True, text=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip(f"overlay mounts are refused here: {mounted.stderr.strip()}")

@@ -12,17 +12,7 @@ from pathlib import Path
 import pytest
 from tests.container.conftest import Podman
 from tests.container.environments import ENVIRONMENTS
-from tests.container.kube import (
-    MANIFESTS,
-    RUNTIME_DEFAULT,
-    UNCONFINED,
-    Document,
-    Ended,
-    Kube,
-    adapted,
-    documents,
-    prepare,
-)
+from tests.container.kube import MANIFESTS, RUNTIME_DEFAULT, UNCONFINED, Document, Ended, Kube, adapted, documents, prepare
 from tests.container.pushed import pushed
 from tests.gitserver import GitServer, git_server, repository
 from tests.roots import busybox_root
@@ -113,9 +103,7 @@ def test_every_manifest_with_a_pod_is_run_here() -> None:
     assert all(f'"{name}"' in seen for name in of_pods)
 
 
-@pytest.mark.parametrize(
-    ("profile", "like"), [(UNCONFINED, "seccomp unconfined"), (RUNTIME_DEFAULT, "Docker's default")]
-)
+@pytest.mark.parametrize(("profile", "like"), [(UNCONFINED, "seccomp unconfined"), (RUNTIME_DEFAULT, "Docker's default")])
 def test_the_pod(profile: str, like: str, cluster: Cluster, tmp_path: Path) -> None:
     """Once as a kubelet starts it by default, once as with ``--seccomp-default``."""
     destination = f"pod-{ENVIRONMENTS[like].mode}"

@@ -35,9 +35,7 @@ def test_the_action_is_what_github_takes(tmp_path: Path) -> None:
 
 
 def documented_workflow() -> str:
-    [workflow] = [
-        block for block in re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S) if "\njobs:" in block
-    ]
+    [workflow] = [block for block in re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S) if "\njobs:" in block]
     return str(workflow)
 
 

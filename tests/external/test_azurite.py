@@ -35,12 +35,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         wait_for_port(port, server)
         url = f"http://127.0.0.1:{port}/{ACCOUNT}"
         store = AzureStore(
-            "ctx",
-            endpoint=url,
-            account_name=ACCOUNT,
-            account_key=KEY,
-            client_options={"allow_http": True},
-            use_emulator=False,
+            "ctx", endpoint=url, account_name=ACCOUNT, account_key=KEY, client_options={"allow_http": True}, use_emulator=False
         )
         create_container(url)
         obstore.put(store, "deep/a b.tgz", tar(*FILES, ("big", os.urandom(200_000)), mode="w:gz"))
@@ -84,9 +79,7 @@ def test_a_shared_key(azurite: str, tmp_path: Path) -> None:
 
 def test_a_shared_access_signature(azurite: str, tmp_path: Path) -> None:
     assert "sub/f" in build(tmp_path, f"{URL}?{sas()}", AZURE_STORAGE_BLOB_ENDPOINT=azurite).files
-    assert (
-        "sub/f" in build(tmp_path, URL, AZURE_STORAGE_BLOB_ENDPOINT=azurite, AZURE_STORAGE_SAS_TOKEN="?" + sas()).files
-    )
+    assert "sub/f" in build(tmp_path, URL, AZURE_STORAGE_BLOB_ENDPOINT=azurite, AZURE_STORAGE_SAS_TOKEN="?" + sas()).files
     wrong = f"{sas()[:-9]}WR0NGx%3D"
     refused = build(tmp_path, f"{URL}?{wrong}", AZURE_STORAGE_BLOB_ENDPOINT=azurite)
     assert refused.status == 1 and "WR0NG" not in refused.log

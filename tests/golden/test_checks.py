@@ -56,8 +56,7 @@ def findings(case: Path) -> list[dict[str, Any]]:
     else:
         found = lint(dockerfile, source, inputs, ignore, images)
     return [
-        {"rule": finding.rule, "line": finding.span.start, "message": finding.detail, "level": finding.level}
-        for finding in found
+        {"rule": finding.rule, "line": finding.span.start, "message": finding.detail, "level": finding.level} for finding in found
     ]
 
 

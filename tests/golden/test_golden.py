@@ -29,9 +29,7 @@ BASE = ImageConfig(HOST, env=(("PATH", "/bin"), ("LANG", "C")), cmd=("sh",), onb
 
 def planned(text: str) -> Plan:
     source = Source("Dockerfile", text)
-    inputs = PlanInputs(
-        {"GIVEN": "from the command line"}, HOST, HOST, labels=(("flag", "1"),) if "# label" in text else ()
-    )
+    inputs = PlanInputs({"GIVEN": "from the command line"}, HOST, HOST, labels=(("flag", "1"),) if "# label" in text else ())
     outlined = outline(parse(source), source, inputs)
     result = compile_plan(outlined, inputs, {})
     while isinstance(result, Missing):

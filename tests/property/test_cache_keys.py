@@ -63,12 +63,7 @@ CHANGED_RUN: dict[str, Any] = {
     "network": "none",
     "script": InlineFile("/x", "echo"),
 }
-CHANGED_COPY: dict[str, Any] = {
-    "sources": ("a",),
-    "dest": "/dst",
-    "inline": (InlineFile("x", "y"),),
-    "add": True,
-}
+CHANGED_COPY: dict[str, Any] = {"sources": ("a",), "dest": "/dst", "inline": (InlineFile("x", "y"),), "add": True}
 CHANGED_FLAGS: dict[str, Any] = {
     "chown": "1",
     "chmod": "644",
@@ -124,13 +119,7 @@ def test_what_lies_below_and_what_is_copied_are_inputs() -> None:
     other = files_of((digest_of(b"base"), digest_of(b"more")))
     content = (("content of a", "sha256:1"),)
     for step in (RUN, COPY, WORKDIR):
-        keys = {
-            key(step),
-            key(step, other),
-            key(step, files_of(())),
-            key(step, after(key_of(()))),
-            key(step, contents=content),
-        }
+        keys = {key(step), key(step, other), key(step, files_of(())), key(step, after(key_of(()))), key(step, contents=content)}
         assert len(keys) == 5
 
 

@@ -78,11 +78,7 @@ CONFIG = {
     "rootfs": {"type": "layers", "diff_ids": [DIGEST]}, "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "x"}],
     "os.features": ["x"],
 }  # fmt: skip
-DOCKER = {
-    "auths": {"r.example": {"auth": "dTpw", "identitytoken": "t"}},
-    "credHelpers": {"q.example": "x"},
-    "credsStore": "y",
-}
+DOCKER = {"auths": {"r.example": {"auth": "dTpw", "identitytoken": "t"}}, "credHelpers": {"q.example": "x"}, "credsStore": "y"}
 LAYOUT = {"schemaVersion": 2, "manifests": [{**DESCRIPTOR, "annotations": {"org.opencontainers.image.ref.name": "x"}}]}
 TOKEN = {"token": "abc", "access_token": "abc", "expires_in": 60}
 
@@ -90,9 +86,7 @@ WELL_FORMED = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def nested(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
-    return st.recursive(
-        leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=30
-    )
+    return st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=30)
 
 
 ODD = st.one_of(
@@ -108,9 +102,7 @@ ODD = st.one_of(
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = [path]
-    items = (
-        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
-    )
+    items = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
     for key, value in items:
         found += places(value, (*path, key))
     return found

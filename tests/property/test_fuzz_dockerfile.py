@@ -21,9 +21,7 @@ from gazami.plan.outline import outline
 from gazami.plan.reached import ResolvedImage
 
 HOST = Platform("linux", "amd64")
-BASE = ImageConfig(
-    HOST, env=(("PATH", "/bin"), ("LANG", "C")), cmd=("sh",), onbuild=("RUN echo triggered", "ENV A=$LANG")
-)
+BASE = ImageConfig(HOST, env=(("PATH", "/bin"), ("LANG", "C")), cmd=("sh",), onbuild=("RUN echo triggered", "ENV A=$LANG"))
 EXAMPLES = int(os.environ.get("GAZAMI_FUZZ_EXAMPLES", "500"))
 
 WORDS = st.one_of(
@@ -97,10 +95,7 @@ def compiled(text: str) -> None:
     outlined = outline(parse(source), source, inputs)
     result = compile_plan(outlined, inputs, {})
     while isinstance(result, Missing):
-        images = {
-            base: ResolvedImage(digest_of(base.reference.encode("utf-8", "surrogateescape")), BASE)
-            for base in result.images
-        }
+        images = {base: ResolvedImage(digest_of(base.reference.encode("utf-8", "surrogateescape")), BASE) for base in result.images}
         result = compile_plan(outlined, inputs, images)
     encode_config(result.plan.stages[-1].final_config)
 

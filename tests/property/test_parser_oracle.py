@@ -27,9 +27,7 @@ def theirs(text: str) -> list[tuple[str, int, int, list[tuple[str, str]]]] | Non
         commands = oracle.parse_string(text)
     except (oracle.GoParseError, ValueError):
         return None
-    return [
-        (c.cmd.upper(), c.start_line, c.end_line, [(h.name, h.content) for h in c.heredocs]) for c in commands if c.cmd
-    ]
+    return [(c.cmd.upper(), c.start_line, c.end_line, [(h.name, h.content) for h in c.heredocs]) for c in commands if c.cmd]
 
 
 def ours(text: str) -> list[tuple[str, int, int, list[tuple[str, str]]]] | None:
@@ -42,9 +40,7 @@ def ours(text: str) -> list[tuple[str, int, int, list[tuple[str, str]]]] | None:
             line.text.strip().split()[0].upper() if line.text.strip() else "",
             line.span.start,
             line.span.end,
-            [
-                (doc.name, doc.body) for doc in line.heredocs
-            ],  # the oracle leaves the tabs of <<- to whoever uses the text
+            [(doc.name, doc.body) for doc in line.heredocs],  # the oracle leaves the tabs of <<- to whoever uses the text
         )
         for line in lines
     ]

@@ -97,8 +97,6 @@ def seen(root: Path) -> dict[str, Any]:
         for each in [*folders, *names]:
             place = Path(folder) / each
             info = place.lstat()
-            content = (
-                place.readlink() if place.is_symlink() else place.read_bytes() if stat.S_ISREG(info.st_mode) else None
-            )
+            content = place.readlink() if place.is_symlink() else place.read_bytes() if stat.S_ISREG(info.st_mode) else None
             out[str(place.relative_to(root))] = (info.st_mode, info.st_uid, info.st_gid, content)
     return out

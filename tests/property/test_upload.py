@@ -51,9 +51,7 @@ def test_an_upload_ends(size: int, mounts: tuple[str, ...], attempts: int, regis
         if isinstance(action, (Done, GaveUp)):
             return
         if isinstance(action, Send):
-            assert (
-                action.location and action.length > 0 and action.offset >= 0 and action.offset + action.length <= size
-            )
+            assert action.location and action.length > 0 and action.offset >= 0 and action.offset + action.length <= size
         if isinstance(action, Commit):
             assert action.location and upload.offset == size
         told = registry[type(action)]
@@ -88,20 +86,7 @@ def test_a_registry_that_keeps_track_gets_each_byte_once(size: int, cuts: list[i
     assert stored == list(range(size))
 
 
-MISHAPS = (
-    "lost",
-    "unanswered",
-    "503",
-    "429",
-    "416",
-    "400",
-    "404",
-    "413",
-    "half",
-    "no location",
-    "wrong range",
-    "forgets",
-)
+MISHAPS = ("lost", "unanswered", "503", "429", "416", "400", "404", "413", "half", "no location", "wrong range", "forgets")
 
 
 @dataclass(slots=True)
@@ -198,9 +183,7 @@ def test_no_success_is_claimed_for_bytes_that_are_not_stored(
 
 
 @given(size=st.integers(0, 1 << 23), attempts=st.integers(2, 5), mounts=st.sampled_from([(), ("a",), ("a", "b")]))
-def test_a_registry_without_mishaps_gets_each_byte_once_and_few_requests(
-    size: int, attempts: int, mounts: tuple[str, ...]
-) -> None:
+def test_a_registry_without_mishaps_gets_each_byte_once_and_few_requests(size: int, attempts: int, mounts: tuple[str, ...]) -> None:
     registry = Registry(size, [], False)
     upload = begin(size, mounts, attempts)
     while not isinstance(upload.action, (Done, GaveUp)):

@@ -8,18 +8,7 @@ from pathlib import Path
 
 from tests.integration.sandbox.bench import Bench
 
-KERNEL = {
-    "keyctl",
-    "bpf",
-    "userfaultfd",
-    "io_uring_setup",
-    "mount",
-    "umount2",
-    "open_tree",
-    "unshare",
-    "kcmp",
-    "pidfd_getfd",
-}
+KERNEL = {"keyctl", "bpf", "userfaultfd", "io_uring_setup", "mount", "umount2", "open_tree", "unshare", "kcmp", "pidfd_getfd"}
 PROCESSES = {"ptrace", "process_vm_readv", "process_vm_writev"}
 
 

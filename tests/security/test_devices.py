@@ -44,9 +44,7 @@ def test_control_there_are_devices_that_open_where_nothing_protects(tmp_path: Pa
 def test_a_node_that_the_step_makes_does_not_open(mode: Bench) -> None:
     made = " ".join(f"mknod /tmp/{letter}{major}-{minor} {letter} {major} {minor};" for letter, major, minor in SAMPLES)
     outcome = mode.sh(f"{made} devices $(ls -d /tmp/[bc]* /dev/shm/none 2>/dev/null)")
-    stand_ins = (
-        mode.sandbox.choice.mode.records_owners
-    )  # mknod(2) makes empty files there, and the layer has the devices
+    stand_ins = mode.sandbox.choice.mode.records_owners  # mknod(2) makes empty files there, and the layer has the devices
     for path, number in opened(outcome.out).items():
         assert number in REFUSED or (stand_ins and (outcome.changed / path[1:]).is_file()), (path, number)
     if mode.sandbox.choice.guards_devices and mode.sandbox.choice.name == "namespaces":
@@ -90,10 +88,7 @@ def test_a_node_of_a_layer_does_not_open(mode: Bench, tmp_path: Path) -> None:
 def test_a_step_does_not_change_the_machine_s_nodes(mode: Bench) -> None:
     """Where they are bound: the mode and the owner that they have anyway are set, so that nothing happens where this fails."""
     before = [Path(f"/dev/{name}").stat() for name in devices.DEVICES]
-    done = [
-        mode.sh(f"chmod 666 /dev/{name}; chown 0:0 /dev/{name}; echo x > /dev/null").err
-        for name in ("null", "zero", "full")
-    ]
+    done = [mode.sh(f"chmod 666 /dev/{name}; chown 0:0 /dev/{name}; echo x > /dev/null").err for name in ("null", "zero", "full")]
     after = [Path(f"/dev/{name}").stat() for name in devices.DEVICES]
     assert [info.st_ctime_ns for info in before] == [info.st_ctime_ns for info in after]
     if mode.sandbox.choice.mode.user_namespace:

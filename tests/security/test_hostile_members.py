@@ -158,11 +158,7 @@ def into_an_index(data: bytes, tmp_path: Path) -> None:
 
 def into_a_context(data: bytes, tmp_path: Path) -> None:
     place = _unpacked(
-        Archive("context.tar", iter([data])),
-        tmp_path / "context",
-        lambda _: None,
-        progress=lambda _: None,
-        cancel=Cancel(),
+        Archive("context.tar", iter([data])), tmp_path / "context", lambda _: None, progress=lambda _: None, cancel=Cancel()
     )
     tree = FolderTree(str(place))
     harmless(tree)
@@ -200,9 +196,7 @@ def test_it_is_refused_or_does_no_harm(name: str, consumer: str, outside: Path, 
         assert name not in REFUSED_EVERYWHERE
 
 
-@pytest.mark.parametrize(
-    "name", ["dot dot", "link to a folder and through it", "relative link and through it", "chain of links"]
-)
+@pytest.mark.parametrize("name", ["dot dot", "link to a folder and through it", "relative link and through it", "chain of links"])
 def test_the_control_writes_outside(name: str, tmp_path: Path) -> None:
     out = tmp_path / "outside"
     out.mkdir()

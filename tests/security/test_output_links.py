@@ -46,17 +46,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def built(folder: Path, *words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
-    command = [
-        sys.executable,
-        "-m",
-        "gazami",
-        "build",
-        ".",
-        "--no-push",
-        "-t=r.invalid/x",
-        "--state-dir=../state",
-        *words,
-    ]
+    command = [sys.executable, "-m", "gazami", "build", ".", "--no-push", "-t=r.invalid/x", "--state-dir=../state", *words]
     return subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
 
 

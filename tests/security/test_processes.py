@@ -76,15 +76,7 @@ def test_what_forks_without_end_ends_with_its_step(mode: Bench, lines: int) -> N
 
 def test_control_without_the_sandbox_it_forks_on(programs: Path, tmp_path: Path) -> None:
     (tmp_path / "beat").touch()
-    group = [
-        "unshare",
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "sh",
-        "-c",
-        '"$0" "$@"; sleep 1; test -e /proc && echo up; sleep 60',
-    ]
+    group = ["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", '"$0" "$@"; sleep 1; test -e /proc && echo up; sleep 60']
     command = [*group, str(programs / "outlive"), "chain", name(), "1", str(tmp_path / "beat")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "up\n"

@@ -242,9 +242,7 @@ def test_a_cache_mount_comes_back(mode: Bench, cache: Path) -> None:
 @pytest.mark.parametrize(
     "swap", ["mv /c /gone; ln -s {there} /c", "mv /c /gone; mkdir /c; echo evil > /c/evil", "mv /c /gone; echo > /c"]
 )
-def test_what_a_step_puts_in_the_place_of_a_cache_mount_stays_out(
-    mode: Bench, cache: Path, builders: Path, swap: str
-) -> None:
+def test_what_a_step_puts_in_the_place_of_a_cache_mount_stays_out(mode: Bench, cache: Path, builders: Path, swap: str) -> None:
     root = mode.root()
     mode.sh(swap.format(there=builders), root=root, mounts=(BindMount(str(cache), "/c", readonly=False, movable=True),))
     assert not cache.is_symlink()

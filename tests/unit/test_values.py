@@ -39,7 +39,7 @@ def classes(decorator: Any) -> tuple[type[Any], type[Any]]:
     return Point, State
 
 
-BOTH = [pytest.param(values.dataclass, id="ours"), pytest.param(dataclasses.dataclass, id="standard")]
+BOTH = [pytest.param(values.fast_dataclass, id="ours"), pytest.param(dataclasses.dataclass, id="standard")]
 
 
 @pytest.mark.parametrize("decorator", BOTH)
@@ -73,7 +73,7 @@ def test_a_state(decorator: Any) -> None:
 
 
 def test_development_mode_has_the_standard_decorator() -> None:
-    code = "import dataclasses; from gazami import values; print(values.dataclass is dataclasses.dataclass)"
+    code = "import dataclasses; from gazami import values; print(values.fast_dataclass is dataclasses.dataclass)"
     for options, expected in ((["-X", "dev"], "True"), ([], "False")):
         done = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == expected

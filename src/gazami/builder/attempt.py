@@ -45,14 +45,14 @@ from gazami.layer.pack import Packing
 from gazami.plan.scope import proxy_env
 from gazami.plan.steps import ImageBase, Plan, RunStep, StagePlan
 from gazami.registry.resolved import Resolved
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 if TYPE_CHECKING:
     from gazami.builder.cached.cache_mounts import CacheMounts
     from gazami.builder.stages.running import Running
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Attempt:
     request: BuildRequest
     ready: Prepared
@@ -140,9 +140,7 @@ class Attempt:
 
 
 @contextlib.contextmanager
-def attempt(
-    request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, *, hides_hits: bool = False
-) -> Iterator[Attempt]:
+def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, *, hides_hits: bool = False) -> Iterator[Attempt]:
     """``hides_hits``: no layer of the cache is used. Raises for all that is missing before anything runs."""
     stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
     plan, images = ready.plan, ready.images.found
@@ -178,13 +176,7 @@ def _given(request: BuildRequest, fetched: Fetched, ready: Prepared, *, known: b
     """What the build was given. A step that the cache has needs no secret, so secrets may not be ``known`` to be needed yet."""
     secrets = frozenset(name for name, _, _ in request.sandbox.secrets)
     agents = dict(request.sandbox.ssh)
-    return Given(
-        ready.context,
-        ready.context.folder,
-        fetched.local_context,
-        secrets if known else None,
-        agents if known else None,
-    )
+    return Given(ready.context, ready.context.folder, fetched.local_context, secrets if known else None, agents if known else None)
 
 
 def _clock(request: BuildRequest, ready: Prepared, fetched: Fetched, emit: Emit) -> Clock:

@@ -22,10 +22,10 @@ from gazami.events import BuildFinished, Emit, Message
 from gazami.image.digest import Digest
 from gazami.plan.render import render_plan
 from gazami.registry.transfer import Uploads
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class BuildResult:
     """``digest`` is the manifest's; both are None after a dry run, which has ``plan_text``."""
 

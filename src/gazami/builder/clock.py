@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Clock:
     """``epoch`` replaces all times of config and history (SOURCE_DATE_EPOCH). ``newest``, in seconds, is the latest time that a
     file of a new layer may have; None: any."""

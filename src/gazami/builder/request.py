@@ -6,12 +6,12 @@ from typing import Literal
 
 from gazami.image.platform import Platform
 from gazami.registry.options import RegistryOptions
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 Pairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ContextOptions:
     """``context`` is a path or a URI; ``dockerfile`` a path (relative to the working directory first, then to the
     context, as kaniko looks it up), a URL, or ``-`` for standard input."""
@@ -27,7 +27,7 @@ class ContextOptions:
     """Variables that say how contexts are fetched: those of clouds and of git, with their secrets."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PlanOptions:
     """What the Dockerfile is compiled with. ``build_args`` are resolved: a bare name already has its value."""
 
@@ -38,14 +38,14 @@ class PlanOptions:
     labels: Pairs = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class SnapshotOptions:
     mode: Literal["full", "redo", "time"] = "full"
     single: bool = False
     reproducible: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class SandboxOptions:
     """``isolation`` names a mode (:mod:`gazami.sandbox.modes`); None means: probe and choose. ``state_dir`` is where everything
     temporary lies."""
@@ -68,7 +68,7 @@ class SandboxOptions:
     """``(name, soft, hard)``; -1 is no limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CredentialOptions:
     """Where credentials for registries come from, and which files hold some."""
 
@@ -88,7 +88,7 @@ class CredentialOptions:
     """Files with credentials that may still be read: of clouds, of git, of the pod."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FileExport:
     """The image as something else than an image in a registry: its files in a directory (``local``) or a tar (``tar``), or
     the archive of an OCI layout. ``dest`` ``-`` is standard output."""
@@ -97,7 +97,7 @@ class FileExport:
     dest: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class IndexOptions:
     """The index that this build's image is to be part of. ``run`` and ``annotations`` are the same for the builds of all
     ``platforms``."""
@@ -107,7 +107,7 @@ class IndexOptions:
     annotations: Pairs = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class OutputOptions:
     """``destinations`` are texts as typed. ``compression_level`` None is the default of the compressor. The digest files
     may be http and https URLs. ``builder_output`` is a directory that gets a file ``images`` after a push."""
@@ -138,7 +138,7 @@ class OutputOptions:
         return bool(self.tar_paths or self.oci_layout_paths or any(each.kind == "oci" for each in self.exports))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CacheOptions:
     """``repository`` is written and read, ``sources`` are only read: repositories, images with an inline cache, or
     ``oci:DIR``. ``inline``: the image's manifest gets the keys of its layers."""
@@ -156,7 +156,7 @@ class CacheOptions:
     """Bytes that a cache mount may hold to be stored in the cache; 0: none is."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class BuildRequest:
     context: ContextOptions
     plan: PlanOptions

@@ -15,7 +15,7 @@ from gazami.errors import RegistryError, UsageError
 from gazami.foreign import read_json
 from gazami.image.digest import Digest, digest_of, parse_digest
 from gazami.image.manifest import OCI_MANIFEST, Descriptor, Manifest, encode_manifest
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 ARTIFACT = "application/vnd.gazami.cache.v1+json"
 """The media type of an entry's config, which is the empty JSON object."""
@@ -31,7 +31,7 @@ _MAX_RECORD = 256 * 1024
 """Bytes of inputs that an entry records; registries limit manifests to 4 MiB."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CacheEntry:
     """What a key stands for. ``layer`` and ``diff_id`` are None for an entry that is an index alone. ``created`` is UTC."""
 
@@ -51,11 +51,7 @@ def encode_entry(entry: CacheEntry) -> Manifest:
     inputs = json.dumps([list(each) for each in record(entry.inputs)], ensure_ascii=True)
     if len(inputs) > _MAX_RECORD:
         inputs = "[]"
-    notes = {
-        _CREATED: entry.created.strftime(_TIME),
-        _PREFIX + "text": entry.text[:1000],
-        _PREFIX + "inputs": inputs,
-    }
+    notes = {_CREATED: entry.created.strftime(_TIME), _PREFIX + "text": entry.text[:1000], _PREFIX + "inputs": inputs}
     if entry.diff_id is not None:
         notes[_PREFIX + "diff-id"] = entry.diff_id
     layers = tuple(each for each in (entry.layer, entry.files) if each is not None)

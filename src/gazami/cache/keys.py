@@ -24,7 +24,7 @@ from gazami.dockerfile.mounts import Mount
 from gazami.image.digest import Digest
 from gazami.image.platform import Platform
 from gazami.plan.steps import CopyStep, RunMount, RunStep, WorkdirStep
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 Key = NewType("Key", str)
 """64 hexadecimal digits: also a valid tag."""
@@ -40,7 +40,7 @@ _INLINE = 2000
 CacheableStep: TypeAlias = RunStep | CopyStep | WorkdirStep
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RunSettings:
     """Options of a whole build that a RUN can notice."""
 
@@ -84,9 +84,7 @@ def after(key: Key) -> tuple[str, str]:
 # -- steps ------------------------------------------------------------------------------------------------------------
 
 
-def step_inputs(
-    step: CacheableStep, below: tuple[str, str], contents: KeyInputs, settings: RunSettings, form: str
-) -> KeyInputs:
+def step_inputs(step: CacheableStep, below: tuple[str, str], contents: KeyInputs, settings: RunSettings, form: str) -> KeyInputs:
     """Everything that decides what a step makes. ``contents`` names the files that it copies or mounts, in order."""
     match step:
         case RunStep():

@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol, TypeAlias
 from gazami.cache.entry import CacheEntry
 from gazami.image.manifest import Descriptor
 from gazami.image.model import Origin
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 OpenFile: TypeAlias = Callable[[], BinaryIO]
 
@@ -17,7 +17,7 @@ Blob: TypeAlias = tuple[Descriptor, OpenFile, Origin]
 """A blob of an entry: what it is, its bytes, and where else it may lie, so that it need not be sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Listed:
     """An entry in a listing. ``used`` is when it last hit, where the store knows (a directory does)."""
 

@@ -11,7 +11,7 @@ from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.help import flag_rows
 from gazami.cli.flags.option import Table
 from gazami.errors import UsageError
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 if TYPE_CHECKING:
     from gazami.cancel import Cancel
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gazami.registry.client import RegistryClient
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Execution:
     """One run of a task. What it ``say``\\ s goes to standard output when it has ended well and the display is closed."""
 
@@ -41,7 +41,7 @@ class Execution:
             yield client
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Task:
     """Work that runs under signals, with a display. ``work`` returns the exit status.
 
@@ -60,7 +60,7 @@ Start: TypeAlias = Callable[[Flags, Mapping[str, str]], Task | int]
 Raises :class:`GazamiError`."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Command:
     """``usage`` stands above the flags in help, ``notes`` below. ``elsewhere`` hints at flags of other programs."""
 

@@ -16,13 +16,13 @@ from typing import Any
 from gazami.cli.container import container_runtime
 from gazami.errors import HostError, UsageError
 from gazami.foreign import read_json
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 _KANIKO_CONFIG = "/kaniko/.docker/config.json"
 """Where users of kaniko's image mount their credentials."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Surroundings:
     """``home`` is empty where there is none that can be written to; ``machine`` is uname's word for the processor."""
 

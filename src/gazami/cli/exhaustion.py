@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from gazami.errors import ContextError, GazamiError, HostError, SpaceError
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 if TYPE_CHECKING:
     from gazami.builder.request import BuildRequest
@@ -33,7 +33,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Places:
     """Directories and files of a build with their roles, those that lie in others first; ``state`` is where unnamed files lie."""
 
@@ -41,9 +41,7 @@ class Places:
     state: str = ""
 
     def role(self, path: str) -> Role | None:
-        found = [
-            (len(place), role) for role, place in self.of if path == place or path.startswith(f"{place.rstrip('/')}/")
-        ]
+        found = [(len(place), role) for role, place in self.of if path == place or path.startswith(f"{place.rstrip('/')}/")]
         return max(found)[1] if found else None
 
 
@@ -115,10 +113,7 @@ def _completed(error: HostError, places: Places) -> HostError:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
-    todo: list[BaseException | None] = [
-        error.__cause__,
-        *(each for each in error.args if isinstance(each, BaseException)),
-    ]
+    todo: list[BaseException | None] = [error.__cause__, *(each for each in error.args if isinstance(each, BaseException))]
     while todo:
         cause = todo.pop()
         if cause is None or id(cause) in seen:
@@ -167,9 +162,7 @@ def _forbidden(error: OSError, path: str, places: Places) -> GazamiError:
     reason = error.strerror or os.strerror(error.errno or 0)
     if role is None:
         text = f"{reason}: {path}" if path else reason
-        return HostError(
-            text, hint=f"user {os.geteuid()} may not do that here: check the owner and the mode of the file"
-        )
+        return HostError(text, hint=f"user {os.geteuid()} may not do that here: check the owner and the mode of the file")
     name, hint = _ROLES[role]
     kind = ContextError if role == "context" else HostError
     text = f"{name}: {path}: {reason}"
@@ -210,9 +203,7 @@ def _memory() -> HostError:
         line = next(each for each in _text("/proc/meminfo").splitlines() if each.startswith("MemAvailable:"))
         limits.append(f"{_bytes(int(line.split()[1]) * 1024)} of the machine available")
     known = f" ({', '.join(limits)})" if limits else ""
-    return HostError(
-        f"out of memory{known}", hint="give the build more memory, or put --state-dir on a disk instead of tmpfs"
-    )
+    return HostError(f"out of memory{known}", hint="give the build more memory, or put --state-dir on a disk instead of tmpfs")
 
 
 def _limit(kind: int) -> int | None:

@@ -43,9 +43,7 @@ class Watchdog:
         if self._over.wait(PATIENCE) or (self._cleaning.is_set() and self._over.wait(CLEANING)):
             return
         name = signal.Signals(number).name
-        os.write(
-            2, f"gazami did not stop within {PATIENCE:.0f} s of {name}; the next build removes its files\n".encode()
-        )
+        os.write(2, f"gazami did not stop within {PATIENCE:.0f} s of {name}; the next build removes its files\n".encode())
         os._exit(128 + number)
 
     def cleaning(self) -> None:

@@ -33,8 +33,7 @@ def artifact_reference(rest: str) -> Reference:
     reference = parse_reference(rest)
     if reference.digest is None:
         raise UsageError(
-            f"the context registry://{rest} has no digest",
-            hint="write registry://REPOSITORY@sha256:…, as gazami submit does",
+            f"the context registry://{rest} has no digest", hint="write registry://REPOSITORY@sha256:…, as gazami submit does"
         )
     return reference
 
@@ -43,7 +42,5 @@ def open_artifact(reference: Reference, client: RegistryClient) -> Iterator[byte
     """The layer's bytes, checked against both digests. Raises :class:`ContextError` for something else than a context."""
     found = client.get_manifest(reference)
     if not isinstance(found, Manifest) or found.config.media_type != ARTIFACT or len(found.layers) != 1:
-        raise ContextError(
-            f"{reference} is not a build context", hint="gazami submit makes them; --context takes other places too"
-        )
+        raise ContextError(f"{reference} is not a build context", hint="gazami submit makes them; --context takes other places too")
     yield from client.open_blob(reference, found.layers[0])

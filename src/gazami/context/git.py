@@ -111,8 +111,7 @@ def _among_branches(git: Git, source: GitSource) -> str:
         if ref in found:
             return ref
     raise ContextError(
-        f"invalid branch: {source.branch}",
-        hint=f"{without_credentials(source.remote)} has neither a branch nor a tag of this name",
+        f"invalid branch: {source.branch}", hint=f"{without_credentials(source.remote)} has neither a branch nor a tag of this name"
     )
 
 

@@ -46,11 +46,7 @@ def answers(remote: str, credentials: tuple[str, str]) -> dict[str, str]:
     user, password = credentials
     host = parts.netloc.rpartition("@")[2]
     better = f" https://{host}" if parts.scheme == "http" and ":" not in host else ""
-    return {
-        "GAZAMI_GIT_FOR": f"{parts.scheme}://{host}{better}",
-        "GAZAMI_GIT_USER": user,
-        "GAZAMI_GIT_PASSWORD": password,
-    }
+    return {"GAZAMI_GIT_FOR": f"{parts.scheme}://{host}{better}", "GAZAMI_GIT_USER": user, "GAZAMI_GIT_PASSWORD": password}
 
 
 @contextlib.contextmanager
@@ -86,8 +82,10 @@ def _asked(program: str) -> dict[str, str]:
     if not os.access(_SHELL, os.X_OK):
         return asked
     return asked | {
-        "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "credential.helper", "GIT_CONFIG_VALUE_0": f"!{shlex.quote(program)}",
-    }  # fmt: skip
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "credential.helper",
+        "GIT_CONFIG_VALUE_0": f"!{shlex.quote(program)}",
+    }
 
 
 def _interpreter(python: str) -> str:

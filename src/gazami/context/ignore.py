@@ -9,24 +9,14 @@ from __future__ import annotations
 import posixpath
 import re
 
-from gazami.dockerfile.wildcard import (
-    ALL,
-    ALL_BUT_SLASH,
-    ANY_BUT_SLASH,
-    DIRECTORIES,
-    Element,
-    Match,
-    compiled,
-    literal,
-    one_of,
-)
+from gazami.dockerfile.wildcard import ALL, ALL_BUT_SLASH, ANY_BUT_SLASH, DIRECTORIES, Element, Match, compiled, literal, one_of
 from gazami.errors import DockerfileError, Source, Span
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _SPECIAL = re.compile(r"[*?\[\]\\]")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Pattern:
     """``text`` is cleaned and has no ``!``; ``exception`` says that it had one. ``parts`` are an exception's components."""
 
@@ -36,7 +26,7 @@ class Pattern:
     parts: tuple[Match | None, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Ignore:
     """The patterns of one file, in order."""
 

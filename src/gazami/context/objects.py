@@ -24,7 +24,7 @@ from gazami.registry.providers.google import access_token
 from gazami.registry.providers.grant import Unavailable
 from gazami.registry.providers.sigv4 import AwsKeys, sign
 from gazami.registry.providers.web import Web
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 DEFAULT_OBJECT = "context.tar.gz"
 """The object of a URL that names a bucket alone, as kaniko has it."""
@@ -38,7 +38,7 @@ _VERSION = "2021-08-06"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,220}\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StoredObject:
     """A URL to read, and the headers for each request. ``hint`` is what to do when they are refused."""
 
@@ -106,18 +106,14 @@ def gcs(rest: str, environ: Mapping[str, str], web: Web) -> StoredObject:
     path = f"{bucket}/{quote(name, safe='/-_.~')}"
     if emulator := environ.get("STORAGE_EMULATOR_HOST"):
         base = emulator if "://" in emulator else f"http://{emulator}"
-        return StoredObject(
-            f"{base.rstrip('/')}/{path}", nobody, "asked without credentials: STORAGE_EMULATOR_HOST is set"
-        )
+        return StoredObject(f"{base.rstrip('/')}/{path}", nobody, "asked without credentials: STORAGE_EMULATOR_HOST is set")
     try:
         token = access_token(environ, web)
     except Unavailable as error:
         hint = "set GOOGLE_APPLICATION_CREDENTIALS, or run where there is a service account (workload identity)"
         raise ContextError(f"gs://{bucket}/{name}: no Google credentials: {error.message}", hint=hint) from None
     hint = "the account needs storage.objects.get on the bucket: GOOGLE_APPLICATION_CREDENTIALS names another"
-    return StoredObject(
-        f"https://storage.googleapis.com/{path}", lambda _: (("Authorization", f"Bearer {token}"),), hint
-    )
+    return StoredObject(f"https://storage.googleapis.com/{path}", lambda _: (("Authorization", f"Bearer {token}"),), hint)
 
 
 # -- Azure Blob Storage -----------------------------------------------------------------------------------------------
@@ -161,9 +157,7 @@ def _decoded(key: str) -> bytes:
     try:
         return base64.b64decode(key, validate=True)
     except binascii.Error:
-        raise UsageError(
-            "AZURE_STORAGE_ACCESS_KEY is not base64", hint="copy one of the account's access keys"
-        ) from None
+        raise UsageError("AZURE_STORAGE_ACCESS_KEY is not base64", hint="copy one of the account's access keys") from None
 
 
 def _shared_key(account: str, path: str, secret: bytes, now: datetime, headers: Headers) -> Headers:
@@ -172,8 +166,4 @@ def _shared_key(account: str, path: str, secret: bytes, now: datetime, headers: 
     wanted = dict(headers).get("Range", "")
     lines = ["GET", *([""] * 10), wanted, f"x-ms-date:{date}", f"x-ms-version:{_VERSION}", f"/{account}{path}"]
     signature = base64.b64encode(hmac.digest(secret, "\n".join(lines).encode(), "sha256")).decode()
-    return (
-        ("x-ms-date", date),
-        ("x-ms-version", _VERSION),
-        ("Authorization", f"SharedKey {account}:{signature}"),
-    )
+    return (("x-ms-date", date), ("x-ms-version", _VERSION), ("Authorization", f"SharedKey {account}:{signature}"))

@@ -34,13 +34,13 @@ from gazami.registry.providers.web import Web
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Transport
 from gazami.registry.wire import redact
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 KNOWN = "a path, dir://, tar://FILE, tar://stdin or -, git:// and other Git URLs, s3://, gs://, https:// (Azure Blob, archives), registry://"
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Access:
     """What contexts are fetched with. ``environ`` holds the variables of clouds and of git; ``git`` the pairs of ``--git``."""
 
@@ -62,7 +62,7 @@ class Access:
         return Web(self.transport, Trust(authorities=(bundle,)) if bundle else None)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Archive:
     """A tar stream in any known compression; ``name`` is for people and holds no secrets."""
 

@@ -50,9 +50,7 @@ def command_line(rest: str, heredocs: tuple[Heredoc, ...] = ()) -> CommandLine:
     return CommandLine((rest,) if rest else (), shell=True, heredocs=heredocs)
 
 
-def copy_arguments(
-    keyword: str, rest: str, heredocs: tuple[Heredoc, ...]
-) -> tuple[tuple[str, ...], str, tuple[Heredoc, ...]]:
+def copy_arguments(keyword: str, rest: str, heredocs: tuple[Heredoc, ...]) -> tuple[tuple[str, ...], str, tuple[Heredoc, ...]]:
     """Sources, destination, and the here-documents among the sources."""
     words = json_words(rest)
     if words is None:

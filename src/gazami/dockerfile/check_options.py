@@ -13,7 +13,7 @@ from gazami.dockerfile.instructions import Dockerfile
 from gazami.dockerfile.rules import Rule
 from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import DockerfileError, Source, Span
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 BUILD_ARG = "BUILDKIT_DOCKERFILE_CHECK"
 
@@ -23,7 +23,7 @@ _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _KEYS = ("skip", "experimental", "error")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CheckOptions:
     """``error``: a finding ends the build. ``skip`` does not touch experimental rules."""
 

@@ -19,9 +19,7 @@ FileCheck: TypeAlias = Callable[[ast.Dockerfile], Iterator[RuleHit]]
 StageCheck: TypeAlias = Callable[[Sequence[ast.Instruction]], Iterator[RuleHit]]
 
 _RESERVED = frozenset({"scratch", "context"})
-_SECRET = re.compile(
-    r"(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|\Z)", re.IGNORECASE
-)
+_SECRET = re.compile(r"(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|\Z)", re.IGNORECASE)
 _NO_SECRET = re.compile(r"(?:_|^)(?:public|file|version)(?:_|\Z)", re.IGNORECASE)
 
 
@@ -122,9 +120,7 @@ def legacy_key_value_format(instructions: Sequence[ast.Instruction]) -> Iterator
     for each in instructions:
         if isinstance(each, ast.Env | ast.Label) and each.legacy:
             name = each.written.keyword
-            yield RuleHit(
-                each.written, f'"{name} key=value" should be used instead of legacy "{name} key value" format'
-            )
+            yield RuleHit(each.written, f'"{name} key=value" should be used instead of legacy "{name} key value" format')
 
 
 def secrets_used_in_arg_or_env(instructions: Sequence[ast.Instruction]) -> Iterator[RuleHit]:
@@ -134,9 +130,7 @@ def secrets_used_in_arg_or_env(instructions: Sequence[ast.Instruction]) -> Itera
             keyword = "ARG" if isinstance(each, ast.Arg) else "ENV"
             for name, _ in each.pairs:
                 if _SECRET.search(name) and not _NO_SECRET.search(name):
-                    yield RuleHit(
-                        each.written, f'Do not use ARG or ENV instructions for sensitive data ({keyword} "{name}")'
-                    )
+                    yield RuleHit(each.written, f'Do not use ARG or ENV instructions for sensitive data ({keyword} "{name}")')
 
 
 FILE_CHECKS: tuple[tuple[Rule, FileCheck], ...] = (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import DockerfileError
-from gazami.values import dataclass, field, fields, replace
+from gazami.values import fast_dataclass, field, fields, replace
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -67,7 +67,7 @@ def _word(text: str, at: int, escape: str) -> tuple[str, int]:
     return "".join(out), at
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Flag:
     """A row. ``name`` is the field's, ``default`` the value of a flag that is absent."""
 
@@ -90,14 +90,7 @@ class Flag:
 
 
 def flag(
-    spelling: str,
-    kind: FlagKind,
-    default: FlagValue,
-    *,
-    of: str = "",
-    expanded: bool = False,
-    shown: int = 0,
-    keyed: bool = True,
+    spelling: str, kind: FlagKind, default: FlagValue, *, of: str = "", expanded: bool = False, shown: int = 0, keyed: bool = True
 ) -> Any:
     """A field of a table of flags."""
     row = Flag(spelling, kind, default, of=of, expanded=expanded, shown=shown, keyed=keyed)

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable
 
 from gazami.dockerfile.words import split_raw, split_unquoted
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 _WORD = re.compile(r"(\d*)<<(-?)\s*([^<]*)\Z")
 _SIGN = re.compile(r"\d*<<-?\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Heredoc:
     """``body`` has its line ends; leading tabs are still there when ``chomp`` asks for their removal."""
 
@@ -62,12 +62,7 @@ def parse_heredoc_word(word: str) -> Heredoc | None:
     raw, plain = split_raw(delimiter), split_unquoted(delimiter)
     if len(raw) != 1 or len(plain) != 1:
         return None
-    return Heredoc(
-        name=plain[0],
-        expand=raw[0] == plain[0],
-        chomp=found.group(2) == "-",
-        descriptor=int(found.group(1) or 0),
-    )
+    return Heredoc(name=plain[0], expand=raw[0] == plain[0], chomp=found.group(2) == "-", descriptor=int(found.group(1) or 0))
 
 
 def ends(line: str, heredoc: Heredoc) -> bool:

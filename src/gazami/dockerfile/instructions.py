@@ -10,10 +10,10 @@ from typing import TypeAlias
 from gazami.dockerfile.flags import flag
 from gazami.dockerfile.heredoc import Heredoc
 from gazami.errors import Span
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Written:
     """How an instruction is written: its physical lines, its keyword as typed, its text (one logical line without
     here-documents) and the comments above."""
@@ -25,7 +25,7 @@ class Written:
     empty_continuation: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CommandLine:
     """A command line: ``shell`` text, or the words of the exec form. Here-documents belong to the shell form only."""
 
@@ -34,7 +34,7 @@ class CommandLine:
     heredocs: tuple[Heredoc, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class From:
     written: Written
     image: str
@@ -44,7 +44,7 @@ class From:
     as_keyword: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Arg:
     """``pairs``: name and default, None where there is none."""
 
@@ -52,21 +52,21 @@ class Arg:
     pairs: tuple[tuple[str, str | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Env:
     written: Written
     pairs: tuple[tuple[str, str], ...]
     legacy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Label:
     written: Written
     pairs: tuple[tuple[str, str], ...]
     legacy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RunFlags:
     """``mounts`` are read by :mod:`gazami.dockerfile.mounts` once they are expanded."""
 
@@ -76,7 +76,7 @@ class RunFlags:
     devices: tuple[str, ...] = flag("device", "strings", ())
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CopyFlags:
     """The flags of COPY and ADD. Their order is that of the inputs of a cache key: a new row goes to the end."""
 
@@ -91,14 +91,14 @@ class CopyFlags:
     unpack: bool | None = flag("unpack", "bool", None, of="ADD")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Run:
     written: Written
     command: CommandLine
     flags: RunFlags = field(default_factory=RunFlags)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Copy:
     written: Written
     sources: tuple[str, ...]
@@ -107,7 +107,7 @@ class Copy:
     heredocs: tuple[Heredoc, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Add:
     written: Written
     sources: tuple[str, ...]
@@ -116,55 +116,55 @@ class Add:
     heredocs: tuple[Heredoc, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Workdir:
     written: Written
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class User:
     written: Written
     user: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Expose:
     written: Written
     ports: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Volume:
     written: Written
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Cmd:
     written: Written
     command: CommandLine
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Entrypoint:
     written: Written
     command: CommandLine
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Shell:
     written: Written
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StopSignal:
     written: Written
     signal: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Healthcheck:
     """``test`` is as the config stores it (``NONE``, ``CMD …``, ``CMD-SHELL text``); durations in nanoseconds."""
 
@@ -177,7 +177,7 @@ class Healthcheck:
     retries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Onbuild:
     """``trigger`` is the text that the config stores, with its here-documents."""
 
@@ -186,7 +186,7 @@ class Onbuild:
     inner: Instruction
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Maintainer:
     written: Written
     name: str
@@ -214,7 +214,7 @@ Instruction: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Dockerfile:
     """A parsed file: what stands before the first FROM and after it, in order."""
 

@@ -10,7 +10,7 @@ import re
 
 from gazami.dockerfile.heredoc import Heredoc, ends, heredocs_of
 from gazami.errors import DockerfileError, Source, Span
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 MAX_LINE = 65535
 """Bytes of a physical line, the limit of BuildKit's scanner."""
@@ -21,7 +21,7 @@ _KNOWN = frozenset({"syntax", "escape", "check"})
 _HEREDOC_KEYWORDS = frozenset({"RUN", "COPY", "ADD"})
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Line:
     """``comments`` are the texts of the comment lines directly above; ``empty_continuation`` says that blank lines
     interrupt it."""
@@ -33,7 +33,7 @@ class Line:
     empty_continuation: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Lines:
     """``directives`` are ``(name, value, line number)``."""
 
@@ -69,13 +69,9 @@ def _directives(physical: list[str], source: Source) -> tuple[tuple[str, str, in
             break
         name, value = match.group(1).lower(), match.group(2)
         if any(name == seen for seen, _, _ in found):
-            raise DockerfileError(
-                f"only one {name} parser directive can be used", span=Span(number, number), source=source
-            )
+            raise DockerfileError(f"only one {name} parser directive can be used", span=Span(number, number), source=source)
         if name == "escape" and value not in ("\\", "`"):
-            raise DockerfileError(
-                f"invalid ESCAPE {value!r}. Must be ` or \\", span=Span(number, number), source=source
-            )
+            raise DockerfileError(f"invalid ESCAPE {value!r}. Must be ` or \\", span=Span(number, number), source=source)
         found.append((name, value, number))
     return tuple(found)
 
@@ -147,9 +143,7 @@ class _LineReader:
             while True:
                 if self.at >= len(self.physical):
                     raise DockerfileError(
-                        f"unterminated heredoc: no line is just {heredoc.name}",
-                        span=Span(start + 1, self.at),
-                        source=self.source,
+                        f"unterminated heredoc: no line is just {heredoc.name}", span=Span(start + 1, self.at), source=self.source
                     )
                 line = self.physical[self.at]
                 self.at += 1

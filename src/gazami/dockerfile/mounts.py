@@ -12,7 +12,7 @@ from typing import Any
 
 from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import DockerfileError
-from gazami.values import dataclass, field, fields, replace
+from gazami.values import fast_dataclass, field, fields, replace
 
 TYPES = ("bind", "cache", "tmpfs", "secret", "ssh")
 _SHARING = ("shared", "private", "locked")
@@ -66,7 +66,7 @@ def _size(_: str, value: str) -> int:
         raise DockerfileError(f"invalid value for size: {value}") from None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class MountOption:
     """A row. ``of`` are the types that have the option. A ``typed`` one is refused as soon as it is read, so that ``type=`` has
     to stand before it. ``name`` is the field's."""
@@ -79,13 +79,11 @@ class MountOption:
     name: str = ""
 
 
-def _option(
-    default: object, *spellings: str, read: Read = _text, of: tuple[str, ...] = TYPES, typed: bool = False
-) -> Any:
+def _option(default: object, *spellings: str, read: Read = _text, of: tuple[str, ...] = TYPES, typed: bool = False) -> Any:
     return field(default=default, metadata={"option": MountOption(spellings, default, read, of=of, typed=typed)})
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Mount:
     """``mode`` None is the type's default; ``size`` is bytes; ``readonly`` None is the type's default. The order of the fields is
     that of a cache key's input: a new row goes to the end."""

@@ -11,13 +11,13 @@ from typing import Literal
 
 from gazami.dockerfile.instructions import Written
 from gazami.errors import Span
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _MANUAL = "https://docs.docker.com/go/dockerfile/rule/"
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Rule:
     """``experimental`` ones are off unless they are asked for; ``manual`` says that Docker's manual has a page."""
 
@@ -31,7 +31,7 @@ class Rule:
         return f"{_MANUAL}{_WORD.sub('-', self.name).lower()}/" if self.manual else ""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RuleHit:
     """An instruction that violates a rule. The comments above may silence it; ``span`` is where it is shown, the instruction's own
     when None."""
@@ -41,7 +41,7 @@ class RuleHit:
     span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Finding:
     """What a check has to say. An error is a Dockerfile that cannot be built at all (rule ``ParseError``)."""
 
@@ -57,14 +57,12 @@ STAGE_NAME_CASING = Rule("StageNameCasing", "Stage names should be lowercase")
 FROM_AS_CASING = Rule("FromAsCasing", "The 'as' keyword should match the case of the 'from' keyword")
 NO_EMPTY_CONTINUATION = Rule("NoEmptyContinuation", "Empty continuation lines will become errors in a future release")
 CONSISTENT_INSTRUCTION_CASING = Rule(
-    "ConsistentInstructionCasing",
-    "All commands within the Dockerfile should use the same casing (either upper or lower)",
+    "ConsistentInstructionCasing", "All commands within the Dockerfile should use the same casing (either upper or lower)"
 )
 DUPLICATE_STAGE_NAME = Rule("DuplicateStageName", "Stage names should be unique")
 RESERVED_STAGE_NAME = Rule("ReservedStageName", "Reserved words should not be used as stage names")
 JSON_ARGS_RECOMMENDED = Rule(
-    "JSONArgsRecommended",
-    "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS signals",
+    "JSONArgsRecommended", "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS signals"
 )
 MAINTAINER_DEPRECATED = Rule(
     "MaintainerDeprecated", "The MAINTAINER instruction is deprecated, use a label instead to define an image author"
@@ -72,26 +70,20 @@ MAINTAINER_DEPRECATED = Rule(
 UNDEFINED_ARG_IN_FROM = Rule("UndefinedArgInFrom", "FROM command must use declared ARGs")
 WORKDIR_RELATIVE_PATH = Rule(
     "WorkdirRelativePath",
-    "Relative workdir without an absolute workdir declared within the build can have unexpected results if the base "
-    "image changes",
+    "Relative workdir without an absolute workdir declared within the build can have unexpected results if the base image changes",
 )
 UNDEFINED_VAR = Rule("UndefinedVar", "Variables should be defined before their use")
 MULTIPLE_INSTRUCTIONS_DISALLOWED = Rule(
     "MultipleInstructionsDisallowed", "Multiple instructions of the same type should not be used in the same stage"
 )
-LEGACY_KEY_VALUE_FORMAT = Rule(
-    "LegacyKeyValueFormat", "Legacy key/value format with whitespace separator should not be used"
-)
+LEGACY_KEY_VALUE_FORMAT = Rule("LegacyKeyValueFormat", "Legacy key/value format with whitespace separator should not be used")
 INVALID_BASE_IMAGE_PLATFORM = Rule(
     "InvalidBaseImagePlatform", "Base image platform does not match expected target platform", manual=False
 )
 REDUNDANT_TARGET_PLATFORM = Rule(
-    "RedundantTargetPlatform",
-    "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior",
+    "RedundantTargetPlatform", "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior"
 )
-SECRETS_USED_IN_ARG_OR_ENV = Rule(
-    "SecretsUsedInArgOrEnv", "Sensitive data should not be used in the ARG or ENV commands"
-)
+SECRETS_USED_IN_ARG_OR_ENV = Rule("SecretsUsedInArgOrEnv", "Sensitive data should not be used in the ARG or ENV commands")
 INVALID_DEFAULT_ARG_IN_FROM = Rule(
     "InvalidDefaultArgInFrom", "Default value for global ARG results in an empty or invalid base image name"
 )
@@ -108,8 +100,7 @@ INVALID_DEFINITION_DESCRIPTION = Rule(
 EXPOSE_PROTO_CASING = Rule("ExposeProtoCasing", "Protocol in EXPOSE instruction should be lowercase")
 EXPOSE_INVALID_FORMAT = Rule(
     "ExposeInvalidFormat",
-    "IP address and host-port mapping should not be used in EXPOSE instruction. This will become an error in a future "
-    "release",
+    "IP address and host-port mapping should not be used in EXPOSE instruction. This will become an error in a future release",
 )
 UNKNOWN_STAGE = Rule("UnknownStage", "Sources that look like the name of a stage should be one", manual=False)
 INPUT_MISSING = Rule("InputMissing", "Files, secrets and agents that a build needs should be there", manual=False)

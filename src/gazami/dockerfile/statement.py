@@ -7,28 +7,20 @@ import re
 from collections.abc import Callable
 
 from gazami.dockerfile import instructions as ast
-from gazami.dockerfile.arguments import (
-    command_line,
-    copy_arguments,
-    first_word,
-    json_words,
-    key_values,
-    quoted_words,
-    words_of,
-)
+from gazami.dockerfile.arguments import command_line, copy_arguments, first_word, json_words, key_values, quoted_words, words_of
 from gazami.dockerfile.flags import parse_flags, read_flags, take_flags
 from gazami.dockerfile.healthcheck import parse_healthcheck
 from gazami.dockerfile.lines import Line
 from gazami.dockerfile.mounts import parse_mount
 from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import DockerfileError
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9\-_.]*\Z")
 _NETWORKS = ("default", "none", "host")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class _Statement:
     """A line, divided: ``flags`` are the words that begin with ``--``, ``rest`` the arguments after them; ``after`` is all that
     follows the keyword."""
@@ -81,13 +73,9 @@ def _from(given: _Statement) -> ast.From:
         raise DockerfileError("FROM requires either one or three arguments", hint="FROM image [AS name]")
     name = words[2].lower() if len(words) == 3 else ""
     if name and not _STAGE_NAME.match(name):
-        raise DockerfileError(
-            f"invalid name for build stage: {words[2]!r}, name can't start with a number or contain symbols"
-        )
+        raise DockerfileError(f"invalid name for build stage: {words[2]!r}, name can't start with a number or contain symbols")
     written, keyword = (words[2], words[1]) if name else ("", "")
-    return ast.From(
-        given.written, words[0], platform=str(platform), name=name, name_written=written, as_keyword=keyword
-    )
+    return ast.From(given.written, words[0], platform=str(platform), name=name, name_written=written, as_keyword=keyword)
 
 
 def _arg(given: _Statement) -> ast.Arg:

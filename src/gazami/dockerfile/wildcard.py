@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 Takes: TypeAlias = Callable[[str], bool]
 Match: TypeAlias = Callable[[str], bool]
@@ -23,7 +23,7 @@ Match: TypeAlias = Callable[[str], bool]
 _SIMPLE = 2
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Element:
     """``one`` takes a character, ``many`` any number of them, ``directories`` nothing or all up to some slash. ``char`` is the
     only one that a literal takes, ``regex`` says the same to ``re``."""

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from gazami.dockerfile.shell_pattern import replaced, stripped
 from gazami.errors import DockerfileError
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 MAX_VALUE = 128 << 10
 """Bytes that variables may add to one text: Linux takes no longer argument or variable (MAX_ARG_STRLEN)."""
@@ -47,7 +47,7 @@ class Overlong(str):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Expansion:
     """``words`` are the text's, divided where an unquoted blank is, also one that a variable brings."""
 
@@ -67,7 +67,7 @@ def expand_body(text: str, env: Mapping[str, str]) -> Expansion:
     return _Reader(text, env, "\\", quotes=False, room=MAX_BODY).read()
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Expander:
     """Expands the texts of one Dockerfile; ``room`` is what their variables may still add."""
 
@@ -107,7 +107,7 @@ def split_unquoted(text: str) -> tuple[str, ...]:
     return _Reader(text, {}, "\\", keep_unset=True).read().words
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class _Splitter:
     words: list[str] = field(default_factory=list)
     word: list[str] = field(default_factory=list)
@@ -293,9 +293,7 @@ class _Reader:
 
     def _too_long(self) -> TooLong:
         if self.quotes:
-            return TooLong(
-                "the variables of a text expand to more than Linux takes as one argument or variable (128 KiB)"
-            )
+            return TooLong("the variables of a text expand to more than Linux takes as one argument or variable (128 KiB)")
         return TooLong(f"the variables of a here-document expand to more than {MAX_BODY >> 20} MiB")
 
     def _known(self, name: str) -> str | None:

@@ -14,14 +14,14 @@ from gazami.foreign import printable, read_json
 from gazami.image.digest import Digest, parse_digest
 from gazami.image.encoding import encode_json
 from gazami.image.platform import Platform
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Healthcheck:
     test: tuple[str, ...] = ()
     interval: int = 0
@@ -31,7 +31,7 @@ class Healthcheck:
     retries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class History:
     """One entry; ``created`` is RFC 3339 or None."""
 
@@ -42,7 +42,7 @@ class History:
     empty_layer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ImageConfig:
     """``env`` keeps its order. ``entrypoint``, ``cmd`` and ``shell`` are None when unset, which is not ``()``."""
 

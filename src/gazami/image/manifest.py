@@ -12,7 +12,7 @@ from gazami.foreign import printable, read_json
 from gazami.image.digest import Digest, digest_of, parse_digest
 from gazami.image.encoding import encode_json
 from gazami.image.platform import Platform
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -36,7 +36,7 @@ MAX_MANIFEST = 4 * 1024 * 1024
 """Bytes; a larger manifest is refused, as registries do."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Descriptor:
     """What points at a blob or a manifest: its type, digest and exact size in bytes."""
 
@@ -58,7 +58,7 @@ class Descriptor:
         return out
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Manifest:
     """One image: a config and layers, lowest first. ``digest`` is of ``raw``."""
 
@@ -78,7 +78,7 @@ class Manifest:
         return Descriptor(self.media_type, self.digest, len(self.raw))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Index:
     """Several manifests, one for each platform."""
 
@@ -101,8 +101,7 @@ def parse_manifest(raw: bytes, media_type: str | None = None) -> Manifest | Inde
             kind = OCI_INDEX if "manifests" in document else OCI_MANIFEST
         if document.get("schemaVersion") != 2:
             raise RegistryError(
-                "the image has a schema 1 manifest, which is obsolete",
-                hint="push the image again with a current Docker or skopeo",
+                "the image has a schema 1 manifest, which is obsolete", hint="push the image again with a current Docker or skopeo"
             )
         notes = _annotations(document)
         if kind in INDEX_TYPES:
@@ -116,10 +115,7 @@ def parse_manifest(raw: bytes, media_type: str | None = None) -> Manifest | Inde
 
 
 def encode_manifest(
-    media_type: str,
-    config: Descriptor,
-    layers: tuple[Descriptor, ...],
-    annotations: tuple[tuple[str, str], ...] = (),
+    media_type: str, config: Descriptor, layers: tuple[Descriptor, ...], annotations: tuple[tuple[str, str], ...] = ()
 ) -> Manifest:
     """A new manifest and its bytes (two-space indented JSON, as BuildKit writes it)."""
     document: dict[str, Any] = {
@@ -135,16 +131,10 @@ def encode_manifest(
 
 
 def encode_index(
-    manifests: tuple[Descriptor, ...],
-    media_type: str = OCI_INDEX,
-    annotations: tuple[tuple[str, str], ...] = (),
+    manifests: tuple[Descriptor, ...], media_type: str = OCI_INDEX, annotations: tuple[tuple[str, str], ...] = ()
 ) -> Index:
     """A new index and its bytes."""
-    document: dict[str, Any] = {
-        "schemaVersion": 2,
-        "mediaType": media_type,
-        "manifests": [each.encode() for each in manifests],
-    }
+    document: dict[str, Any] = {"schemaVersion": 2, "mediaType": media_type, "manifests": [each.encode() for each in manifests]}
     if annotations:
         document["annotations"] = dict(annotations)
     raw = encode_json(document, indent=2)
@@ -156,9 +146,7 @@ def choose_manifest(index: Index, platform: Platform) -> Descriptor | None:
     candidates = [
         each
         for each in index.manifests
-        if each.platform is not None
-        and each.media_type in MANIFEST_TYPES + INDEX_TYPES
-        and platform.accepts(each.platform)
+        if each.platform is not None and each.media_type in MANIFEST_TYPES + INDEX_TYPES and platform.accepts(each.platform)
     ]
     exact = [each for each in candidates if each.platform and each.platform.variant == platform.variant]
     if exact or candidates:

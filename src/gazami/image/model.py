@@ -8,17 +8,17 @@ from gazami.image.config import History, ImageConfig
 from gazami.image.digest import Digest
 from gazami.image.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Descriptor
 from gazami.image.reference import Reference
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Remote:
     """The blob lies in a repository; any tag or digest in ``reference`` is irrelevant here."""
 
     reference: Reference
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class LocalFile:
     """The blob is a whole local file, exactly as long as its descriptor says. ``made_here``: this build has written it, and size,
     digest and diff id were derived from the bytes on their way."""
@@ -30,7 +30,7 @@ class LocalFile:
 Origin: TypeAlias = Remote | LocalFile
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Layer:
     """A layer: the descriptor of its compressed blob, the digest of its tar, and where the blob's bytes are."""
 
@@ -39,7 +39,7 @@ class Layer:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Image:
     """``media_type`` is the manifest's, which decides between OCI's and Docker's types for everything below it."""
 
@@ -53,11 +53,7 @@ class Image:
 
     def with_layer(self, layer: Layer, history: History) -> Image:
         """The image with one more layer on top and the history entry that goes with it."""
-        config = replace(
-            self.config,
-            diff_ids=(*self.config.diff_ids, layer.diff_id),
-            history=(*self.config.history, history),
-        )
+        config = replace(self.config, diff_ids=(*self.config.diff_ids, layer.diff_id), history=(*self.config.history, history))
         return replace(self, config=config, layers=(*self.layers, layer))
 
     def with_history(self, history: History) -> Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from gazami.errors import UsageError
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _ARCH = {
     "x86_64": "amd64", "x86-64": "amd64", "amd64": "amd64",
@@ -20,7 +20,7 @@ _PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _OS_PART = re.compile(r"([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.+-]*)\))?\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Platform:
     """``variant`` and ``os_version`` are empty where they do not apply."""
 

@@ -6,7 +6,7 @@ import re
 
 from gazami.errors import UsageError
 from gazami.image.digest import Digest, parse_digest
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 DOCKER_HUB = "index.docker.io"
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
@@ -20,7 +20,7 @@ _REGISTRY = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Reference:
     """A fully qualified name. ``tag`` is None only when ``digest`` is given without one.
 

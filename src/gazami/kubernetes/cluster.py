@@ -53,17 +53,13 @@ class Cluster:
     def create_job(self, manifest: dict[str, Any]) -> str:
         """The new Job's uid."""
         made = self._change(
-            "create",
-            "jobs.batch",
-            lambda: self._client.create(cast("Any", Job.from_dict(manifest)), namespace=self.namespace),
+            "create", "jobs.batch", lambda: self._client.create(cast("Any", Job.from_dict(manifest)), namespace=self.namespace)
         )
         return str(_plain(made)["metadata"]["uid"])
 
     def create_secret(self, manifest: dict[str, Any]) -> None:
         self._change(
-            "create",
-            "secrets",
-            lambda: self._client.create(cast("Any", Secret.from_dict(manifest)), namespace=self.namespace),
+            "create", "secrets", lambda: self._client.create(cast("Any", Secret.from_dict(manifest)), namespace=self.namespace)
         )
 
     def job(self, name: str) -> dict[str, Any] | None:
@@ -75,18 +71,14 @@ class Cluster:
 
     def pods(self, job: str) -> list[dict[str, Any]]:
         """The Job's pods, the oldest first."""
-        found = self._ask(
-            "list", "pods", lambda: list(self._client.list(Pod, namespace=self.namespace, labels={"job-name": job}))
-        )
+        found = self._ask("list", "pods", lambda: list(self._client.list(Pod, namespace=self.namespace, labels={"job-name": job})))
         return sorted(map(_plain, found), key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What the cluster says about an object; nothing where it may not be read, since it only explains."""
         fields: dict[str, Any] = {"involvedObject.name": name}
         try:
-            found = self._ask(
-                "list", "events", lambda: list(self._client.list(Event, namespace=self.namespace, fields=fields))
-            )
+            found = self._ask("list", "events", lambda: list(self._client.list(Event, namespace=self.namespace, fields=fields)))
         except ClusterError:
             return []
         return [_plain(each) for each in found]
@@ -127,9 +119,7 @@ class Cluster:
     def __enter__(self) -> Cluster:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     # -- errors ---------------------------------------------------------------------------------------------------
@@ -158,9 +148,7 @@ class Cluster:
         except (ConfigError, socket.gaierror) as cause:
             raise ClusterError(f"the kubeconfig cannot be used: {cause}") from None
         except msgspec.MsgspecError as cause:
-            raise ClusterError(
-                f"the API server {self.server} gives an answer that is none of Kubernetes': {cause}"
-            ) from None
+            raise ClusterError(f"the API server {self.server} gives an answer that is none of Kubernetes': {cause}") from None
 
     def _refusal(self, cause: ApiError, verb: str, resource: str) -> ClusterError:
         code, message = cause.status.code or cause.response.status_code, cause.status.message or "no reason given"

@@ -18,7 +18,7 @@ from gazami.events import Emit, Message
 from gazami.kubernetes.job import CONTAINER, Build, PodOptions, job_manifest, secret_manifest
 from gazami.kubernetes.log import Position
 from gazami.kubernetes.pod import Ended, Hopeless, Running, State, Waiting, state_of, state_without_pod
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 from gazami.worker import Worker
 
 _FIRST, _POLL = 0.2, 1.0
@@ -57,7 +57,7 @@ def create(build: Build, options: PodOptions, cluster: Api) -> None:
         raise
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Follower:
     """``take`` gets the lines of the log that are new, in order; ``start_within`` is in seconds."""
 
@@ -128,9 +128,7 @@ class Follower:
             failures = 0 if whole else failures + 1
             self._pause(min(_POLL, 0.1 * 2**failures))
         if self.position.lost:
-            self.emit(
-                Message("warning", f"{self.position.lost} records of the log were gone before they could be read")
-            )
+            self.emit(Message("warning", f"{self.position.lost} records of the log were gone before they could be read"))
 
     def _read_once(self, pod: str, *, final: bool) -> bool:
         """Whether the stream came to its own end."""
@@ -172,9 +170,7 @@ class Follower:
             ended = state_without_pod(job, ()) if job else None
             if isinstance(ended, Ended):  # the controller removes the pods of a Job that took too long
                 return ended
-            raise ClusterError(
-                f"the pod {pod} was deleted while it ran", hint="a node was drained, or somebody deleted the Job"
-            )
+            raise ClusterError(f"the pod {pod} was deleted while it ran", hint="a node was drained, or somebody deleted the Job")
         return state_of(found[0])
 
     def _pause(self, seconds: float = _POLL) -> None:

@@ -9,7 +9,7 @@ import base64
 from typing import Any
 
 from gazami.errors import UsageError
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 CONTAINER = "gazami"
 BUILD_LABEL = "gazami.dev/build"
@@ -28,7 +28,7 @@ _TTL = 3600
 Pairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PodOptions:
     """How the pods of a build look. Quantities (``cpu``, ``memory``) are written as Kubernetes has them; ``timeout`` is seconds."""
 
@@ -45,7 +45,7 @@ class PodOptions:
     keep: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Build:
     """One Job: ``name`` is also its Secret's; ``run`` is common to the Jobs of one submit, ``architecture`` the node's, if any.
 
@@ -68,12 +68,7 @@ def job_manifest(build: Build, options: PodOptions) -> dict[str, Any]:
         spec["activeDeadlineSeconds"] = max(1, int(options.timeout))
     labels = _labels(build)
     spec["template"] = {"metadata": {"labels": labels}, "spec": _pod(build, options)}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": build.name, "labels": labels},
-        "spec": spec,
-    }
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": build.name, "labels": labels}, "spec": spec}
 
 
 def secret_manifest(build: Build, job_uid: str) -> dict[str, Any]:
@@ -131,10 +126,7 @@ def _pod(build: Build, options: PodOptions) -> dict[str, Any]:
     if resources := _resources(options):
         container["resources"] = resources
     if options.user_namespace:
-        container["securityContext"] = {
-            "seccompProfile": {"type": "Unconfined"},
-            "capabilities": {"add": ["SYS_ADMIN"]},
-        }
+        container["securityContext"] = {"seccompProfile": {"type": "Unconfined"}, "capabilities": {"add": ["SYS_ADMIN"]}}
     return {**pod, "containers": [container], "volumes": volumes}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gazami.kubernetes.job import CONTAINER
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _HINTS = {
     "ImagePullBackOff": "--executor-image names the executor's image; a private one needs imagePullSecrets in its service account "
@@ -22,27 +22,30 @@ _HINTS = {
 """Reasons of waiting that do not pass by themselves, and what to do."""
 
 _REFUSED = (
-    ("violates PodSecurity", "the namespace's pod security level forbids it: choose another --namespace, or see its label "
-     "pod-security.kubernetes.io/enforce (baseline is enough without --user-namespace)"),
+    (
+        "violates PodSecurity",
+        "the namespace's pod security level forbids it: choose another --namespace, or see its label "
+        "pod-security.kubernetes.io/enforce (baseline is enough without --user-namespace)",
+    ),
     ('serviceaccount "', "--service-account names one of the namespace"),
     ("denied the request", "an admission webhook of the cluster refuses the pod"),
-)  # fmt: skip
+)
 _MEMORY = "give it more with --memory, or build with fewer things at the same time"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Waiting:
     """``why`` is for people, empty when there is nothing to say yet."""
 
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Running:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Ended:
     """The container's exit status; ``reason`` says so when the end was not the program's own (OOMKilled, Evicted)."""
 
@@ -51,7 +54,7 @@ class Ended:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Hopeless:
     """It will not start as things are."""
 
@@ -82,9 +85,7 @@ def state_of(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()) -
         return Waiting(_last_warning(events) or ("" if reason in ("ContainerCreating", "PodInitializing") else text))
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return Waiting(
-                f"{condition.get('reason') or 'Unschedulable'}: {condition.get('message') or ''}".strip(": ")
-            )
+            return Waiting(f"{condition.get('reason') or 'Unschedulable'}: {condition.get('message') or ''}".strip(": "))
     return Waiting(_last_warning(events))
 
 

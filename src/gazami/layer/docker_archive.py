@@ -14,9 +14,7 @@ from gazami.layer.output_file import output_file
 from gazami.layer.tar_writer import write_members
 
 
-def write_docker_archive(
-    path: Path, config: bytes, manifest: Manifest, blobs: tuple[Path, ...], names: tuple[str, ...]
-) -> None:
+def write_docker_archive(path: Path, config: bytes, manifest: Manifest, blobs: tuple[Path, ...], names: tuple[str, ...]) -> None:
     """Write the archive; it appears whole. ``names`` are its ``RepoTags``. Raises :class:`HostError`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import TypeAlias
 
 from gazami.errors import ArchiveError, RefusedArchive
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
 class Kind(IntEnum):
@@ -27,7 +27,7 @@ class Kind(IntEnum):
 Xattrs: TypeAlias = tuple[tuple[str, bytes], ...]
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Entry:
     """One member of a layer. Treated as immutable; not frozen, because frozen ones cost three times as much to make.
 
@@ -48,7 +48,7 @@ class Entry:
     xattrs: Xattrs = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FileContent:
     """Bytes of a local file, from ``offset`` on, as many as the entry's size says.
 
@@ -62,14 +62,14 @@ class FileContent:
     identity: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class BytesContent:
     """Bytes in memory; for small things only (an inline file, an index's /etc/passwd)."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class LayerContent:
     """Bytes of the member ``path`` of a layer, wherever that is. ``layer`` is a name that the build gave to it."""
 
@@ -90,8 +90,7 @@ def clean_path(name: str) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise RefusedArchive(
-            f"archive member {name!r} would leave its root",
-            hint="the archive is hostile or broken: nothing was kept of it",
+            f"archive member {name!r} would leave its root", hint="the archive is hostile or broken: nothing was kept of it"
         )
     return "/".join(parts)
 

@@ -15,22 +15,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from gazami.cancel import Cancel
-from gazami.errors import (
-    ArchiveError,
-    ContextError,
-    GazamiError,
-    HostError,
-    IntegrityError,
-    NotFoundError,
-    RegistryError,
-)
+from gazami.errors import ArchiveError, ContextError, GazamiError, HostError, IntegrityError, NotFoundError, RegistryError
 from gazami.foreign import read_json
 from gazami.image.digest import is_digest, matches, verified
 from gazami.image.encoding import encode_json
 from gazami.image.manifest import OCI_INDEX, Descriptor, Index, Manifest, parse_manifest
 from gazami.layer.blobs import blob_path, chunks_of
 from gazami.layer.output_file import OutputFolder, own_directory
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 MAX_DOCUMENT = 16 << 20
 """Bytes of a manifest or config of a layout; a larger one is refused."""
@@ -53,7 +45,7 @@ def blob_of(manifest: Manifest) -> NewBlob:
     return blob_data(manifest.descriptor(), manifest.raw)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class LayoutEntry:
     """What an index lists: ``digest`` as it is written there, ``name`` empty if it has none."""
 
@@ -68,7 +60,7 @@ def _entry(document: dict[str, Any]) -> LayoutEntry:
     return LayoutEntry(str(document.get("digest")), str(name or ""), document)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class OciLayout:
     """``is_shared``: everybody may read its blobs, whatever the umask. ``cancel`` ends a long copy."""
 

@@ -17,17 +17,11 @@ from typing import BinaryIO, Literal
 
 from gazami.errors import HostError, SpaceError
 from gazami.image.digest import Digest
-from gazami.image.manifest import (
-    DOCKER_LAYER_GZIP,
-    DOCKER_LAYER_ZSTD,
-    OCI_LAYER_GZIP,
-    OCI_LAYER_ZSTD,
-    Descriptor,
-)
+from gazami.image.manifest import DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Descriptor
 from gazami.image.model import Layer, LocalFile
 from gazami.layer.blobs import BlobStore
 from gazami.layer.compression import Compressor, compressor
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 from gazami.worker import Worker
 
 QUEUE = 8
@@ -40,7 +34,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Packing:
     """How layers are compressed and which vendor's media types they get."""
 

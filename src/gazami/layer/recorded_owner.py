@@ -11,14 +11,14 @@ import os
 from contextlib import suppress
 
 from gazami.layer.entry import Entry, Kind
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 ATTRIBUTE = "user.gazami.owner"
 _AS_SEEN = "="
 _DEVICES = {"c": Kind.CHARACTER, "b": Kind.BLOCK}
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Recorded:
     """``device`` is ``("c" or "b", major, minor)`` of a device, else None. ``as_seen``: a new file was given the owner that
     every file seems to have. A program that replaces a file says so to keep the owner that the old one really has."""

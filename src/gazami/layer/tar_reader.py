@@ -149,9 +149,7 @@ class TarReader:
         except ArchiveError as cause:
             raise ArchiveError("this is not a tar archive, or it is corrupt (bad header checksum)") from cause
         total = 256 + sum(_UNSIGNED.unpack(block))
-        if stored != total and stored != 256 + sum(
-            byte - 256 if byte > 127 else byte for byte in _UNSIGNED.unpack(block)
-        ):
+        if stored != total and stored != 256 + sum(byte - 256 if byte > 127 else byte for byte in _UNSIGNED.unpack(block)):
             raise ArchiveError("this is not a tar archive, or it is corrupt (bad header checksum)")
         return block
 

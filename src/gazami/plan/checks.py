@@ -21,7 +21,7 @@ from gazami.plan.expand import ExpandedStage
 from gazami.plan.global_args import ExpandedFrom
 from gazami.plan.scope import GlobalScope
 from gazami.plan.steps import ImageBase
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _NOT_IN_ENV = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 _COMPARED = 300
@@ -47,7 +47,7 @@ class IgnoreRules(Protocol):
     def excludes(self, path: str) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FromFacts:
     """A FROM line. ``by_default`` is the image's name when no build argument is given, None where that cannot be told."""
 
@@ -57,7 +57,7 @@ class FromFacts:
     host: Platform
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StageFacts:
     """A stage. ``spoken`` are the names that the Dockerfile declares anywhere, and the predefined ones."""
 
@@ -84,12 +84,7 @@ def undefined_arg_in_from(facts: FromFacts) -> Iterator[RuleHit]:
 
 def redundant_target_platform(facts: FromFacts) -> Iterator[RuleHit]:
     read = facts.read.platform
-    if (
-        read
-        and not read.missing
-        and read.found == ("TARGETPLATFORM",)
-        and read.text == facts.scope.values["TARGETPLATFORM"]
-    ):
+    if read and not read.missing and read.found == ("TARGETPLATFORM",) and read.text == facts.scope.values["TARGETPLATFORM"]:
         written = facts.read.from_.platform
         yield RuleHit(
             facts.read.from_.written,
@@ -119,9 +114,7 @@ def invalid_default_arg_in_from(facts: FromFacts) -> Iterator[RuleHit]:
         parse_reference(facts.by_default)
     except UsageError:
         image = facts.read.from_.image
-        yield RuleHit(
-            facts.read.from_.written, f"Default value for ARG {image} results in empty or invalid base image name"
-        )
+        yield RuleHit(facts.read.from_.written, f"Default value for ARG {image} results in empty or invalid base image name")
 
 
 # -- stages ---------------------------------------------------------------------------------------------------------------
@@ -147,8 +140,7 @@ def workdir_relative_path(facts: StageFacts) -> Iterator[RuleHit]:
             path, missing = (each.texts[0].text, each.texts[0].missing) if each.texts else ("", ())
             if path and not path.startswith("/") and not (missing and not facts.read.certain):
                 yield RuleHit(
-                    each.given.written,
-                    f'Relative workdir "{path}" can have unexpected results if the base image changes',
+                    each.given.written, f'Relative workdir "{path}" can have unexpected results if the base image changes'
                 )
             return
 
@@ -179,9 +171,7 @@ def expose_proto_casing(facts: StageFacts) -> Iterator[RuleHit]:
 def expose_invalid_format(facts: StageFacts) -> Iterator[RuleHit]:
     for written, word in _ports(facts.read):
         if any(word.split(":")[:-1]):
-            yield RuleHit(
-                written, f"EXPOSE instruction should not define an IP address or host-port mapping, found '{word}'"
-            )
+            yield RuleHit(written, f"EXPOSE instruction should not define an IP address or host-port mapping, found '{word}'")
 
 
 def _ports(read: ExpandedStage) -> Iterator[tuple[ast.Written, str]]:
@@ -198,9 +188,7 @@ def copy_ignored_file(facts: StageFacts) -> Iterator[RuleHit]:
         return
     for each in facts.read.instructions:
         instruction = each.given
-        if not isinstance(instruction, ast.Copy | ast.Add) or (
-            isinstance(instruction, ast.Copy) and instruction.flags.from_
-        ):
+        if not isinstance(instruction, ast.Copy | ast.Add) or (isinstance(instruction, ast.Copy) and instruction.flags.from_):
             continue
         verb = "Copy" if isinstance(instruction, ast.Copy) else "Add"
         for read in each.texts:
@@ -208,9 +196,7 @@ def copy_ignored_file(facts: StageFacts) -> Iterator[RuleHit]:
             if read.part == "source" and not unsure and not read.text.startswith(_REMOTE):
                 path = posixpath.normpath(read.text)
                 if _is_excluded(path, ignore):
-                    yield RuleHit(
-                        instruction.written, f'Attempting to {verb} file "{path}" that is excluded by .dockerignore'
-                    )
+                    yield RuleHit(instruction.written, f'Attempting to {verb} file "{path}" that is excluded by .dockerignore')
 
 
 def _is_excluded(path: str, ignore: IgnoreRules) -> bool:

@@ -42,17 +42,17 @@ from gazami.plan.steps import (
     StepCommon,
     WorkdirStep,
 )
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Missing:
     """Images to resolve before the plan can be made."""
 
     images: tuple[ImageBase, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Compiled:
     """``stages`` are those of the plan as they were expanded, which the build checks read."""
 
@@ -82,13 +82,7 @@ def compile_plan(outline: Outline, inputs: PlanInputs, images: Mapping[ImageBase
 
 
 def _declared_in(outline: Outline) -> set[str]:
-    return {
-        name
-        for stage in outline.stages
-        for each in stage.instructions
-        if isinstance(each, ast.Arg)
-        for name, _ in each.pairs
-    }
+    return {name for stage in outline.stages for each in stage.instructions if isinstance(each, ast.Arg) for name, _ in each.pairs}
 
 
 def _labelled(stage: StagePlan, labels: tuple[tuple[str, str], ...]) -> StagePlan:
@@ -104,7 +98,7 @@ def _labelled(stage: StagePlan, labels: tuple[tuple[str, str], ...]) -> StagePla
     return replace(stage, steps=(*stage.steps[:-1], replace(last, common=common)))
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class _StageCompiler:
     """``config`` is the image's after the last instruction. ``cmd_set``: a CMD stands in the stage so far."""
 
@@ -238,9 +232,7 @@ class _StageCompiler:
 def _is_lone(text: str, doc: Heredoc) -> bool:
     """Whether the command line is nothing but the here-document's word."""
     word = re.sub(r"\A(<<-?)\s+", r"\1", text.strip())
-    return (
-        word.startswith("<<") and doc.descriptor == 0 and not any(char.isspace() for char in word.replace(doc.name, ""))
-    )
+    return word.startswith("<<") and doc.descriptor == 0 and not any(char.isspace() for char in word.replace(doc.name, ""))
 
 
 def _check_chmod(text: str) -> None:
@@ -250,6 +242,4 @@ def _check_chmod(text: str) -> None:
         except ValueError:
             valid = False
         if not valid:
-            raise DockerfileError(
-                f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
-            )
+            raise DockerfileError(f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777")

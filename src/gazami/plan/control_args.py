@@ -8,12 +8,7 @@ from gazami.dockerfile.instructions import Dockerfile
 from gazami.errors import Span
 from gazami.plan.steps import PlanWarning
 
-_WITHOUT_EFFECT = (
-    "BUILDKIT_MULTI_PLATFORM",
-    "BUILDKIT_BUILD_NAME",
-    "BUILDKIT_ATTEST_SBOM",
-    "BUILDKIT_ATTEST_PROVENANCE",
-)
+_WITHOUT_EFFECT = ("BUILDKIT_MULTI_PLATFORM", "BUILDKIT_BUILD_NAME", "BUILDKIT_ATTEST_SBOM", "BUILDKIT_ATTEST_PROVENANCE")
 _OFF = frozenset({"", "0", "f", "false", "disabled=true"})
 _FRONTENDS = ("docker/dockerfile", "dockerfile.v0", "docker.io/docker/dockerfile")
 

@@ -17,10 +17,10 @@ from gazami.plan.global_args import Globals, expand_from
 from gazami.plan.inputs import PlanInputs
 from gazami.plan.outline import Outline, outline
 from gazami.plan.steps import StageBase, StageSource
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Target:
     """A stage. ``base`` and ``platform`` are as written."""
 
@@ -32,7 +32,7 @@ class Target:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ArgUse:
     """``value`` None is unset."""
 
@@ -42,7 +42,7 @@ class ArgUse:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class MountUse:
     """A secret or an agent that some RUN asks for, by id."""
 
@@ -51,7 +51,7 @@ class MountUse:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class TargetOutline:
     """``name`` is empty for a stage without one."""
 

@@ -28,10 +28,10 @@ from gazami.plan.recorder import Part, Recorder, Text
 from gazami.plan.scope import GlobalScope, StageScope
 from gazami.plan.steps import ImageBase, StageBase
 from gazami.plan.versions import Versions
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ExpandedInstruction:
     """``instruction`` has its words expanded; it is as ``given`` where there is an ``error``. ``scope`` is what it sees; ``texts``
     are in order, as far as ``error`` let them be read. ``mounts`` are those of RUN."""
@@ -49,7 +49,7 @@ class ExpandedInstruction:
         return tuple(dict.fromkeys(name for text in self.texts if text.part != "port" for name in text.missing))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ExpandedStage:
     """``config`` is the base image's where it is known, ``parent`` the stage that this one is built from. The first ``triggers`` of
     the instructions are ONBUILD's; ``scope`` is what all leave. ``has_shell``: a SHELL holds at the start; ``sets_workdir``: there
@@ -127,7 +127,7 @@ def _start(config: ImageConfig | None) -> StageScope:
     return StageScope(Versions(env), Versions(env))
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class _Reader:
     """Expands one instruction in ``scope``; what it has read so far is there even when an error ends it."""
 

@@ -11,17 +11,17 @@ from gazami.plan.inputs import PlanInputs
 from gazami.plan.recorder import Recorder, Text
 from gazami.plan.scope import GlobalScope, predefined
 from gazami.plan.versions import Versions
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ExpandedFrom:
     from_: ast.From
     image: Text
     platform: Text | None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class GlobalArg:
     """A declaration. ``uses`` are the names in its default, through earlier ones of its name too."""
 
@@ -30,7 +30,7 @@ class GlobalArg:
     uses: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Globals:
     """The scope of FROM, and by name the last declaration that the file has."""
 
@@ -38,9 +38,7 @@ class Globals:
     args: Mapping[str, GlobalArg]
 
 
-def expand_globals(
-    dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs, *, with_build_args: bool = True
-) -> Globals:
+def expand_globals(dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs, *, with_build_args: bool = True) -> Globals:
     """``with_build_args=False`` gives the file's own defaults. Raises :class:`DockerfileError` with a span."""
     froms = [each for each in dockerfile.instructions if isinstance(each, ast.From)]
     seeds = predefined(inputs.host, inputs.platform, inputs.target or froms[-1].name)

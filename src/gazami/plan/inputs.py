@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from gazami.errors import DockerfileError
 from gazami.image.platform import Platform
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PlanInputs:
     """``build_args`` have values, ``host`` is the machine's own platform."""
 

@@ -68,15 +68,11 @@ def lint_names(dockerfile: ast.Dockerfile, outlined: Outline, inputs: PlanInputs
     options = check_options(dockerfile, outlined.source, inputs.build_args)
     needed, _ = reached(outlined, {})
     return tuple(
-        finding
-        for number in sorted(needed)
-        for finding in _findings(UNKNOWN_STAGE, unknown_stage(outlined, number), options)
+        finding for number in sorted(needed) for finding in _findings(UNKNOWN_STAGE, unknown_stage(outlined, number), options)
     )
 
 
-def lint_text(
-    source: Source, inputs: PlanInputs, ignore: IgnoreRules | None = None
-) -> tuple[tuple[Finding, ...], CheckOptions]:
+def lint_text(source: Source, inputs: PlanInputs, ignore: IgnoreRules | None = None) -> tuple[tuple[Finding, ...], CheckOptions]:
     """The findings of a text that may not even be a Dockerfile, and the options it sets. Raises :class:`UsageError`."""
     dockerfile, mistakes = parse_all(source)
     told = tuple(finding_of(error) for error in mistakes)
@@ -101,9 +97,7 @@ def finding_of(error: GazamiError) -> Finding:
 
 def findings_as_events(findings: Iterable[Finding]) -> tuple[Warned, ...]:
     """The warnings among findings, as a build tells them."""
-    return tuple(
-        Warned(finding.detail, finding.rule, finding.span) for finding in findings if finding.level == "warning"
-    )
+    return tuple(Warned(finding.detail, finding.rule, finding.span) for finding in findings if finding.level == "warning")
 
 
 def violation(findings: Iterable[Finding]) -> DockerfileError | None:
@@ -154,11 +148,7 @@ def _by_default(from_: ast.From, defaults: GlobalScope | None, escape: str) -> s
 
 
 def _of_stages(
-    dockerfile: ast.Dockerfile,
-    outlined: Outline,
-    inputs: PlanInputs,
-    stages: Iterable[ExpandedStage],
-    ignore: IgnoreRules | None,
+    dockerfile: ast.Dockerfile, outlined: Outline, inputs: PlanInputs, stages: Iterable[ExpandedStage], ignore: IgnoreRules | None
 ) -> Iterator[Finding]:
     options = check_options(dockerfile, outlined.source, inputs.build_args)
     spoken = _spoken(dockerfile) | outlined.globals_.scope.values.keys()
@@ -181,6 +171,4 @@ def _is_sure(each: ExpandedInstruction, stage: ExpandedStage) -> bool:
 
 def _spoken(dockerfile: ast.Dockerfile) -> frozenset[str]:
     """The names that an ARG or ENV declares somewhere."""
-    return frozenset(
-        name for each in dockerfile.instructions if isinstance(each, ast.Arg | ast.Env) for name, _ in each.pairs
-    )
+    return frozenset(name for each in dockerfile.instructions if isinstance(each, ast.Arg | ast.Env) for name, _ in each.pairs)

@@ -25,10 +25,10 @@ from gazami.plan.steps import (
     StageBase,
     StageSource,
 )
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StageOutline:
     """``platform_given``: the FROM has a ``--platform`` of its own. ``replaced``: a named context of the stage's name stands
     in for it, so neither its instructions nor the ONBUILD triggers of the context run."""
@@ -47,7 +47,7 @@ class StageOutline:
         return self.from_.name
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Outline:
     """All stages of the file, in order; ``target`` is the number of the one that becomes the image."""
 
@@ -141,9 +141,7 @@ def outline(dockerfile: ast.Dockerfile, source: Source, inputs: PlanInputs) -> O
             named.setdefault(from_.name, []).append(number)
             froms.latest[from_.name] = stages[-1]
     numbers = {name: tuple(each) for name, each in named.items()}
-    result = Outline(
-        source, dockerfile.escape, globals_, tuple(stages), target=target, contexts=inputs.contexts, named=numbers
-    )
+    result = Outline(source, dockerfile.escape, globals_, tuple(stages), target=target, contexts=inputs.contexts, named=numbers)
     for stage in result.stages:  # also those that the target does not need: a mistake in them is a mistake
         result.needs(stage)
     return result
@@ -172,7 +170,7 @@ def _target(groups: list[tuple[ast.From, tuple[ast.Instruction, ...]]], wanted: 
     )
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class _Froms:
     """What the FROM lines mean. ``latest`` are the stages so far, by name."""
 
@@ -198,9 +196,8 @@ class _Froms:
                 hint="declare it above the first FROM: ARG NAME=default, or give it with --build-arg NAME=value",
             )
         scratch = StageOutline(
-            number, from_, ScratchBase(), name, platform=self.inputs.platform, platform_given=False,
-            instructions=instructions,
-        )  # fmt: skip
+            number, from_, ScratchBase(), name, platform=self.inputs.platform, platform_given=False, instructions=instructions
+        )
         platform = self._platform(image.platform.text) if image.platform is not None else None
         stage = self.latest.get(name)
         if stage is not None:

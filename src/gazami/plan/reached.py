@@ -11,13 +11,13 @@ from gazami.image.config import ImageConfig
 from gazami.image.digest import Digest
 from gazami.plan.outline import Outline, StageOutline
 from gazami.plan.steps import ImageBase, ImageSource, ScratchBase, StageBase, StageSource
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 MAX_TRIGGERS = 1000
 """ONBUILD instructions of a base that a build carries out."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ResolvedImage:
     """What the plan needs to know of an image: its manifest's digest and its config."""
 
@@ -47,9 +47,7 @@ def reached(outline: Outline, images: Mapping[ImageBase, ResolvedImage]) -> tupl
     return needed, tuple(missing)
 
 
-def triggers(
-    outline: Outline, stage: StageOutline, images: Mapping[ImageBase, ResolvedImage]
-) -> tuple[ast.Instruction, ...]:
+def triggers(outline: Outline, stage: StageOutline, images: Mapping[ImageBase, ResolvedImage]) -> tuple[ast.Instruction, ...]:
     """The ONBUILD instructions that a stage starts with, located at its FROM."""
     match stage.base:
         case _ if stage.replaced:

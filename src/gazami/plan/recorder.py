@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 Part = Literal["text", "source", "port"]
 
@@ -32,7 +32,7 @@ class Recorder(Mapping[str, str]):
         return len(self._values)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Text:
     """One text, expanded. ``missing`` are the names that have no value; in a stage without those that an ARG declares."""
 

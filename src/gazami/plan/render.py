@@ -34,10 +34,7 @@ def render_plan(plan: Plan, notes: Notes | None = None) -> str:
 def _stage(plan: Plan, stage: StagePlan, digests: Mapping[str, str], notes: Notes) -> str:
     mark = " (target)" if stage.number == plan.target else ""
     digest = digests.get(stage.base_text)
-    lines = [
-        f"stage {stage.number} {stage.name}{mark}",
-        f"  FROM {stage.base_text}" + (f" @ {digest}" if digest else ""),
-    ]
+    lines = [f"stage {stage.number} {stage.name}{mark}", f"  FROM {stage.base_text}" + (f" @ {digest}" if digest else "")]
     for position, step in enumerate(stage.steps):
         note = notes.get((stage.number, position))
         does = _does(plan, step) + (f", {note}" if note else "")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gazami.image.platform import Platform
 from gazami.plan.versions import Versions
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 PROXY_ARGS = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 _CONTROL_ARGS = frozenset(
@@ -30,7 +30,7 @@ def predefined(build: Platform, target: Platform, target_stage: str) -> dict[str
     return out
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class GlobalScope:
     """Values of ARGs before the first FROM, seeded with the predefined ones. ``declared`` are those of the file."""
 
@@ -43,7 +43,7 @@ class GlobalScope:
         return GlobalScope(values, self.declared.having(((name, None),)))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StageScope:
     """``env`` is what expansion and RUN see: base Env, ENV and ARG values, the latest of a name winning. ``config_env`` is what the
     image's config has of it: the same without ARGs.

@@ -11,7 +11,7 @@ from gazami.dockerfile.suggest import nearest
 from gazami.errors import DockerfileError
 from gazami.plan.outline import Outline, StageOutline
 from gazami.plan.steps import ImageBase, ImageSource
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _SHORTEST = 4
 """Letters of a name that is compared; of shorter ones nearly every other is within two letters."""
@@ -20,7 +20,7 @@ _COMPARED = 300
 """Stages among which one that looks like the name is sought."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Mention:
     """A place where a stage names an image. ``flag`` is what stands before the name; empty in FROM."""
 
@@ -61,9 +61,7 @@ def unknown_stage(outline: Outline, number: int) -> Iterator[RuleHit]:
     for mention in _sources(outline.stages[number], outline):
         if close := meant(mention, outline):
             name = mention.name
-            yield RuleHit(
-                mention.written, f"{mention.flag}{name} is no stage: an image {name} is pulled (did you mean {close}?)"
-            )
+            yield RuleHit(mention.written, f"{mention.flag}{name} is no stage: an image {name} is pulled (did you mean {close}?)")
 
 
 def advice(image: ImageBase, outline: Outline) -> tuple[Mention | None, str | None]:

@@ -13,22 +13,22 @@ from gazami.errors import Source, Span
 from gazami.image.config import ImageConfig
 from gazami.image.digest import Digest
 from gazami.image.platform import Platform
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ScratchBase:
     """``FROM scratch``: no layers."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StageBase:
     """An earlier stage of the same file, by number."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ImageBase:
     """An image in a registry: the reference as written (expanded) and the platform that is wanted of it.
 
@@ -41,22 +41,22 @@ class ImageBase:
 Base: TypeAlias = ScratchBase | StageBase | ImageBase
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ContextSource:
     """The main build context."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StageSource:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ImageSource:
     image: ImageBase
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class NamedSource:
     """A further build context (``--build-context NAME=…``) that is not an image."""
 
@@ -66,7 +66,7 @@ class NamedSource:
 FilesFrom: TypeAlias = ContextSource | StageSource | ImageSource | NamedSource
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class InlineFile:
     """A here-document that becomes a file."""
 
@@ -74,7 +74,7 @@ class InlineFile:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StepCommon:
     """``number`` counts from 1 in its stage. ``config`` is the image's after the step, without layers and history.
     ``created_by`` is the history entry's text, None where the step makes none; ``text`` is for people.
@@ -89,14 +89,14 @@ class StepCommon:
     keyword: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class MetadataStep:
     """Changes the config only."""
 
     common: StepCommon
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RunMount:
     """A mount with its files' origin resolved (bind and cache)."""
 
@@ -104,7 +104,7 @@ class RunMount:
     files: FilesFrom | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RunStep:
     """``argv`` includes the shell. ``env`` is the whole environment, build args and proxies included.
     ``script`` is a here-document that is run as a file."""
@@ -119,7 +119,7 @@ class RunStep:
     script: InlineFile | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CopyStep:
     """COPY or ADD. ``dest`` is absolute and keeps a trailing ``/`` or ``/.``, which means "a directory"."""
 
@@ -132,7 +132,7 @@ class CopyStep:
     add: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class WorkdirStep:
     """Make ``path`` where it is missing, owned by ``user``. Always a layer."""
 
@@ -144,7 +144,7 @@ class WorkdirStep:
 Step: TypeAlias = MetadataStep | RunStep | CopyStep | WorkdirStep
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StagePlan:
     """``config`` is what the steps start from: the base's, made the stage's own. ``name`` is for people."""
 
@@ -165,14 +165,14 @@ class StagePlan:
         return any(isinstance(step, RunStep) for step in self.steps)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PlanWarning:
     text: str
     rule: str | None = None
     span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Plan:
     """``stages`` holds only those that the target needs, in the order of the file; the last one is the target.
 

@@ -18,9 +18,7 @@ class Versions(Mapping[str, Value], Generic[Value]):
     __slots__ = ("_latest", "_set", "_version")
 
     def __init__(self, values: Mapping[str, Value] | Iterable[tuple[str, Value]] = ()) -> None:
-        self._set: dict[str, tuple[list[int], list[Value]]] = {
-            name: ([0], [value]) for name, value in dict(values).items()
-        }
+        self._set: dict[str, tuple[list[int], list[Value]]] = {name: ([0], [value]) for name, value in dict(values).items()}
         self._version = 0
         self._latest = [0]
 

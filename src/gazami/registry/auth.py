@@ -23,7 +23,7 @@ from gazami.registry.refusal import Refusal, error_of
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Request, Response, Transport
 from gazami.registry.wire import Challenge, is_token, merge_scopes, parse_error, redact, with_query
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 from gazami.worker import Worker
 
 CLIENT_ID = "gazami"
@@ -34,7 +34,7 @@ _LONGEST_LIFE = 10 * 365 * 86400.0
 _MAX_TOKEN = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class _Token:
     header: str = field(repr=False)
     expires: float
@@ -48,13 +48,7 @@ class Authorizer:
     """The Authorization header for each request to one registry; safe to use from several threads."""
 
     def __init__(
-        self,
-        registry: str,
-        keychain: Keychain,
-        transport: Transport,
-        trust: Trust,
-        *,
-        clock: Callable[[], float] = time.monotonic,
+        self, registry: str, keychain: Keychain, transport: Transport, trust: Trust, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._registry = registry
         self._keychain = keychain

@@ -58,13 +58,7 @@ class RegistryClient:
     """A context manager; closing it closes the connections."""
 
     def __init__(
-        self,
-        options: RegistryOptions,
-        keychain: Keychain,
-        emit: Emit,
-        cancel: Cancel,
-        *,
-        transport: Transport | None = None,
+        self, options: RegistryOptions, keychain: Keychain, emit: Emit, cancel: Cancel, *, transport: Transport | None = None
     ) -> None:
         """``transport`` is one to share with those who look for credentials; it is closed with the client."""
         self._options = options
@@ -260,9 +254,7 @@ class RegistryClient:
     def __enter__(self) -> RegistryClient:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def for_cache(self) -> RegistryClient:
@@ -273,9 +265,7 @@ class RegistryClient:
         options = replace(self._options, mirrors=(), trust=trust)
         return RegistryClient(options, self._keychain, self._emit, self._cancel, transport=self._transport)
 
-    def _download(
-        self, reference: Reference, descriptor: Descriptor, reached: Callable[[int], None]
-    ) -> Iterator[bytes]:
+    def _download(self, reference: Reference, descriptor: Descriptor, reached: Callable[[int], None]) -> Iterator[bytes]:
         candidates = self._origins.of(reference)
         by_origin = {id(each.origin): each for each in candidates}
         return download(
@@ -306,12 +296,7 @@ class RegistryClient:
         return Resolved(reference, found, found.digest, index_digest, config, raw)
 
     def _push(
-        self,
-        reference: Reference,
-        descriptor: Descriptor,
-        blob: Bytes,
-        mount_from: tuple[Reference, ...],
-        stop: Cancel | None,
+        self, reference: Reference, descriptor: Descriptor, blob: Bytes, mount_from: tuple[Reference, ...], stop: Cancel | None
     ) -> How:
         mounts = dict.fromkeys(
             each.repository

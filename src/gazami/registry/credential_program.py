@@ -11,9 +11,7 @@ from gazami.registry.flights import Flights
 TIMEOUT = 60.0
 """Seconds that a program may take; some of them ask a cloud's metadata service."""
 
-BUILT_IN = frozenset(
-    f"docker-credential-{name}" for name in ("ecr-login", "gcr", "gcloud", "acr-env", "acr-linux", "acr", "env")
-)
+BUILT_IN = frozenset(f"docker-credential-{name}" for name in ("ecr-login", "gcr", "gcloud", "acr-env", "acr-linux", "acr", "env"))
 """Programs of the clouds, which kaniko's image brings; ``registry.providers`` has what they do."""
 
 _NOT_FOUND = "credentials not found"
@@ -38,9 +36,7 @@ class CredentialProgram:
 
     def _ask(self, server: str) -> tuple[str, str] | None:
         try:
-            done = subprocess.run(
-                [self.name, "get"], input=server.encode(), capture_output=True, timeout=TIMEOUT, check=False
-            )
+            done = subprocess.run([self.name, "get"], input=server.encode(), capture_output=True, timeout=TIMEOUT, check=False)
         except FileNotFoundError:
             if self.name in BUILT_IN:
                 self.replaced = True

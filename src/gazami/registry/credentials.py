@@ -18,7 +18,7 @@ from gazami.foreign import ForeignJSONError, read_json
 from gazami.image.reference import DOCKER_HUB
 from gazami.registry.credential_program import CredentialProgram
 from gazami.registry.wire import is_token
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 HUB_KEY = "https://index.docker.io/v1/"
 """What docker calls Docker Hub in its config and to credential programs."""
@@ -27,7 +27,7 @@ _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", 
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Credential:
     """``identity_token`` is exchanged at the token server; ``registry_token`` is sent to the registry as it is."""
 
@@ -40,7 +40,7 @@ class Credential:
         return bool(self.username or self.password or self.identity_token or self.registry_token)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Lookup:
     """``asked`` says in words for people which sources were asked and what each had.
 
@@ -85,7 +85,7 @@ class Keychain:
         return Lookup(None, tuple(asked), min(ends, default=None))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class GivenCredentials:
     """User names and passwords by registry, from a place that ``place`` names (environment variables, a flag)."""
 
@@ -100,13 +100,7 @@ class GivenCredentials:
 class DockerConfig:
     """The parts of a docker ``config.json`` that say who we are."""
 
-    def __init__(
-        self,
-        place: str,
-        auths: Mapping[str, Credential],
-        helpers: Mapping[str, str],
-        store: str,
-    ) -> None:
+    def __init__(self, place: str, auths: Mapping[str, Credential], helpers: Mapping[str, str], store: str) -> None:
         """``auths`` and ``helpers`` are keyed by normalised names, ``registry`` or ``registry/repository/path``."""
         self._place = place
         self._auths = auths
@@ -161,9 +155,7 @@ def parse_docker_config(text: str, place: str) -> DockerConfig:
             auths[name] = entry
             if _is_exact(key):
                 exact.add(name)
-    helpers = {
-        _name_of(key): _program(str(value), place) for key, value in _object(document, "credHelpers", place).items()
-    }
+    helpers = {_name_of(key): _program(str(value), place) for key, value in _object(document, "credHelpers", place).items()}
     store = document.get("credsStore") or ""
     return DockerConfig(place, auths, helpers, _program(str(store), place) if store else "")
 
@@ -217,9 +209,7 @@ def _entry(key: str, value: Any, place: str) -> Credential:
             )
     registry_token = str(value.get("registrytoken") or "")
     if registry_token and not is_token(registry_token):
-        raise UsageError(
-            f"{place}: 'registrytoken' of the entry {key!r} is not a token: it has other characters than ASCII"
-        )
+        raise UsageError(f"{place}: 'registrytoken' of the entry {key!r} is not a token: it has other characters than ASCII")
     return Credential(username, password, str(value.get("identitytoken") or ""), registry_token)
 
 

@@ -13,12 +13,12 @@ from typing import Literal
 from gazami.errors import NotFoundError, RegistryError, TransportError, UsageError
 from gazami.image.reference import DOCKER_HUB, Reference, parse_reference
 from gazami.registry.options import RegistryOptions
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 Scheme = Literal["https", "http"]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PullSource:
     """A repository that an image may be pulled from. ``scheme`` is set where the mirror was written with one."""
 
@@ -31,7 +31,7 @@ class PullSource:
         return f"{self.registry}/{self.repository}"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Mirror:
     registry: str
     prefix: str = ""
@@ -55,9 +55,7 @@ def parse_mirror(text: str) -> Mirror:
 
 def places(reference: Reference, options: RegistryOptions) -> tuple[PullSource, ...]:
     """The candidates in order. Without a mirror for its registry, the reference's own repository alone."""
-    mirrors = dict.fromkeys(
-        parse_mirror(target) for key, target in options.mirrors if _registry_of(key) == reference.registry
-    )
+    mirrors = dict.fromkeys(parse_mirror(target) for key, target in options.mirrors if _registry_of(key) == reference.registry)
     found = [_behind(mirror, reference.repository) for mirror in mirrors]
     if options.fallback or not found:
         found.append(PullSource(reference.registry, reference.repository, None, mirror=False))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from gazami.registry.retry import RetryPolicy
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 Direction = Literal["pull", "push"]
 Pairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class TrustOptions:
     """How far registries are trusted. They are named as in references, port included; paths are of PEM files.
 
@@ -33,7 +33,7 @@ class TrustOptions:
     """Directories of which every PEM file is trusted, for all registries (``SSL_CERT_DIR`` as Go reads it)."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RegistryOptions:
     """Timeouts are seconds."""
 

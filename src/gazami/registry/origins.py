@@ -16,7 +16,7 @@ from gazami.registry.mirrors import PullSource, none_has, places
 from gazami.registry.options import RegistryOptions
 from gazami.registry.pull import Origin
 from gazami.registry.session import Session
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class OpenSession(Protocol):
     def __call__(self, registry: str, scheme: str | None, attempts: int) -> Session: ...
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Candidate:
     place: PullSource
     origin: Origin
@@ -47,19 +47,13 @@ class Origins:
     def of(self, reference: Reference) -> tuple[Candidate, ...]:
         """The places of an image, those first that are likely to answer."""
         gave = self._gave.get(reference.context)
-        found = sorted(
-            places(reference, self._options), key=lambda place: (place != gave, place.registry in self._away)
-        )
+        found = sorted(places(reference, self._options), key=lambda place: (place != gave, place.registry in self._away))
         patience = self._options.retry.attempts
         return tuple(
             Candidate(
                 place,
                 Origin(
-                    self._open(
-                        place.registry,
-                        place.scheme,
-                        patience if number == len(found) else min(patience, IMPATIENT),
-                    ),
+                    self._open(place.registry, place.scheme, patience if number == len(found) else min(patience, IMPATIENT)),
                     place.repository,
                 ),
             )

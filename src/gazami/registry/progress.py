@@ -52,8 +52,6 @@ class Progress:
     def finish(self, how: Literal["moved", "mounted", "exists"]) -> None:
         self._how = how
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         how = "failed" if error is not None else self._how
         self._emit(TransferFinished(self._key, how, self._descriptor.size, self._clock() - self._began))

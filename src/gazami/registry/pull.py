@@ -15,10 +15,10 @@ from gazami.registry.resumed import Ask, resumed
 from gazami.registry.session import Call, Session
 from gazami.registry.transport import Response
 from gazami.registry.wire import parse_content_range_start, parse_length, redact
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Origin:
     """A repository that should have the blob, and the registry to ask."""
 

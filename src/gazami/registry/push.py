@@ -146,9 +146,7 @@ class Push:
         if not answer.good:
             self._problem = self._session.refusal(response, _describe(action, self._descriptor, self._repository), call)
         elif isinstance(action, Start) and not answer.location:
-            self._problem = RegistryError(
-                f"{self._session.registry} opened an upload without saying where (no Location)"
-            )
+            self._problem = RegistryError(f"{self._session.registry} opened an upload without saying where (no Location)")
         return answer
 
     def _call(self, action: Action) -> Call:
@@ -192,9 +190,7 @@ class Push:
             if offset == end and end != self._descriptor.size:
                 return
         if offset != end:
-            raise HostError(
-                f"blob {self._descriptor.digest} has {offset} bytes where its descriptor says {self._descriptor.size}"
-            )
+            raise HostError(f"blob {self._descriptor.digest} has {offset} bytes where its descriptor says {self._descriptor.size}")
 
     def _request(
         self,

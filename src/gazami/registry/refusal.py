@@ -5,12 +5,12 @@ from __future__ import annotations
 from gazami.errors import AuthenticationError, NotFoundError, RegistryError, TransportError
 from gazami.registry.retry import RETRYABLE
 from gazami.registry.wire import Complaint
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _CLOUDS = ("Amazon ECR:", "Google:", "Azure:")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Refusal:
     """What is known of an answer that is not the wanted one. ``what`` completes "cannot …"; ``url`` is redacted."""
 

@@ -8,13 +8,13 @@ from gazami.image.digest import Digest, digest_of, is_digest, matches
 from gazami.image.manifest import DOCKER_CONFIG, OCI_CONFIG, Descriptor, Index, Manifest, choose_manifest
 from gazami.image.platform import Platform
 from gazami.image.reference import Reference
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 NESTING = 4
 """Indexes in indexes that are followed; one that contains itself ends there."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Resolved:
     """An image for one platform. ``digest`` is the manifest's and pins the image; ``index_digest`` is the digest of
     the outermost index that it was chosen from, None when the reference names the manifest itself."""

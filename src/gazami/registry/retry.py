@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses that a later attempt may not meet."""
@@ -11,7 +11,7 @@ LONGEST_RETRY_AFTER = 120.0
 """Seconds; a registry that asks for more is not waited for."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """``attempts`` counts the first one. The pause after failure n is ``base * 2**(n-1)`` seconds, at most ``cap``."""
 

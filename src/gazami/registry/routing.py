@@ -12,19 +12,16 @@ from typing import Literal
 
 from gazami.image.reference import DOCKER_HUB
 from gazami.registry.options import Direction, TrustOptions
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 Scheme = Literal["https", "http"]
 
 _HUB_API = "registry-1.docker.io"
 _LOCAL_NAME = re.compile(r"(?:\A|\.)localhost\Z|\.local\Z", re.IGNORECASE)
-_NEAR = tuple(
-    ipaddress.ip_network(each)
-    for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "::1/128")
-)  # fmt: skip
+_NEAR = tuple(ipaddress.ip_network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "::1/128"))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Route:
     """``host`` has the port when the name has one. ``schemes`` are tried in order until one of them answers."""
 
@@ -32,7 +29,7 @@ class Route:
     schemes: tuple[Scheme, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Trust:
     """How a registry proves who it is, and how we do: CA files in addition to the system's, a certificate and key."""
 

@@ -18,12 +18,12 @@ from gazami.registry.retry import RETRYABLE
 from gazami.registry.routing import Route, Trust
 from gazami.registry.transport import Body, Request, Response, Transport
 from gazami.registry.wire import parse_challenges, parse_error, redact
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Call:
     """A request before it has a scheme and an authorization.
 
@@ -44,13 +44,7 @@ class Session:
     """Safe to use from several threads."""
 
     def __init__(
-        self,
-        registry: str,
-        route: Route,
-        trust: Trust,
-        transport: Transport,
-        authorizer: Authorizer,
-        attempts: int,
+        self, registry: str, route: Route, trust: Trust, transport: Transport, authorizer: Authorizer, attempts: int
     ) -> None:
         self.registry = registry
         self.transport = transport

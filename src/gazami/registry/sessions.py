@@ -10,10 +10,10 @@ from gazami.registry.options import Direction, RegistryOptions
 from gazami.registry.routing import route, trust
 from gazami.registry.session import Session
 from gazami.registry.transport import Transport
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Sessions:
     """They share the connections of ``transport``."""
 
@@ -31,10 +31,7 @@ class Sessions:
 
     def _get(self, registry: str, direction: Direction, scheme: str | None, attempts: int) -> Session:
         def begin() -> Session:
-            trusted, way = (
-                trust(registry, self.options.trust, direction),
-                route(registry, self.options.trust, direction),
-            )
+            trusted, way = (trust(registry, self.options.trust, direction), route(registry, self.options.trust, direction))
             if scheme is not None:
                 way = replace(way, schemes=("http",) if scheme == "http" else ("https",))
             authorizer = Authorizer(registry, self.keychain, self.transport, trusted)

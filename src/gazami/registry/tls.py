@@ -34,9 +34,7 @@ def tls_context(trust: Trust, directories: tuple[str, ...] = ()) -> ssl.SSLConte
         try:
             context.load_cert_chain(certificate, key)
         except (OSError, ssl.SSLError) as cause:
-            raise UsageError(
-                f"the client certificate {certificate} with key {key} cannot be used: {_reason(cause)}"
-            ) from None
+            raise UsageError(f"the client certificate {certificate} with key {key} cannot be used: {_reason(cause)}") from None
     return context
 
 

@@ -51,11 +51,7 @@ class Uploads:
         return self._once(reference, descriptor.digest, push)
 
     def submit_followed(
-        self,
-        reference: Reference,
-        descriptor: Descriptor,
-        open_file: Callable[[], BinaryIO],
-        growing: GrowingUpload,
+        self, reference: Reference, descriptor: Descriptor, open_file: Callable[[], BinaryIO], growing: GrowingUpload
     ) -> Future[How]:
         """As :meth:`submit` for a blob whose upload began while it was written; if that failed, it is uploaded again."""
 
@@ -102,20 +98,14 @@ class Uploads:
     def __enter__(self) -> Uploads:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop.set("the upload was given up")
         for growing in self._growing:
             growing.give_up()
         self._pool.shutdown()
 
     def _once(
-        self,
-        reference: Reference,
-        digest: Digest,
-        work: Callable[[], How],
-        not_needed: Callable[[], None] | None = None,
+        self, reference: Reference, digest: Digest, work: Callable[[], How], not_needed: Callable[[], None] | None = None
     ) -> Future[How]:
         key = (reference.registry, reference.repository, digest)
         with self._lock:

@@ -28,7 +28,7 @@ from gazami.registry.routing import Trust
 from gazami.registry.slots import Slots
 from gazami.registry.tls import tls_context
 from gazami.registry.wire import host_in, parse_retry_after, redact
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -46,7 +46,7 @@ _GREETING = 5.0
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Body:
     """``length`` bytes that ``open`` gives from the start each time it is called; None is not known before the end."""
 
@@ -54,7 +54,7 @@ class Body:
     open: Callable[[], Iterator[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Request:
     """``timeout`` and ``connect_timeout`` in seconds override the options'; ``direct`` goes around any proxy.
 
@@ -107,9 +107,7 @@ class Response:
         for chunk in self.chunks():
             size += len(chunk)
             if size > limit:
-                raise RegistryError(
-                    f"{redact(self.url)}: the answer is larger than {limit} bytes", url=redact(self.url)
-                )
+                raise RegistryError(f"{redact(self.url)}: the answer is larger than {limit} bytes", url=redact(self.url))
             parts.append(chunk)
         return b"".join(parts)
 
@@ -213,15 +211,10 @@ class Transport:
             if request.method in ("POST", "PUT", "PATCH"):
                 headers["Content-Length"] = str(len(body or b""))
         timeout = Timeout(
-            connect=request.connect_timeout or self._options.connect_timeout,
-            read=request.timeout or self._options.read_timeout,
+            connect=request.connect_timeout or self._options.connect_timeout, read=request.timeout or self._options.read_timeout
         )
         watch = Watch(cancel)
-        with (
-            contextlib.ExitStack() as held,
-            self._watching(watch),
-            translated(request.url, cancel),
-        ):
+        with contextlib.ExitStack() as held, self._watching(watch), translated(request.url, cancel):
             held.enter_context(cancel.on_set(watch.end))
             raw = pool.request(
                 request.method,
@@ -318,9 +311,7 @@ class Transport:
             return pool
 
 
-def _make_pool(
-    trust: Trust, proxy: str | None, directories: tuple[str, ...], current: Current, *, secure: bool
-) -> PoolManager:
+def _make_pool(trust: Trust, proxy: str | None, directories: tuple[str, ...], current: Current, *, secure: bool) -> PoolManager:
     import urllib3
 
     context = watched(tls_context(trust, directories), current) if secure else None
@@ -333,6 +324,4 @@ def _make_pool(
     headers = urllib3.make_headers(proxy_basic_auth=unquote(userinfo)) if userinfo else None
     bare = urlunsplit((parts.scheme, host, "", "", ""))
     own = watched(tls_context(Trust(), directories), current) if parts.scheme == "https" else None
-    return urllib3.ProxyManager(
-        bare, num_pools=16, maxsize=32, ssl_context=context, proxy_headers=headers, proxy_ssl_context=own
-    )
+    return urllib3.ProxyManager(bare, num_pools=16, maxsize=32, ssl_context=context, proxy_headers=headers, proxy_ssl_context=own)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, assert_never
 
 from gazami.registry.retry import RETRYABLE
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 How = Literal["moved", "mounted", "exists"]
 
@@ -25,24 +25,24 @@ LOST = 0
 """The status of an :class:`Answer` that never came: the connection was refused, cut or silent."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Head:
     """Ask whether the repository has the blob."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class MountBlob:
     """Ask the registry to take the blob over from ``source``, another of its repositories."""
 
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Start:
     """Open an upload session."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Send:
     """PATCH ``length`` bytes of the blob from ``offset`` on."""
 
@@ -51,26 +51,26 @@ class Send:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Commit:
     """PUT the digest, which ends the session."""
 
     location: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Ask:
     """GET how many bytes the session has."""
 
     location: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Done:
     how: How
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class GaveUp:
     """The registry's last answer is the reason."""
 
@@ -78,7 +78,7 @@ class GaveUp:
 Action: TypeAlias = Head | MountBlob | Start | Send | Commit | Ask | Done | GaveUp
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Answer:
     """``location`` is absolute. ``received`` is the number of bytes that the Range header speaks of, ``smallest`` the
     least that a chunk before the last may have (OCI-Chunk-Min-Length)."""
@@ -98,7 +98,7 @@ class Answer:
         return self.status == LOST or self.status in RETRYABLE
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Upload:
     """``offset`` bytes are known to be at the registry, ``best`` is the most that ever were.
 

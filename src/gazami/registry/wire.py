@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 from gazami.foreign import printable, read_json
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _SCHEME = re.compile(rf"\s*({_TOKEN})(?:\s+|\Z|(?=,))")
@@ -30,7 +30,7 @@ _MOST = 10
 _PUBLIC_QUERY = frozenset({"scope", "service", "mount", "from", "digest", "n", "last"})
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Challenge:
     """One challenge of a WWW-Authenticate header; ``scheme`` and parameter names are lower case."""
 
@@ -75,7 +75,7 @@ def merge_scopes(wanted: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, .
     return tuple(f"{resource}:{','.join(sorted(known))}" for resource, known in sorted(actions.items()))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Complaint:
     """One entry of an error body: a code such as ``MANIFEST_UNKNOWN`` and a text for people."""
 

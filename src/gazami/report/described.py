@@ -63,8 +63,7 @@ def outline_json(outline: TargetOutline, source: Source) -> str:
             name=outline.name,
             description=outline.description,
             args=[
-                {"name": arg.name}
-                | without_empty(description=arg.description, value=arg.value, location=location(arg.span))
+                {"name": arg.name} | without_empty(description=arg.description, value=arg.value, location=location(arg.span))
                 for arg in outline.args
             ],
             secrets=[_use(use) for use in outline.secrets],

@@ -57,10 +57,7 @@ def failure(error: GazamiError, failed: str = "error building image") -> Line:
     parts += [f"caused by: {cause}" for cause in causes(error)]
     if error.hint:
         parts.append(f"hint: {error.hint}")
-    facts: dict[str, object] = {
-        "error": type(error).__name__,
-        "causes": [printable_lines(each) for each in causes(error)],
-    }
+    facts: dict[str, object] = {"error": type(error).__name__, "causes": [printable_lines(each) for each in causes(error)]}
     if error.hint:
         facts["hint"] = printable_lines(error.hint)
     if error.source and error.span:
@@ -74,9 +71,6 @@ def failure(error: GazamiError, failed: str = "error building image") -> Line:
 def _failures(error: SeveralErrors, failed: str) -> Line:
     lines = [failure(each, failed) for each in error.errors]
     summary = f"{failed}: {error.message}"
-    facts: dict[str, object] = {
-        "error": type(error).__name__,
-        "errors": [{"message": line.brief, **line.facts} for line in lines],
-    }
+    facts: dict[str, object] = {"error": type(error).__name__, "errors": [{"message": line.brief, **line.facts} for line in lines]}
     text = "\n\n".join([*(line.text for line in lines), summary])
     return Line("error", text, facts, brief="; ".join([error.message, *(line.brief or "" for line in lines)]))

@@ -44,9 +44,7 @@ def _block(finding: Finding, source: Source) -> str:
 
 def as_json(findings: Findings, source: Source) -> str:
     """A list with one object a finding."""
-    return _json(
-        [{"rule": each.rule, "line": each.span.start, "message": each.detail, "level": each.level} for each in findings]
-    )
+    return _json([{"rule": each.rule, "line": each.span.start, "message": each.detail, "level": each.level} for each in findings])
 
 
 def as_check_json(findings: Findings, source: Source) -> str:
@@ -55,11 +53,7 @@ def as_check_json(findings: Findings, source: Source) -> str:
     answer: dict[str, Any] = {
         "warnings": [
             without_empty(
-                ruleName=each.rule,
-                description=each.description,
-                url=each.url,
-                detail=each.detail,
-                location=location(each.span),
+                ruleName=each.rule, description=each.description, url=each.url, detail=each.detail, location=location(each.span)
             )
             for each in findings
             if each.level == "warning"
@@ -160,10 +154,4 @@ def without_empty(**members: object) -> dict[str, object]:
     return {name: value for name, value in members.items() if value}
 
 
-FORMATS: dict[str, Render] = {
-    "text": as_text,
-    "json": as_json,
-    "sarif": as_sarif,
-    "github": as_github,
-    "gitlab": as_gitlab,
-}
+FORMATS: dict[str, Render] = {"text": as_text, "json": as_json, "sarif": as_sarif, "github": as_github, "gitlab": as_gitlab}

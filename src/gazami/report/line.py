@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from gazami.foreign import printable_lines
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 Severity = Literal["trace", "debug", "info", "warn", "error", "fatal", "panic"]
 Format = Literal["text", "color", "json", "events"]
@@ -20,7 +20,7 @@ _COLORS = {"trace": 37, "debug": 37, "info": 36, "warn": 33, "error": 31, "fatal
 _LONG = {"warn": "warning"}
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Line:
     """``text`` for people, one or more lines. The JSON form has ``brief`` in its place where that is set, and ``facts`` as
     further members."""
@@ -31,7 +31,7 @@ class Line:
     brief: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Settings:
     """How to write: the least severity that is shown, the form, and whether times are of the day or since the start."""
 
@@ -67,12 +67,7 @@ def written(line: Line, settings: Settings, elapsed: float, clock: str) -> str:
 
 
 def _json(line: Line, clock: str) -> str:
-    members = {
-        "level": _LONG.get(line.severity, line.severity),
-        "msg": line.brief or line.text,
-        "time": clock,
-        **line.facts,
-    }
+    members = {"level": _LONG.get(line.severity, line.severity), "msg": line.brief or line.text, "time": clock, **line.facts}
     return json.dumps(members, ensure_ascii=False, default=str) + "\n"
 
 

@@ -19,19 +19,19 @@ from gazami.report.excerpt import failure
 from gazami.report.jsonlog import OutputLines
 from gazami.report.line import Line, Settings, rfc3339, written
 from gazami.report.story import Story
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 from gazami.worker import Worker
 
 _TAIL = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Streams:
     stdout: BinaryIO
     stderr: BinaryIO
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class _Tail:
     """The last bytes of a step's output, :data:`_TAIL` of them or a little more."""
 

@@ -20,7 +20,7 @@ from gazami import errors, events
 from gazami.errors import CommandFailed, GazamiError, RegistryError, SeveralErrors, Source, Span
 from gazami.foreign import read_json
 from gazami.report.excerpt import causes
-from gazami.values import dataclass, fields
+from gazami.values import fast_dataclass, fields
 
 VERSION = 1
 _MARK = "gazami"
@@ -31,14 +31,14 @@ _MAX_SOURCE = 256 * 1024
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(events.Event)}
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Failure:
     """The error that ended a build."""
 
     error: GazamiError
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Numbered:
     """What one line says; ``number`` counts the records of a build from 1."""
 

@@ -21,9 +21,7 @@ class Reporter(Protocol):
     def close(self) -> None: ...
 
 
-def open_reporter(
-    settings: Settings, streams: Streams, *, progress: Literal["auto", "plain", "tty"], terminal: bool
-) -> Reporter:
+def open_reporter(settings: Settings, streams: Streams, *, progress: Literal["auto", "plain", "tty"], terminal: bool) -> Reporter:
     """``terminal`` tells whether standard error is one that understands cursor movements.
 
     ``auto`` takes the live view there; ``tty`` asks for it anywhere. JSON, quiet, and a missing rich give lines; the format
@@ -46,9 +44,6 @@ def _tty(settings: Settings, *, force: bool) -> Reporter:
     from gazami.report.tty import TtySink
 
     console = Console(
-        stderr=True,
-        force_terminal=True if force else None,
-        no_color=True if settings.format == "text" else None,
-        highlight=False,
+        stderr=True, force_terminal=True if force else None, no_color=True if settings.format == "text" else None, highlight=False
     )
     return TtySink(settings, console)

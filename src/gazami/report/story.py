@@ -15,7 +15,7 @@ from gazami.foreign import printable, printable_lines
 from gazami.report import units
 from gazami.report.line import Line, Severity
 from gazami.report.summary import Record, facts, summary
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 TRANSFER_PACE = 5.0
 SILENCE = 10.0
@@ -23,7 +23,7 @@ NOTICEABLE = 1.0
 _ALWAYS_TOLD = ("taking snapshot", "unpacking rootfs")
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class _Work:
     """A phase, a step or a transfer that is going on."""
 
@@ -36,7 +36,7 @@ class _Work:
     unit: str = ""
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Story:
     """The state that turns facts into sentences. Not thread-safe: the sink has the lock."""
 
@@ -108,9 +108,7 @@ class Story:
                 if not self._transfers:
                     self._paced = now
                 self._transfers[event.key] = _Work(what, now, now, total=event.total, unit=event.direction)
-                return [
-                    Line("debug", f"{what}, {event.where}" + (f", {units.size(event.total)}" if event.total else ""))
-                ]
+                return [Line("debug", f"{what}, {event.where}" + (f", {units.size(event.total)}" if event.total else ""))]
             case events.TransferProgress() if work := self._transfers.get(event.key):
                 work.done = event.done
             case events.TransferFinished():
@@ -122,9 +120,7 @@ class Story:
                 words = {"moved": "done", "mounted": "mounted from another repository", "exists": "is there already"}
                 time = f" in {units.seconds(event.seconds)}" if event.how == "moved" else ""
                 severity: Severity = "warn" if event.how == "failed" else "debug"
-                return [
-                    Line(severity, f"{work.what}: {words.get(event.how, 'failed')}{time}, {units.size(event.size)}")
-                ]
+                return [Line(severity, f"{work.what}: {words.get(event.how, 'failed')}{time}, {units.size(event.size)}")]
             case _:
                 pass
         return []
@@ -237,9 +233,7 @@ def _plainly(event: _Plain) -> list[Line]:
             rule = f"{event.rule}: " if event.rule else ""
             hint = f"\nhint: {event.hint}" if event.hint else ""
             members = {"rule": event.rule, "line": event.span.start if event.span else None}
-            return [
-                Line("warn", f"{rule}{event.text}{place}{hint}", {k: v for k, v in members.items() if v is not None})
-            ]
+            return [Line("warn", f"{rule}{event.text}{place}{hint}", {k: v for k, v in members.items() if v is not None})]
         case events.SandboxChosen():
             return [Line("info", f"RUN steps are isolated by {event.mode}: {event.reason}", {"mode": event.mode})]
         case events.BaseResolved():

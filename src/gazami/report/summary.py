@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from gazami import events
 from gazami.foreign import printable
 from gazami.report import units
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 _WIDTH = 56
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Record:
     """The events that the summary needs; everything else (output, progress) is let go at once."""
 
@@ -73,8 +73,7 @@ def _exports(record: Record) -> list[str]:
         "files": "files in", "file": "wrote",
     }  # fmt: skip
     return [
-        f"{verbs[item.kind]} {item.where}"
-        + (f"  {item.digest}" if item.digest and item.digest not in item.where else "")
+        f"{verbs[item.kind]} {item.where}" + (f"  {item.digest}" if item.digest and item.digest not in item.where else "")
         for item in record.exported
     ]
 

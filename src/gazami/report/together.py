@@ -31,15 +31,11 @@ class Named:
             case events.StageFinished():
                 return [replace(event, stage=event.stage + self._offset)]
             case events.PlanReady():
-                stages = tuple(
-                    (index + self._offset, f"{self._label} {name}", texts) for index, name, texts in event.stages
-                )
+                stages = tuple((index + self._offset, f"{self._label} {name}", texts) for index, name, texts in event.stages)
                 return [replace(event, stages=stages)]
             case events.TransferStarted() | events.PhaseStarted():
                 return [replace(event, key=self._key(event.key), what=f"{event.what} ({self._label})")]
-            case (
-                events.TransferProgress() | events.TransferFinished() | events.PhaseProgress() | events.PhaseFinished()
-            ):
+            case events.TransferProgress() | events.TransferFinished() | events.PhaseProgress() | events.PhaseFinished():
                 return [replace(event, key=self._key(event.key))]
             case events.Message() | events.Warned():
                 return [replace(event, text=f"{self._label}: {event.text}")]
@@ -74,9 +70,7 @@ class Named:
     def _rest(self, step: events.StepId) -> list[events.Event]:
         keys = [key for key in self._held if key[0] == step]
         return [
-            events.StepOutput(
-                self._id(step), "stderr" if key[1] == "stderr" else "stdout", self._line(self._held.pop(key))
-            )
+            events.StepOutput(self._id(step), "stderr" if key[1] == "stderr" else "stdout", self._line(self._held.pop(key)))
             for key in keys
         ]
 

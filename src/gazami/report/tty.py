@@ -19,7 +19,7 @@ from gazami.report.excerpt import failure
 from gazami.report.line import Line, Settings
 from gazami.report.story import Story
 from gazami.report.summary import shorten
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +33,7 @@ _STYLES = {"warn": "yellow", "error": "red", "debug": "dim", "trace": "dim"}
 _SHOWN_LIVE = (events.StepStarted, events.StepFinished, events.PhaseStarted, events.PhaseFinished)
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class _Row:
     text: str
     since: float
@@ -44,7 +44,7 @@ class _Row:
     partial: str = ""
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class View:
     """What is going on right now."""
 
@@ -164,6 +164,4 @@ class TtySink:
         with self._lock:
             rows = self._view.rows(time.monotonic(), width)
         height = max(3, self._console.height - 2)
-        return Text("\n").join(
-            Text(text, style=style, no_wrap=True, overflow="ellipsis") for text, style in rows[-height:]
-        )
+        return Text("\n").join(Text(text, style=style, no_wrap=True, overflow="ellipsis") for text, style in rows[-height:])

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from gazami.layer.entry import Content, Entry, Kind, sort_key
 from gazami.rootfs.tree import Node, Tree
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Changes:
     """Nodes by path. The parents of every path are added when the members are listed, with their recorded headers."""
 

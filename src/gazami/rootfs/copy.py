@@ -17,12 +17,12 @@ from gazami.rootfs.glob import glob, has_wildcard, unescaped
 from gazami.rootfs.modes import Chmod
 from gazami.rootfs.owners import Owner
 from gazami.rootfs.tree import Node, Tree, node_of
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 Excluder = Callable[[str, tuple[bool, ...] | None], tuple[bool, tuple[bool, ...]]]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Attributes:
     """What the flags ask for. ``owner`` None keeps the source's; ``octal`` is the mode of created parents, if numeric."""
 
@@ -35,7 +35,7 @@ class Attributes:
         return 0o755 if self.octal is None else self.octal
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Excluded:
     """``--exclude``: ``check`` as :meth:`gazami.context.ignore.Ignore.check`, ``prune``: nothing can come back below."""
 
@@ -66,7 +66,7 @@ def nearest_path(tree: Tree, path: str) -> str | None:
     return None
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Copier:
     """Copies into one tree and collects the changes. ``dest`` is absolute; a trailing slash means "a directory"."""
 
@@ -216,9 +216,8 @@ class Copier:
 
     def _made(self, node: Node) -> Node:
         new = Node(
-            node.kind, node.mode, node.uid, node.gid, node.mtime, node.size, node.link, node.device, node.xattrs,
-            node.content,
-        )  # fmt: skip
+            node.kind, node.mode, node.uid, node.gid, node.mtime, node.size, node.link, node.device, node.xattrs, node.content
+        )
         if node.kind is not Kind.SYMLINK:
             new.mode = self.attributes.chmod(node.mode, node.is_directory)
         if self.attributes.owner is not None:
@@ -277,9 +276,7 @@ class Copier:
         if entry.kind is Kind.HARDLINK:
             linked = inside.resolve(entry.link, follow=False).node
             if linked is None or linked.is_directory:
-                raise ArchiveError(
-                    f"hard link {entry.path!r} points to {entry.link!r}, which is not a file in the archive"
-                )
+                raise ArchiveError(f"hard link {entry.path!r} points to {entry.link!r}, which is not a file in the archive")
             self.changes.put(self.tree, path, linked)
             return
         node = node_of(entry, content)

@@ -9,12 +9,12 @@ import os
 from contextlib import suppress
 
 from gazami.layer.beneath import remove_tree
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class MakeDirectories:
     """One that is there must be a directory, and no link to one: else OSError."""
 
@@ -36,7 +36,7 @@ class MakeDirectories:
                 os.close(fd)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class MoveDirectory:
     """Rename a directory, making the target's parents."""
 
@@ -48,7 +48,7 @@ class MoveDirectory:
         os.rename(self.source, self.target)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RemoveTrees:
     """Delete files and directories that only the namespace's root may delete."""
 

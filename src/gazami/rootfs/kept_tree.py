@@ -57,9 +57,7 @@ def decode_members(data: bytes) -> Iterator[tuple[Entry, bytes | None]]:
             name, kind, mode, uid, gid, mtime, size, link, device, xattrs, inline = _padded(row, 7)
             if min(mode, uid, gid, size) < 0 or max(mode, uid, gid, size, abs(mtime)) >= _LARGEST:
                 raise ValueError("number")
-            entry = Entry(
-                name, Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs)
-            )  # fmt: skip
+            entry = Entry(name, Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs))
             yield entry, base64.b64decode(inline) if inline is not None else None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
         raise ArchiveError(f"the index of a layer is damaged ({type(cause).__name__})") from cause
@@ -233,9 +231,7 @@ class KeptTree(Tree):
             content = BytesContent(base64.b64decode(inline))
         elif layer >= 0:
             content = LayerContent(self._layers[layer], place or path)
-        return Node(
-            Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs), content
-        )  # fmt: skip
+        return Node(Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs), content)
 
 
 # -- bytes ------------------------------------------------------------------------------------------------------------

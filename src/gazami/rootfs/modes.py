@@ -25,9 +25,7 @@ def parse_chmod(text: str) -> tuple[Chmod, int | None]:
         except ValueError:
             number = -1
         if not 0 <= number <= 0o7777:
-            raise DockerfileError(
-                f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
-            )
+            raise DockerfileError(f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777")
         return (lambda mode, _: number), number
     clauses = []
     for clause in text.split(","):

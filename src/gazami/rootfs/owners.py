@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 MAX_ACCOUNTS = 10 << 20
 """Bytes of a passwd or group file; a larger one is not read."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Accounts:
     """``users``: name to (uid, gid). ``groups``: name to gid."""
 
@@ -36,7 +36,7 @@ def _lines(data: bytes) -> list[list[str]]:
     return [line.strip().split(":") for line in text.split("\n") if line.strip() and not line.startswith("#")]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Owner:
     """``unknown`` are the names that nothing defines; they count as 0, as in BuildKit."""
 

@@ -10,10 +10,10 @@ import importlib
 from collections.abc import Callable
 from typing import Any, Literal
 
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class UnpackReport:
     """How many files could not be given what their layer says: owners that the namespace cannot express, extended attributes that
     the file system or the namespace refuses."""
@@ -22,7 +22,7 @@ class UnpackReport:
     attributes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class UnpackRequest:
     """Unpack the layer on ``input_fd`` into ``directory``. ``lowers`` (topmost first) are the layers below, of overlay roots only.
     ``records_owners``: owners are kept as attributes, since the namespace has one id. ``devices``: device nodes are made; without
@@ -45,7 +45,7 @@ class UnpackRequest:
         return report
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Owners:
     """Who owns files where the file system cannot say it (:mod:`gazami.layer.recorded_owner`): ``by_path``, ``(path, uid, gid)``,
     else what their attribute says, else ``default``. ``lowers`` are the directories of the layers below, topmost first."""
@@ -55,7 +55,7 @@ class Owners:
     lowers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class UpperRequest:
     """Write the overlay upper directory ``directory`` as a layer to ``output_fd``. Paths have no leading slash: ``omit`` do not
     belong in it, nor does anything at or below ``ignore``. ``newest`` is the latest time that a member may have
@@ -72,7 +72,7 @@ class UpperRequest:
         _function("gazami.rootfs.snapshot", "upper")(self, output_fd)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ScanRequest:
     """Compare the plain root ``directory`` with the index in the file ``index`` and write the difference as a layer; see
     :class:`UpperRequest`. Without ``output_fd`` only the index is written anew. ``touched`` are paths whose ctime says nothing,

@@ -31,7 +31,7 @@ from gazami.layer.whiteout import OPAQUE, PREFIX
 from gazami.rootfs import inside
 from gazami.rootfs.lowers import Lower, open_lowers
 from gazami.rootfs.requests import Owners, ScanRequest, UpperRequest
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 Member = tuple[Entry, FileContent | None]
 _KINDS = {
@@ -73,9 +73,7 @@ def _explained() -> Iterator[None]:
         yield
     except OSError as cause:
         if cause.errno == errno.ENAMETOOLONG:
-            raise ArchiveError(
-                f"the step made a path that is longer than Linux takes: {str(cause.filename)[:100]}…"
-            ) from cause
+            raise ArchiveError(f"the step made a path that is longer than Linux takes: {str(cause.filename)[:100]}…") from cause
         if cause.errno in _CHANGED:
             raise SandboxError(f"{cause.filename} was changed while the step's files were read") from cause
         raise
@@ -118,7 +116,7 @@ def _clamped(members: Iterator[Member], newest: int) -> Iterator[Member]:
         yield entry, content
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class _Owners:
     """:class:`Owners` at work; the lowers are opened before this process enters the root."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from gazami.errors import ArchiveError, ContextError
 from gazami.layer.entry import Content, Entry, Kind, Xattrs
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 MAX_LINKS = 255
 """Symlinks followed on one path, as Go's and the kernel's walks bound it."""
@@ -44,9 +44,7 @@ class Node:
 
     def entry(self, path: str) -> Entry:
         """The header that records this node under a path."""
-        return Entry(
-            path, self.kind, self.mode, self.uid, self.gid, self.mtime, self.size, self.link, self.device, self.xattrs
-        )
+        return Entry(path, self.kind, self.mode, self.uid, self.gid, self.mtime, self.size, self.link, self.device, self.xattrs)
 
     @property
     def is_directory(self) -> bool:
@@ -55,12 +53,11 @@ class Node:
     def alone(self) -> Node:
         """A node of its own with the same header and content; a directory's is empty."""
         return Node(
-            self.kind, self.mode, self.uid, self.gid, self.mtime, self.size, self.link, self.device, self.xattrs,
-            self.content,
-        )  # fmt: skip
+            self.kind, self.mode, self.uid, self.gid, self.mtime, self.size, self.link, self.device, self.xattrs, self.content
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Resolution:
     """Where a path leads once its symlinks are followed; ``node`` is None when nothing is there."""
 
@@ -70,9 +67,8 @@ class Resolution:
 
 def node_of(entry: Entry, content: Content | None) -> Node:
     return Node(
-        entry.kind, entry.mode, entry.uid, entry.gid, entry.mtime, entry.size, entry.link, entry.device, entry.xattrs,
-        content,
-    )  # fmt: skip
+        entry.kind, entry.mode, entry.uid, entry.gid, entry.mtime, entry.size, entry.link, entry.device, entry.xattrs, content
+    )
 
 
 class Tree:
@@ -212,9 +208,7 @@ class LayerApplier:
         if entry.kind is Kind.HARDLINK:
             target = self._resolve(entry.link, follow=False).node
             if target is None or target.kind is Kind.DIRECTORY:
-                raise ArchiveError(
-                    f"hard link {entry.path!r} points to {entry.link!r}, which is not a file in the image"
-                )
+                raise ArchiveError(f"hard link {entry.path!r} points to {entry.link!r}, which is not a file in the image")
             node = target
         else:
             if content is None and entry.kind is Kind.FILE:
@@ -224,9 +218,7 @@ class LayerApplier:
         siblings[name] = node
 
     def _adopt(self, node: Node, entry: Entry) -> None:
-        node.mode, node.uid, node.gid, node.mtime, node.xattrs = (
-            entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs,
-        )  # fmt: skip
+        node.mode, node.uid, node.gid, node.mtime, node.xattrs = (entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs)
         self._mine.add(id(node))
 
     def _parent(self, path: str) -> Node:

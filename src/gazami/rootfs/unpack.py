@@ -30,7 +30,7 @@ from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
 from gazami.rootfs import inside
 from gazami.rootfs.lowers import Lower, find, is_whiteout, open_lowers
 from gazami.rootfs.requests import UnpackReport, UnpackRequest
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 _CHUNK = 1 << 20
 _OURS = ("trusted.overlay.", "user.overlay.", recorded_owner.ATTRIBUTE)
@@ -60,7 +60,7 @@ def _chunks(fd: int) -> Iterator[bytes]:
         yield data
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Unpacker:
     """Feed members in order, then :meth:`finish`. ``top`` is a directory in which nothing but the unpacker writes, or empty for
     this process's own root. ``_mine`` are the paths that this layer brought, ``_above`` all directories that hold one,

@@ -27,7 +27,7 @@ from gazami.sandbox.inside.hidden import HiddenFiles
 from gazami.sandbox.inside.inplace import ContainerRoot
 from gazami.sandbox.protocol import Failure, encode, rebuild_error, receive_message, send_message
 from gazami.sandbox.spec import Call, CallResult, Choice, RunResult, RunSpec, SandboxRequest, ServerStart
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 Stream: TypeAlias = Literal["stdout", "stderr"]
 OnOutput: TypeAlias = Callable[[Stream, bytes], None]
@@ -63,7 +63,7 @@ def _hide_this_process(*, adopt: bool) -> None:
 HELPER_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Sandbox:
     """A running fork server. Threads may use it at the same time; close it when none does any more."""
 
@@ -149,12 +149,7 @@ class Sandbox:
         return result
 
     def call(
-        self,
-        request: SandboxRequest[T],
-        input_fd: int | None = None,
-        output_fd: int | None = None,
-        *,
-        cleanup: bool = False,
+        self, request: SandboxRequest[T], input_fd: int | None = None, output_fd: int | None = None, *, cleanup: bool = False
     ) -> T:
         """Do a request's work in a process in the server's namespaces, and return its result.
 
@@ -238,12 +233,7 @@ class Sandbox:
         return ours
 
     def _await_reply(
-        self,
-        channel: socket.socket,
-        kind: type[T],
-        streams: dict[int, Stream],
-        on_output: OnOutput,
-        cancel: Cancel,
+        self, channel: socket.socket, kind: type[T], streams: dict[int, Stream], on_output: OnOutput, cancel: Cancel
     ) -> T:
         """Pass output on until the reply comes. A set cancel switch ends the request, and what it left is cleaned up first."""
         woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -253,9 +243,7 @@ class Sandbox:
         finally:
             os.close(woken)
 
-    def _reply(
-        self, channel: socket.socket, streams: dict[int, Stream], on_output: OnOutput, cancel: Cancel, woken: int
-    ) -> object:
+    def _reply(self, channel: socket.socket, streams: dict[int, Stream], on_output: OnOutput, cancel: Cancel, woken: int) -> object:
         poller = select.poll()
         for fd in (channel.fileno(), woken, *streams):
             poller.register(fd, select.POLLIN)

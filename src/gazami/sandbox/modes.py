@@ -8,10 +8,10 @@ Standard library only, and nothing heavy: the command line reads the names.
 from __future__ import annotations
 
 from gazami.sandbox.kernel.capabilities import Capability
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Mode:
     """``probe`` is the ``module:function`` that tries the mode: ``(name, ProbeRequest, directory) -> Choice``, called in a
     process of its own with an empty directory in the state directory; it raises SandboxError to say why the mode does not work."""
@@ -41,11 +41,7 @@ _DEFAULT_CAPABILITIES = f"{_UNCONFINED}  # and the default capabilities"
 _PROBES = "gazami.sandbox.inside.probes"
 
 MODES = (
-    Mode(
-        "namespaces",
-        probe=f"{_PROBES}:try_mount_namespace",
-        mounts=True,
-    ),
+    Mode("namespaces", probe=f"{_PROBES}:try_mount_namespace", mounts=True),
     Mode(
         "userns",
         probe=f"{_PROBES}:try_user_namespace",

@@ -21,7 +21,7 @@ from typing import Any
 
 from gazami import errors
 from gazami.errors import GazamiError, HostError, SpaceError
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _LENGTH = 8
 _MOST_BYTES = 1 << 30
@@ -88,9 +88,7 @@ def _object(value: Any) -> dict[str, Any]:
     kind = type(value)
     if kind is bytes:
         return {_CLASS: "bytes", "base64": base64.b64encode(value).decode()}
-    names = {
-        name: getattr(value, name) for name in kind.__match_args__
-    }  # fields() is slow at first, in each new process
+    names = {name: getattr(value, name) for name in kind.__match_args__}  # fields() is slow at first, in each new process
     return {_CLASS: f"{kind.__module__}:{kind.__qualname__}", **names}
 
 
@@ -114,7 +112,7 @@ def _tuples(item: Any) -> Any:
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Failure:
     """An exception on its way to the other side. ``kind`` is the class's name, empty for a bug of ours, whose traceback is the
     ``message``. ``number`` and ``paths`` are an OSError's."""

@@ -16,7 +16,7 @@ from gazami.sandbox.inside import inplace
 from gazami.sandbox.modes import MODES
 from gazami.sandbox.protocol import decode, encode
 from gazami.sandbox.spec import Choice, ProbeRequest, ProbeResult
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 _SECONDS = 60.0
 _HINT = (
@@ -25,7 +25,7 @@ _HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Conditions:
     """What ``inplace`` asks for. ``force`` passes over the signs of gazami's image in a container; ``local`` are absolute
     paths that stay where they are: the context, caches; ``own`` are those that the builder writes to. ``state_dir``

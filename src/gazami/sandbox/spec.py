@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from gazami.sandbox.modes import Mode, mode_of
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class OverlayRoot:
     """An overlay mount: ``lowers`` topmost first (may be empty), ``upper`` and ``work`` on one file system.
 
@@ -22,7 +22,7 @@ class OverlayRoot:
     work: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PlainRoot:
     """An ordinary directory that the command changes in place (where overlay does not work)."""
 
@@ -32,7 +32,7 @@ class PlainRoot:
 Root: TypeAlias = OverlayRoot | PlainRoot
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class BindMount:
     """A host file or directory, or a directory of another root, seen at ``target`` (absolute, inside the root).
 
@@ -48,7 +48,7 @@ class BindMount:
     """A directory above ``source`` below which no symbolic link is followed; else only the last component is no link."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class TmpfsMount:
     """An empty file system in memory; ``size`` in bytes, None for the kernel's default."""
 
@@ -57,7 +57,7 @@ class TmpfsMount:
     mode: int = 0o1777
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FileMount:
     """A file that exists only while the command runs (a secret, a here-document). Its content never touches the disk: it
     lives on a tmpfs of the step's mount namespace (in the modes without mounts it is a file of the root until the command ends).
@@ -73,7 +73,7 @@ class FileMount:
 StepMount: TypeAlias = BindMount | TmpfsMount | FileMount
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RunSpec:
     """One command. ``user`` is the image's USER text (``name[:group]``, ``uid[:gid]``, empty for root), looked up in the
     root's own /etc/passwd and /etc/group. ``env`` is the whole environment (HOME is added from passwd when absent).
@@ -97,7 +97,7 @@ class RunSpec:
     """``(name, soft, hard)`` of getrlimit(2) without ``RLIMIT_``, lower case (``nofile``); -1 is no limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RunResult:
     """How the command ended: ``exit_code`` as a shell would say it (128 + signal). ``created`` are the paths (relative to
     the root, parents first) that were made in the root only to mount something on them and that must not be in the layer: they are
@@ -120,7 +120,7 @@ class RunResult:
     """``userns-single``: ``(path, uid, gid)`` of symbolic links and FIFOs that the command chowned."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Choice:
     """The isolation that was chosen: the ``name`` of its mode and what that can do here. ``overlay``: roots may be
     :class:`OverlayRoot` (one directory a layer); otherwise only :class:`PlainRoot`. ``rejected`` are ``(mode, why not)`` of the
@@ -164,7 +164,7 @@ class SandboxRequest(Protocol[T_co]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Call:
     """A request, and which of its two descriptors come with it."""
 
@@ -173,7 +173,7 @@ class Call:
     has_output: bool
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CallResult:
     """None as the ``value`` says only that the work is done, or that the server is in its namespaces."""
 
@@ -183,7 +183,7 @@ class CallResult:
 # -- the start --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ServerStart:
     """``control`` is the number of the socket for requests, ``preload`` are modules to import, ``hide`` files to take away."""
 
@@ -196,7 +196,7 @@ class ServerStart:
 # -- the probe --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ProbeRequest:
     """Try ``modes`` in this order, unless ``every`` only up to the first that works. The rest is for modes that share the
     container's root; see :class:`.select.Conditions`. ``keep`` are top-level names that stay, ``lasting`` is the state directory,
@@ -212,7 +212,7 @@ class ProbeRequest:
     prefixes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ProbeResult:
     """One mode: the choice that it would be, or None and why it does not work."""
 

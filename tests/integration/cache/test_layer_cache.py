@@ -282,14 +282,7 @@ def test_a_changed_copy_on_known_layers_moves_no_layer(build: Builder, busybox: 
 def flattened_image(host: str, name: str, number: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            [
-                "skopeo",
-                "copy",
-                "-q",
-                "--src-tls-verify=false",
-                f"docker://{host}/{name}:{number}",
-                f"oci:{folder}/layout:x",
-            ],
+            ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{host}/{name}:{number}", f"oci:{folder}/layout:x"],
             check=True,
         )
         return dict(read_layout(Path(folder) / "layout")[1])
@@ -298,9 +291,7 @@ def flattened_image(host: str, name: str, number: int) -> dict[str, object]:
 def test_the_index_of_a_base_stays_in_the_state(context: Path, host: str, busybox: str, tmp_path: Path) -> None:
     (context / "Dockerfile").write_text(f"FROM {busybox}\nCOPY . /x/\n")
     logs = [
-        gazami(
-            "build", str(context), f"--state-dir={tmp_path / 'state'}", "-v=debug", f"-t={host}/indexed:{number}"
-        ).stderr
+        gazami("build", str(context), f"--state-dir={tmp_path / 'state'}", "-v=debug", f"-t={host}/indexed:{number}").stderr
         for number in range(2)
     ]
     assert [len(pulled(log)) for log in logs] == [1, 0]

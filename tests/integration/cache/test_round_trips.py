@@ -79,9 +79,7 @@ def distant(host: str) -> Iterator[Distant]:
 
 
 @pytest.mark.parametrize("steps", [2, 20])
-def test_round_trips_do_not_grow_with_the_steps(
-    steps: int, distant: Distant, busybox: str, context: Path, tmp_path: Path
-) -> None:
+def test_round_trips_do_not_grow_with_the_steps(steps: int, distant: Distant, busybox: str, context: Path, tmp_path: Path) -> None:
     base = busybox.replace(busybox.partition("/")[0], distant.host)
     (context / "Dockerfile").write_text(f"FROM {base}\n" + "".join(f"RUN echo {n} > /f{n}\n" for n in range(steps)))
     words = ["build", str(context), "--cache", f"--cache-repo={distant.host}/trips{steps}/cache"]
@@ -91,9 +89,7 @@ def test_round_trips_do_not_grow_with_the_steps(
     distant.gates = [(lambda method, path: "/cache/manifests/" in path, threading.Barrier(steps))]
     done = gazami(*words, "--no-push", "--no-push-cache", f"--state-dir={tmp_path / 's1'}")
     assert f"{steps} of {steps} steps found" in done.stderr
-    assert len(distant.seen) == steps + 2, (
-        "three in sequence: the base's manifest, its config, and the look-ups at once"
-    )
+    assert len(distant.seen) == steps + 2, "three in sequence: the base's manifest, its config, and the look-ups at once"
 
     distant.seen.clear()
     layers = steps + 1

@@ -101,9 +101,7 @@ def folder(tmp_path: Path) -> Path:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(text)
     (source / "Dockerfile").write_text("FROM scratch\nCOPY bin /bin\nCOPY etc /etc\nCOPY app /app\n")
-    done = gazami(
-        "build", str(source), "--no-push", f"--oci-layout-path={tmp_path / 'image'}", f"--state-dir={tmp_path / 's'}"
-    )
+    done = gazami("build", str(source), "--no-push", f"--oci-layout-path={tmp_path / 'image'}", f"--state-dir={tmp_path / 's'}")
     assert done.returncode == 0, done.stderr
     (tmp_path / "context").mkdir()
     (tmp_path / "context/f").write_text("ours")

@@ -23,8 +23,7 @@ def busybox(host: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("busybox")
     root = busybox_root(folder / "root")
     subprocess.run(
-        ["tar", "-C", str(root), "--numeric-owner", "--owner=0", "--group=0", "-cf", str(folder / "rootfs.tar"), "."],
-        check=True,
+        ["tar", "-C", str(root), "--numeric-owner", "--owner=0", "--group=0", "-cf", str(folder / "rootfs.tar"), "."], check=True
     )
     (folder / "Dockerfile").write_text("FROM scratch\nADD rootfs.tar /\n")
     (folder / ".dockerignore").write_text("root\n")

@@ -55,22 +55,13 @@ def push_layers(reference: str, layers: list[bytes], work: Path, *, diff_ids: li
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **put(json.dumps(config).encode())},
         "layers": [
-            {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", **put(gzip.compress(layer, mtime=0))}
-            for layer in layers
+            {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", **put(gzip.compress(layer, mtime=0))} for layer in layers
         ],
     }
     entry = {"mediaType": manifest["mediaType"], **put(json.dumps(manifest).encode())}
     (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
     subprocess.run(
-        [
-            "skopeo",
-            "copy",
-            "-q",
-            "--insecure-policy",
-            "--dest-tls-verify=false",
-            f"oci:{layout}",
-            f"docker://{reference}",
-        ],
+        ["skopeo", "copy", "-q", "--insecure-policy", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{reference}"],
         check=True,
     )

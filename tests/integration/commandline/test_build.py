@@ -68,12 +68,7 @@ def test_the_same_input_gives_the_same_layers(context: Path, tmp_path: Path) -> 
     ids = []
     for number in range(2):
         layout = tmp_path / f"layout{number}"
-        assert (
-            build(
-                context, "FROM scratch\nCOPY d /d\nWORKDIR /w\n", "--no-push", f"--oci-layout-path={layout}"
-            ).returncode
-            == 0
-        )
+        assert build(context, "FROM scratch\nCOPY d /d\nWORKDIR /w\n", "--no-push", f"--oci-layout-path={layout}").returncode == 0
         ids.append(read_layout(layout)[0]["rootfs"]["diff_ids"])
     assert ids[0] == ids[1]
 
@@ -124,11 +119,7 @@ RUN cat /copied/f >out; rm -rf /etc/group
     assert done.returncode == 0, done.stderr
     assert isolation in done.stderr
     _, files = read_layout(layout)
-    mine = {
-        path: (file["kind"], file.get("mode"), file["uid"])
-        for path, file in files.items()
-        if path.startswith(("copied", "w"))
-    }
+    mine = {path: (file["kind"], file.get("mode"), file["uid"]) for path, file in files.items() if path.startswith(("copied", "w"))}
     assert mine == {
         "copied": ("dir", "0o755", 0), "copied/f": ("file", "0o644", 0), "copied/link": ("link", None, 0),
         "copied/s": ("dir", "0o755", 0), "copied/s/new": ("file", "0o644", 0), "w": ("dir", "0o755", 0),
@@ -152,15 +143,7 @@ def python_for_others() -> tuple[str, dict[str, str]]:
     source = str(Path(gazami_package.__file__).parent.parent)
     for python in (sys.executable, "/usr/bin/python3"):
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{source}:{packages}"}
-        command = [
-            "runuser",
-            "-u",
-            "nobody",
-            "--",
-            python,
-            "-c",
-            "import sys, gazami.builder.build; print(sys.version_info[:2])",
-        ]
+        command = ["runuser", "-u", "nobody", "--", python, "-c", "import sys, gazami.builder.build; print(sys.version_info[:2])"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=env)
         if done.returncode == 0 and done.stdout.strip() == str(sys.version_info[:2]):
             return python, env
@@ -224,10 +207,7 @@ def test_a_killed_build_is_cleaned_up_by_the_next(busybox: str, context: Path, t
     process.kill()
     process.wait()
     deadline = time.monotonic() + 10
-    while (
-        subprocess.run(["pgrep", "-fx", "sleep 986"], capture_output=True, check=False).stdout
-        and time.monotonic() < deadline
-    ):
+    while subprocess.run(["pgrep", "-fx", "sleep 986"], capture_output=True, check=False).stdout and time.monotonic() < deadline:
         time.sleep(0.1)
     assert subprocess.run(["pgrep", "-fx", "sleep 986"], capture_output=True, check=False).stdout == b""
     assert len(os.listdir(state)) == 1
@@ -241,9 +221,7 @@ def test_a_full_state_directory_says_so(busybox: str, context: Path, tmp_path: P
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(small)], check=True)
     try:
-        done = build(
-            context, f"FROM {busybox}\nRUN head -c 20000000 /dev/urandom >/big\n", "--no-push", f"--state-dir={small}"
-        )
+        done = build(context, f"FROM {busybox}\nRUN head -c 20000000 /dev/urandom >/big\n", "--no-push", f"--state-dir={small}")
         assert done.returncode == 1
         assert "state directory is full" in done.stderr
         (context / "big").write_bytes(os.urandom(9_000_000))
@@ -276,9 +254,7 @@ RUN echo abc >/f && touch -d @1000000000 /f && echo x >/g
 RUN echo abd >/f && touch -d @1000000000 /f && chmod 600 /g && echo new >/h
 """
     layout = tmp_path / "layout"
-    done = build(
-        context, dockerfile, "--no-push", "--isolation=chroot", f"--snapshot-mode={mode}", f"--oci-layout-path={layout}"
-    )
+    done = build(context, dockerfile, "--no-push", "--isolation=chroot", f"--snapshot-mode={mode}", f"--oci-layout-path={layout}")
     assert done.returncode == 0, done.stderr
     _, files = read_layout(layout)
     import hashlib
@@ -336,9 +312,7 @@ def test_an_ordinary_user_builds_in_a_user_namespace(busybox: str, shared_folder
     try:
         ranges = Path("/etc/subuid").read_text()
         if not any(line.startswith(f"{name}:") for line in ranges.splitlines()):
-            subprocess.run(
-                ["usermod", "--add-subuids", "200000-265535", "--add-subgids", "200000-265535", name], check=True
-            )
+            subprocess.run(["usermod", "--add-subuids", "200000-265535", "--add-subgids", "200000-265535", name], check=True)
         context = shared_folder / "context"
         context.mkdir()
         (context / "Dockerfile").write_text(
@@ -365,18 +339,10 @@ EPOCH = "FROM scratch\nCOPY f /a/\nWORKDIR /w\n"
 def test_source_date_epoch_makes_the_digest_repeatable(context: Path, tmp_path: Path) -> None:
     (context / "f").write_text("x")
     digests = []
-    for arguments, env in (
-        (["--build-arg=SOURCE_DATE_EPOCH=1700000000"], {}),
-        ([], {"SOURCE_DATE_EPOCH": "1700000000"}),
-    ):
+    for arguments, env in ((["--build-arg=SOURCE_DATE_EPOCH=1700000000"], {}), ([], {"SOURCE_DATE_EPOCH": "1700000000"})):
         layout = tmp_path / f"layout{len(digests)}"
         done = build(
-            context,
-            "FROM scratch\nCOPY f /a/\nWORKDIR /w\n",
-            "--no-push",
-            f"--oci-layout-path={layout}",
-            *arguments,
-            env=env,
+            context, "FROM scratch\nCOPY f /a/\nWORKDIR /w\n", "--no-push", f"--oci-layout-path={layout}", *arguments, env=env
         )
         assert done.returncode == 0, done.stderr
         digests.append(json.loads((layout / "index.json").read_bytes())["manifests"][0]["digest"])
@@ -442,9 +408,7 @@ def test_a_missing_source_names_its_neighbour_or_the_ignore_file(context: Path) 
     (context / ".dockerignore").write_text("hidden\n")
     done = build(context, "FROM scratch\nCOPY reedme.md /\n", "--no-push")
     assert done.returncode == 1
-    assert (
-        '"/reedme.md": not found' in done.stderr and "did you mean readme.md?" in done.stderr and ">>>" in done.stderr
-    )
+    assert '"/reedme.md": not found' in done.stderr and "did you mean readme.md?" in done.stderr and ">>>" in done.stderr
     done = build(context, "FROM scratch\nCOPY hidden /\n", "--no-push")
     assert ".dockerignore excludes it" in done.stderr
 

@@ -13,9 +13,7 @@ pytestmark = [pytest.mark.service, pytest.mark.sandbox]
 
 def test_the_host_name_of_steps(context: Path, busybox: str) -> None:
     dockerfile = f"FROM {busybox}\nRUN echo name $(cat /proc/sys/kernel/hostname) && cat /etc/hosts\n"
-    done = build(
-        context, dockerfile, "--no-push", "--isolation=namespaces", "--build-arg=BUILDKIT_SANDBOX_HOSTNAME=my-host"
-    )
+    done = build(context, dockerfile, "--no-push", "--isolation=namespaces", "--build-arg=BUILDKIT_SANDBOX_HOSTNAME=my-host")
     assert done.returncode == 0, done.stderr
     assert "name my-host" in done.stdout + done.stderr
     assert "localhost my-host" in done.stdout + done.stderr
@@ -101,21 +99,12 @@ def test_arguments_without_effect_give_one_warning(context: Path) -> None:
 def test_an_inline_cache_by_build_argument(context: Path, host: str, tmp_path: Path) -> None:
     (context / "f").write_text("x")
     done = build(
-        context,
-        "FROM scratch\nCOPY f /\n",
-        "-t",
-        f"{host}/inline/a:1",
-        "--build-arg=BUILDKIT_INLINE_CACHE=1",
-        "--image-format=oci",
+        context, "FROM scratch\nCOPY f /\n", "-t", f"{host}/inline/a:1", "--build-arg=BUILDKIT_INLINE_CACHE=1", "--image-format=oci"
     )
     assert done.returncode == 0, done.stderr
     assert "not used" not in done.stderr
     again = build(
-        context,
-        "FROM scratch\nCOPY f /\n",
-        "--no-push",
-        f"--cache-from={host}/inline/a:1",
-        f"--metadata-file={tmp_path / 'm'}",
+        context, "FROM scratch\nCOPY f /\n", "--no-push", f"--cache-from={host}/inline/a:1", f"--metadata-file={tmp_path / 'm'}"
     )
     assert again.returncode == 0, again.stderr
     assert "1 of 1" in again.stdout + again.stderr or "cached" in (again.stdout + again.stderr).lower()
@@ -126,10 +115,7 @@ def test_scratch_as_a_further_context(context: Path) -> None:
     (context / "f").write_text("x")
     flag = "--build-context=base=docker-image://scratch"
     assert build(context, "FROM base\nCOPY f /\n", "--no-push", flag).returncode == 0
-    assert (
-        build(context, "FROM nowhere.invalid/x AS base\nRUN false\nFROM base\nCOPY f /\n", "--no-push", flag).returncode
-        == 0
-    )
+    assert build(context, "FROM nowhere.invalid/x AS base\nRUN false\nFROM base\nCOPY f /\n", "--no-push", flag).returncode == 0
     done = build(context, "FROM scratch\nCOPY --from=base /x /\n", "--no-push", flag)
     assert done.returncode == 1
     assert "--from=base is scratch, which has no files" in done.stderr

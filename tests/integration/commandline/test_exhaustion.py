@@ -31,17 +31,7 @@ def gazami(
         if limit is not None:
             resource.setrlimit(limit[0], (limit[1], limit[1]))
 
-    command = [
-        *before,
-        sys.executable,
-        "-m",
-        "gazami",
-        "build",
-        str(context),
-        "--no-push",
-        f"--state-dir={state}",
-        *words,
-    ]
+    command = [*before, sys.executable, "-m", "gazami", "build", str(context), "--no-push", f"--state-dir={state}", *words]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited, timeout=120, check=False)
     said = done.stdout + done.stderr
     assert "bug in gazami" not in said

@@ -22,11 +22,7 @@ VICTIM = f"gazami-victim{_WORKER}"
 ESCAPES = {
     "symlink-then-file": [member("a", tarfile.SYMTYPE, "/tmp"), file("a/gazami-escaped")],
     "relative-symlink-then-file": [member("a", tarfile.SYMTYPE, "../../../../../../tmp"), file("a/gazami-escaped")],
-    "symlink-chain": [
-        member("a", tarfile.SYMTYPE, "b"),
-        member("b", tarfile.SYMTYPE, "/tmp"),
-        file("a/gazami-escaped"),
-    ],
+    "symlink-chain": [member("a", tarfile.SYMTYPE, "b"), member("b", tarfile.SYMTYPE, "/tmp"), file("a/gazami-escaped")],
     "symlinked-directory-entry": [member("a", tarfile.SYMTYPE, "/tmp/gazami-escaped"), directory("a/d"), file("a/d/x")],
     "absolute-name": [file("/tmp/gazami-escaped")],
     "file-over-symlink": [member("a", tarfile.SYMTYPE, OUTSIDE), file("a", b"replaced")],
@@ -99,9 +95,7 @@ def test_bad_layers_are_refused_by_unpacking(case: str, host: str, context: Path
 def test_add_archives(case: str, context: Path, tmp_path: Path) -> None:
     (context / "evil.tar").write_bytes(tar_of(*{**ESCAPES, **REFUSED}[case]))
     (context / "Dockerfile").write_text("FROM scratch\nADD evil.tar /dest/\n")
-    done = gazami(
-        "build", str(context), "--no-push", f"--state-dir={tmp_path / 's'}", f"--oci-layout-path={tmp_path / 'out'}"
-    )
+    done = gazami("build", str(context), "--no-push", f"--state-dir={tmp_path / 's'}", f"--oci-layout-path={tmp_path / 'out'}")
     assert "Traceback" not in done.stderr and "bug in gazami" not in done.stderr
     if done.returncode == 0:
         _, files = read_layout(tmp_path / "out")
@@ -132,9 +126,7 @@ def test_a_truncated_archive_is_an_error_or_a_plain_file(cut: int, context: Path
 
 
 @as_root
-def test_a_copy_never_reads_a_host_file_through_a_layer_s_symlink(
-    host: str, busybox: str, context: Path, tmp_path: Path
-) -> None:
+def test_a_copy_never_reads_a_host_file_through_a_layer_s_symlink(host: str, busybox: str, context: Path, tmp_path: Path) -> None:
     """The layer's own bytes are wanted, not those of the host file of the same name and size."""
     planted = tmp_path / "planted"
     planted.mkdir()

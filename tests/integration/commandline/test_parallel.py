@@ -46,12 +46,9 @@ def test_many_stages_share_what_they_are_built_from(context: Path, busybox: str)
     for number in range(200):
         (context / f"file-{number}").write_text(str(number))
     stages = "".join(
-        f"FROM {busybox} AS s{n}\nCOPY . /all/\nCOPY --from={busybox} /bin /more/\nRUN ls /all | wc -l > /count\n"
-        for n in range(8)
+        f"FROM {busybox} AS s{n}\nCOPY . /all/\nCOPY --from={busybox} /bin /more/\nRUN ls /all | wc -l > /count\n" for n in range(8)
     )
     copies = "".join(f"COPY --from=s{n} /count /all/file-7 /{n}/\n" for n in range(8))
-    status, _, err = build(
-        context, f"{stages}FROM scratch\n{copies}", f"--oci-layout-path={context.parent / 'out'}", "-v=debug"
-    )
+    status, _, err = build(context, f"{stages}FROM scratch\n{copies}", f"--oci-layout-path={context.parent / 'out'}", "-v=debug")
     assert status == 0, err
     assert len(re.findall("Pulling sha256[^ ]*, ", err)) == 1

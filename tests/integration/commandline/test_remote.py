@@ -96,10 +96,7 @@ def repository(tmp_path: Path) -> Iterator[str]:
     daemon = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"git://127.0.0.1:{port}/repo"
     deadline = time.monotonic() + 10
-    while (
-        subprocess.run(["git", "ls-remote", url], capture_output=True, check=False).returncode
-        and time.monotonic() < deadline
-    ):
+    while subprocess.run(["git", "ls-remote", url], capture_output=True, check=False).returncode and time.monotonic() < deadline:
         time.sleep(0.05)
     yield url
     daemon.terminate()
@@ -122,9 +119,7 @@ def run(context: Path, dockerfile: str, *arguments: str) -> subprocess.Completed
 
 def test_add_a_url(web: Server, context: Path) -> None:
     (web.folder / "f.txt").write_text("data")
-    files = built(
-        context, f"FROM scratch\nADD {web.url}/f.txt /d/\nADD --chmod=755 --chown=3:4 {web.url}/moved/f.txt /named\n"
-    )
+    files = built(context, f"FROM scratch\nADD {web.url}/f.txt /d/\nADD --chmod=755 --chown=3:4 {web.url}/moved/f.txt /named\n")
     assert (files["d/f.txt"]["mode"], files["d/f.txt"]["size"]) == ("0o600", 4)
     assert (files["named"]["mode"], files["named"]["uid"], files["named"]["gid"]) == ("0o755", 3, 4)
 

@@ -87,10 +87,7 @@ def test_it_ends(name: str, number: signal.Signals, tmp_path: Path) -> None:
         assert process.returncode == ENDS.get(name, 128 + number)
     assert gone(dogs)
     subprocess.run(
-        [sys.executable, "-c", _PROGRAM.format(work="pass", before=""), str(state)],
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
+        [sys.executable, "-c", _PROGRAM.format(work="pass", before=""), str(state)], cwd=tmp_path, check=False, capture_output=True
     )
     assert os.listdir(state) == []
 

@@ -72,21 +72,13 @@ def test_archives_are_pushed(app: str, host: str, tmp_path: Path) -> None:
     ok("push", str(tmp_path / "image.tar"), f"-t={host}/app/archive:1")
     # as docker save writes it: plain layers, the whole thing compressed
     subprocess.run(
-        [
-            "skopeo",
-            "copy",
-            "-q",
-            "--src-tls-verify=false",
-            f"docker://{app}",
-            f"docker-archive:{tmp_path / 'save.tar'}:a:b",
-        ],
+        ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{app}", f"docker-archive:{tmp_path / 'save.tar'}:a:b"],
         check=True,
     )
     (tmp_path / "save.tar.gz").write_bytes(gzip.compress((tmp_path / "save.tar").read_bytes(), 1))
     ok("push", str(tmp_path / "save.tar.gz"), f"-t={host}/app/saved:1")
     subprocess.run(
-        ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{app}", f"oci-archive:{tmp_path / 'oci.tar'}"],
-        check=True,
+        ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{app}", f"oci-archive:{tmp_path / 'oci.tar'}"], check=True
     )
     ok("push", str(tmp_path / "oci.tar"), f"-t={host}/app/ociarchive:1")
     ids = {
@@ -102,9 +94,7 @@ def test_an_index_is_pushed_with_its_images(app: str, host: str, tmp_path: Path)
     entry = json.loads((layout / "index.json").read_text())["manifests"][0]
     entry["platform"] = {"os": "linux", "architecture": "amd64"}
     raw = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry]})
-    digest = (
-        subprocess.run(["sha256sum"], input=raw.encode(), capture_output=True, check=True).stdout.decode().split()[0]
-    )
+    digest = subprocess.run(["sha256sum"], input=raw.encode(), capture_output=True, check=True).stdout.decode().split()[0]
     (layout / "blobs/sha256" / digest).write_text(raw)
     top = {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": f"sha256:{digest}", "size": len(raw)}
     (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
@@ -160,10 +150,7 @@ def test_login_stores_what_the_registry_then_takes(context: Path, busybox: str, 
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert gazami(*build, env=env).returncode == 0
         login("", "hub", env)
-        assert set(json.loads(path.read_text())["auths"]) == {
-            f"localhost:{registry.port}",
-            "https://index.docker.io/v1/",
-        }
+        assert set(json.loads(path.read_text())["auths"]) == {f"localhost:{registry.port}", "https://index.docker.io/v1/"}
 
 
 def login(registry: str, password: str, env: dict[str, str]) -> None:
@@ -242,13 +229,9 @@ def test_warming_fails_when_all_images_fail(app: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["directory", "registry"])
-def test_a_cache_is_listed_explained_and_pruned(
-    kind: str, context: Path, busybox: str, host: str, tmp_path: Path
-) -> None:
+def test_a_cache_is_listed_explained_and_pruned(kind: str, context: Path, busybox: str, host: str, tmp_path: Path) -> None:
     place = f"oci:{tmp_path / 'cache'}" if kind == "directory" else f"{host}/pruned/cache"
-    (context / "Dockerfile").write_text(
-        f"FROM {busybox}\nARG V=1\nRUN head -c 3000 /dev/urandom > /x; echo $V\nRUN echo 2\n"
-    )
+    (context / "Dockerfile").write_text(f"FROM {busybox}\nARG V=1\nRUN head -c 3000 /dev/urandom > /x; echo $V\nRUN echo 2\n")
     words = [str(context), "--no-push", f"--cache-repo={place}", f"--state-dir={tmp_path / 'state'}"]
     ok("build", *words, "--cache")
     listed = json.loads(ok("cache", "ls", place, "--json").stdout)

@@ -138,9 +138,7 @@ def test_bytes_that_were_exchanged_are_noticed(tmp_path: Path, client: RegistryC
     with docker_registry(tmp_path) as registry:
         repository = parse_reference(f"localhost:{registry.port}/app/cache")
         artifact = pushed(tar_of(file("Dockerfile", b"FROM scratch\nLABEL a=b\n")), repository, client)
-        [blob] = [
-            each for each in registry.root.rglob("data") if each.is_file() and each.read_bytes()[:2] == b"\x1f\x8b"
-        ]
+        [blob] = [each for each in registry.root.rglob("data") if each.is_file() and each.read_bytes()[:2] == b"\x1f\x8b"]
         blob.write_bytes(gzip.compress(tar_of(file("Dockerfile", b"FROM scratch\nLABEL a=c\n")), mtime=0))
         done = gazami("build", f"registry://{artifact}", "--no-push", f"--state-dir={tmp_path / 's'}")
     assert done.returncode == 1

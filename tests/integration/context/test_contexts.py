@@ -148,9 +148,7 @@ def test_what_cannot_be_a_context(tmp_path: Path) -> None:
 
 def test_a_terminal_is_no_archive(tmp_path: Path) -> None:
     command = f"{sys.executable} -m gazami build - --no-push --state-dir={tmp_path}/s"
-    done = subprocess.run(
-        ["script", "-qec", command, "/dev/null"], capture_output=True, text=True, check=False, timeout=60
-    )
+    done = subprocess.run(["script", "-qec", command, "/dev/null"], capture_output=True, text=True, check=False, timeout=60)
     assert "--interactive" in done.stdout
 
 
@@ -308,15 +306,10 @@ def test_dockers_git(fragment: str, server: tuple[GitServer, str], tmp_path: Pat
     assert not any(name.startswith(".git") for name in files)
 
 
-@pytest.mark.parametrize(
-    "fragment", ["#feature%2Fone", "#feature/one", "#feature%2Fone:s%75b", "?branch=feature%2Fone"]
-)
+@pytest.mark.parametrize("fragment", ["#feature%2Fone", "#feature/one", "#feature%2Fone:s%75b", "?branch=feature%2Fone"])
 def test_a_fragment_of_a_url_may_have_percent_signs(fragment: str, tmp_path: Path) -> None:
     with git_server(tmp_path / "git") as running:
-        repository(
-            running.root / "app.git",
-            {"Dockerfile": DOCKERFILE, "sub/Dockerfile": DOCKERFILE, "sub/in": "x", "which": ""},
-        )
+        repository(running.root / "app.git", {"Dockerfile": DOCKERFILE, "sub/Dockerfile": DOCKERFILE, "sub/in": "x", "which": ""})
         git(running.root / "app.git", "branch", "feature/one", "main")
         url = f"https://{running.host}/app.git{fragment}"
         files = build(tmp_path, url, SSL_CERT_FILE=running.authority).files
@@ -349,12 +342,7 @@ def test_a_context_may_keep_its_git_directory(server: tuple[GitServer, str], tmp
 def test_options_of_git(server: tuple[GitServer, str], tmp_path: Path) -> None:
     running, _ = server
     url = f"git://{running.host}/private/app.git"
-    assert (
-        checked_out(
-            tmp_path, running, url, "--git", "branch=other", "--git", "single-branch=true", "--git=depth=1"
-        ).status
-        == 0
-    )
+    assert checked_out(tmp_path, running, url, "--git", "branch=other", "--git", "single-branch=true", "--git=depth=1").status == 0
     assert "invalid branch: nowhere" in checked_out(tmp_path, running, url, "--git=branch=nowhere").log
     assert "there is no key 'brunch'" in checked_out(tmp_path, running, url, "--git=brunch=x").log
     modules = f"git://{running.host}/outer.git"
@@ -430,9 +418,7 @@ def test_git_over_ssh(server: tuple[GitServer, str], tmp_path: Path) -> None:
         ssh = f"ssh -i {folder}/user -o BatchMode=yes -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile={folder}/known"
         url = f"ssh://root@127.0.0.1:{port}{running.root}/private/app.git#v1"
         assert "sub/in" in build(tmp_path, url, GIT_SSH_COMMAND=ssh).files
-        refused = build(
-            tmp_path, url, GIT_SSH_COMMAND=f"{ssh} -o IdentitiesOnly=yes -i /nowhere".replace(f"-i {folder}/user ", "")
-        )
+        refused = build(tmp_path, url, GIT_SSH_COMMAND=f"{ssh} -o IdentitiesOnly=yes -i /nowhere".replace(f"-i {folder}/user ", ""))
         assert refused.status == 1 and "SSH_AUTH_SOCK" in refused.log
     finally:
         end(sshd)

@@ -71,9 +71,7 @@ def git_itself(url: str, place: Path) -> None:
 
 @pytest.mark.parametrize("first_asks", [False, True])
 @pytest.mark.parametrize("fetch_it", [fetch, git_itself], ids=["gazami", "control"])
-def test_a_repository_behind_a_redirect(
-    fetch_it: Callable[[str, Path], None], first_asks: bool, tmp_path: Path
-) -> None:
+def test_a_repository_behind_a_redirect(fetch_it: Callable[[str, Path], None], first_asks: bool, tmp_path: Path) -> None:
     """git follows the redirect for its first request and sends the others straight to the new host, headers and all."""
     with (
         git_server(tmp_path / "server", tls=False) as listener,
@@ -90,9 +88,7 @@ def test_a_repository_behind_a_redirect(
 
 
 @pytest.mark.parametrize("noexec", [False, True], ids=["a file", "in memory"])
-def test_the_password_is_given_to_the_host_that_it_is_for(
-    noexec: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_password_is_given_to_the_host_that_it_is_for(noexec: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if noexec:
         real = os.statvfs
 
@@ -103,9 +99,7 @@ def test_the_password_is_given_to_the_host_that_it_is_for(
     with git_server(tmp_path / "server", ((USER, PASSWORD),), tls=False) as server:
         (server.root / "private").mkdir()
         repository(server.root / "private/app.git", {"f": "x", "which": "1"})
-        found = checkout(
-            parse_git(f"http://{server.host}/private/app.git"), tmp_path / "clone", dict(VARIABLES), Cancel()
-        )
+        found = checkout(parse_git(f"http://{server.host}/private/app.git"), tmp_path / "clone", dict(VARIABLES), Cancel())
         assert (found / "f").read_text() == "x"
 
 
@@ -120,10 +114,7 @@ def test_an_interpreter_with_a_space_in_its_path(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("where", ["another", "the same, which redirects"])
 def test_submodules(where: str, tmp_path: Path) -> None:
     """One on another host that asks, and one on the host of the password that leads elsewhere."""
-    with (
-        git_server(tmp_path / "server", ((USER, PASSWORD),), tls=False) as server,
-        web(tmp_path, asks=True) as listener,
-    ):
+    with git_server(tmp_path / "server", ((USER, PASSWORD),), tls=False) as server, web(tmp_path, asks=True) as listener:
         inner = server.root / "private/inner.git"
         inner.parent.mkdir()
         repository(inner, {"f": "x", "which": "1"})
@@ -171,9 +162,7 @@ def test_the_program_answers_for_one_host_only(asked: str, tmp_path: Path) -> No
             variables, _,
         ):  # fmt: skip
             environment = git_askpass.answers("https://git.example/team/app", (USER, PASSWORD))
-            done = subprocess.run(
-                [variables["GIT_ASKPASS"], text], env=environment, capture_output=True, text=True, check=False
-            )
+            done = subprocess.run([variables["GIT_ASKPASS"], text], env=environment, capture_output=True, text=True, check=False)
         return done.stdout
 
     assert answer(asked) == ""
@@ -195,21 +184,13 @@ def test_the_helper_answers_for_one_host_only(asked: str, answered: bool, tmp_pa
         program = variables["GIT_CONFIG_VALUE_0"].removeprefix("!")
         for action in ("get", "store", "erase"):
             done = subprocess.run(
-                ["sh", "-c", f"{program} {action}"],
-                env=environment,
-                input=asked,
-                capture_output=True,
-                text=True,
-                check=True,
+                ["sh", "-c", f"{program} {action}"], env=environment, input=asked, capture_output=True, text=True, check=True
             )
             expected = f"username={USER}\npassword={PASSWORD}\n" if answered and action == "get" else ""
             assert done.stdout == expected
 
 
 def test_a_host_that_leads_from_http_to_its_own_https_is_the_same() -> None:
-    assert (
-        git_askpass.answers("http://git.example/a", ("u", ""))["GAZAMI_GIT_FOR"]
-        == "http://git.example https://git.example"
-    )
+    assert git_askpass.answers("http://git.example/a", ("u", ""))["GAZAMI_GIT_FOR"] == "http://git.example https://git.example"
     assert git_askpass.answers("http://git.example:80/a", ("u", ""))["GAZAMI_GIT_FOR"] == "http://git.example:80"
     assert git_askpass.answers("https://git.example/a", ("u", ""))["GAZAMI_GIT_FOR"] == "https://git.example"

@@ -40,9 +40,7 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         wait_for_port(port, server)
         url = f"http://127.0.0.1:{port}"
-        client = boto3.client(
-            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
-        )
+        client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
         client.create_bucket(Bucket="ctx")
         for key in ("context.tar.gz", "deep/a b+c.tgz"):
             client.put_object(Bucket="ctx", Key=key, Body=tar(*FILES, mode="w:gz"), ACL="public-read")
@@ -100,9 +98,7 @@ def test_s3_signatures_are_those_of_botocore(name: str, web: Web) -> None:
 )
 def test_where_a_bucket_is(environ: dict[str, str], url: str, web: Web) -> None:
     bucket = "bb"
-    assert s3(f"{bucket}/o", {**KEYS, **environ}, web, lambda: NOW).url == url.replace("//b.", "//bb.").replace(
-        "/b/", "/bb/"
-    )
+    assert s3(f"{bucket}/o", {**KEYS, **environ}, web, lambda: NOW).url == url.replace("//b.", "//bb.").replace("/b/", "/bb/")
 
 
 def test_gcs(moto: str, tmp_path: Path, web: Web) -> None:

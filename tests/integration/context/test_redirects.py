@@ -35,9 +35,7 @@ def from_a_token_server(url: str, transport: Transport, trust: Trust, place: Pat
     keychain = Keychain([GivenCredentials("here", (("registry.example", Credential("user", "CANARY")),))])
     authorizer = Authorizer("registry.example", keychain, transport, trust)
     challenge = Challenge("bearer", (("realm", f"{url}/token"), ("service", "x")))
-    authorizer.renew(
-        (challenge,), "a", ("repository:a:pull",), refused=None, again=False, secure=url.startswith("https")
-    )
+    authorizer.renew((challenge,), "a", ("repository:a:pull",), refused=None, again=False, secure=url.startswith("https"))
 
 
 CLIENTS = {"a download": from_url, "an object store": from_a_store, "a token server": from_a_token_server}
@@ -67,10 +65,7 @@ def test_nothing_goes_from_https_to_http(what: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", CLIENTS)
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"], ids=["another port", "another host"])
 def test_another_host_or_port_gets_the_request_alone(what: str, host: str, tmp_path: Path) -> None:
-    with (
-        web(tmp_path, asks=False) as listener,
-        web(tmp_path, to=listener.url.replace("localhost", host), asks=False) as first,
-    ):
+    with web(tmp_path, asks=False) as listener, web(tmp_path, to=listener.url.replace("localhost", host), asks=False) as first:
         run(CLIENTS[what], first, tmp_path)
     assert listener.paths and listener.authorizations == []
     assert first.authorizations

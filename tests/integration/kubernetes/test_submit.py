@@ -94,16 +94,12 @@ def test_the_same_folder_is_uploaded_once_and_its_artifact_is_deleted(cluster: C
                 if word.startswith("--context=registry://")]  # fmt: skip
     assert len(contexts) == 2 and contexts[0] != contexts[1]  # each has an artifact of its own to delete
     before = [run.stderr.partition("Submitted the Job")[0].splitlines() for run in runs]
-    uploads = [
-        [line for line in lines if "Pushing" in line and line.split(": ")[-1].startswith("done")] for lines in before
-    ]
+    uploads = [[line for line in lines if "Pushing" in line and line.split(": ")[-1].startswith("done")] for lines in before]
     assert len(uploads[0]) == 2 and not uploads[1], runs[1].stderr
     for word in contexts:
         reference = word.partition("registry://")[2]
         missing = subprocess.run(
-            ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}"],
-            capture_output=True,
-            check=False,
+            ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}"], capture_output=True, check=False
         )
         assert missing.returncode != 0, "the artifact is still there"
 
@@ -117,9 +113,7 @@ def test_the_status_of_a_failing_run_is_ours(cluster: Cluster, busybox: str, hos
     assert ">>> RUN echo before && exit 42" in done.stderr  # the excerpt, as of a local build
 
 
-def test_a_mistake_in_the_dockerfile_is_told_before_anything_is_sent(
-    cluster: Cluster, host: str, context: Path
-) -> None:
+def test_a_mistake_in_the_dockerfile_is_told_before_anything_is_sent(cluster: Cluster, host: str, context: Path) -> None:
     (context / "Dockerfile").write_text("FROM scratch\nCOPPY a b\n")
     done = submit(cluster, str(context), "-t", f"{host}/submit/mistake")
     assert done.returncode == 1 and "COPPY" in done.stderr
@@ -147,18 +141,13 @@ def test_an_api_server_that_is_away_for_a_moment_is_waited_for(cluster: Cluster,
 
 
 def test_the_live_view_of_two_builds(cluster: Cluster, host: str, site: Path) -> None:
-    done = submit(
-        cluster, str(site), "-t", f"{host}/submit/live", "--platform=linux/amd64,linux/arm64", "--progress=tty"
-    )
+    done = submit(cluster, str(site), "-t", f"{host}/submit/live", "--platform=linux/amd64,linux/arm64", "--progress=tty")
     assert done.returncode == 0, done.stderr
     assert "Build finished" in done.stderr and "linux/arm64: COPY . /site/" in done.stderr
 
 
 def test_a_pod_that_has_to_wait_says_why_and_runs_then(cluster: Cluster, host: str, site: Path) -> None:
-    cluster.before = [
-        unschedulable("0/3 nodes are available: 3 Insufficient memory."),
-        waiting("ContainerCreating"),
-    ] * 2
+    cluster.before = [unschedulable("0/3 nodes are available: 3 Insufficient memory."), waiting("ContainerCreating")] * 2
     done = submit(cluster, str(site), "-t", f"{host}/submit/waits")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("3 Insufficient memory") == 1
@@ -207,9 +196,7 @@ def test_an_executor_that_does_not_know_a_flag_is_heard(cluster: Cluster, host: 
     assert "unknown flag: --no-such-flag" in done.stderr and "the executor ended with status 1" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("verb", "resource"), [("create", "jobs"), ("create", "secrets"), ("list", "pods"), ("get", "pods/log")]
-)
+@pytest.mark.parametrize(("verb", "resource"), [("create", "jobs"), ("create", "secrets"), ("list", "pods"), ("get", "pods/log")])
 def test_a_permission_that_is_missing_is_named(
     cluster: Cluster, host: str, site: Path, verb: str, resource: str, tmp_path: Path
 ) -> None:
@@ -218,9 +205,7 @@ def test_a_permission_that_is_missing_is_named(
     done = submit(cluster, str(site), "-t", f"{host}/submit/forbidden", f"--secret=id=token,src={tmp_path / 'token'}")
     assert done.returncode == 1
     named = resource.replace("jobs", "jobs.batch")
-    assert (
-        f"does not allow to {verb} {named} in the namespace builds" in done.stderr and "submit-role.yaml" in done.stderr
-    )
+    assert f"does not allow to {verb} {named} in the namespace builds" in done.stderr and "submit-role.yaml" in done.stderr
     assert not cluster.jobs and not cluster.secrets
 
 
@@ -293,15 +278,11 @@ def test_credentials_travel_in_a_secret_of_the_job(cluster: Cluster, site: Path,
         home.mkdir(parents=True)
         auth = base64.b64encode(b"maria:s3cr3t-word").decode()
         others = {"other.example": {"auth": base64.b64encode(b"x:not-needed").decode()}}
-        (home / "config.json").write_text(
-            json.dumps({"auths": {f"localhost:{registry.port}": {"auth": auth}, **others}})
-        )
+        (home / "config.json").write_text(json.dumps({"auths": {f"localhost:{registry.port}": {"auth": auth}, **others}}))
         done = submit(cluster, str(site), "-t", f"localhost:{registry.port}/app", "--verbosity=debug",
                       env={"DOCKER_CONFIG": str(home)})  # fmt: skip
         assert done.returncode == 0, done.stderr
-        printed = submit(
-            cluster, str(site), "-t", f"localhost:{registry.port}/app", "--print", env={"DOCKER_CONFIG": str(home)}
-        )
+        printed = submit(cluster, str(site), "-t", f"localhost:{registry.port}/app", "--print", env={"DOCKER_CONFIG": str(home)})
     assert "/kaniko/.docker" in printed.stdout and "config.json" in printed.stdout.splitlines()[0]
     [secret] = [each for key, each in cluster.kept.items() if key.startswith("Secret/")]
     sent = json.loads(base64.b64decode(secret["data"]["config.json"]))
@@ -316,9 +297,7 @@ def test_credentials_travel_in_a_secret_of_the_job(cluster: Cluster, site: Path,
 
 
 @pytest.mark.sandbox
-def test_files_beside_the_context_travel_too(
-    cluster: Cluster, busybox: str, host: str, context: Path, tmp_path: Path
-) -> None:
+def test_files_beside_the_context_travel_too(cluster: Cluster, busybox: str, host: str, context: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     dockerfile = tmp_path / "elsewhere/My.Dockerfile"
     dockerfile.write_text(f"FROM {busybox}\nARG V\nCOPY . /c/\nRUN --mount=type=secret,id=t grep -q ^tellno.ody$ /run/secrets/t && "
@@ -332,17 +311,12 @@ def test_files_beside_the_context_travel_too(
     assert "tellnobody" not in json.dumps(the_job(cluster)) + done.stderr
 
 
-def test_a_repository_is_fetched_in_the_cluster_with_the_clusters_secret(
-    cluster: Cluster, host: str, tmp_path: Path
-) -> None:
+def test_a_repository_is_fetched_in_the_cluster_with_the_clusters_secret(cluster: Cluster, host: str, tmp_path: Path) -> None:
     with git_server(tmp_path / "git", (("the-git-token", ""),), tls=False) as server:
         (server.root / "private").mkdir()
         repository(server.root / "private/app.git", {"Dockerfile": "FROM scratch\nCOPY which /\n", "which": "x"})
         variables = {"GIT_TOKEN": b"the-git-token", "GIT_PULL_METHOD": b"http"}
-        cluster.secrets["git"] = {
-            "metadata": {},
-            "data": {key: base64.b64encode(each).decode() for key, each in variables.items()},
-        }
+        cluster.secrets["git"] = {"metadata": {}, "data": {key: base64.b64encode(each).decode() for key, each in variables.items()}}
         done = submit(cluster, f"git://{server.host}/private/app.git#refs/heads/main", "-t", f"{host}/submit/git",
                       "--env-from-secret=git", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr

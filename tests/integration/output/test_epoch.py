@@ -23,9 +23,7 @@ MODIFIED = 1_600_000_000
 def image(layout: Path) -> tuple[str, list[list[tarfile.TarInfo]]]:
     """When an image was created, and the members of its layers."""
     blobs = layout / "blobs/sha256"
-    manifest = json.loads(
-        (blobs / json.loads((layout / "index.json").read_text())["manifests"][0]["digest"][7:]).read_text()
-    )
+    manifest = json.loads((blobs / json.loads((layout / "index.json").read_text())["manifests"][0]["digest"][7:]).read_text())
     config = json.loads((blobs / manifest["config"]["digest"][7:]).read_text())
     layers = []
     for layer in manifest["layers"]:
@@ -68,9 +66,7 @@ def test_the_time_of_the_context(context: Path, tmp_path: Path) -> None:
         repository(running.root / "app.git", {"Dockerfile": dockerfile, "which": "", "sub/f": ""})
         when = int(
             subprocess.run(
-                ["git", "-C", str(running.root / "app.git"), "log", "-1", "--format=%ct", "main"],
-                capture_output=True,
-                check=True,
+                ["git", "-C", str(running.root / "app.git"), "log", "-1", "--format=%ct", "main"], capture_output=True, check=True
             ).stdout
         )
         done = gazami(
@@ -86,11 +82,7 @@ def test_the_time_of_the_context(context: Path, tmp_path: Path) -> None:
             member.size, member.mtime = len(data), mtime
             file.addfile(member, BytesIO(data.encode()))
     done = gazami(
-        "build",
-        f"tar://{archive}",
-        "--no-push",
-        f"--oci-layout-path={tmp_path / 'third'}",
-        f"--state-dir={tmp_path / 's'}",
+        "build", f"tar://{archive}", "--no-push", f"--oci-layout-path={tmp_path / 'third'}", f"--state-dir={tmp_path / 's'}"
     )
     assert done.returncode == 0, done.stderr
     assert image(tmp_path / "third")[0] == stamp(MODIFIED)
@@ -148,9 +140,7 @@ def test_files_are_not_newer_than_the_time(context: Path, tmp_path: Path) -> Non
     times = {each.name: int(each.mtime) for each in layers[-1]}
     assert (times["again/new"], times["again/old"]) == (500000000, 1000)
     assert {each.name: int(each.mtime) for each in layers[0]}["new"] == MODIFIED, "the base is left alone"
-    warned = build(
-        context, text, words[0], words[2], f"--output=type=oci,tar=false,dest={tmp_path / 'n'},rewrite-timestamp=true"
-    )
+    warned = build(context, text, words[0], words[2], f"--output=type=oci,tar=false,dest={tmp_path / 'n'},rewrite-timestamp=true")
     assert "rewrite-timestamp has no effect without SOURCE_DATE_EPOCH" in warned.stderr
 
 

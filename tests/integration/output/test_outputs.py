@@ -40,9 +40,7 @@ def test_a_directory_gets_the_files(context: Path, busybox: str, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
     assert (out / "d/a").read_text() == "two\n"
-    assert (out / "d/b").read_text() == (out / "d/c").read_text() == "one\n", (
-        "their other name was replaced, they were not"
-    )
+    assert (out / "d/b").read_text() == (out / "d/c").read_text() == "one\n", "their other name was replaced, they were not"
     assert os.readlink(out / "d/link") == "a"
     assert list((out / "d/gone").iterdir()) == []
     assert (out / "d/a").stat().st_uid == os.geteuid()
@@ -54,12 +52,7 @@ def test_a_directory_is_never_left_through_a_symlink(context: Path, busybox: str
     (tmp_path / "out").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out/d").symlink_to(tmp_path / "elsewhere")
-    build(
-        context,
-        f"FROM scratch\nCOPY --from={busybox} /bin/busybox /d/busybox\n",
-        "-o",
-        f"type=local,dest={tmp_path / 'out'}",
-    )
+    build(context, f"FROM scratch\nCOPY --from={busybox} /bin/busybox /d/busybox\n", "-o", f"type=local,dest={tmp_path / 'out'}")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -146,9 +139,7 @@ def web() -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
         yield f"http://127.0.0.1:{server.server_port}", stored
 
 
-def test_digest_files_at_urls(
-    context: Path, busybox: str, host: str, web: tuple[str, dict[str, tuple[str, str]]]
-) -> None:
+def test_digest_files_at_urls(context: Path, busybox: str, host: str, web: tuple[str, dict[str, tuple[str, str]]]) -> None:
     url, stored = web
     done = build(
         context, f"FROM {busybox}\n", f"-t={host}/put/a:1", f"--digest-file={url}/digest?signature=SECRET",

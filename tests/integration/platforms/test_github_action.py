@@ -27,10 +27,7 @@ class Job:
         self.environ = {
             "PATH": os.environ["PATH"],
             **github.variables(
-                home=f"{folder}/home",
-                workspace=f"{folder}/workspace",
-                files=str(folder),
-                temporary=f"{folder}/temporary",
+                home=f"{folder}/home", workspace=f"{folder}/workspace", files=str(folder), temporary=f"{folder}/temporary"
             ),
         }
 

@@ -61,9 +61,7 @@ def test_another_run_does_not_count(host: str, tmp_path: Path) -> None:
 def test_all_at_once(host: str, tmp_path: Path) -> None:
     ends: list[int] = []
     threads = [
-        threading.Thread(
-            target=lambda each=each: ends.append(build(tmp_path, each, "r2", "-t", f"{host}/index/c").returncode)
-        )
+        threading.Thread(target=lambda each=each: ends.append(build(tmp_path, each, "r2", "-t", f"{host}/index/c").returncode))
         for each in PLATFORMS
     ]
     for thread in threads:
@@ -80,10 +78,7 @@ def test_all_at_once(host: str, tmp_path: Path) -> None:
         (("--index=linux/amd64", "-t", "r.example/a"), "go together"),
         (("--index=linux/amd64", "--index-run=a/b", "-t", "r.example/a"), "go together"),
         (("--index-run=a", "-t", "r.example/a"), "go together"),
-        (
-            ("--index=linux/s390x", "--index-run=a", "--platform=linux/arm64", "-t", "r.example/a"),
-            "does not name linux/arm64",
-        ),
+        (("--index=linux/s390x", "--index-run=a", "--platform=linux/arm64", "-t", "r.example/a"), "does not name linux/arm64"),
         (("--index=linux/amd64", "--index-run=a", "--platform=linux/amd64", "--no-push"), "needs a push"),
     ],
 )

@@ -25,6 +25,4 @@ def faults(registry: Registry) -> Iterator[FaultyRegistry]:
 @pytest.fixture
 def repository(request: pytest.FixtureRequest) -> str:
     """A repository name of the test's own."""
-    return "t/" + "".join(char if char.isalnum() else "-" for char in request.node.name.lower()).strip("-").replace(
-        "--", "-"
-    )
+    return "t/" + "".join(char if char.isalnum() else "-" for char in request.node.name.lower()).strip("-").replace("--", "-")

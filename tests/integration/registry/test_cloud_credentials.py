@@ -58,17 +58,14 @@ def token(user: str = "AWS", password: str = "ecr-password") -> str:
 
 
 def jwt(**claims: object) -> str:
-    parts = (
-        base64.urlsafe_b64encode(json.dumps(each).encode()).rstrip(b"=").decode() for each in ({"alg": "x"}, claims)
-    )
+    parts = (base64.urlsafe_b64encode(json.dumps(each).encode()).rstrip(b"=").decode() for each in ({"alg": "x"}, claims))
     return ".".join((*parts, "signature"))
 
 
 def ecr_answers(fake: Cloud, lifetime: float = 43200) -> None:
     fake.answers["POST /"] = lambda asked: (
         {"authorizationData": [{"authorizationToken": token(), "expiresAt": time.time() + lifetime}]}
-        if "ECR" in asked.headers.get("x-amz-target", "")
-        or "ContainerRegistry" in asked.headers.get("x-amz-target", "")
+        if "ECR" in asked.headers.get("x-amz-target", "") or "ContainerRegistry" in asked.headers.get("x-amz-target", "")
         else {"authorizationData": {"authorizationToken": token("AWS", "public")}}
     )
 
@@ -182,10 +179,7 @@ def test_ecr_with_the_role_of_an_instance(fake: Cloud, web: Web) -> None:
 
 
 def test_ecr_says_what_amazon_said(fake: Cloud, web: Web) -> None:
-    fake.answers["POST /"] = (
-        400,
-        '{"__type": "UnrecognizedClientException", "message": "The security token is invalid"}',
-    )
+    fake.answers["POST /"] = (400, '{"__type": "UnrecognizedClientException", "message": "The security token is invalid"}')
     environ = {"AWS_ENDPOINT_URL": fake.url, "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cret"}
     (said,) = ecr(environ, web).lookup(PRIVATE, "a").asked
     assert "status 400" in said and "security token is invalid" in said and "AWS_ACCESS_KEY_ID" in said
@@ -239,9 +233,7 @@ def test_google_with_a_service_account(fake: Cloud, web: Web, tmp_path: Path, rs
         return {"access_token": "ya29.sa", "expires_in": 3599}
 
     fake.answers["POST /token"] = issue
-    pem = rsa_key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = rsa_key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     key = {
         "type": "service_account", "client_email": "ci@p.test", "private_key": pem.decode(), "private_key_id": "1",
         "token_uri": f"{fake.url}/token",

@@ -183,9 +183,7 @@ def test_fault(place: Place, fault: str, operation: str) -> None:
 
 
 @pytest.mark.parametrize("operation", ["blob pull", "manifest pull", "blob push", "manifest push", "permission check"])
-def test_a_redirect_to_another_server_takes_no_authorization_along(
-    place: Place, registry: Registry, operation: str
-) -> None:
+def test_a_redirect_to_another_server_takes_no_authorization_along(place: Place, registry: Registry, operation: str) -> None:
     """307 to a second server in front of the same registry, which writes down what it is sent."""
     work, method, path = OPERATIONS[operation]
     entry = {"auth": base64.b64encode(b"ada:hunter2").decode()}

@@ -255,10 +255,7 @@ def test_a_client_certificate(tmp_path: Path, files: dict[str, Path]) -> None:
         reference = Reference(registry.host, "team/app", "one")
         trusting = replace(HASTY, trust=TrustOptions(certificates=((registry.host, str(files["ca"])),)))
         ours_too = replace(
-            trusting,
-            trust=replace(
-                trusting.trust, client_certificates=((registry.host, str(files["us"]), str(files["us-key"])),)
-            ),
+            trusting, trust=replace(trusting.trust, client_certificates=((registry.host, str(files["us"]), str(files["us-key"])),))
         )
         with client(ours_too) as ours:
             push_image(ours, reference, small_image())

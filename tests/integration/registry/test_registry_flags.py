@@ -37,11 +37,7 @@ def build(place: Path, *arguments: str, text: str = "FROM scratch\nLABEL a=b\n",
     (place / "context").mkdir(exist_ok=True)
     (place / "context/Dockerfile").write_text(text)
     done = gazami(
-        "build",
-        str(place / "context"),
-        f"--state-dir={place / 'state'}",
-        *arguments,
-        env={"HOME": str(place), **environ},
+        "build", str(place / "context"), f"--state-dir={place / 'state'}", *arguments, env={"HOME": str(place), **environ}
     )
     return done.returncode, done.stderr
 
@@ -55,9 +51,7 @@ def test_a_job_of_gitlab_needs_no_file(private: Registry, tmp_path: Path) -> Non
 
 
 def test_variables_of_a_host(private: Registry, tmp_path: Path) -> None:
-    status, said = build(
-        tmp_path, "-d", f"{private.host}/a:1", KANIKO_127_0_0_1_USER="ada", KANIKO_127_0_0_1_PASSWORD="pw"
-    )
+    status, said = build(tmp_path, "-d", f"{private.host}/a:1", KANIKO_127_0_0_1_USER="ada", KANIKO_127_0_0_1_PASSWORD="pw")
     assert status == 0, said
 
 
@@ -147,12 +141,7 @@ def test_a_base_from_a_mirror(registry: Registry, repository: str, tmp_path: Pat
         ((), {"KANIKO_REGISTRY_MIRROR": f"http://{registry.host}/mirror"}),
     ):
         status, said = build(
-            tmp_path,
-            "--no-push",
-            "--skip-default-registry-fallback",
-            *arguments,
-            text=f"FROM {repository}:1\n",
-            **environ,
+            tmp_path, "--no-push", "--skip-default-registry-fallback", *arguments, text=f"FROM {repository}:1\n", **environ
         )
         assert status == 0, said
         assert registry.host not in said, "names stay the original ones"

@@ -32,9 +32,7 @@ def test_a_pushed_image_resolves_and_skopeo_reads_it(registry: Registry, reposit
     assert resolved.digest == image.manifest.digest and resolved.index_digest is None
     assert resolved.config.platform == AMD64
     assert layer == image.blobs[0][1]
-    seen = subprocess.run(
-        ["skopeo", "inspect", "--tls-verify=false", f"docker://{reference}"], capture_output=True, check=True
-    )
+    seen = subprocess.run(["skopeo", "inspect", "--tls-verify=false", f"docker://{reference}"], capture_output=True, check=True)
     assert json.loads(seen.stdout)["Digest"] == image.manifest.digest
 
 

@@ -97,9 +97,7 @@ def test_a_proxy_with_a_password(tmp_path: Path, secure: tuple[Registry, str]) -
     host = f"0.0.0.0:{secure[0].port}"
     reference = Reference(host, "through/tinyproxy", "one")
     with tinyproxy(tmp_path) as proxy:
-        options = replace(
-            HASTY, trust=TrustOptions(certificates=((host, secure[1]),)), proxies=(("HTTPS_PROXY", proxy.url),)
-        )
+        options = replace(HASTY, trust=TrustOptions(certificates=((host, secure[1]),)), proxies=(("HTTPS_PROXY", proxy.url),))
         with client(options) as ours:
             push_image(ours, reference, small_image())
             assert ours.resolve(reference, AMD64).digest == small_image().manifest.digest

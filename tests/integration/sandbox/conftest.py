@@ -29,19 +29,13 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(
-    scope="module", params=["namespaces", "userns", "userns-shared-proc", "userns-single", "chroot", "chroot-shared"]
-)
-def any_mode(
-    request: pytest.FixtureRequest, busybox: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bench]:
+@pytest.fixture(scope="module", params=["namespaces", "userns", "userns-shared-proc", "userns-single", "chroot", "chroot-shared"])
+def any_mode(request: pytest.FixtureRequest, busybox: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     yield from _bench(request.param, busybox, tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(scope="module", params=["namespaces", "userns"])
-def mounting(
-    request: pytest.FixtureRequest, busybox: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bench]:
+def mounting(request: pytest.FixtureRequest, busybox: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """The modes that mount."""
     yield from _bench(request.param, busybox, tmp_path_factory.mktemp("state"))
 

@@ -16,14 +16,7 @@ from gazami.sandbox.spec import FileMount, TmpfsMount
 
 @pytest.mark.parametrize(
     ("script", "code"),
-    [
-        ("exit 0", 0),
-        ("exit 7", 7),
-        ("exit 255", 255),
-        ("kill -SEGV $$", 139),
-        ("kill -TERM $$", 143),
-        ("kill -KILL $$", 137),
-    ],
+    [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -SEGV $$", 139), ("kill -TERM $$", 143), ("kill -KILL $$", 137)],
 )
 def test_the_exit_code_is_the_shell_s(any_mode: Bench, script: str, code: int) -> None:
     assert any_mode.sh(script).code == code

@@ -69,9 +69,7 @@ def test_no_layers_at_all_and_plain_roots(mounting: Bench, tmp_path: Path) -> No
 
 
 def test_devices(mounting: Bench) -> None:
-    outcome = mounting.sh(
-        "ls /dev; echo x > /dev/null; head -c 4 /dev/zero | wc -c; head -c 4 /dev/urandom | wc -c; : > /dev/full"
-    )
+    outcome = mounting.sh("ls /dev; echo x > /dev/null; head -c 4 /dev/zero | wc -c; head -c 4 /dev/urandom | wc -c; : > /dev/full")
     names = "core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero"
     assert outcome.out.split() == [*names.split(), "4", "4"]
     assert mounting.sh("echo x > /dev/full").code != 0
@@ -80,9 +78,7 @@ def test_devices(mounting: Bench) -> None:
 
 
 def test_proc_shows_the_command_s_own_processes(mounting: Bench) -> None:
-    outcome = mounting.sh(
-        "cat /proc/1/comm; ls -d /proc/[0-9]* | wc -l; tr '\\0' ' ' < /proc/1/cmdline; hostname; echo $$"
-    )
+    outcome = mounting.sh("cat /proc/1/comm; ls -d /proc/[0-9]* | wc -l; tr '\\0' ' ' < /proc/1/cmdline; hostname; echo $$")
     name, count, line, host, pid = outcome.out.split()
     assert (name, line, host, pid) == ("gazami-sandbox", "gazami-sandbox", "buildkitsandbox", "2")
     assert int(count) <= 6
@@ -108,14 +104,7 @@ def test_the_host_s_files_are_out_of_reach(mounting: Bench) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [
-        "mount -t tmpfs x /tmp",
-        "umount /proc",
-        "unshare -m true",
-        "chroot /tmp /nothing",
-        "hostname x",
-        "mount -o remount,rw /sys",
-    ],
+    ["mount -t tmpfs x /tmp", "umount /proc", "unshare -m true", "chroot /tmp /nothing", "hostname x", "mount -o remount,rw /sys"],
 )
 def test_what_docker_denies_is_denied(mounting: Bench, command: str) -> None:
     assert mounting.sh(command).code != 0
@@ -144,9 +133,7 @@ def test_a_setuid_bit_works(mounting: Bench, tmp_path: Path) -> None:
 
 
 def test_resolv_conf_and_hosts(mounting: Bench) -> None:
-    outcome = mounting.sh(
-        "cat /etc/resolv.conf; echo ==; cat /etc/hosts", hostname="box", hosts=(("192.0.2.1", "a.example"),)
-    )
+    outcome = mounting.sh("cat /etc/resolv.conf; echo ==; cat /etc/hosts", hostname="box", hosts=(("192.0.2.1", "a.example"),))
     resolv, hosts = outcome.out.split("==\n")
     assert resolv == Path("/etc/resolv.conf").read_text()
     assert hosts == "127.0.0.1\tlocalhost box\n::1\tlocalhost ip6-localhost ip6-loopback\n192.0.2.1\ta.example\n"
@@ -194,10 +181,7 @@ def test_a_trap_in_the_place_of_a_system_directory(mounting: Bench, tmp_path: Pa
 def test_bind_mounts(mounting: Bench, tmp_path: Path) -> None:
     (tmp_path / "source/below").mkdir(parents=True)
     (tmp_path / "source/file").write_text("content\n")
-    readonly, writable = (
-        BindMount(str(tmp_path / "source"), "/ro"),
-        BindMount(str(tmp_path / "source"), "/deep/rw", False),
-    )
+    readonly, writable = (BindMount(str(tmp_path / "source"), "/ro"), BindMount(str(tmp_path / "source"), "/deep/rw", False))
     single = BindMount(str(tmp_path / "source/file"), "/single")
     outcome = mounting.sh(
         "cat /ro/file /single; echo x > /ro/new || echo refused; echo x > /single || echo refused; echo y > /deep/rw/new",
@@ -217,14 +201,9 @@ def test_a_missing_source_is_named(mounting: Bench) -> None:
 def test_mounts_in_mounts(mounting: Bench, tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner/file").write_text("inner\n")
-    mounts = (
-        TmpfsMount("/t", 1 << 20, 0o700),
-        BindMount(str(tmp_path / "inner"), "/t/a/b"),
-        FileMount("/t/f", b"f", 0o755, 1, 2),
-    )
+    mounts = (TmpfsMount("/t", 1 << 20, 0o700), BindMount(str(tmp_path / "inner"), "/t/a/b"), FileMount("/t/f", b"f", 0o755, 1, 2))
     outcome = mounting.sh(
-        "cat /t/a/b/file /t/f; stat -c ' %a %u %g' /t /t/f; df -k /t | tail -1 | tr -s ' ' | cut -d' ' -f2",
-        mounts=mounts,
+        "cat /t/a/b/file /t/f; stat -c ' %a %u %g' /t /t/f; df -k /t | tail -1 | tr -s ' ' | cut -d' ' -f2", mounts=mounts
     )
     assert outcome.out == "inner\nf 700 0 0\n 755 1 2\n1024\n"
     assert outcome.files() == set()
@@ -272,10 +251,7 @@ def test_32_bit_programs_are_filtered_too(mounting: Bench, tmp_path: Path) -> No
 def _exit_with_result_of_i386_call(number: int) -> bytes:
     """A static i386 program: ``exit(-call(number, 0, 0, 0, 0, 0))``."""
     code = (
-        bytes.fromhex("31db31c931d231f631ff")
-        + b"\xb8"
-        + number.to_bytes(4, "little")
-        + bytes.fromhex("cd80f7d889c3b801000000cd80")
+        bytes.fromhex("31db31c931d231f631ff") + b"\xb8" + number.to_bytes(4, "little") + bytes.fromhex("cd80f7d889c3b801000000cd80")
     )
     base, size = 0x08048000, 84 + len(code)
     header = b"\x7fELF\x01\x01\x01" + bytes(9)

@@ -90,10 +90,7 @@ def test_a_full_file_system_is_a_space_error(any_mode: Bench, tmp_path: Path) ->
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "small", str(tmp_path)], check=True)
     cancel = Cancel()
     try:
-        with (
-            Sandbox.start(any_mode.sandbox.choice, cancel) as sandbox,
-            pytest.raises(SpaceError, match="No space"),
-        ):
+        with Sandbox.start(any_mode.sandbox.choice, cancel) as sandbox, pytest.raises(SpaceError, match="No space"):
             unpack(Bench(sandbox, cancel, any_mode.base, tmp_path), tmp_path, tar_of(300_000))
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
@@ -116,9 +113,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def interrupted(
-    action: Callable[[], object], interrupt: Callable[[], object], after: float = 0.4
-) -> BaseException | None:
+def interrupted(action: Callable[[], object], interrupt: Callable[[], object], after: float = 0.4) -> BaseException | None:
     """What ``action`` raised when ``interrupt`` came in between; both are over in a few seconds."""
     timer = threading.Timer(after, interrupt)
     timer.start()

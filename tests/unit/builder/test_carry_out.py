@@ -116,9 +116,7 @@ def test_each_layer_is_told_after_it_is_in_the_image(tmp_path: Path) -> None:
     assert made.below == image.config.diff_ids[:1] and made.image.config.diff_ids == image.config.diff_ids
     assert made.new is not None and made.new.layer == image.layers[1] and made.new.entries == 1
     assert not observing.layers[0, 0].work.in_target and made.work.in_target
-    kinds = [
-        type(each) for each in events if isinstance(each, StageStarted | StageFinished | StepStarted | StepFinished)
-    ]
+    kinds = [type(each) for each in events if isinstance(each, StageStarted | StageFinished | StepStarted | StepFinished)]
     step = [StepStarted, StepFinished]
     assert kinds == [StageStarted, *step, StageFinished, StageStarted, *step, *step, *step, StageFinished]
 
@@ -144,10 +142,7 @@ def test_what_is_missed_is_looked_up_by_content_and_explained_once(tmp_path: Pat
 
 def test_an_error_has_the_steps_place_and_the_step_is_told_to_have_failed(tmp_path: Path) -> None:
     events: list[Event] = []
-    with (
-        pytest.raises(ContextError) as caught,
-        stages(tmp_path, events, Observing()) as ready,
-    ):
+    with pytest.raises(ContextError) as caught, stages(tmp_path, events, Observing()) as ready:
         ready.build(plan_work(plan_of("FROM scratch\nCOPY one /\nCOPY three /\n"), ()))
     assert caught.value.span is not None and caught.value.span.start == 3
     assert isinstance(events[-1], StepFailed)

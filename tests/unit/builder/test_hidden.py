@@ -12,12 +12,7 @@ def test_files_on_mounts_and_files_that_are_read_again_cannot_be_hidden(tmp_path
         (tmp_path / name).write_text("x")
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker/config.json").symlink_to("../secret/..data/config.json")
-    read = [
-        f"{tmp_path}/own//config.json",
-        f"{tmp_path}/own/config.json",
-        f"{tmp_path}/docker/config.json",
-        f"{tmp_path}/none",
-    ]
+    read = [f"{tmp_path}/own//config.json", f"{tmp_path}/own/config.json", f"{tmp_path}/docker/config.json", f"{tmp_path}/none"]
     found = exposed(read, [f"{tmp_path}/token", f"{tmp_path}/absent"], ["/", "/proc", f"{tmp_path}/secret"])
     assert found == Exposed((f"{tmp_path}/own/config.json",), (f"{tmp_path}/docker/config.json", f"{tmp_path}/token"))
 

@@ -183,7 +183,4 @@ def test_json_has_every_error() -> None:
     Path("Dockerfile").write_text("FROM scratch\nCOPY nope1 /\nCOPY nope2 /\n")
     done = gazami("build", ".", "--no-push", "--log-format=json", env=STATE)
     last = json.loads(done.stderr.splitlines()[-1] if done.stderr.strip() else done.stdout.splitlines()[-1])
-    assert [(each["line"], each["message"]) for each in last["errors"]] == [
-        (2, '"/nope1": not found'),
-        (3, '"/nope2": not found'),
-    ]
+    assert [(each["line"], each["message"]) for each in last["errors"]] == [(2, '"/nope1": not found'), (3, '"/nope2": not found')]

@@ -49,9 +49,7 @@ def test_files_go_to_the_disk_when_memory_is_left(tmp_path: Path, monkeypatch: p
     assert not list((tmp_path / "state").glob("build-*"))
 
 
-def test_what_a_killed_build_left_in_memory_is_removed_by_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_killed_build_left_in_memory_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shm = tmp_path / "shm"
     shm.mkdir()
     monkeypatch.setattr(memory, "PLACE", str(shm))

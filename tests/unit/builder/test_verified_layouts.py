@@ -64,9 +64,7 @@ class Layout:
         return {"mediaType": kind, "digest": digest, "size": self.path(digest).stat().st_size}
 
     def top(self, digest: str, kind: str) -> None:
-        (self.folder / "index.json").write_text(
-            json.dumps({"schemaVersion": 2, "manifests": [self.descriptor(digest, kind)]})
-        )
+        (self.folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [self.descriptor(digest, kind)]}))
 
     def damage(self, digest: str) -> None:
         """Another blob of the same length that is a document too."""
@@ -115,15 +113,8 @@ def test_what_is_pushed_from_an_archive_of_a_layout_is_checked(algorithm: str, d
 def test_an_index_that_is_in_itself_ends(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "image", "sha512")
     name = "0" * 128
-    loop = {
-        "mediaType": OCI_INDEX,
-        "digest": f"sha512:{name}",
-        "size": 1,
-        "platform": {"os": "linux", "architecture": "amd64"},
-    }
-    layout.path(f"sha512:{name}").write_text(
-        json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [loop]})
-    )
+    loop = {"mediaType": OCI_INDEX, "digest": f"sha512:{name}", "size": 1, "platform": {"os": "linux", "architecture": "amd64"}}
+    layout.path(f"sha512:{name}").write_text(json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [loop]}))
     layout.top(f"sha512:{name}", OCI_INDEX)
     with pytest.raises(IntegrityError):
         resolve_layout(ImageBase(f"oci-layout://{tmp_path / 'image'}", PLATFORM))
@@ -136,10 +127,7 @@ def test_indexes_in_each_other_are_bounded(tmp_path: Path) -> None:
     digest, kind = layout.manifest, OCI_MANIFEST
     for depth in range(6):
         entry = {**layout.descriptor(digest, kind), "platform": {"os": "linux", "architecture": "amd64"}}
-        digest, kind = (
-            layout.put({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry], "n": depth}),
-            OCI_INDEX,
-        )
+        digest, kind = (layout.put({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry], "n": depth}), OCI_INDEX)
         layout.top(digest, kind)
         base = ImageBase(f"oci-layout://{tmp_path / 'image'}", PLATFORM)
         if depth < 3:
@@ -152,9 +140,7 @@ def test_indexes_in_each_other_are_bounded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("digest", ["sha512:../../../etc/passwd", "md5:00", "../x", "", "sha256:" + "A" * 64])
 def test_a_name_that_is_no_digest_is_refused(digest: str, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "image", "sha256")
-    (layout.folder / "index.json").write_text(
-        json.dumps({"manifests": [{"digest": digest, "mediaType": OCI_MANIFEST}]})
-    )
+    (layout.folder / "index.json").write_text(json.dumps({"manifests": [{"digest": digest, "mediaType": OCI_MANIFEST}]}))
     with pytest.raises(GazamiError):
         resolve_layout(ImageBase(f"oci-layout://{tmp_path / 'image'}", PLATFORM))
     with Workspace(str(tmp_path / "state")) as workspace, pytest.raises(GazamiError):

@@ -50,9 +50,7 @@ def test_a_stage_begins_after_those_that_its_missed_steps_copy_from() -> None:
 
 
 def test_the_layers_of_the_target_and_of_what_it_is_built_from_are_the_targets() -> None:
-    works = by_name(
-        plan_work(plan_of("FROM scratch AS a\nCOPY a /\nFROM scratch AS b\nCOPY b /\nFROM a\nCOPY --from=b b /\n"), ())
-    )
+    works = by_name(plan_work(plan_of("FROM scratch AS a\nCOPY a /\nFROM scratch AS b\nCOPY b /\nFROM a\nCOPY --from=b b /\n"), ()))
     assert {name: work.in_target for name, work in works.items()} == {"a": True, "b": False, "2": True}
     assert {name: work.is_source for name, work in works.items()} == {"a": True, "b": True, "2": False}
 

@@ -45,9 +45,7 @@ def test_inputs_without_end_do_not_make_a_manifest_that_registries_refuse() -> N
 @pytest.mark.parametrize(
     "manifest",
     [
-        encode_manifest(
-            OCI_MANIFEST, Descriptor("application/vnd.oci.image.config.v1+json", LAYER.digest, 5), (LAYER,)
-        ),
+        encode_manifest(OCI_MANIFEST, Descriptor("application/vnd.oci.image.config.v1+json", LAYER.digest, 5), (LAYER,)),
         encode_manifest(OCI_MANIFEST, CONFIG, (LAYER,)),
         encode_manifest(OCI_MANIFEST, CONFIG, (LAYER, LAYER), encode_entry(ENTRY).annotations),
         encode_manifest(OCI_MANIFEST, CONFIG, (), encode_entry(ENTRY).annotations),

@@ -16,9 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 def inputs(**given: str) -> ActionInputs:
     environ = {"GITHUB_WORKSPACE": "/github/workspace", "GITHUB_REPOSITORY": "Owner/Repo", "GITHUB_ACTOR": "me"}
-    return ActionInputs(
-        environ | {key if key.isupper() else f"INPUT_{key.upper()}": value for key, value in given.items()}
-    )
+    return ActionInputs(environ | {key if key.isupper() else f"INPUT_{key.upper()}": value for key, value in given.items()})
 
 
 def words(**given: str) -> list[str]:
@@ -76,14 +74,9 @@ def test_the_command_line() -> None:
     assert "--destination=ghcr.io/owner/repo/app:1" in found
     assert "--destination=ghcr.io/owner/repo/app:latest" in found
     assert "--cache-repo=ghcr.io/owner/repo/cache" in found
-    assert {
-        "--target=prod",
-        "--cache=true",
-        "--cache-ttl=6h",
-        "--cache-dir=/c",
-        "--verbosity=debug",
-        "--reproducible",
-    } <= set(found)
+    assert {"--target=prod", "--cache=true", "--cache-ttl=6h", "--cache-dir=/c", "--verbosity=debug", "--reproducible"} <= set(
+        found
+    )
     assert found[-4:] == ["--build-arg", "A=b c", "--label", "x=y"]
 
 

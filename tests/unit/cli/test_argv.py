@@ -38,9 +38,7 @@ def test_a_bare_bool_never_takes_the_next_word() -> None:
     assert flags[options.CACHE] is True and flags.positionals == ("false",)
 
 
-@pytest.mark.parametrize(
-    "argv", [("--destination=a",), ("--destination", "a"), ("-d", "a"), ("-da",), ("-d=a",), ("-t", "a")]
-)
+@pytest.mark.parametrize("argv", [("--destination=a",), ("--destination", "a"), ("-d", "a"), ("-da",), ("-d=a",), ("-t", "a")])
 def test_forms_of_a_value(argv: tuple[str, ...]) -> None:
     assert read(*argv)[options.DESTINATION] == ("a",)
 

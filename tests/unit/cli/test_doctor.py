@@ -39,9 +39,7 @@ def test_the_best_mode_and_a_workstation_get_no_advice() -> None:
 
 
 def test_the_report_has_every_probe_and_the_advice() -> None:
-    chroot = ProbeResult(
-        "chroot", Choice("chroot", "root with CAP_SYS_CHROOT", overlay=False), "root with CAP_SYS_CHROOT"
-    )
+    chroot = ProbeResult("chroot", Choice("chroot", "root with CAP_SYS_CHROOT", overlay=False), "root with CAP_SYS_CHROOT")
     text = describe([ProbeResult("namespaces", None, "refused"), chroot], "/state", around())
     assert [line.split()[:2] for line in text.splitlines()[3:5]] == [["namespaces", "no"], ["chroot", "chosen"]]
     assert "Unconfined" in text.splitlines()[-1]

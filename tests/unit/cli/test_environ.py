@@ -20,9 +20,7 @@ def test_places_in_order() -> None:
         "/h/.config/containers/auth.json",
     ]  # fmt: skip
     assert config_places({}) == ["/kaniko/.docker/config.json"]
-    assert config_places({"DOCKER_CONFIG": "/kaniko/.docker/"}) == ["/kaniko/.docker/config.json"], (
-        "one file, named once"
-    )
+    assert config_places({"DOCKER_CONFIG": "/kaniko/.docker/"}) == ["/kaniko/.docker/config.json"], "one file, named once"
 
 
 def test_the_first_file_that_exists_counts(tmp_path: Path) -> None:
@@ -34,11 +32,7 @@ def test_the_first_file_that_exists_counts(tmp_path: Path) -> None:
 
 
 def test_the_variable_wins_over_the_file() -> None:
-    file = {
-        "auths": {"a": {"auth": "1"}, "b": {"auth": "2"}},
-        "credsStore": "desktop",
-        "credHelpers": {"b": "x", "c": "y"},
-    }
+    file = {"auths": {"a": {"auth": "1"}, "b": {"auth": "2"}}, "credsStore": "desktop", "credHelpers": {"b": "x", "c": "y"}}
     merged = json.loads(merge_auth('{"auths": {"b": {"auth": "9"}}}', json.dumps(file)) or "")
     assert merged["auths"] == {"a": {"auth": "1"}, "b": {"auth": "9"}}
     assert merged["credHelpers"] == {"b": "", "c": "y"} and merged["credsStore"] == "desktop"
@@ -73,9 +67,7 @@ def test_signs_of_a_container(tmp_path: Path, path: str, text: str, runtime: str
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / path).write_text(text)
     assert container_runtime({}, tmp_path) == runtime
-    assert container_runtime({"container": "oci"}, tmp_path) == (
-        runtime if runtime not in (None, "overlay root") else "oci"
-    )
+    assert container_runtime({"container": "oci"}, tmp_path) == (runtime if runtime not in (None, "overlay root") else "oci")
 
 
 def test_mounts_that_cannot_be_read_are_no_overlay() -> None:

@@ -12,13 +12,7 @@ from gazami.cli.exhaustion import Places, exhausted, host_error
 from gazami.errors import ContextError, HostError, SpaceError, TransportError
 
 PLACES = Places(
-    (
-        ("secret", "/w/secret"),
-        ("output", "/w/out/o.tar"),
-        ("cache", "/w/cache"),
-        ("state", "/w/state"),
-        ("context", "/w"),
-    ),
+    (("secret", "/w/secret"), ("output", "/w/out/o.tar"), ("cache", "/w/cache"), ("state", "/w/state"), ("context", "/w")),
     "/w/state",
 )
 

@@ -20,16 +20,7 @@ from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.option import Table
 from gazami.cli.main import run
 from gazami.cli.supervise import supervise
-from gazami.errors import (
-    Cancelled,
-    CommandFailed,
-    DockerfileError,
-    GazamiError,
-    NotFoundError,
-    Source,
-    Span,
-    UsageError,
-)
+from gazami.errors import Cancelled, CommandFailed, DockerfileError, GazamiError, NotFoundError, Source, Span, UsageError
 from gazami.events import BuildFinished, Emit, StepId, StepOutput
 
 WORDS = [".", "--no-push", "--log-format=text"]
@@ -59,9 +50,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_every_row_is_a_command_of_that_name_that_explains_itself(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_row_is_a_command_of_that_name_that_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(name).name == name
     assert run(["help", *name.split()], {}) == 0
     out = capsys.readouterr().out
@@ -78,9 +67,7 @@ def test_every_row_is_a_command_of_that_name_that_explains_itself(
 def test_the_list_of_commands_has_every_row(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([], {}) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert all(
-        any(line.startswith(f"  {name} ") and does in line for line in lines) for name, (_, does) in ROWS.items()
-    )
+    assert all(any(line.startswith(f"  {name} ") and does in line for line in lines) for name, (_, does) in ROWS.items())
 
 
 def test_a_name_may_be_two_words() -> None:

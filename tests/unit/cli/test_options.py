@@ -33,8 +33,7 @@ def test_every_flag_of_kaniko_is_accepted(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "letter, name",
-    [("v", "verbosity"), ("f", "dockerfile"), ("c", "context"), ("b", "bucket"), ("d", "destination")],
+    "letter, name", [("v", "verbosity"), ("f", "dockerfile"), ("c", "context"), ("b", "bucket"), ("d", "destination")]
 )
 def test_shorthands_of_kaniko(letter: str, name: str) -> None:
     option = BUILD.short(letter)

@@ -75,9 +75,7 @@ def test_only_variables_of_credentials_go_on_and_do_not_show() -> None:
 
 
 def test_retries_and_directories() -> None:
-    made = request(
-        "--image-fs-extract-retry=9", "--push-retry=2", "--push-ignore-immutable-tag-errors", SSL_CERT_DIR="/a:/b"
-    )
+    made = request("--image-fs-extract-retry=9", "--push-retry=2", "--push-ignore-immutable-tag-errors", SSL_CERT_DIR="/a:/b")
     assert made.registry.trust.certificate_directories == ("/a", "/b")
     assert certificate_directories({}) == ("/kaniko/ssl/certs",)
     with open_registry(made.registry, made.credentials, discard, Cancel()) as registry:
@@ -94,14 +92,6 @@ def test_the_hosts_that_the_command_line_names() -> None:
         "type=image,name=five.example/app", "--insecure-registry=localhost",
     ]  # fmt: skip
     found = set(named_hosts(parse(words, BUILD), {"CI_REGISTRY": "https://six.example", "OTHER": "seven.example"}))
-    hosts = {
-        "one.example",
-        "two.example:5000",
-        "three.example",
-        "four.example",
-        "five.example",
-        "six.example",
-        "localhost",
-    }
+    hosts = {"one.example", "two.example:5000", "three.example", "four.example", "five.example", "six.example", "localhost"}
     assert hosts <= found
     assert not found & {"evil.example", "seven.example"}

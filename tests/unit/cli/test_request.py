@@ -32,11 +32,7 @@ def test_a_whole_command_line() -> None:
         "--insecure-registry=r:5000", "--registry-client-cert=r=/c.pem,/k.pem", "--ignore-path=/x", "--isolation=userns",
         B="two",
     ).request  # fmt: skip
-    assert (
-        made.context.context == "/src"
-        and made.context.dockerfile == "x.Dockerfile"
-        and made.context.ignore_paths == ("/x",)
-    )
+    assert made.context.context == "/src" and made.context.dockerfile == "x.Dockerfile" and made.context.ignore_paths == ("/x",)
     assert made.plan.build_args == (("A", "1"), ("B", "two")) and made.plan.labels == (("k", "v=w"),)
     assert made.plan.host == Platform("linux", "amd64") and made.plan.platform == Platform("linux", "arm64")
     assert made.output.destinations == ("registry.example.com/app:1",) and made.output.push
@@ -132,10 +128,7 @@ def test_the_old_bucket_flag() -> None:
 
 
 def test_flags_without_effect_are_told_only_when_they_would_change_something() -> None:
-    texts = [
-        (m.level, m.text)
-        for m in wanted("--no-push", "--cache", "--cache-repo=r", "--cleanup", "--materialize=0").messages
-    ]
+    texts = [(m.level, m.text) for m in wanted("--no-push", "--cache", "--cache-repo=r", "--cleanup", "--materialize=0").messages]
     assert [level for level, _ in texts] == ["info"]
     assert texts[0][1].startswith("--cleanup has no effect in gazami: ")
 

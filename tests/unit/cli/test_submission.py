@@ -63,9 +63,7 @@ def test_secrets_and_certificates_are_files(tmp_path: Path) -> None:
 
 
 def test_what_is_written_here_is_not_handed_on() -> None:
-    found = arguments(
-        "--digest-file=d", "--metadata-file=m", "--iidfile=i", "--log-format=json", "-v=debug", "--progress=plain"
-    )
+    found = arguments("--digest-file=d", "--metadata-file=m", "--iidfile=i", "--log-format=json", "-v=debug", "--progress=plain")
     assert found.arguments == (PUSH,)
 
 
@@ -108,7 +106,5 @@ def test_a_url_with_credentials_is_not_for_a_job(url: str, good: bool) -> None:
 
 def test_what_looks_the_same_and_works_is_not_refused() -> None:
     check_possible(
-        read(
-            "--build-context=a=docker-image://r.example/a", "--dryrun=false", "--cache-to=type=registry,ref=r.example/c"
-        )
+        read("--build-context=a=docker-image://r.example/a", "--dryrun=false", "--cache-to=type=registry,ref=r.example/c")
     )

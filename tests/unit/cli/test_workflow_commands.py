@@ -47,11 +47,7 @@ def test_nothing_of_it_is_a_command(data: bytes, pieces: bool) -> None:
 
 
 @given(
-    st.lists(
-        st.lists(st.sampled_from([b":", b"::", b"#", b"##", b"[", b"]", b"\n", b"\r", b" ", b"x", b"\xc2\xa0"])).map(
-            b"".join
-        )
-    )
+    st.lists(st.lists(st.sampled_from([b":", b"::", b"#", b"##", b"[", b"]", b"\n", b"\r", b" ", b"x", b"\xc2\xa0"])).map(b"".join))
 )
 def test_no_way_of_cutting_it_makes_a_command(writes: list[bytes]) -> None:
     found = passed(*writes)

@@ -9,13 +9,7 @@ import pytest
 
 from gazami.dockerfile.check_options import CheckOptions, check_options, parse_check_options
 from gazami.dockerfile.parser import parse
-from gazami.dockerfile.rules import (
-    COPY_IGNORED_FILE,
-    INVALID_DEFINITION_DESCRIPTION,
-    OWN_RULES,
-    RULES,
-    STAGE_NAME_CASING,
-)
+from gazami.dockerfile.rules import COPY_IGNORED_FILE, INVALID_DEFINITION_DESCRIPTION, OWN_RULES, RULES, STAGE_NAME_CASING
 from gazami.errors import DockerfileError, Source, Span
 
 
@@ -26,10 +20,7 @@ from gazami.errors import DockerfileError, Source, Span
         ("skip=all", CheckOptions(skip_all=True)),
         ("skip=A,B;error=true", CheckOptions(skip=frozenset("AB"), error=True)),
         ("error=0;experimental=A", CheckOptions(experimental=frozenset("A"))),
-        (
-            "error=1;skip=A;experimental=all;x=1",
-            CheckOptions(frozenset("A"), False, frozenset({"all;x=1"}), False, True),
-        ),
+        ("error=1;skip=A;experimental=all;x=1", CheckOptions(frozenset("A"), False, frozenset({"all;x=1"}), False, True)),
         ("experimental=all; skip = A , B", CheckOptions(skip=frozenset("AB"), experimental_all=True)),
     ],
 )
@@ -37,9 +28,7 @@ def test_options_are_read(text: str, expected: CheckOptions) -> None:
     assert parse_check_options(text) == expected
 
 
-@pytest.mark.parametrize(
-    "text", ["skp=A", "skip", "error=yes", "skip=A;nothing", "skip=A;error=1;experimental=all;x=1;"]
-)
+@pytest.mark.parametrize("text", ["skp=A", "skip", "error=yes", "skip=A;nothing", "skip=A;error=1;experimental=all;x=1;"])
 def test_other_words_are_errors(text: str) -> None:
     if text.count(";") > 2:
         assert parse_check_options(text).experimental == {"all;x=1;"}

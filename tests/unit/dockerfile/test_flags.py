@@ -37,15 +37,7 @@ def test_a_flag_that_its_instruction_does_not_have_is_refused(word: str, keyword
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_an_option_is_refused_by_the_types_that_do_not_have_it(option: object) -> None:
-    values = {
-        "required": "true",
-        "size": "5",
-        "mode": "0700",
-        "uid": "0",
-        "gid": "0",
-        "sharing": "locked",
-        "readonly": "1",
-    }
+    values = {"required": "true", "size": "5", "mode": "0700", "uid": "0", "gid": "0", "sharing": "locked", "readonly": "1"}
     spelling = option.spellings[0]  # type: ignore[attr-defined]
     for kind in {"bind", "cache", "tmpfs", "secret", "ssh"} - set(option.of):  # type: ignore[attr-defined]
         with pytest.raises(DockerfileError, match=spelling):

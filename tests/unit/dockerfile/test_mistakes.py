@@ -60,6 +60,4 @@ def test_a_build_tells_the_first() -> None:
 def test_an_undeclared_argument_of_from_is_one_finding(image: str) -> None:
     rules = [rule for rule, _ in found(f"FROM {image}\n") if rule != "ParseError"]
     assert rules == ["UndefinedArgInFrom"]
-    assert [rule for rule, _ in found(f"ARG NOPE\nFROM {image}\n") if rule != "ParseError"] == [
-        "InvalidDefaultArgInFrom"
-    ]
+    assert [rule for rule, _ in found(f"ARG NOPE\nFROM {image}\n") if rule != "ParseError"] == ["InvalidDefaultArgInFrom"]

@@ -91,7 +91,5 @@ letters = st.text("ab*?.", max_size=4)
 @settings(max_examples=150, deadline=None)
 def test_agrees_with_a_posix_shell(value: str, operator: str, word: str) -> None:
     text = f"${{X{operator}{word}}}"
-    shell = subprocess.run(
-        ["sh", "-fc", f'printf "%s" "{text}"'], env={"X": value}, capture_output=True, text=True, check=True
-    )
+    shell = subprocess.run(["sh", "-fc", f'printf "%s" "{text}"'], env={"X": value}, capture_output=True, text=True, check=True)
     assert expand(f'"{text}"', {"X": value}).text == shell.stdout

@@ -10,8 +10,7 @@ from gazami.image.platform import Platform
 
 
 @pytest.mark.parametrize(
-    ("raw", "expected"),
-    [(b"J\xfcrgen", "J\ufffdrgen"), (b"\xff\xfe", "\ufffd\ufffd"), ("ü".encode(), "ü"), (b"\xc3", "\ufffd")],
+    ("raw", "expected"), [(b"J\xfcrgen", "J\ufffdrgen"), (b"\xff\xfe", "\ufffd\ufffd"), ("ü".encode(), "ü"), (b"\xc3", "\ufffd")]
 )
 def test_each_byte_that_is_no_utf8_is_replaced_as_go_does(raw: bytes, expected: str) -> None:
     text = raw.decode("utf-8", "surrogateescape")

@@ -21,9 +21,7 @@ WHEN = "2026-01-01T00:00:00Z"
 
 
 def layer(text: bytes, size: int = 100) -> Layer:
-    return Layer(
-        Descriptor(DOCKER_LAYER_GZIP, digest_of(text), size), digest_of(text + b" unpacked"), LocalFile("/x", True)
-    )
+    return Layer(Descriptor(DOCKER_LAYER_GZIP, digest_of(text), size), digest_of(text + b" unpacked"), LocalFile("/x", True))
 
 
 def image(*texts: bytes) -> Image:

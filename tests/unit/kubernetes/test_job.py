@@ -40,11 +40,7 @@ def test_every_job_is_what_kubernetes_takes(options: PodOptions, files: dict[str
 
 def test_a_job_is_tried_once_and_does_not_stay() -> None:
     spec = job_manifest(Build("a", "1", ()), PodOptions("e"))["spec"]
-    assert (spec["backoffLimit"], spec["template"]["spec"]["restartPolicy"], spec["ttlSecondsAfterFinished"]) == (
-        0,
-        "Never",
-        3600,
-    )
+    assert (spec["backoffLimit"], spec["template"]["spec"]["restartPolicy"], spec["ttlSecondsAfterFinished"]) == (0, "Never", 3600)
     assert "ttlSecondsAfterFinished" not in job_manifest(Build("a", "1", ()), PodOptions("e", keep=True))["spec"]
     assert "activeDeadlineSeconds" not in spec
     assert job_manifest(Build("a", "1", ()), EVERYTHING)["spec"]["activeDeadlineSeconds"] == 90
@@ -54,11 +50,7 @@ def mounts(build: Build, options: PodOptions) -> dict[str, dict[str, object]]:
     """Secrets by where they are mounted."""
     pod = job_manifest(build, options)["spec"]["template"]["spec"]
     volumes = {volume["name"]: volume.get("secret") for volume in pod["volumes"]}
-    return {
-        each["mountPath"]: volumes[each["name"]]
-        for each in pod["containers"][0]["volumeMounts"]
-        if volumes[each["name"]]
-    }
+    return {each["mountPath"]: volumes[each["name"]] for each in pod["containers"][0]["volumeMounts"] if volumes[each["name"]]}
 
 
 def test_credentials_lie_where_docker_looks_and_other_files_beside() -> None:

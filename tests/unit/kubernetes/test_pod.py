@@ -17,9 +17,7 @@ def waits(reason: str, message: str = "") -> dict[str, Any]:
     return pod({"waiting": {"reason": reason, "message": message}})
 
 
-def event(
-    message: str, reason: str = "FailedCreate", at: str = "2026-01-01T00:00:00Z", kind: str = "Warning"
-) -> dict[str, Any]:
+def event(message: str, reason: str = "FailedCreate", at: str = "2026-01-01T00:00:00Z", kind: str = "Warning") -> dict[str, Any]:
     return {"type": kind, "reason": reason, "message": message, "lastTimestamp": at}
 
 
@@ -42,11 +40,7 @@ def test_ordinary_states(given: dict[str, Any], state: object) -> None:
 
 @pytest.mark.parametrize(
     ("reason", "part"),
-    [
-        ("ImagePullBackOff", "--executor-image"),
-        ("CreateContainerConfigError", "--env-from-secret"),
-        ("InvalidImageName", "--exec"),
-    ],
+    [("ImagePullBackOff", "--executor-image"), ("CreateContainerConfigError", "--env-from-secret"), ("InvalidImageName", "--exec")],
 )
 def test_what_does_not_pass_by_itself_is_hopeless_and_has_a_hint(reason: str, part: str) -> None:
     found = state_of(waits(reason, "why"))
@@ -55,12 +49,7 @@ def test_what_does_not_pass_by_itself_is_hopeless_and_has_a_hint(reason: str, pa
 
 
 def test_why_it_is_not_scheduled() -> None:
-    condition = {
-        "type": "PodScheduled",
-        "status": "False",
-        "reason": "Unschedulable",
-        "message": "0/3 nodes are available.",
-    }
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available."}
     assert state_of({"status": {"conditions": [condition]}}) == Waiting("Unschedulable: 0/3 nodes are available.")
 
 
@@ -78,21 +67,9 @@ def test_a_quiet_pod_is_explained_by_its_last_warning() -> None:
     [
         (pod({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}), 137, "OOMKilled"),
         (pod({"terminated": {"exitCode": 0, "reason": "OOMKilled"}}), 137, "OOMKilled"),
-        (
-            {"status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}},
-            137,
-            "Evicted: low on memory",
-        ),
-        (
-            pod({"terminated": {"exitCode": 143}}, phase="Failed", reason="Evicted", message="disk"),
-            143,
-            "Evicted: disk",
-        ),
-        (
-            pod({"terminated": {"exitCode": 128, "reason": "StartError", "message": "no exec"}}),
-            128,
-            "StartError: no exec",
-        ),
+        ({"status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}}, 137, "Evicted: low on memory"),
+        (pod({"terminated": {"exitCode": 143}}, phase="Failed", reason="Evicted", message="disk"), 143, "Evicted: disk"),
+        (pod({"terminated": {"exitCode": 128, "reason": "StartError", "message": "no exec"}}), 128, "StartError: no exec"),
         ({"status": {"phase": "Failed"}}, 137, "the pod failed"),
     ],
 )
@@ -106,10 +83,7 @@ def test_an_end_that_is_not_the_programs_own_says_so(given: dict[str, Any], code
     ("message", "hopeless"),
     [
         ('Error creating: pods "x" is forbidden: violates PodSecurity "restricted:latest"', True),
-        (
-            'Error creating: pods "x" is forbidden: error looking up service account b/s: serviceaccount "s" not found',
-            True,
-        ),
+        ('Error creating: pods "x" is forbidden: error looking up service account b/s: serviceaccount "s" not found', True),
         ('Error creating: admission webhook "policy.example" denied the request: no', True),
         ('Error creating: pods "x" is forbidden: exceeded quota: compute, requested: cpu=2', False),
     ],

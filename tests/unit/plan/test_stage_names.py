@@ -49,12 +49,7 @@ def test_names_like_a_context() -> None:
     [
         ("FROM scratch AS builder\nFROM scratch\nCOPY --from=bulider /x /\n", "", 3, "did you mean the stage builder?"),
         ("FROM scratch AS builder\nFROM bulider\n", "", 2, "did you mean the stage builder?"),
-        (
-            "FROM builder AS first\nFROM scratch AS builder\n",
-            "first",
-            1,
-            "the stage builder is defined below, in line 2",
-        ),
+        ("FROM builder AS first\nFROM scratch AS builder\n", "first", 1, "the stage builder is defined below, in line 2"),
     ],
 )
 def test_a_pull_that_fails_names_the_stage(tmp_path: Path, dockerfile: str, target: str, line: int, hint: str) -> None:

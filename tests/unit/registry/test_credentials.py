@@ -9,13 +9,7 @@ from typing import Any
 import pytest
 
 from gazami.errors import HostError, UsageError
-from gazami.registry.credentials import (
-    Credential,
-    DockerConfig,
-    GivenCredentials,
-    Keychain,
-    parse_docker_config,
-)
+from gazami.registry.credentials import Credential, DockerConfig, GivenCredentials, Keychain, parse_docker_config
 
 HUB = "index.docker.io"
 
@@ -172,8 +166,7 @@ def test_a_credential_program(programs: Path) -> None:
 
 def test_a_missing_program_matters_to_its_registry_alone(programs: Path) -> None:
     source = config(
-        credHelpers={"gone.test": "absent", "docker.io": "fake", "both.test": "absent"},
-        auths={"both.test": auth("file")},
+        credHelpers={"gone.test": "absent", "docker.io": "fake", "both.test": "absent"}, auths={"both.test": auth("file")}
     )
     assert user(source, "other.test") is None
     assert user(source, HUB) == "hub"

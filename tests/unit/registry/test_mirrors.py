@@ -39,10 +39,7 @@ def test_mirrors_that_are_none(text: str) -> None:
 
 @pytest.mark.parametrize("key", ["index.docker.io", "docker.io", "https://index.docker.io/v1/"])
 def test_docker_hub_by_every_name(key: str) -> None:
-    assert asked(DEBIAN, (key, "mirror.test/hub")) == [
-        "mirror.test/hub/library/debian",
-        "index.docker.io/library/debian",
-    ]
+    assert asked(DEBIAN, (key, "mirror.test/hub")) == ["mirror.test/hub/library/debian", "index.docker.io/library/debian"]
 
 
 def test_the_order_and_the_fallback() -> None:

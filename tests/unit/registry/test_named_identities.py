@@ -63,9 +63,7 @@ def test_amazon(what: str, home: Path) -> None:
     named, others = AWS[what]
     environ = {"HOME": str(home), **others}
     with pytest.raises(Unavailable) as caught:
-        find_keys(
-            {**environ, **{key: value.replace("HOME", str(home)) for key, value in named.items()}}, Instance(), "eu"
-        )  # type: ignore[arg-type]
+        find_keys({**environ, **{key: value.replace("HOME", str(home)) for key, value in named.items()}}, Instance(), "eu")  # type: ignore[arg-type]
     assert next(iter(named)) in caught.value.message or "only one of" in caught.value.message
     control = find_keys(environ, Instance(), "eu")  # type: ignore[arg-type]
     assert control.access == ("KEYS" if others else "INSTANCE")
@@ -83,9 +81,7 @@ def test_google(by: str, text: str | None, tmp_path: Path) -> None:
     place = tmp_path / "application_default_credentials.json"
     if text is not None:
         place.write_text(text)
-    variable = (
-        {"GOOGLE_APPLICATION_CREDENTIALS": str(place)} if by == "variable" else {"CLOUDSDK_CONFIG": str(tmp_path)}
-    )
+    variable = {"GOOGLE_APPLICATION_CREDENTIALS": str(place)} if by == "variable" else {"CLOUDSDK_CONFIG": str(tmp_path)}
     if by == "gcloud" and text is None:
         assert access_token(variable, Instance()) == "INSTANCE", "a settings folder without credentials names nobody"  # type: ignore[arg-type]
         return

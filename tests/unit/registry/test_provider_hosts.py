@@ -39,8 +39,7 @@ def test_azure(host: str) -> None:
 
 @pytest.mark.parametrize("host", [*ECR, *GOOGLE, *AZURE])
 @pytest.mark.parametrize(
-    "twist",
-    ["{}.evil.test", "{}:5000", "{}\n", "{}.", "evil.test/{}", "evil-{}-x", "{}@evil.test", "evil.test:443\\@{}"],
+    "twist", ["{}.evil.test", "{}:5000", "{}\n", "{}.", "evil.test/{}", "evil-{}-x", "{}@evil.test", "evil.test:443\\@{}"]
 )
 def test_look_alikes_get_nothing(host: str, twist: str) -> None:
     name = twist.format(host)
@@ -92,12 +91,7 @@ def test_variables_of_a_host(registry: str, name: str) -> None:
 
 
 def test_the_most_specific_variable_of_a_host_wins() -> None:
-    environ = {
-        "KANIKO_COM_USER": "far",
-        "KANIKO_COM_PASSWORD": "x",
-        "KANIKO_A_COM_USER": "near",
-        "KANIKO_A_COM_PASSWORD": "y",
-    }
+    environ = {"KANIKO_COM_USER": "far", "KANIKO_COM_PASSWORD": "x", "KANIKO_A_COM_USER": "near", "KANIKO_A_COM_PASSWORD": "y"}
     found = HostVariables(environ).lookup("r.a.com", "a").credential
     assert found is not None and found.username == "near"
     half = {**environ, "KANIKO_R_A_COM_USER": "half"}
@@ -169,9 +163,7 @@ AMBIGUOUS = "KANIKO_REGISTRY_CORP_EXAMPLE"
         ("Registry.Corp.Example", AMBIGUOUS, (), True),
     ],
 )
-def test_a_variable_goes_to_the_host_that_it_is_meant_for(
-    registry: str, name: str, named: tuple[str, ...], used: bool
-) -> None:
+def test_a_variable_goes_to_the_host_that_it_is_meant_for(registry: str, name: str, named: tuple[str, ...], used: bool) -> None:
     environ = {f"{name}_USER": "ada", f"{name}_PASSWORD": "pw"}
     found = HostVariables(environ, named).lookup(registry, "a")
     assert found.credential == (Credential("ada", "pw") if used else None)

@@ -30,9 +30,7 @@ def test_an_origin_is_scheme_host_and_port(url: str, other: str, same: bool) -> 
     assert same_origin(other, url) is same
 
 
-@pytest.mark.parametrize(
-    "target", ["http://a.example/", "file:///etc/passwd", "ftp://a.example/", "gopher://a/", "data:,x"]
-)
+@pytest.mark.parametrize("target", ["http://a.example/", "file:///etc/passwd", "ftp://a.example/", "gopher://a/", "data:,x"])
 def test_what_is_not_followed(target: str) -> None:
     with pytest.raises(TransportError):
         check_redirect("https://a.example/x", target)

@@ -11,10 +11,7 @@ def refusal(status: int, *complaints: Complaint, **more: object) -> RegistryErro
 
 def test_authentication_errors_say_who_was_asked() -> None:
     error = refusal(
-        401,
-        Complaint("UNAUTHORIZED", "no"),
-        scopes=("repository:a:pull",),
-        asked=("config.json: no entry for r.test",),
+        401, Complaint("UNAUTHORIZED", "no"), scopes=("repository:a:pull",), asked=("config.json: no entry for r.test",)
     )
     assert isinstance(error, AuthenticationError) and error.status == 401
     assert str(error) == (

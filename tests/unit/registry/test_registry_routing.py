@@ -55,8 +55,6 @@ def test_trust() -> None:
     assert trust("c.test", TrustOptions(skip_tls_verify_pull=True), "push") == Trust()
 
 
-@pytest.mark.parametrize(
-    ("netloc", "host"), [("a:1", "a"), ("a", "a"), ("[::1]:5", "::1"), ("[::1]", "::1"), ("::1", "::1")]
-)
+@pytest.mark.parametrize(("netloc", "host"), [("a:1", "a"), ("a", "a"), ("[::1]:5", "::1"), ("[::1]", "::1"), ("::1", "::1")])
 def test_hosts(netloc: str, host: str) -> None:
     assert host_of(netloc) == host

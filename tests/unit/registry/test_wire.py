@@ -27,8 +27,7 @@ from gazami.registry.wire import (
             ['Bearer realm="https://auth.test/t",service=reg.test , scope="repository:a/b:pull,push"'],
             (
                 Challenge(
-                    "bearer",
-                    (("realm", "https://auth.test/t"), ("service", "reg.test"), ("scope", "repository:a/b:pull,push")),
+                    "bearer", (("realm", "https://auth.test/t"), ("service", "reg.test"), ("scope", "repository:a/b:pull,push"))
                 ),
             ),
         ),
@@ -45,9 +44,7 @@ def test_challenges(headers: list[str], expected: tuple[Challenge, ...]) -> None
 
 
 def test_merging_scopes() -> None:
-    assert merge_scopes(
-        ("repository:b:pull", "repository:a:push,pull"), ("repository:b:push", "repository:b:pull")
-    ) == (
+    assert merge_scopes(("repository:b:pull", "repository:a:push,pull"), ("repository:b:push", "repository:b:pull")) == (
         "repository:a:pull,push",
         "repository:b:pull,push",
     )
@@ -66,10 +63,7 @@ def test_merging_scopes() -> None:
             b'{"errors": [{"code": "DENIED", "message": "no", "detail": "why"}, 7, {"code": "X", "detail": {}}]}',
             (Complaint("DENIED", "no (why)"), Complaint("X", "")),
         ),
-        (
-            b'{"error": "invalid_grant", "error_description": "token expired"}',
-            (Complaint("invalid_grant", "token expired"),),
-        ),
+        (b'{"error": "invalid_grant", "error_description": "token expired"}', (Complaint("invalid_grant", "token expired"),)),
         (b'{"details": "incorrect username or password"}', (Complaint("", "incorrect username or password"),)),
     ],
 )
@@ -78,16 +72,14 @@ def test_error_bodies(body: bytes, expected: tuple[Complaint, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
-    [(None, None), ("0-0", 0), ("0-99", 100), ("bytes=0-99", 100), ("5-9", None), ("x", None), ("-1", None)],
+    ("value", "expected"), [(None, None), ("0-0", 0), ("0-99", 100), ("bytes=0-99", 100), ("5-9", None), ("x", None), ("-1", None)]
 )
 def test_upload_ranges(value: str | None, expected: int | None) -> None:
     assert parse_range_end(value) == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
-    [(None, None), ("bytes 5-9/10", 5), ("bytes 5-9/*", 5), ("bytes */10", None), ("bytes 0-0/1", 0)],
+    ("value", "expected"), [(None, None), ("bytes 5-9/10", 5), ("bytes 5-9/*", 5), ("bytes */10", None), ("bytes 0-0/1", 0)]
 )
 def test_content_ranges(value: str | None, expected: int | None) -> None:
     assert parse_content_range_start(value) == expected

@@ -78,9 +78,7 @@ def test_sarif_names_rules_by_index() -> None:
 
 def test_github_commands_escape_what_would_end_them() -> None:
     odd = Finding("Rule", "100%\nof it", Span(2, 3))
-    assert as_github([odd], Source("a,b:c", "")) == (
-        "::warning file=a%2Cb%3Ac,line=2,endLine=3,title=Rule::100%25%0Aof it\n"
-    )
+    assert as_github([odd], Source("a,b:c", "")) == ("::warning file=a%2Cb%3Ac,line=2,endLine=3,title=Rule::100%25%0Aof it\n")
     assert as_github([ERROR], SOURCE).startswith("::error file=docker/Dockerfile,line=3,")
     assert as_github([], SOURCE) == ""
 

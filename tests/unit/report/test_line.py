@@ -48,13 +48,7 @@ def test_verbosity(settings: Settings, shown: set[str]) -> None:
 
 
 def test_units() -> None:
-    assert [units.size(n) for n in (0, 999, 1000, 31_400_000, 2.5e12)] == [
-        "0 B",
-        "999 B",
-        "1.0 kB",
-        "31.4 MB",
-        "2.5 TB",
-    ]
+    assert [units.size(n) for n in (0, 999, 1000, 31_400_000, 2.5e12)] == ["0 B", "999 B", "1.0 kB", "31.4 MB", "2.5 TB"]
     assert units.size(999_960_000) == "1.0 GB"
     assert [units.seconds(s) for s in (0.04, 59.9, 59.96, 125, 3720)] == ["0.0s", "59.9s", "1m00s", "2m05s", "1h02m"]
     assert units.amount(12000, None, "files") == "12 000 files"

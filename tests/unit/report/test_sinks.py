@@ -53,13 +53,7 @@ def test_json_is_json_on_every_line() -> None:
     sink(START, output(b"one\ntw"), output(b"o\xff"), events.StepFinished(STEP, 1.0, layer_size=5))
     sink.sink.fail(UserError("broken", hint="mend it"))
     lines = [json.loads(line) for line in sink.err.getvalue().splitlines()]
-    assert [line["msg"] for line in lines] == [
-        "[1/1] RUN x",
-        "one",
-        "two\ufffd",
-        "[1/1] done in 1.0s, layer 5 B",
-        "broken",
-    ]
+    assert [line["msg"] for line in lines] == ["[1/1] RUN x", "one", "two\ufffd", "[1/1] done in 1.0s, layer 5 B", "broken"]
     assert lines[1]["stream"] == "stdout" and lines[3]["layer_size"] == 5 and lines[4]["hint"] == "mend it"
     assert sink.out.getvalue() == b""
 
@@ -128,8 +122,7 @@ def test_live_view_on_a_terminal_of_text() -> None:
     text = io.StringIO()
     sink = TtySink(Settings(), Console(file=text, force_terminal=True, width=80, height=10))
     threads = [
-        threading.Thread(target=lambda: [sink.emit(events.Message("info", "[bold]note[/]")) for _ in range(50)])
-        for _ in range(3)
+        threading.Thread(target=lambda: [sink.emit(events.Message("info", "[bold]note[/]")) for _ in range(50)]) for _ in range(3)
     ]
     for thread in threads:
         thread.start()

@@ -35,9 +35,7 @@ def test_steps() -> None:
 
 def test_lines_that_scripts_look_for() -> None:
     assert tell(events.BaseResolved("debian:12", "sha256:1"))[0].startswith("Retrieving image manifest debian:12")
-    assert tell(events.PhaseStarted("p", "taking snapshot of full filesystem")) == [
-        "Taking snapshot of full filesystem..."
-    ]
+    assert tell(events.PhaseStarted("p", "taking snapshot of full filesystem")) == ["Taking snapshot of full filesystem..."]
     assert tell(events.Exported("image", "r:5000/app:1", "sha256:abc")) == ["Pushed r:5000/app@sha256:abc"]
 
 
@@ -82,9 +80,7 @@ def test_transfers_share_one_line_every_five_seconds() -> None:
         story.tell(events.TransferStarted(key, "pull", "layer", "r", total), 100.0)
     story.tell(events.TransferProgress("a", 1_000_000), 101.0)
     assert story.tick(104.0) == []
-    assert [line.text for line in story.tick(105.0)] == [
-        "Pulling: 1.0 MB of 10.0 MB of 2 running, 0 finished, 200.0 kB/s"
-    ]
+    assert [line.text for line in story.tick(105.0)] == ["Pulling: 1.0 MB of 10.0 MB of 2 running, 0 finished, 200.0 kB/s"]
     assert story.tick(109.0) == []
     story.tell(events.TransferFinished("a", "moved", 4_000_000, 6.0), 106.0)
     assert [line.text for line in story.tick(110.0)] == ["Pulling: 0 B of 6.0 MB of 1 running, 1 finished, 0 B/s"]
@@ -114,16 +110,7 @@ def test_events_of_unknown_work_are_no_error() -> None:
 
 def test_summary() -> None:
     lines = summarise(BUILD).splitlines()
-    assert [line.split()[0] for line in lines] == [
-        "step",
-        "build:",
-        "2",
-        "build:"[:0] + "stage",
-        "1",
-        "pushed",
-        "wrote",
-        "image",
-    ]
+    assert [line.split()[0] for line in lines] == ["step", "build:", "2", "build:"[:0] + "stage", "1", "pushed", "wrote", "image"]
     assert lines[2].split() == ["2", "RUN", "make", "3.2s", "12.3", "MB"]
     assert lines[4].split()[-3:] == ["cached", "10", "B"]
     assert lines[5] == "pushed r.example.com/app:1  sha256:abc"

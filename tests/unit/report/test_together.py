@@ -38,8 +38,6 @@ def test_equal_places_and_keys_of_two_builds_differ() -> None:
                 sink.emit(each)
     sink.emit(events.BuildFinished(2.0, "sha256:2", 10, 2))
     text = out.getvalue().decode()
-    assert (
-        text.count("linux/amd64: COPY . /") == text.count("linux/arm64: COPY . /") == 2
-    )  # when it starts, and in the table
+    assert text.count("linux/amd64: COPY . /") == text.count("linux/arm64: COPY . /") == 2  # when it starts, and in the table
     assert "Packing (linux/amd64): done" in text and "Packing (linux/arm64): done" in text
     assert "sha256:1" not in text and "sha256:2" in text

@@ -49,9 +49,7 @@ def test_whatever_comes_first(what: str, form: int, tmp_path: Path) -> None:
     assert is_archive(FileContent(str(tmp_path / "a")))
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"x" * 1024, bytes(1024), packed("file", tarfile.GNU_FORMAT)[:100], b"PK\3\4" + bytes(600)]
-)
+@pytest.mark.parametrize("data", [b"", b"x" * 1024, bytes(1024), packed("file", tarfile.GNU_FORMAT)[:100], b"PK\3\4" + bytes(600)])
 def test_what_is_none(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(data)
     assert not is_archive(FileContent(str(tmp_path / "a")))

@@ -109,9 +109,7 @@ def test_a_tree_with_bytes_that_no_layer_has_is_not_kept() -> None:
     assert encode_tree(tree_of(entries(), HIGH), (LOW,)) is None
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"{}", b"\x28\xb5\x2f\xfdxx", encode_members(entries())[:50], b'{"v": 2}\n[]', b"[]\n[]"]
-)
+@pytest.mark.parametrize("data", [b"", b"{}", b"\x28\xb5\x2f\xfdxx", encode_members(entries())[:50], b'{"v": 2}\n[]', b"[]\n[]"])
 def test_damage_is_noticed(data: bytes) -> None:
     with pytest.raises(ArchiveError):
         list(decode_members(data))

@@ -6,8 +6,7 @@ from gazami.errors import UserError
 from gazami.sandbox.inside.accounts import Account, find_account
 
 PASSWD = (
-    "root:x:0:0:root:/root:/bin/sh\n# a comment\n"
-    "web:x:33:44::/srv/web:/bin/false\n\nnobody:x:65534:65534::/:\n77:x:5:5::/five:\n"
+    "root:x:0:0:root:/root:/bin/sh\n# a comment\nweb:x:33:44::/srv/web:/bin/false\n\nnobody:x:65534:65534::/:\n77:x:5:5::/five:\n"
 )
 GROUP = "root:x:0:\nwheel:x:10:root,web\nweb:x:44:\nlogs:x:55:web\n"
 
@@ -33,8 +32,7 @@ def test_lookup(user: str, expected: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    ("user", "message"),
-    [("ghost", "user ghost"), ("web:ghosts", "group ghosts"), ("-1", "range"), ("4294967296", "range")],
+    ("user", "message"), [("ghost", "user ghost"), ("web:ghosts", "group ghosts"), ("-1", "range"), ("4294967296", "range")]
 )
 def test_unknown_names_are_errors(user: str, message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -80,9 +80,7 @@ def test_a_killed_build_is_undone_by_the_next(container: ContainerRoot, root: Pa
     assert {path.name for path in Path(container.folder).iterdir()} <= {"lock"}
 
 
-def test_a_build_that_was_killed_while_it_moved(
-    container: ContainerRoot, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_that_was_killed_while_it_moved(container: ContainerRoot, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever rename is the last one, everything goes back to where it was."""
     before, image = tree(container.top), tree(root)
     for last in range(4):
@@ -154,11 +152,7 @@ def test_a_change_on_a_volume_is_seen(container: ContainerRoot) -> None:
     (volume / "new").write_text("gone again")
     (volume / "new").unlink()
     check(before, look([str(volume)], own))
-    for change in (
-        lambda: (volume / "kept").write_text("y"),
-        lambda: (volume / "d").mkdir(),
-        lambda: (volume / "kept").unlink(),
-    ):
+    for change in (lambda: (volume / "kept").write_text("y"), lambda: (volume / "d").mkdir(), lambda: (volume / "kept").unlink()):
         before = look([str(volume)], own)
         change()
         with pytest.raises(SandboxError, match="on a volume of this container"):

@@ -26,10 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 def state(folder: Path) -> dict[str, tuple[int, int, int]]:
     paths = [folder, *folder.rglob("*")]
-    return {
-        str(path.relative_to(folder)): (path.lstat().st_mode, path.lstat().st_uid, path.lstat().st_mtime_ns)
-        for path in paths
-    }
+    return {str(path.relative_to(folder)): (path.lstat().st_mode, path.lstat().st_uid, path.lstat().st_mtime_ns) for path in paths}
 
 
 def between_mounts(monkeypatch: pytest.MonkeyPatch, busy: str = "") -> None:

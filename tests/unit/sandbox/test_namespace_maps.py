@@ -31,10 +31,6 @@ def test_the_first_that_works_is_chosen_and_says_what_did_not() -> None:
 def test_when_nothing_works_every_reason_is_told() -> None:
     with pytest.raises(SandboxError, match="namespaces: no; userns: never; chroot: not root") as caught:
         decide(
-            [
-                ProbeResult("namespaces", None, "no"),
-                ProbeResult("userns", None, "never"),
-                ProbeResult("chroot", None, "not root"),
-            ]
+            [ProbeResult("namespaces", None, "no"), ProbeResult("userns", None, "never"), ProbeResult("chroot", None, "not root")]
         )
     assert caught.value.hint is not None and "CAP_SYS_ADMIN" in caught.value.hint

@@ -57,11 +57,7 @@ def test_missing_targets_are_made_inside_even_through_dangling_links(tmp_path: P
     found = walk(root, "/etc/resolv.conf", "file", note)
     os.close(found.fd)
     assert found.names == ("run", "stub", "resolv.conf")
-    assert made == [
-        ((), "run", "directory"),
-        (("run",), "stub", "directory"),
-        (("run", "stub"), "resolv.conf", "file"),
-    ]
+    assert made == [((), "run", "directory"), (("run",), "stub", "directory"), (("run", "stub"), "resolv.conf", "file")]
     assert (tmp_path / "root/run/stub/resolv.conf").is_file()
     assert not (tmp_path / "run").exists()
 

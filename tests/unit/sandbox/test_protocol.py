@@ -13,15 +13,7 @@ from gazami.rootfs.requests import Owners, ScanRequest, UnpackReport
 from gazami.sandbox.inside.plain_root import MovedIn, ReplacedText, UndoRecord
 from gazami.sandbox.inside.reports import CommandEnd, Prepared, StepReport, collect
 from gazami.sandbox.inside.targets import TargetRecord, Touched
-from gazami.sandbox.protocol import (
-    Failure,
-    decode,
-    describe_error,
-    encode,
-    rebuild_error,
-    receive_message,
-    send_message,
-)
+from gazami.sandbox.protocol import Failure, decode, describe_error, encode, rebuild_error, receive_message, send_message
 from gazami.sandbox.spec import (
     BindMount,
     Call,
@@ -91,9 +83,7 @@ VALUES = [
     ServerStart(3, CHOICE, ("m",), ()),
     ProbeRequest("/s", ("chroot",), True, False, False, ("a",), "/l", ("/usr",)),
     (ProbeResult("chroot", None, "no"), ProbeResult("inplace", CHOICE, "yes")),
-    Call(
-        ScanRequest("/d", "/i", "redo", touched=("a",), owners=Owners((1, 2), (("l", 3, 4),), ("/low",))), False, True
-    ),
+    Call(ScanRequest("/d", "/i", "redo", touched=("a",), owners=Owners((1, 2), (("l", 3, 4),), ("/low",))), False, True),
     Call(MakeDirectories(("/d",)), False, False),
     CallResult(UnpackReport(3, 4)),
     CallResult(),
@@ -112,8 +102,7 @@ def test_a_value_survives_the_way(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["{}", '{"class":"os:system"}', '{"class":"gazami.errors:UserError"}', '{"class":"gazami.foreign:read_json"}', "{"],
+    "text", ["{}", '{"class":"os:system"}', '{"class":"gazami.errors:UserError"}', '{"class":"gazami.foreign:read_json"}', "{"]
 )
 def test_only_dataclasses_of_gazami_are_made(text: str) -> None:
     with pytest.raises(ValueError):

@@ -57,19 +57,7 @@ def test_every_number_has_the_table_s_verdict(machine: str, architecture: int, t
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "mount",
-        "umount2",
-        "unshare",
-        "setns",
-        "bpf",
-        "keyctl",
-        "init_module",
-        "io_uring_setup",
-        "pivot_root",
-        "open_tree",
-    ],
+    "name", ["mount", "umount2", "unshare", "setns", "bpf", "keyctl", "init_module", "io_uring_setup", "pivot_root", "open_tree"]
 )
 def test_what_docker_refuses_is_in_no_table(name: str) -> None:
     assert all(name not in table.numbers(text) for text in (table.X86_64, table.I386, table.AARCH64))
@@ -131,9 +119,7 @@ def test_calls_into_other_processes_can_be_refused_besides(machine: str) -> None
     assert docker is not None and strict is not None
     for name, number in table.numbers(text).items():
         if name in INTO_OTHERS:
-            assert (verdict(docker, architecture, number), verdict(strict, architecture, number)) == (ALLOW, EPERM), (
-                name
-            )
+            assert (verdict(docker, architecture, number), verdict(strict, architecture, number)) == (ALLOW, EPERM), name
         else:
             assert verdict(docker, architecture, number) == verdict(strict, architecture, number), name
 

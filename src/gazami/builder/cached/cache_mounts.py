@@ -20,7 +20,7 @@ from gazami.events import Message
 from gazami.image.model import Layer
 from gazami.layer.pack import Packing, layer_writer
 from gazami.rootfs.requests import UpperRequest
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 PACKING = Packing("zstd", 3, oci=True)
 
@@ -29,7 +29,7 @@ class TooLarge(Exception):
     """A mount holds more than ``--cache-mounts-max``."""
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class CacheMounts:
     """``limit`` is in bytes of files. Mounts are named by :meth:`Mounting.cache_identity`."""
 

@@ -20,7 +20,7 @@ from gazami.rootfs.contents import contents_digest
 from gazami.rootfs.copy import Attributes, Copier
 from gazami.rootfs.folder import FolderTree
 from gazami.rootfs.tree import Tree
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 _CHUNK = 1 << 20
 
@@ -28,7 +28,7 @@ Named = Callable[[FilesFrom], tuple[str, str] | None]
 """An input that stands for all files of a source (a stage's key), or None when their content is to be read."""
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class ContentInputs:
     """Digests of file contents are remembered for the whole build."""
 

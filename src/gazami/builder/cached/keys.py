@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gazami.builder.cached.inputs import ContentInputs, Named
-from gazami.cache.keys import (
-    CacheableStep,
-    KeyInputs,
-    RunSettings,
-    after,
-    files_of,
-    key_of,
-    step_inputs,
-)
+from gazami.cache.keys import CacheableStep, KeyInputs, RunSettings, after, files_of, key_of, step_inputs
 from gazami.errors import Cancelled, GazamiError
 from gazami.image.digest import Digest
 from gazami.plan.steps import (
@@ -30,10 +22,10 @@ from gazami.plan.steps import (
     sources_of_step,
 )
 from gazami.registry.resolved import Resolved
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class StepKeys:
     """``definition`` and ``content`` give the two kinds of inputs that ``cache.keys`` describes."""
 
@@ -62,11 +54,7 @@ class StepKeys:
 
     def _needed(self, stage: StagePlan, position: int) -> list[tuple[StagePlan, int]]:
         """The steps whose keys are inputs of a step's."""
-        sources = [
-            self.plan.stage(each.number)
-            for each in sources_of_step(stage.steps[position])
-            if isinstance(each, StageSource)
-        ]
+        sources = [self.plan.stage(each.number) for each in sources_of_step(stage.steps[position]) if isinstance(each, StageSource)]
         found = [self._step_below(stage, position)] + [self._step_below(each, len(each.steps)) for each in sources]
         return [each for each in found if each is not None]
 

@@ -20,13 +20,7 @@ _DIRECTORY = "oci:"
 
 
 def open_stores(
-    options: CacheOptions,
-    output: OutputOptions,
-    client: RegistryClient,
-    emit: Emit,
-    cancel: Cancel,
-    *,
-    hides_hits: bool,
+    options: CacheOptions, output: OutputOptions, client: RegistryClient, emit: Emit, cancel: Cancel, *, hides_hits: bool
 ) -> Stores | None:
     """The places of a build's cache, or None. Raises :class:`UsageError` for a repository that is no name."""
     if not options.enabled:

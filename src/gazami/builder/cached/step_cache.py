@@ -19,13 +19,13 @@ from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer, Origin
 from gazami.plan.steps import MetadataStep, Plan, StagePlan
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members, encode_members
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 THREADS = 32
 """Look-ups at the same time, so that their number is no number of round trips."""
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class StepCache:
     """``hits`` are the layers that the look-ups found, ``made`` the diff ids of
     the layers that steps have, found or made."""
@@ -144,7 +144,7 @@ class StepCache:
         self.stores.write(work)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Storing:
     """Stores each layer that a step made. ``wait_for`` waits for the layer's upload to a destination and says where it is."""
 

@@ -22,12 +22,12 @@ from gazami.image.digest import digest_of
 from gazami.image.manifest import Descriptor
 from gazami.image.model import Layer, LocalFile
 from gazami.rootfs.kept_tree import MAX_TREE
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 _WRITERS = 2
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Stores:
     """``places`` are read in order; the first is written to, if the build may push. ``hides_hits``: no layer is found, and what
     the build makes is stored over what is broken. A context manager: leaving it waits for what is being stored, unless the

@@ -24,7 +24,7 @@ from gazami.image.reference import Reference
 from gazami.layer.blobs import BlobStore
 from gazami.registry.client import RegistryClient
 from gazami.registry.flights import Flights
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 from gazami.worker import Worker
 
 _CHUNK = 1 << 20
@@ -103,7 +103,7 @@ class Fetch:
             self._wake()
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class BlobFiles:
     """``local`` are files of blobs that were on this machine before the build (``--cache-dir``), ``once`` the blobs that have one
     reader at most."""

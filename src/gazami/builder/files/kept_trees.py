@@ -20,18 +20,10 @@ from gazami.errors import GazamiError
 from gazami.image.digest import Digest
 from gazami.image.manifest import Descriptor
 from gazami.layer.entry import BytesContent, LayerContent
-from gazami.rootfs.kept_tree import (
-    MAX_MEMBERS,
-    MAX_TREE,
-    KeptTree,
-    Members,
-    decode_members,
-    encode_members,
-    encode_tree,
-)
+from gazami.rootfs.kept_tree import MAX_MEMBERS, MAX_TREE, KeptTree, Members, decode_members, encode_members, encode_tree
 from gazami.rootfs.tree import LayerApplier, Tree
 from gazami.rootfs.unverified import UnverifiedTree
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 KEPT = 64
 """Files of a kind in the state directory; the ones used least recently go first."""
@@ -48,7 +40,7 @@ class SharedTrees(Protocol):
     def write_tree(self, tag: str, data: bytes) -> None: ...
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class KeptTrees:
     """``folder`` outlives builds; ``shared`` is the layer cache, if there is one."""
 

@@ -25,13 +25,13 @@ from gazami.layer.tar_reader import TarReader
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members
 from gazami.rootfs.owners import MAX_ACCOUNTS
 from gazami.rootfs.tree import LayerApplier, Tree
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 _CHUNK = 1 << 20
 _KEPT = frozenset({"etc/passwd", "etc/group"})
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class LayerFiles:
     """``layers`` and ``directories`` (of unpacked ones that this process may read) are by the names that :class:`LayerContent`
     uses: a diff id, or a provisional name for a layer that was indexed before its diff id was known."""
@@ -112,9 +112,7 @@ class LayerFiles:
 
     # -- one pass -------------------------------------------------------------------------------------------------
 
-    def ingest(
-        self, layer: Layer, tree: Tree | None, unpacker: SandboxUnpacker | None, members: Members | None = None
-    ) -> None:
+    def ingest(self, layer: Layer, tree: Tree | None, unpacker: SandboxUnpacker | None, members: Members | None = None) -> None:
         """Read a layer once: into the index, into a directory, or both. ``members`` gets its list."""
         self.register(layer)
         short = hex_of(layer.descriptor.digest)[:12]

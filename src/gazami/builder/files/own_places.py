@@ -18,9 +18,7 @@ _DIRECTORY = "oci:"
 
 def own_places(output: OutputOptions, cache: CacheOptions, *states: str) -> tuple[str, ...]:
     """Absolute paths of directories and files that this build keeps or writes; ``states`` are its state directories."""
-    caches = [
-        place.removeprefix(_DIRECTORY) for place in (cache.repository, *cache.sources) if place.startswith(_DIRECTORY)
-    ]
+    caches = [place.removeprefix(_DIRECTORY) for place in (cache.repository, *cache.sources) if place.startswith(_DIRECTORY)]
     places = (
         *states, cache.directory, *caches, *output.tar_paths, *output.oci_layout_paths,
         *(export.dest for export in output.exports), output.digest_file, output.image_name_with_digest_file,
@@ -37,9 +35,7 @@ def omitted(folder: str, places: Iterable[str], state: str) -> tuple[str, ...]:
     for place in places:
         relative = os.path.relpath(os.path.realpath(place), top)
         if relative == "." and os.path.realpath(state) == top:
-            raise UsageError(
-                f"the state directory {place} is the build context", hint="give a folder of its own with --state-dir"
-            )
+            raise UsageError(f"the state directory {place} is the build context", hint="give a folder of its own with --state-dir")
         if relative != "." and not relative.startswith("../") and relative != "..":
             found.append(_outermost(top, relative))
     return tuple(found)

@@ -16,7 +16,7 @@ from gazami.registry.stream import GrowingUpload
 from gazami.rootfs.changes import Changes
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members
 from gazami.rootfs.tree import Tree
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 Follow = Callable[[Path], GrowingUpload]
 """Begins the upload of a blob while its file grows."""
@@ -24,7 +24,7 @@ Follow = Callable[[Path], GrowingUpload]
 _Member: TypeAlias = tuple[Entry, FileContent | BytesContent | None]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class NewLayer:
     """What a step made: no layer, or one with so many ``entries`` (None where they were not counted). ``directory`` is where
     its files lie already, or empty; ``members`` are listed for a cache that keeps those, and ``growing`` is the upload that began
@@ -37,7 +37,7 @@ class NewLayer:
     growing: GrowingUpload | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Packer:
     """``newest`` is the latest time in seconds that a member may have; ``lists_members``: a cache wants the members."""
 

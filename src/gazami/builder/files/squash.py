@@ -15,7 +15,7 @@ from gazami.layer.pack import Packing, pack_layer
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.tar_writer import write_members
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_whiteout
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 Member: TypeAlias = tuple[Entry, FileContent | None]
 
@@ -39,7 +39,7 @@ def _joined(layers: tuple[Layer, ...], files: LayerFiles) -> list[Member]:
     return members
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class _Join:
     """``hidden`` are paths that an upper layer deletes; what is ``kept`` hides what lies below it too. ``wanted`` are names that
     are links to a path whose file an upper layer replaced: they keep what lies below."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gazami.errors import SandboxError
 from gazami.rootfs.requests import ScanRequest, UnpackReport, UnpackRequest, UpperRequest
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 from gazami.worker import Worker
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Ahead:
             self._queue.put(None)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class SandboxUnpacker:
     """How to unpack one layer: the sandbox whose namespace owns the files, the request, and who wants the report."""
 

@@ -11,7 +11,7 @@ from gazami.image.digest import Digest
 from gazami.image.model import Layer
 from gazami.rootfs.kept_tree import Members
 from gazami.rootfs.tree import Tree
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 Chain = tuple[Digest, ...]
 """The diff ids of an image's layers, lowest first."""
@@ -20,7 +20,7 @@ PARALLEL = 3
 """Layers that are fetched and decompressed at the same time."""
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Locks:
     """Locks by name, for work that several threads may ask for at the same time and one should do."""
 
@@ -32,7 +32,7 @@ class Locks:
             return self._all.setdefault(name, threading.RLock())
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Trees:
     """``shared`` are the images whose tree several stages or copies ask for; theirs stay in memory."""
 

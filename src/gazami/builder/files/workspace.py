@@ -53,9 +53,7 @@ class Workspace:
         (self.root / "files").mkdir()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for spool in self._spools:
             spool.close()
         remove_tree(str(self.root))

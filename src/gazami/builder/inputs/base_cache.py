@@ -20,10 +20,10 @@ from gazami.layer.oci_layout import OciLayout
 from gazami.plan.steps import ImageBase
 from gazami.registry.client import RegistryClient
 from gazami.registry.resolved import Resolved
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class BaseCache:
     """``ttl`` is in seconds; images warmed longer ago are not used. 0 is no limit."""
 
@@ -35,9 +35,7 @@ class BaseCache:
         if reference.digest is None or not self._has(reference.digest):
             return None
         try:
-            found = resolve_layout(
-                ImageBase(f"oci-layout://{self._place(reference.digest)}@{reference.digest}", platform)
-            )
+            found = resolve_layout(ImageBase(f"oci-layout://{self._place(reference.digest)}@{reference.digest}", platform))
         except GazamiError:
             return None
         return replace(found, reference=reference) if found.digest == reference.digest else None
@@ -86,9 +84,7 @@ class BaseCache:
 
     def _fetch(self, image: Resolved, folder: Path, client: RegistryClient, cancel: Cancel) -> None:
         layers = tuple(
-            (layer, partial(client.open_blob, image.reference, layer))
-            for layer in image.manifest.layers
-            if not layer.urls
+            (layer, partial(client.open_blob, image.reference, layer)) for layer in image.manifest.layers if not layer.urls
         )
         layout = OciLayout(folder, is_shared=True, cancel=cancel)
         layout.write(image.manifest, image.config_raw, layers, str(image.reference))

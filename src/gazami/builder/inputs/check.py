@@ -18,10 +18,10 @@ from gazami.plan.steps import ContextSource, NamedSource
 from gazami.rootfs.copy import Attributes, Copier, MissingSource
 from gazami.rootfs.folder import FolderTree
 from gazami.rootfs.tree import Tree
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Given:
     """What a build was given. ``named`` gives the files of a further context, None where they are not on this machine.
     ``secrets`` and ``agents`` (their sockets by id) None: nobody knows, and none is missed."""
@@ -79,9 +79,7 @@ def _find_agent(need: AgentNeed, agents: dict[str, str]) -> None:
         if need.required:
             raise missing_agent(need.id)
     elif not os.path.exists(agents[need.id]):
-        raise UserError(
-            f"the ssh agent {need.id} has no socket at {agents[need.id]}", hint="start ssh-agent, or set SSH_AUTH_SOCK"
-        )
+        raise UserError(f"the ssh agent {need.id} has no socket at {agents[need.id]}", hint="start ssh-agent, or set SSH_AUTH_SOCK")
 
 
 def _find(need: FileNeed, given: Given) -> None:

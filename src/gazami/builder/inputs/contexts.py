@@ -36,9 +36,7 @@ _TRUE = frozenset({"1", "t", "true"})
 _LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 
 
-def fetch_context(
-    options: ContextOptions, access: Callable[[], Access], workspace: Workspace, emit: Emit, cancel: Cancel
-) -> Path:
+def fetch_context(options: ContextOptions, access: Callable[[], Access], workspace: Workspace, emit: Emit, cancel: Cancel) -> Path:
     """The context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of wherever it is."""
     if "://" not in options.context and Path(options.context).is_dir():  # without what fetching needs
         return local_folder(options.context, options.sub_path)

@@ -28,9 +28,7 @@ _LATEST = 253402300799
 """The end of the year 9999."""
 
 
-def source_date_epoch(
-    outlined: Outline, inputs: PlanInputs, context: str, folder: FolderTree, fetched: Fetched
-) -> datetime | None:
+def source_date_epoch(outlined: Outline, inputs: PlanInputs, context: str, folder: FolderTree, fetched: Fetched) -> datetime | None:
     """The time, None for now. ``context`` is what was asked for, a path or URI, and ``folder`` its files here. Raises
     :class:`UsageError` for what is no time, and what fetching raises."""
     text = outlined.globals_.scope.values.get(NAME) or inputs.build_args.get(NAME, "")

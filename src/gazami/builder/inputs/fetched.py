@@ -17,7 +17,7 @@ from gazami.events import Emit
 from gazami.registry.flights import Flights
 from gazami.rootfs.folder import FolderTree
 from gazami.rootfs.tree import Tree
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 if TYPE_CHECKING:
     from gazami.context.download import Downloaded
@@ -29,7 +29,7 @@ _CREDENTIALS = ("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "SSH_AUTH_SOCK", "G
 """Variables of git that a named context may use."""
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Fetched:
     """``named`` are the values of named contexts (``--build-context``) by name, ``access`` says how Git fetches, ``agent`` is the
     socket of the default ssh agent or empty. ``own_places`` are the build's own paths, which no context shows."""
@@ -92,9 +92,7 @@ class Fetched:
             from gazami.context.schemes import git_environment
 
             access = self.access()
-            return FolderTree(
-                str(checkout(parse_git(value), place, git_environment(access, _CREDENTIALS), access.cancel))
-            )
+            return FolderTree(str(checkout(parse_git(value), place, git_environment(access, _CREDENTIALS), access.cancel)))
         if is_url(value):
             from gazami.context.download import download
 

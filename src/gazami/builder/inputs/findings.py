@@ -30,8 +30,6 @@ def input_findings(source: Source, inputs: PlanInputs, given: Given) -> tuple[Fi
     for stage in stages:
         for error in missing(needs_as_expanded(stage, outlined), given):
             detail = error.message + (f" ({error.hint})" if error.hint else "")
-            finding = Finding(
-                INPUT_MISSING.name, detail, error.span or Span(1, 1), description=INPUT_MISSING.description
-            )
+            finding = Finding(INPUT_MISSING.name, detail, error.span or Span(1, 1), description=INPUT_MISSING.description)
             found.append(replace(finding, level="error") if stage.stage.number in needed else finding)
     return tuple(sorted(found, key=lambda finding: finding.span.start))

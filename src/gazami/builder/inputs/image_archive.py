@@ -85,10 +85,7 @@ class ImageArchive:
             match = _BLOB.match(entry.path)
             if match is not None and entry.kind is Kind.FILE:
                 digest = Digest(match[1].replace("/", ":"))
-                yield (
-                    Descriptor("", digest, entry.size),
-                    partial(verified, reader.content(), digest, None, _damaged(digest)),
-                )
+                yield (Descriptor("", digest, entry.size), partial(verified, reader.content(), digest, None, _damaged(digest)))
 
     # -- docker save --------------------------------------------------------------------------------------------------
 

@@ -26,9 +26,7 @@ def image_layers(base: ImageBase, resolved: Resolved) -> tuple[Layer, ...]:
     pairs = zip(resolved.manifest.layers, resolved.config.diff_ids, strict=True)
     if is_layout(base.reference):
         layout = _split(base.reference)[0]
-        return tuple(
-            Layer(descriptor, diff_id, LocalFile(str(layout.path(descriptor.digest)))) for descriptor, diff_id in pairs
-        )
+        return tuple(Layer(descriptor, diff_id, LocalFile(str(layout.path(descriptor.digest)))) for descriptor, diff_id in pairs)
     origin = Remote(parse_reference(base.reference))
     return tuple(Layer(descriptor, diff_id, origin) for descriptor, diff_id in pairs)
 

@@ -18,12 +18,12 @@ from gazami.plan.expand import ExpandedInstruction, ExpandedStage
 from gazami.plan.outline import Outline
 from gazami.plan.steps import ContextSource, CopyStep, FilesFrom, NamedSource, RunMount, RunStep, StagePlan, Step
 from gazami.rootfs.glob import has_wildcard
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _URLS = ("http://", "https://")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FileNeed:
     """``path`` in the files of a context, as a COPY's source, the pattern of a ``COPY --parents``, or a mount's source."""
 
@@ -34,7 +34,7 @@ class FileNeed:
     how: Literal["copy", "parents", "mount"] = "copy"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class SecretNeed:
     """A secret without which the build fails."""
 
@@ -43,7 +43,7 @@ class SecretNeed:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class AgentNeed:
     """An agent that a command gets; a build without one fails if it is ``required``."""
 
@@ -114,9 +114,7 @@ def secret_id(mount: Mount) -> str:
     return mount.id or mount.source or posixpath.basename(mount.target) or mount.env or ""
 
 
-def _copied(
-    sources: tuple[str, ...], files: FilesFrom, span: Span, source: Source, *, parents: bool
-) -> Iterator[FileNeed]:
+def _copied(sources: tuple[str, ...], files: FilesFrom, span: Span, source: Source, *, parents: bool) -> Iterator[FileNeed]:
     if isinstance(files, ContextSource | NamedSource):
         for path in sources:
             if not has_wildcard(path):

@@ -26,12 +26,12 @@ from gazami.plan.stage_names import advice
 from gazami.plan.steps import ImageBase
 from gazami.registry.client import RegistryClient
 from gazami.registry.resolved import Resolved
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 _AT_ONCE = 8
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Images:
     """The images that a build is made from, resolved once each. ``blobs`` are the layers of which a file is at hand."""
 
@@ -102,9 +102,7 @@ def make_plan(outlined: Outline, inputs: PlanInputs, images: Images) -> Compiled
     for warning in result.plan.warnings:
         images.emit(Warned(warning.text, warning.rule, warning.span))
     stages = result.plan.stages
-    images.emit(
-        PlanReady(tuple((each.number, each.name, tuple(step.common.text for step in each.steps)) for each in stages))
-    )
+    images.emit(PlanReady(tuple((each.number, each.name, tuple(step.common.text for step in each.steps)) for each in stages)))
     return result
 
 

@@ -23,13 +23,13 @@ from gazami.plan.outline import Outline, outline
 from gazami.plan.steps import Plan
 from gazami.registry.client import RegistryClient
 from gazami.rootfs.folder import FolderTree
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 if TYPE_CHECKING:
     from gazami.context.schemes import Access
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Prepared:
     """A plan whose inputs are here. ``access`` says how to fetch further contexts, ``own_places`` are paths that no context
     shows."""
@@ -49,10 +49,7 @@ class Prepared:
 def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Prepared]:
     """Raises :class:`GazamiError` kinds for a context, a Dockerfile or an image that is not there or not as it has to be."""
     state_dir, options = request.sandbox.state_dir, request.registry
-    with (
-        Workspace(state_dir) as workspace,
-        open_registry(options, request.credentials, emit, cancel) as registry,
-    ):
+    with Workspace(state_dir) as workspace, open_registry(options, request.credentials, emit, cancel) as registry:
 
         def access(stop: Cancel) -> Access:
             build_args = dict(request.plan.build_args)

@@ -30,10 +30,7 @@ _SEVERAL = 2
 
 
 def read_once(
-    plan: Plan,
-    images: dict[ImageBase, Resolved],
-    output: OutputOptions,
-    has_index: Callable[[tuple[Digest, ...]], bool],
+    plan: Plan, images: dict[ImageBase, Resolved], output: OutputOptions, has_index: Callable[[tuple[Digest, ...]], bool]
 ) -> frozenset[Digest]:
     """Digests of blobs. ``has_index``: whether the index of an image with these layers is kept from an earlier build."""
     if output.tar_paths or output.oci_layout_paths or output.exports:
@@ -79,6 +76,4 @@ def _root(plan: Plan, stage: StagePlan) -> object:
 
 
 def _is_input(plan: Plan, stage: StagePlan) -> bool:
-    return any(
-        StageSource(stage.number) in sources_of(other) or other.base == StageBase(stage.number) for other in plan.stages
-    )
+    return any(StageSource(stage.number) in sources_of(other) or other.base == StageBase(stage.number) for other in plan.stages)

@@ -12,9 +12,7 @@ from gazami.registry.providers.choose import Providers
 from gazami.registry.transport import Transport
 
 
-def open_registry(
-    options: RegistryOptions, credentials: CredentialOptions, emit: Emit, cancel: Cancel
-) -> RegistryClient:
+def open_registry(options: RegistryOptions, credentials: CredentialOptions, emit: Emit, cancel: Cancel) -> RegistryClient:
     """A client for one build. Raises :class:`UsageError` when the docker config does not parse."""
     transport = Transport(options, emit, cancel)
     sources: list[CredentialSource] = []

@@ -15,9 +15,7 @@ from gazami.registry.transport import Request, Transport
 from gazami.registry.wire import redact
 
 
-def digest_files(
-    output: OutputOptions, references: tuple[Reference, ...], image_id: str, digest: str
-) -> Iterator[tuple[str, str]]:
+def digest_files(output: OutputOptions, references: tuple[Reference, ...], image_id: str, digest: str) -> Iterator[tuple[str, str]]:
     """``(place, text)`` of each file that was asked for. ``image_id`` is the digest of the config, ``digest`` the manifest's."""
     names = "".join(f"{each.context}@{digest}\n" for each in references)
     tagged = "".join(f"{each.context}:{each.tag}@{digest}\n" for each in references)

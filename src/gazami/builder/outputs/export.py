@@ -38,14 +38,14 @@ from gazami.layer.oci_layout import OciLayout, blob_file
 from gazami.registry.client import RegistryClient
 from gazami.registry.transfer import Uploads
 from gazami.registry.wire import redact
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 _UNNAMED = "unset-repo/unset-image-name"
 _TO_OCI = {DOCKER_LAYER_GZIP: OCI_LAYER_GZIP, DOCKER_LAYER: OCI_LAYER, DOCKER_LAYER_ZSTD: OCI_LAYER_ZSTD}
 _TO_DOCKER = {value: key for key, value in _TO_OCI.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Finished:
     """An image with its final bytes: the config blob and the manifest that names everything."""
 
@@ -57,9 +57,7 @@ class Finished:
 def finish(image: Image, annotations: Pairs, now: str) -> Finished:
     """Encode config and manifest; ``now`` is the time of an image without any layer. Pure."""
     history = _timed(image.config.history, now)
-    image = replace(
-        image, config=replace(image.config, created=history[-1].created if history else now, history=history)
-    )
+    image = replace(image, config=replace(image.config, created=history[-1].created if history else now, history=history))
     oci = image.media_type == OCI_MANIFEST
     relabel = _TO_OCI if oci else _TO_DOCKER
     layers = tuple(
@@ -100,7 +98,7 @@ def _timed(history: tuple[History, ...], now: str) -> tuple[History, ...]:
     return tuple(out)
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Exporter:
     output: OutputOptions
     registry: RegistryClient

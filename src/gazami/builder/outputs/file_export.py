@@ -28,9 +28,7 @@ _CHUNK = 1 << 20
 _STDOUT = 1
 
 
-def export_files(
-    export: FileExport, layers: tuple[Layer, ...], files: LayerFiles, write_layout: Callable[[Path], None]
-) -> None:
+def export_files(export: FileExport, layers: tuple[Layer, ...], files: LayerFiles, write_layout: Callable[[Path], None]) -> None:
     """Write one export. Raises :class:`HostError`, and :class:`SpaceError` where the disk is full."""
     try:
         match export.kind:

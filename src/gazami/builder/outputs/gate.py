@@ -37,9 +37,7 @@ def _check_size(layer: Layer, path: Path, number: int) -> None:
     except OSError as cause:
         raise NotFoundError(f"{name_of(layer, number)} is gone from {path}: {cause.strerror}") from cause
     if size != layer.descriptor.size:
-        raise IntegrityError(
-            f"{name_of(layer, number)} has {size} bytes in {path} where {layer.descriptor.size} are expected"
-        )
+        raise IntegrityError(f"{name_of(layer, number)} has {size} bytes in {path} where {layer.descriptor.size} are expected")
 
 
 def _read_again(layer: Layer, files: LayerFiles, number: int) -> None:

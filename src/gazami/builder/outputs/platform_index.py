@@ -27,16 +27,13 @@ def members(options: IndexOptions, platform: Platform, references: tuple[Referen
     return tuple({each.context: each.with_tag(tag) for each in references}.values())
 
 
-def assemble(
-    options: IndexOptions, references: tuple[Reference, ...], registry: RegistryClient, emit: Emit
-) -> Index | None:
+def assemble(options: IndexOptions, references: tuple[Reference, ...], registry: RegistryClient, emit: Emit) -> Index | None:
     """Push the index to every destination, if all members are there now. Raises what the registry says."""
     here = registry.for_cache()  # the destinations' own registries, no mirrors of them
     made: Index | None = None
     for context in {each.context: each for each in references}.values():
         found = tuple(
-            (platform, here.head_manifest(context.with_tag(member_tag(options.run, platform))))
-            for platform in options.platforms
+            (platform, here.head_manifest(context.with_tag(member_tag(options.run, platform)))) for platform in options.platforms
         )
         missing = [str(platform) for platform, descriptor in found if descriptor is None]
         if missing:
@@ -47,12 +44,7 @@ def assemble(
             options.annotations,
         )
         if options.annotations and made.media_type == DOCKER_MANIFEST_LIST:
-            emit(
-                Message(
-                    "warning",
-                    "Docker's manifest list has no annotations: use --image-format=oci for those of the index",
-                )
-            )
+            emit(Message("warning", "Docker's manifest list has no annotations: use --image-format=oci for those of the index"))
         for reference in references:
             if reference.context == context.context:
                 registry.push_manifest(reference, made.raw, made.media_type)

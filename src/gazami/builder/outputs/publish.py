@@ -17,10 +17,10 @@ from gazami.layer.blobs import blob_path
 from gazami.layer.oci_layout import OciLayout
 from gazami.registry.client import RegistryClient
 from gazami.registry.transfer import Uploads
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Stored:
     """An image or an index of images whose blobs are files below a folder. ``members`` are an index's manifests."""
 
@@ -66,9 +66,7 @@ def publish(stored: Stored, references: tuple[Reference, ...], client: RegistryC
             uploads.wait()
         for manifest in stored.members:
             client.push_manifest(
-                Reference(reference.registry, reference.repository, None, manifest.digest),
-                manifest.raw,
-                manifest.media_type,
+                Reference(reference.registry, reference.repository, None, manifest.digest), manifest.raw, manifest.media_type
             )
         client.push_manifest(reference, stored.top.raw, stored.top.media_type)
         emit(Exported("image", str(reference), stored.top.digest))

@@ -30,9 +30,7 @@ from gazami.rootfs.folder import Filter, FolderTree
 _SENT = (Kind.FILE, Kind.DIRECTORY, Kind.SYMLINK)
 
 
-def pack_context(
-    folder: Path, ignore: Ignore, needed: frozenset[str], workspace: Workspace, emit: Emit, cancel: Cancel
-) -> Layer:
+def pack_context(folder: Path, ignore: Ignore, needed: frozenset[str], workspace: Workspace, emit: Emit, cancel: Cancel) -> Layer:
     """The files of a folder as a layer's blob in the workspace. ``needed`` are paths in it that are sent though they are ignored.
 
     Raises :class:`ContextError` for a file that cannot be read or changes meanwhile, :class:`SpaceError`.
@@ -81,6 +79,4 @@ def _but(hidden: Filter, needed: frozenset[str]) -> Filter:
         excluded, results = check(path, state)
         return excluded and path not in needed, results
 
-    return Filter(
-        checked, lambda path: hidden.may_include_below(path) or any(each.startswith(f"{path}/") for each in needed)
-    )
+    return Filter(checked, lambda path: hidden.may_include_below(path) or any(each.startswith(f"{path}/") for each in needed))

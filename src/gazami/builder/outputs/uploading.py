@@ -11,10 +11,10 @@ from gazami.builder.stages.work import StageWork
 from gazami.image.model import Image, Layer, Origin, Remote
 from gazami.registry.stream import GrowingUpload
 from gazami.registry.transfer import Uploads
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Uploading:
     """An observer of stages. ``joined``: a stage's layers become one when it ends (``--single-snapshot``), so none is uploaded
     before that."""

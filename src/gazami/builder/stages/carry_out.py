@@ -27,13 +27,13 @@ from gazami.image.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Descriptor
 from gazami.image.model import Image, Layer
 from gazami.plan.steps import CopyStep, MetadataStep, RunStep, StagePlan, WorkdirStep
 from gazami.registry.transport import Transport
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 if TYPE_CHECKING:
     from gazami.builder.stages.running import Running
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Hit:
     """A layer that an earlier build made, and when; ``members`` is where its members can be read, if a cache has them."""
 
@@ -58,7 +58,7 @@ class LayerCache(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class LayerMade:
     """A step's layer exists now. ``new`` is None for one of the cache; ``below`` are the layers that it lies on, ``image`` is the
     stage's image with it."""
@@ -80,7 +80,7 @@ class Observer(Protocol):
     def layer_made(self, event: LayerMade) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Stages:
     """Builds stages. ``running`` is None where no command is to be run. ``follow`` begins to upload a layer of the target while
     it is written."""

@@ -23,10 +23,10 @@ from gazami.rootfs.modes import parse_chmod
 from gazami.rootfs.owners import Accounts, Owner, parse_owner
 from gazami.rootfs.spool import Spool
 from gazami.rootfs.tree import Node, Tree
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Copying:
     """Carries out COPY, ADD and WORKDIR."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _MOST_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Exposed:
     """``ordinary`` files can be hidden, ``others`` cannot: they are mounts, or will be read again."""
 

@@ -19,7 +19,7 @@ from gazami.events import Emit, Message, SandboxChosen
 from gazami.image.manifest import Descriptor
 from gazami.rootfs.directories import MakeDirectories, RemoveTrees
 from gazami.rootfs.requests import UnpackReport, UnpackRequest
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 if TYPE_CHECKING:
     from gazami.sandbox.client import Sandbox
@@ -28,7 +28,7 @@ _PRELOAD = ("gazami.rootfs.unpack", "gazami.rootfs.snapshot", "gazami.rootfs.dir
 """Modules whose functions run in the sandbox's namespace."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class IsolationInputs:
     """What a sandbox is chosen by, besides what was asked for. ``images`` are the layers of all images of the build,
     ``to_unpack`` those of the bases that commands run in. ``local`` are absolute paths that the builder reads, ``own`` those
@@ -43,7 +43,7 @@ class IsolationInputs:
     unread: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Isolation:
     """A context manager: leaving it removes what the sandbox's namespace owns."""
 

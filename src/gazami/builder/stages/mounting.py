@@ -29,13 +29,13 @@ from gazami.rootfs.copy import Attributes, Copier
 from gazami.rootfs.directories import MakeDirectories, MoveDirectory
 from gazami.rootfs.tree import Tree
 from gazami.sandbox.spec import BindMount, FileMount, StepMount, TmpfsMount
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 MAX_SECRET = 500 * 1024
 """Bytes of one secret, BuildKit's limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StepMounts:
     """What a step gets: its mounts in order, and variables that belong to them (secrets, the agent's socket). ``locks``
     are held until the command has ended: those of cache directories that one step at a time may use. ``shared`` are held with
@@ -54,7 +54,7 @@ class MountStore(Protocol):
     def restore(self, identity: str, path: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Mounting:
     """Prepares what ``--mount`` asks for. ``secrets`` are ``(id, "file" | "env", value)``, ``agents`` sockets by id,
     ``namespace`` tells cache mounts of several users of one state directory apart (``BUILDKIT_CACHE_MOUNT_NS``)."""

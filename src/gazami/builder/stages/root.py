@@ -13,13 +13,13 @@ from gazami.builder.stages.tree import StageTree
 from gazami.errors import SpaceError
 from gazami.image.model import Image, Layer
 from gazami.rootfs.requests import ScanRequest
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 if TYPE_CHECKING:
     from gazami.sandbox.spec import Root
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Roots:
     """What the roots of a build's stages share. ``ignore`` are paths without a leading slash that snapshots leave out."""
 
@@ -38,7 +38,7 @@ class Roots:
         return StageRoot(self, self.isolation.new_directory("root"), self.layers.workspace.new_path("index"))
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class StageRoot:
     """``overlay`` is the directory of each layer so far, lowest first. Without overlay ``plain`` is the one root directory, and
     ``index`` the file with the last scan's records. ``layers`` counts the image's layers that are unpacked."""

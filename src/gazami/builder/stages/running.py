@@ -18,10 +18,10 @@ from gazami.events import Emit, Message, StepId, StepOutput
 from gazami.file_locks import locked
 from gazami.plan.steps import RunStep
 from gazami.sandbox.spec import Root, RunSpec
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Running:
     """Carries out RUN. ``hostname`` is what commands see as the machine's name."""
 
@@ -83,9 +83,7 @@ def hostname_of(build_args: Mapping[str, str]) -> str:
     """``BUILDKIT_SANDBOX_HOSTNAME``, or BuildKit's default. Raises :class:`UsageError` for what is no name."""
     name = build_args.get("BUILDKIT_SANDBOX_HOSTNAME") or "buildkitsandbox"
     if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?", name):
-        raise UsageError(
-            f"BUILDKIT_SANDBOX_HOSTNAME={name!r} is not the name of a host", hint="up to 64 letters, digits, - and ."
-        )
+        raise UsageError(f"BUILDKIT_SANDBOX_HOSTNAME={name!r} is not the name of a host", hint="up to 64 letters, digits, - and .")
     return name
 
 
@@ -103,6 +101,4 @@ def _failure(step: RunStep, exit_code: int, *, timed_out: bool, oom: bool, full:
         hint = "127 usually means that the command was not found in the image"
     elif exit_code == 137:
         hint = "137 means that it was killed (SIGKILL), most often because memory ran out"
-    return CommandFailed(
-        f'process "{short}" did not complete successfully: exit code: {exit_code}', exit_code=exit_code, hint=hint
-    )
+    return CommandFailed(f'process "{short}" did not complete successfully: exit code: {exit_code}', exit_code=exit_code, hint=hint)

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from gazami.sandbox.spec import RunResult
 
 
-def snapshot(
-    stage: Stage, work: StepWork, result: RunResult, *, changed: str, packer: Packer, follow: Follow | None
-) -> NewLayer:
+def snapshot(stage: Stage, work: StepWork, result: RunResult, *, changed: str, packer: Packer, follow: Follow | None) -> NewLayer:
     """``changed`` is the directory that :meth:`Stage.root` gave. The stage's tree learns of the changes where it is needed and
     shows all below them. Raises what reading the files raises."""
     root = stage.unpacked
@@ -36,10 +34,7 @@ def snapshot(
         request = UpperRequest(changed, omit, ignore, newest, owners)
     learns = work.needs_tree and stage.tree.shows == len(stage.image.layers)
     what = "taking a snapshot of the changed files"
-    with (
-        phase(packer.files.emit, f"snapshot-{changed}", what) as progress,
-        produced(sandbox, request) as chunks,
-    ):
+    with phase(packer.files.emit, f"snapshot-{changed}", what) as progress, produced(sandbox, request) as chunks:
         new = packer.stream(observed(chunks, progress), stage.tree.tree if learns else None, follow)
         stage.tree.shows += learns
         return replace(new, directory=changed)

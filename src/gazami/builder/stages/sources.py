@@ -29,10 +29,10 @@ from gazami.plan.steps import (
 from gazami.registry.resolved import Resolved
 from gazami.rootfs.folder import FolderTree
 from gazami.rootfs.tree import Tree
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Sources:
     """``stages`` are those that were built so far, by number."""
 

@@ -23,7 +23,7 @@ from gazami.plan.created_by import COMMENT
 from gazami.plan.steps import StagePlan
 from gazami.rootfs.owners import MAX_ACCOUNTS, Accounts, parse_accounts
 from gazami.rootfs.tree import Tree
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 if TYPE_CHECKING:
     from gazami.sandbox.spec import Root
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Stage:
     """``made`` is when the last layer was made."""
 
@@ -96,9 +96,7 @@ class Stage:
         self._take_config(config)
         self.append(layer, created_by, made=made)
 
-    def append(
-        self, layer: Layer, created_by: str | None, *, directory: str = "", made: datetime | None = None
-    ) -> None:
+    def append(self, layer: Layer, created_by: str | None, *, directory: str = "", made: datetime | None = None) -> None:
         """Add a layer and its history entry to the image. ``directory`` holds its files already; ``made`` is when the layer was
         made, if that was in an earlier build."""
         self.roots.layers.register(layer)

@@ -15,7 +15,7 @@ from gazami.errors import ArchiveError, ContextError, DockerfileError
 from gazami.image.model import Image
 from gazami.rootfs.tree import Tree
 from gazami.rootfs.unverified import UnverifiedTree
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 Made = TypeVar("Made")
 
@@ -26,7 +26,7 @@ class Unpacking(Protocol):
     def unpack_missing(self, image: Image, tree: StageTree | None) -> None: ...
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class StageTree:
     """``base`` are the layers of the image that the stage is built from, ``shows`` counts the layers that ``tree`` shows.
     ``confirmed``: they were read from layers, here or in an earlier build on this machine."""

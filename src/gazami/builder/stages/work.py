@@ -28,13 +28,13 @@ from gazami.plan.steps import (
     sources_of_step,
 )
 from gazami.registry.resolved import Resolved
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 Position = tuple[int, int]
 """A stage's number and the position of a step in it, both from 0."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StepWork:
     """One step. ``missed``: the look-ups did not find its layer. ``needs_tree``: this step or a later one, or another stage,
     asks for the files as a tree; ``needs_root``: this step or a later one runs a command in them. ``explains``: it is the
@@ -48,7 +48,7 @@ class StepWork:
     explains: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StageWork:
     """The steps of one stage that is needed. ``after`` are the stages that have to be there before it begins. ``is_source``:
     another stage is built from it or copies from it. ``in_target``: its layers are the target's."""
@@ -93,9 +93,7 @@ def plan_stage(stage: StagePlan, hits: Container[Position], *, is_source: bool) 
     missed = [(stage.number, position) not in hits for position in range(len(stage.steps))]
     last_copy = _last(stage, missed, (CopyStep, WorkdirStep))
     last_run = _last(stage, missed, (RunStep,))
-    first = next(
-        (at for at, step in enumerate(stage.steps) if missed[at] and not isinstance(step, MetadataStep)), len(missed)
-    )
+    first = next((at for at, step in enumerate(stage.steps) if missed[at] and not isinstance(step, MetadataStep)), len(missed))
     return tuple(
         StepWork(
             position,
@@ -121,9 +119,7 @@ def _inputs(stage: StagePlan, hits: Container[Position]) -> frozenset[int]:
     return frozenset(found | ({stage.base.number} if isinstance(stage.base, StageBase) else set()))
 
 
-def layers_of_roots(
-    works: Iterable[StageWork], plan: Plan, images: Mapping[ImageBase, Resolved]
-) -> tuple[Descriptor, ...]:
+def layers_of_roots(works: Iterable[StageWork], plan: Plan, images: Mapping[ImageBase, Resolved]) -> tuple[Descriptor, ...]:
     """The layers of the bases in which commands are still to be run, each once."""
     found: dict[Digest, Descriptor] = {}
     for work in works:

@@ -74,9 +74,7 @@ def build_with(builder: Builder) -> Command:
             places=places_of(wanted.request),
         )
 
-    return Command(
-        "build", _USAGE, BUILD, start, notes=_NOTES, failed="error building image", grouped=True, elsewhere=ELSEWHERE
-    )
+    return Command("build", _USAGE, BUILD, start, notes=_NOTES, failed="error building image", grouped=True, elsewhere=ELSEWHERE)
 
 
 def _work(wanted: Wanted, builder: Builder, run: Execution, *, quiet: bool) -> int:

@@ -32,10 +32,10 @@ Examples:
 """
 
 OLDER_THAN = Option("older-than", optional(DURATION), Group.CACHE, "Remove what is older.", metavar="DURATION")
-UNUSED_FOR = Option("unused-for", optional(DURATION), Group.CACHE, "Remove what has not been used for so long.",
-                    metavar="DURATION")  # fmt: skip
-MAX_SIZE = Option("max-size", optional(SIZE), Group.CACHE, "Remove the least recently used until the rest is this small.",
-                  metavar="SIZE")  # fmt: skip
+UNUSED_FOR = Option("unused-for", optional(DURATION), Group.CACHE, "Remove what has not been used for so long.", metavar="DURATION")
+MAX_SIZE = Option(
+    "max-size", optional(SIZE), Group.CACHE, "Remove the least recently used until the rest is this small.", metavar="SIZE"
+)
 DRY_RUN = Option("dry-run", BOOL, Group.CACHE, "Only say what would be removed.", "false")
 JSON = Option("json", BOOL, Group.CACHE, "List as JSON, with the inputs of each key.", "false")
 
@@ -118,6 +118,4 @@ def _ago(each: Listed) -> str:
     return f"{hours * 60:.0f} min" if hours < 1 else f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"
 
 
-COMMAND = Command(
-    "cache", _USAGE, Table((OLDER_THAN, UNUSED_FOR, MAX_SIZE, DRY_RUN, JSON, *REGISTRY, *LOGGING)), task(_cache)
-)
+COMMAND = Command("cache", _USAGE, Table((OLDER_THAN, UNUSED_FOR, MAX_SIZE, DRY_RUN, JSON, *REGISTRY, *LOGGING)), task(_cache))

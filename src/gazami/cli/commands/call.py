@@ -33,9 +33,7 @@ def _method(value: str) -> tuple[str, bool]:
     """``outline,format=json`` → the method and whether JSON is wanted."""
     method, *settings = value.split(",")
     if method not in METHODS:
-        raise UsageError(
-            f"--call={method}: no such method{did_you_mean(method, METHODS)}", hint=f"one of {', '.join(METHODS)}"
-        )
+        raise UsageError(f"--call={method}: no such method{did_you_mean(method, METHODS)}", hint=f"one of {', '.join(METHODS)}")
     for setting in settings:
         if setting not in ("format=json", "format=text"):
             raise UsageError(f"--call: {setting!r} is not a setting", hint=f"--call={method},format=json")

@@ -22,7 +22,7 @@ from gazami.errors import Source, UsageError
 from gazami.plan.inputs import PlanInputs, context_name
 from gazami.plan.lint import lint_text
 from gazami.rootfs.folder import FolderTree
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 
 def request_of(flags: Flags, around: Surroundings, *, context: str, dockerfile: str) -> BuildRequest:
@@ -31,7 +31,7 @@ def request_of(flags: Flags, around: Surroundings, *, context: str, dockerfile: 
     return build_request(flags.having(CONTEXT, context).having(DOCKERFILE, dockerfile), around).request
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Reading:
     source: Source
     inputs: PlanInputs
@@ -55,9 +55,7 @@ def read_dockerfile(request: BuildRequest, *, knows_secrets: bool) -> Reading:
     options = request.context
     scheme, separator, rest = options.context.partition("://")
     if separator and scheme != "dir":
-        raise UsageError(
-            f"cannot read a {scheme}:// context without a build", hint="run it in a folder that has the files"
-        )
+        raise UsageError(f"cannot read a {scheme}:// context without a build", hint="run it in a folder that has the files")
     context = local_folder(rest if separator else options.context, options.sub_path)
     source, path = find_dockerfile(options.dockerfile, context, given=options.dockerfile_given)
     ignore = find_ignore(path, context)

@@ -47,9 +47,7 @@ def describe(findings: Sequence[ProbeResult], place: str, around: Surroundings) 
     ]
     for finding in findings:
         mark = "chosen" if finding.mode == chosen else "works" if finding.choice else "no"
-        roots = (
-            "" if finding.choice is None else ", overlay roots" if finding.choice.overlay else ", plain roots and scans"
-        )
+        roots = "" if finding.choice is None else ", overlay roots" if finding.choice.overlay else ", plain roots and scans"
         lines.append(f"{finding.mode:<14}{mark:<8} {finding.reason}{roots}")
     if chosen is None:
         lines += ["", "RUN steps cannot be isolated here. Dockerfiles without RUN can be built."]

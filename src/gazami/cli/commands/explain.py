@@ -27,10 +27,7 @@ def _explain(flags: Flags, run: Execution) -> int:
     from gazami.plan.steps import MetadataStep
 
     request = build_request(flags.having(CACHE, "true").having(NO_PUSH_CACHE, "true"), run.around).request
-    with (
-        prepared(request, run.emit, run.cancel) as ready,
-        attempt(request, ready, run.emit, run.cancel) as tried,
-    ):
+    with prepared(request, run.emit, run.cancel) as ready, attempt(request, ready, run.emit, run.cancel) as tried:
         if (caching := tried.cache) is None:
             raise UsageError("cache explain needs a cache", hint="add --cache-repo or --destination")
         caching.look_up()

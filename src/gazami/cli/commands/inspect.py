@@ -65,10 +65,7 @@ def _described(name: str, top: Manifest | Index, found: Resolved) -> dict[str, A
         "Platform": str(config.platform),
         "Created": config.created,
         "Size": sum(layer.size for layer in found.manifest.layers),
-        "Layers": [
-            {"Digest": layer.digest, "Size": layer.size, "MediaType": layer.media_type}
-            for layer in found.manifest.layers
-        ],
+        "Layers": [{"Digest": layer.digest, "Size": layer.size, "MediaType": layer.media_type} for layer in found.manifest.layers],
         "Env": [f"{key}={value}" for key, value in config.env],
         "Entrypoint": list(config.entrypoint or ()),
         "Cmd": list(config.cmd or ()),
@@ -88,10 +85,7 @@ def _text(known: dict[str, Any]) -> str:
         if key == "Size":
             lines.append(f"{key + ':':<16}{size(value)} compressed")
         elif key == "Layers":
-            lines += [
-                f"{'Layers:' if not n else '':<16}{each['Digest']}  {size(each['Size'])}"
-                for n, each in enumerate(value)
-            ]
+            lines += [f"{'Layers:' if not n else '':<16}{each['Digest']}  {size(each['Size'])}" for n, each in enumerate(value)]
         elif isinstance(value, dict):
             rows = [f"{name}={text}" for name, text in sorted(value.items())]
             lines += [f"{key + ':' if not n else '':<16}{printable(row)}" for n, row in enumerate(rows)]

@@ -108,9 +108,7 @@ def _write(path: Path, document: dict[str, Any]) -> None:
 def _store(program: str, server: str, username: str, secret: str) -> None:
     document = json.dumps({"ServerURL": server, "Username": username, "Secret": secret})
     try:
-        done = subprocess.run(
-            [program, "store"], input=document, text=True, capture_output=True, timeout=60, check=False
-        )
+        done = subprocess.run([program, "store"], input=document, text=True, capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as cause:
         raise HostError(f"cannot run {program}: {type(cause).__name__}") from None
     if done.returncode:

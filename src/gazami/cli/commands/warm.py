@@ -27,11 +27,10 @@ Examples:
 """
 
 IMAGE = Option("image", LIST, Group.BUILD, "An image to fetch.", metavar="REF", shorthands="i")
-DOCKERFILE = Option("dockerfile", STRING, Group.BUILD, "Fetch the base images of this Dockerfile's stages.", metavar="FILE",
-                    shorthands="d")  # fmt: skip
-CACHE_DIR = Option(
-    "cache-dir", STRING, Group.CACHE, "The directory to fill.", default="/cache", metavar="DIR", shorthands="c"
+DOCKERFILE = Option(
+    "dockerfile", STRING, Group.BUILD, "Fetch the base images of this Dockerfile's stages.", metavar="FILE", shorthands="d"
 )
+CACHE_DIR = Option("cache-dir", STRING, Group.CACHE, "The directory to fill.", default="/cache", metavar="DIR", shorthands="c")
 FORCE = Option("force", BOOL, Group.CACHE, "Fetch also what is there already.", default="false", shorthands="f")
 
 

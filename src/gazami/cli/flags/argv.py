@@ -13,12 +13,12 @@ from typing import TypeVar
 from gazami.cli.flags.option import Option, Table, Written
 from gazami.dockerfile.suggest import nearest
 from gazami.errors import UsageError
-from gazami.values import dataclass, field, replace
+from gazami.values import fast_dataclass, field, replace
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Flags:
     """What argv and the environment say: ``flags[OPTION]`` is the option's value, of the option's type."""
 
@@ -44,7 +44,7 @@ class Flags:
         return replace(self, written={**self.written, option.name: Written(option.name, words, f"--{option.name}")})
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class _Found:
     """What the walk over argv has met so far."""
 

@@ -17,8 +17,7 @@ def flag_rows(table: Table, width: int, *, grouped: bool = False) -> str:
     if not grouped:
         return _section("Flags", shown, width)
     return "\n".join(
-        _section(f"{group.value} flags", [option for option in shown if option.group is group], width)
-        for group in Group
+        _section(f"{group.value} flags", [option for option in shown if option.group is group], width) for group in Group
     )
 
 

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, TypeVar
 from gazami.cli.flags.option import FlagKind, Written
 from gazami.dockerfile.duration import parse_duration
 from gazami.errors import UsageError
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 T = TypeVar("T")
@@ -27,7 +27,7 @@ _SIZE = re.compile(r"([0-9]{1,18})([kmgt]?)b?\Z", re.IGNORECASE | re.ASCII)
 _LONGEST = 2**63 / 1e9
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class SecretSpec:
     """``--secret`` as written; where its value is depends on the environment too (:mod:`gazami.cli.request.sandbox`)."""
 
@@ -168,9 +168,7 @@ def _checked_secret(fields: dict[str, str], spelling: str) -> SecretSpec:
             return SecretSpec(name, "env" if env else "file" if src else "", src, env)
         case "file":
             if env:
-                raise UsageError(
-                    f"{spelling}: secret {name!r} has type=file and env", hint="write src=PATH, or type=env"
-                )
+                raise UsageError(f"{spelling}: secret {name!r} has type=file and env", hint="write src=PATH, or type=env")
             return SecretSpec(name, "file", src or name)
         case "env":
             return SecretSpec(name, "env", "", env or src or name)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Generic, TypeVar
 
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Written:
     """What the user wrote for a flag: its words in order, and the spelling that errors name."""
 
@@ -24,7 +24,7 @@ class Written:
         return self.words[-1] if self.words else ""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FlagKind(Generic[T_co]):
     """How the words of a flag become a value; :mod:`gazami.cli.flags.kinds` has them.
 
@@ -48,7 +48,7 @@ class Group(Enum):
     COMPATIBILITY = "Compatibility"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Option(Generic[T_co]):
     """One flag, whose value is a ``T_co``. ``default`` is written as on the command line, empty for unset.
 

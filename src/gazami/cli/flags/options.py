@@ -218,11 +218,7 @@ AZURE_CONTAINER_REGISTRY_CONFIG = Option("azure-container-registry-config", STRI
 BUILD = Table([row for row in tuple(vars().values()) if isinstance(row, Option)])
 
 LOGGING = tuple(row for row in BUILD if row.group is Group.LOGGING)
-REGISTRY = (
-    *(row for row in BUILD if row.group is Group.REGISTRY),
-    PUSH_RETRY,
-    PUSH_IGNORE_IMMUTABLE_TAG_ERRORS,
-)
+REGISTRY = (*(row for row in BUILD if row.group is Group.REGISTRY), PUSH_RETRY, PUSH_IGNORE_IMMUTABLE_TAG_ERRORS)
 """What every command that talks to a registry takes."""
 
 ELSEWHERE = {

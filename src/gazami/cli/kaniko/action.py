@@ -22,13 +22,13 @@ from typing import NoReturn
 from gazami.cli.kaniko.workflow_commands import command, masks, no_commands
 from gazami.errors import GazamiError, UsageError
 from gazami.foreign import printable, read_json
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 HUB = "https://index.docker.io/v1/"
 _TRUE = frozenset({"true", "1", "yes", "on"})
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ActionInputs:
     """The action's inputs, as the runner passes them: ``INPUT_`` and the upper-case name."""
 
@@ -36,9 +36,7 @@ class ActionInputs:
 
     def text(self, name: str, default: str = "") -> str:
         key = name.upper()
-        return (
-            self.environ.get(f"INPUT_{key}", self.environ.get(f"INPUT_{key.replace('_', '-')}", "")).strip() or default
-        )
+        return self.environ.get(f"INPUT_{key}", self.environ.get(f"INPUT_{key.replace('_', '-')}", "")).strip() or default
 
     def flag(self, name: str) -> bool:
         return self.text(name).lower() in _TRUE
@@ -69,11 +67,7 @@ class ActionInputs:
             return ""
         if self.registry == "ghcr.io" and "/" not in wanted:
             wanted = f"{self._owned}/{wanted}"
-        return (
-            wanted
-            if "." in wanted.partition("/")[0] or ":" in wanted.partition("/")[0]
-            else f"{self.registry}/{wanted}"
-        )
+        return wanted if "." in wanted.partition("/")[0] or ":" in wanted.partition("/")[0] else f"{self.registry}/{wanted}"
 
     @property
     def tag(self) -> str:

@@ -10,7 +10,7 @@ import re
 from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import UsageError
 from gazami.image.platform import Platform, parse_platform
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -19,7 +19,7 @@ _PREFIX = re.compile(r"((?:[a-z-]+(?:\[[A-Za-z0-9_/.-]+\])?)(?:,[a-z-]+(?:\[[A-Z
 _TYPE = re.compile(r"([a-z-]+)(?:\[(.*)\])?")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Annotations:
     """``unused`` are the flags of which nothing comes, in words."""
 

@@ -14,12 +14,12 @@ from gazami.cli.request.plan import plan_options
 from gazami.cli.request.registry import registry_options
 from gazami.cli.request.sandbox import sandbox_options
 from gazami.events import Level, Message
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _UNUSED_VARIABLES = ("KANIKO_TELEMETRY_ENDPOINT", "STACKLOG_PATH", "BENCHMARK_FILE")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Wanted:
     """The request, and what there is to say about flags and variables before the build starts."""
 

@@ -9,7 +9,7 @@ from gazami.cli.flags.argv import Flags
 from gazami.cli.paths import absolute, absolute_cache
 from gazami.cli.request.exports import fields_of
 from gazami.errors import UsageError
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
 def cache_options(flags: Flags, cwd: str, *, push_image: bool) -> CacheOptions:
@@ -41,7 +41,7 @@ def cache_options(flags: Flags, cwd: str, *, push_image: bool) -> CacheOptions:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CacheTarget:
     """``place`` is a repository or ``oci:DIR``."""
 
@@ -73,6 +73,5 @@ def _cache_place(flag: str, word: str, key: str) -> str:
     if kind == "local" and fields.get(key):
         return f"oci:{fields[key]}"
     raise UsageError(
-        f"{flag} {word}: gazami has no cache of that type",
-        hint=f"type=registry,ref=REF; type=local,{key}=DIR; type=inline",
+        f"{flag} {word}: gazami has no cache of that type", hint=f"type=registry,ref=REF; type=local,{key}=DIR; type=inline"
     )

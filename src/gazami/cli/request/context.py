@@ -56,6 +56,4 @@ def _written(flags: Flags) -> str:
 
 def _variables(environ: Mapping[str, str]) -> Pairs:
     """The variables that say how contexts are fetched."""
-    return tuple(
-        (name, value) for name, value in environ.items() if name in _VARIABLES or name.startswith((*CLOUDS, "S3_"))
-    )
+    return tuple((name, value) for name, value in environ.items() if name in _VARIABLES or name.startswith((*CLOUDS, "S3_")))

@@ -19,8 +19,11 @@ PROVIDERS = ("env", "google", "ecr", "acr", "gitlab")
 
 _VARIABLES = (*CLOUDS, "CI_REGISTRY", "CI_DEPENDENCY_PROXY_")
 _SECRET_FILES = (
-    "GOOGLE_APPLICATION_CREDENTIALS", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AZURE_FEDERATED_TOKEN_FILE",
-)  # fmt: skip
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZURE_FEDERATED_TOKEN_FILE",
+)
 _IN_HOME = (".aws/credentials", ".config/gcloud", ".netrc", ".git-credentials", ".ssh")
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _NAMING = (
@@ -85,9 +88,7 @@ def credential_variables(environ: Mapping[str, str]) -> Pairs:
     return tuple(
         (name, value)
         for name, value in environ.items()
-        if name in HOMES
-        or name.startswith(_VARIABLES)
-        or (name.startswith("KANIKO_") and name.endswith(("_USER", "_PASSWORD")))
+        if name in HOMES or name.startswith(_VARIABLES) or (name.startswith("KANIKO_") and name.endswith(("_USER", "_PASSWORD")))
     )
 
 

@@ -7,7 +7,7 @@ import csv
 from gazami.builder.request import FileExport
 from gazami.cli.paths import absolute, absolutes
 from gazami.errors import UsageError
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 _REWRITE = "rewrite-timestamp"
 _TYPES = {
@@ -18,12 +18,10 @@ _TYPES = {
     "image": frozenset({"name", "push", _REWRITE}),
     "registry": frozenset({"name", _REWRITE}),
 }
-_HINT = (
-    "type=local,dest=DIR; type=tar,dest=FILE or -; type=oci,dest=FILE; type=docker,dest=FILE; type=registry,name=REF"
-)
+_HINT = "type=local,dest=DIR; type=tar,dest=FILE or -; type=oci,dest=FILE; type=docker,dest=FILE; type=registry,name=REF"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Outputs:
     """``destinations`` are names to push to, ``layouts`` directories, ``archives`` files for docker load."""
 

@@ -78,9 +78,7 @@ def _index(flags: Flags, platform: Platform, annotations: Annotations, *, push: 
         return None
     if not texts or not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", run):
         hint = "for example: --index linux/amd64,linux/arm64 --index-run $CI_PIPELINE_ID"
-        raise UsageError(
-            "--index and --index-run go together, and the run is up to 80 letters, digits, _ . -", hint=hint
-        )
+        raise UsageError("--index and --index-run go together, and the run is up to 80 letters, digits, _ . -", hint=hint)
     if not push:
         raise UsageError("--index needs a push: the builds meet in the registry of --destination")
     platforms = tuple(dict.fromkeys(parse_platform(text) for text in texts))

@@ -74,9 +74,7 @@ def _mirrors(flags: Flags) -> Pairs:
 def _client_certificate(host: str, files: str, cwd: str) -> tuple[str, str, str]:
     certificate, comma, key = files.partition(",")
     if not certificate or not comma or not key or "," in key:
-        raise UsageError(
-            f"invalid value {files!r} for --registry-client-cert", hint="write HOST=/path/cert.pem,/path/key.pem"
-        )
+        raise UsageError(f"invalid value {files!r} for --registry-client-cert", hint="write HOST=/path/cert.pem,/path/key.pem")
     return host, absolute(certificate, cwd), absolute(key, cwd)
 
 

@@ -10,9 +10,7 @@ from gazami.cli.flags.options import ADD_HOST, FORCE, ISOLATION, SECRET, SHM_SIZ
 from gazami.cli.paths import absolute
 from gazami.errors import UsageError
 
-_LIMITS = (
-    "as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "stack",
-)  # fmt: skip
+_LIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "stack")
 
 
 def sandbox_options(flags: Flags, around: Surroundings) -> SandboxOptions:
@@ -64,9 +62,7 @@ def _agent(word: str, around: Surroundings) -> tuple[str, str]:
     identity, _, socket = word.partition("=")
     socket = absolute(socket or around.environ.get("SSH_AUTH_SOCK", ""), around.cwd)
     if not socket:
-        raise UsageError(
-            f"--ssh {word}: no agent is running (SSH_AUTH_SOCK is not set)", hint="name one: --ssh ID=SOCKET"
-        )
+        raise UsageError(f"--ssh {word}: no agent is running (SSH_AUTH_SOCK is not set)", hint="name one: --ssh ID=SOCKET")
     return identity or "default", socket
 
 

@@ -10,7 +10,7 @@ from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.options import BUCKET, CONTEXT, CUSTOM_PLATFORM, LOG_FORMAT, QUIET
 from gazami.cli.submit import flags as submit
 from gazami.errors import GazamiError, UsageError
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 if TYPE_CHECKING:
     from gazami.builder.request import BuildRequest
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gazami.registry.client import RegistryClient
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Wanted:
     """What a submit is to do, checked. ``platforms`` is empty for "whatever the node is"."""
 
@@ -111,8 +111,7 @@ def _kubernetes() -> type[Cluster]:
         from gazami.kubernetes.cluster import Cluster
     except ImportError as cause:
         raise UsageError(
-            f"gazami submit needs the Python package {cause.name}, which is not installed",
-            hint="run pip install 'gazami[k8s]'",
+            f"gazami submit needs the Python package {cause.name}, which is not installed", hint="run pip install 'gazami[k8s]'"
         ) from None
     return Cluster
 
@@ -152,9 +151,7 @@ def _builds(flags: Flags, wanted: Wanted, own: Sent) -> tuple[Build, ...]:
     )
 
 
-def _through(
-    flags: Flags, wanted: Wanted, builds: tuple[Build, ...], cluster: Api, client: RegistryClient, run: Execution
-) -> int:
+def _through(flags: Flags, wanted: Wanted, builds: tuple[Build, ...], cluster: Api, client: RegistryClient, run: Execution) -> int:
     from gazami.cli.submit.follow import Intake, Submitted
     from gazami.report.together import Named
 
@@ -226,6 +223,4 @@ def _manifests(builds: tuple[Build, ...], pods: PodOptions) -> str:
     return f"# Nothing was sent: there is no context in the registry{files}.\n{text}"
 
 
-COMMAND = Command(
-    "submit", submit.USAGE, submit.TABLE, task(_submit), shown=submit.SHOWN, failed="error building image"
-)
+COMMAND = Command("submit", submit.USAGE, submit.TABLE, task(_submit), shown=submit.SHOWN, failed="error building image")

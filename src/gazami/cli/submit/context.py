@@ -26,10 +26,10 @@ from gazami.plan.outline import outline
 from gazami.plan.steps import ImageBase, ImageSource
 from gazami.registry.client import RegistryClient
 from gazami.registry.granted import encode_docker_config
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Placed:
     """``artifact`` is what was pushed for this build; ``dockerfile`` is None where only the executor can read it."""
 
@@ -41,14 +41,7 @@ class Placed:
 
 
 def place_context(
-    request: BuildRequest,
-    run: str,
-    workspace: Workspace,
-    client: RegistryClient,
-    emit: Emit,
-    cancel: Cancel,
-    *,
-    push: bool,
+    request: BuildRequest, run: str, workspace: Workspace, client: RegistryClient, emit: Emit, cancel: Cancel, *, push: bool
 ) -> Placed:
     """Bring the context to where a pod can have it. Without ``push`` only its name is worked out. Raises
     :class:`GazamiError` kinds of the files and the registry."""
@@ -62,9 +55,7 @@ def place_context(
         source, path = find_dockerfile(options.dockerfile, folder, given=options.dockerfile_given)
         dockerfile = _named_or_sent(source, path, folder)
     repository = _repository(request)
-    images = (
-        _images(source, request) if source else ()
-    )  # a Dockerfile with a mistake is refused before anything is sent
+    images = _images(source, request) if source else ()  # a Dockerfile with a mistake is refused before anything is sent
     layer = pack_context(folder, find_ignore(path, folder), _needed(dockerfile), workspace, emit, cancel)
     if push:
         artifact = push_context(layer, repository, run, client)
@@ -110,16 +101,11 @@ def _local(context: str, sub_path: str) -> Path | None:
 def _elsewhere(request: BuildRequest) -> Placed:
     """A context that the executor fetches. A Dockerfile that is asked for is looked for on this machine first, as in a build."""
     options = request.context
-    arguments = [
-        f"--context={options.context}",
-        *([f"--context-sub-path={options.sub_path}"] if options.sub_path else []),
-    ]
+    arguments = [f"--context={options.context}", *([f"--context-sub-path={options.sub_path}"] if options.sub_path else [])]
     if options.dockerfile == "-" or (options.dockerfile_given and Path(options.dockerfile).is_file()):
         source, path = find_dockerfile(options.dockerfile, Path(), given=True)
         return Placed(
-            Sent(tuple(arguments)) + sent_dockerfile(source.text, _beside(path, Path())),
-            source,
-            _images(source, request),
+            Sent(tuple(arguments)) + sent_dockerfile(source.text, _beside(path, Path())), source, _images(source, request)
         )
     if options.dockerfile_given:
         arguments.append(f"--dockerfile={options.dockerfile}")

@@ -20,7 +20,7 @@ from gazami.kubernetes.log import Position
 from gazami.kubernetes.pod import Ended
 from gazami.report.records import Failure, decode
 from gazami.report.together import Named
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 
 class Intake:
@@ -54,7 +54,7 @@ class Intake:
             self._emit(each)
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Submitted:
     """Builds by their Jobs, with the same pods' options. ``intakes`` belong to ``builds``, one each."""
 
@@ -93,9 +93,7 @@ class Submitted:
             each.result()  # what an error's own clean-up met
         ends = [intake.finished for intake in self.intakes if intake.finished is not None]
         if len(ends) != len(self.builds):
-            raise ClusterError(
-                "the build is good, but its log does not say what it made", hint="look into the registry"
-            )
+            raise ClusterError("the build is good, but its log does not say what it made", hint="look into the registry")
         if len(ends) == 1:
             return ends[0]
         index = next((intake.index for intake in self.intakes if intake.index), "")
@@ -117,9 +115,7 @@ class Submitted:
                 self._delete(build)
         finally:
             if build.files:
-                self._quietly(
-                    lambda: self.cluster.delete_secret(build.name), f"the Secret {build.name} may still be there"
-                )
+                self._quietly(lambda: self.cluster.delete_secret(build.name), f"the Secret {build.name} may still be there")
 
     def _delete(self, build: Build) -> None:
         if not self.options.keep:

@@ -20,7 +20,7 @@ from gazami.context.git_url import is_git, without_credentials
 from gazami.errors import UsageError
 from gazami.kubernetes.job import INPUT
 from gazami.registry.wire import redact
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 SENT_DOCKERFILE = "Dockerfile"
 """The name that a Dockerfile has which is sent beside the context."""
@@ -52,7 +52,7 @@ _SIGNED = re.compile(r"[?&](sig|[^=&#]*(signature|token|password|secret)[^=&#]*)
 """A query that proves who asks."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Sent:
     """Arguments, and the files by name that they speak of."""
 
@@ -69,15 +69,9 @@ def check_possible(flags: Flags) -> None:
         if flags.given(option) and flags[option]:
             raise UsageError(f"--{option.name} cannot be used with gazami submit", hint=instead)
     target = read_cache_to(flags[options.CACHE_TO])
-    for place in (
-        flags[options.CACHE_REPO],
-        *read_cache_from(flags[options.CACHE_FROM]),
-        target.place if target else "",
-    ):
+    for place in (flags[options.CACHE_REPO], *read_cache_from(flags[options.CACHE_FROM]), target.place if target else ""):
         if place.startswith("oci:"):
-            raise UsageError(
-                f"the cache {place} is a directory of this machine", hint="name a repository: --cache-repo"
-            )
+            raise UsageError(f"the cache {place} is a directory of this machine", hint="name a repository: --cache-repo")
     for name, value in flags[options.BUILD_CONTEXT]:
         check_no_credentials(f"--build-context {name}", value)
         if not (value.startswith(("docker-image://", "http://", "https://")) or is_git(value)):
@@ -144,10 +138,7 @@ def _client_certificates(wanted: tuple[tuple[str, str, str], ...]) -> Sent:
     found = Sent()
     for number, (host, certificate, key) in enumerate(wanted):
         names = (f"client-{number}.crt", f"client-{number}.key")
-        files = {
-            name: _read(Path(path), "--registry-client-cert")
-            for name, path in zip(names, (certificate, key), strict=True)
-        }
+        files = {name: _read(Path(path), "--registry-client-cert") for name, path in zip(names, (certificate, key), strict=True)}
         found += Sent((f"--registry-client-cert={host}={INPUT}/{names[0]},{INPUT}/{names[1]}",), files)
     return found
 

@@ -43,9 +43,7 @@ def find_keys(environ: Environment, web: Web, region: str, now: Callable[[], flo
             keys = place(environ, web, region, now)
         except Unavailable as error:
             if names := [name for name in _NAMED.get(place, ()) if environ.get(name)]:
-                raise Unavailable(
-                    f"{error.message}; no other identity is tried, since {names[0]} names this one"
-                ) from None
+                raise Unavailable(f"{error.message}; no other identity is tried, since {names[0]} names this one") from None
             reasons.append(error.message)
         else:
             if keys is not None:
@@ -89,9 +87,7 @@ def _web_identity(environ: Environment, web: Web, region: str, now: Callable[[],
     return _assume(environ, web, region, now, file, role, environ.get("AWS_ROLE_SESSION_NAME", ""))
 
 
-def _assume(
-    environ: Environment, web: Web, region: str, now: Callable[[], float], file: str, role: str, session: str
-) -> AwsKeys:
+def _assume(environ: Environment, web: Web, region: str, now: Callable[[], float], file: str, role: str, session: str) -> AwsKeys:
     """STS AssumeRoleWithWebIdentity, which is not signed: the token is the proof."""
     fields = {
         "Action": "AssumeRoleWithWebIdentity",
@@ -128,9 +124,7 @@ def _profile(environ: Environment, web: Web, region: str, now: Callable[[], floa
         return None
     if settings.get("aws_access_key_id") and settings.get("aws_secret_access_key") and "role_arn" not in settings:
         session = settings.get("aws_session_token", "")
-        return AwsKeys(
-            settings["aws_access_key_id"], settings["aws_secret_access_key"], session, how=f"keys of the profile {name}"
-        )
+        return AwsKeys(settings["aws_access_key_id"], settings["aws_secret_access_key"], session, how=f"keys of the profile {name}")
     if settings.get("role_arn") and settings.get("web_identity_token_file"):
         return _assume(
             environ,
@@ -198,10 +192,7 @@ def _from_botocore(profile: str, now: Callable[[], float]) -> AwsKeys:
 
 
 def _container(environ: Environment, web: Web, region: str, now: Callable[[], float]) -> AwsKeys | None:
-    relative, full = (
-        environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
-        environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
-    )
+    relative, full = (environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"))
     if relative:
         url = f"{_CONTAINER}/{relative.removeprefix('/')}"
     elif full:

@@ -97,12 +97,7 @@ def _entra_token(environ: Environment, web: Web, cloud: str, resource: str = "")
     authority = (environ.get("AZURE_AUTHORITY_HOST") or _AUTHORITIES[cloud]).rstrip("/")
     if "://" not in authority:
         authority = f"https://{authority}"
-    fields = {
-        "grant_type": "client_credentials",
-        "client_id": client,
-        "scope": f"{resource}/.default",
-        **proof,
-    }
+    fields = {"grant_type": "client_credentials", "client_id": client, "scope": f"{resource}/.default", **proof}
     answer = web.form(f"{authority}/{tenant}/oauth2/v2.0/token", fields)
     return text_of(answer, "access_token", "Entra ID"), f"{how} of {client}"
 

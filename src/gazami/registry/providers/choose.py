@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 class Providers:
     """A source that asks the providers called ``names``; names that are not in the table are left out."""
 
-    def __init__(
-        self, names: tuple[str, ...], environ: Mapping[str, str], transport: Transport, named: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, names: tuple[str, ...], environ: Mapping[str, str], transport: Transport, named: Iterable[str] = ()) -> None:
         """``named`` are the hosts that the user wrote outside of Dockerfiles."""
         self._named = tuple(named)
         self._names = frozenset(names)
@@ -54,8 +52,4 @@ class Providers:
         bundle = self._environ.get("AWS_CA_BUNDLE")
         plain = Web(self._transport)
         amazon = Web(self._transport, Trust(authorities=(bundle,))) if bundle else plain
-        return [
-            make(self._environ, amazon if name == "ecr" else plain)
-            for name, make in table.items()
-            if name in self._names
-        ]
+        return [make(self._environ, amazon if name == "ecr" else plain) for name, make in table.items() if name in self._names]

@@ -16,7 +16,7 @@ from gazami.registry.providers.aws import find_keys, service_endpoint
 from gazami.registry.providers.grant import Grant, Provider, Unavailable
 from gazami.registry.providers.sigv4 import sign
 from gazami.registry.providers.web import Web, text_of
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _PRIVATE = re.compile(
     r"(?P<account>[0-9]{12})\.dkr[.-]ecr(?P<fips>-fips)?\.(?P<region>[a-z0-9][a-z0-9-]{0,30})\."
@@ -29,7 +29,7 @@ _LIFETIME = 12 * 3600.0
 """Seconds that a token lives when the answer does not say (ECR user guide, registry authentication)."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class _Api:
     """The operation of one registry: what it is called and where."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from gazami.errors import HostError
 from gazami.registry.credentials import Credential, Lookup
 from gazami.registry.flights import Flights
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 MARGIN = 120.0
 """Seconds before its end from which on a credential is replaced: an upload that begins now has to end with it."""
@@ -24,7 +24,7 @@ class Unavailable(HostError):
     """A provider has no credential; the message is why, and goes into what a registry's refusal tells."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Grant:
     """A credential, ``lifetime`` in seconds from now (None: does not end), and in words where it came from."""
 
@@ -33,7 +33,7 @@ class Grant:
     how: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class _Kept:
     lookup: Lookup
     until: float | None
@@ -43,11 +43,7 @@ class Provider:
     """A ``CredentialSource`` that asks ``get`` for hosts that are ``for_host``, once and again when the answer ends."""
 
     def __init__(
-        self,
-        name: str,
-        for_host: Callable[[str], bool],
-        get: Callable[[str], Grant],
-        clock: Callable[[], float] = time.monotonic,
+        self, name: str, for_host: Callable[[str], bool], get: Callable[[str], Grant], clock: Callable[[], float] = time.monotonic
     ) -> None:
         """``get`` is given the registry and raises :class:`Unavailable`."""
         self.name = name

@@ -7,12 +7,12 @@ import hmac
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class AwsKeys:
     """``lifetime`` is in seconds from when they were got, None for keys that do not end; ``how`` says where from."""
 
@@ -23,9 +23,7 @@ class AwsKeys:
     how: str = ""
 
 
-def sign(
-    method: str, url: str, headers: Headers, body: bytes, keys: AwsKeys, region: str, service: str, now: datetime
-) -> Headers:
+def sign(method: str, url: str, headers: Headers, body: bytes, keys: AwsKeys, region: str, service: str, now: datetime) -> Headers:
     """``headers`` with what proves who sends the request. ``url`` has no query; ``now`` is an aware time."""
     parts = urlsplit(url)
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from gazami.image.reference import DOCKER_HUB
 from gazami.registry.credentials import Credential, Lookup
 from gazami.registry.routing import host_of
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _GITLAB = (
     ("CI_REGISTRY", "CI_REGISTRY_USER", "CI_REGISTRY_PASSWORD"),
@@ -39,9 +39,7 @@ class HostVariables:
             if self._is_for(reading, registry):
                 return Lookup(Credential(user, password), (*asked, f"{name}_USER: used, user {user}"))
             sure = next(_readings(registry)).variable
-            asked.append(
-                f"{name}_USER: not used, since it may be meant for another host ({sure}_USER is for this one alone)"
-            )
+            asked.append(f"{name}_USER: not used, since it may be meant for another host ({sure}_USER is for this one alone)")
         return Lookup(None, tuple(asked))
 
     def _is_for(self, reading: _Reading, registry: str) -> bool:
@@ -75,7 +73,7 @@ def _same(variable: str, registry: str) -> bool:
     return bool(host) and host.removesuffix(":443") == registry.lower().removesuffix(":443")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class _Reading:
     """``variable`` without its ending, the ``host`` (or domain above it) that it stands for, and whether for no other one."""
 

@@ -31,9 +31,7 @@ class Web:
         self._transport = transport
         self._trust = trust or Trust()
 
-    def ask(
-        self, method: str, url: str, headers: Headers = (), body: bytes | None = None, *, metadata: bool = False
-    ) -> bytes:
+    def ask(self, method: str, url: str, headers: Headers = (), body: bytes | None = None, *, metadata: bool = False) -> bytes:
         """The body of a 200 answer. ``metadata`` services are asked directly, and given up quickly.
 
         Raises :class:`Unavailable` with the host and what it said, never with the request.

@@ -7,14 +7,14 @@ the groups that list the user are added unless USER names a group.
 from __future__ import annotations
 
 from gazami.errors import UserError
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 FILE_LIMIT = 10 << 20
 """Bytes of /etc/passwd or /etc/group that are read; a longer file is an error."""
 _MOST_ID = (1 << 31) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Account:
     uid: int
     gid: int

@@ -29,10 +29,10 @@ from gazami.sandbox.kernel.capabilities import Capability
 from gazami.sandbox.kernel.notify import Supervisor
 from gazami.sandbox.protocol import describe_error
 from gazami.sandbox.spec import Choice, RunSpec
-from gazami.values import dataclass, replace
+from gazami.values import fast_dataclass, replace
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StepRun:
     """One command. ``base`` is where the files of its root are seen while it runs, or its changes with an overlay; ``aside`` is a
     directory next to a plain root, for what has to make way in it."""
@@ -63,7 +63,7 @@ def run(step: StepRun, output: tuple[int, int], pipe: int) -> NoReturn:
         os._exit(0)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class _Started:
     """``children`` is the file that lists this process's children, which what the command leaves becomes; ``changes`` a path below
     which the command's changes are seen from its root."""
@@ -86,9 +86,7 @@ def _start(step: StepRun) -> _Started:
     if command == 0:
         try:
             spec = step.spec if channel is None else _become_recorded(step.spec, prepared, channel)
-            launch.become(
-                spec, prepared.account, step.filter, _kept(step.choice), pid_namespace=step.choice.pid_namespace
-            )
+            launch.become(spec, prepared.account, step.filter, _kept(step.choice), pid_namespace=step.choice.pid_namespace)
         except BaseException as error:
             reports.send(describe_error(_explain(error)))
         finally:

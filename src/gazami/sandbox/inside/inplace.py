@@ -31,7 +31,7 @@ from gazami.sandbox.inside.moving import move
 from gazami.sandbox.kernel.capabilities import Capability, has
 from gazami.sandbox.kernel.mountinfo import mount_of, mount_points
 from gazami.sandbox.spec import Choice, RunSpec
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 OWN = frozenset({"kaniko", "busybox"})
 """The top-level directories of gazami's image: everything of the builder, and the shell of the debug variant."""
@@ -44,7 +44,7 @@ _KERNELS = frozenset({"proc", "sys", "dev"})
 _NEEDED = (Capability.CHOWN, Capability.DAC_OVERRIDE, Capability.FOWNER, Capability.SETGID, Capability.SETUID)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ContainerRoot:
     """``top`` is ``/`` (another directory in tests), ``folder`` a directory of ours below it on the same file system, ``keep``
     the names of top-level entries that are not to be moved besides the mount points."""
@@ -205,9 +205,7 @@ def change_times(container: ContainerRoot) -> dict[str, int]:
     return {name: os.lstat(container.path(name)).st_ctime_ns for name in names}
 
 
-def why_not(
-    container: ContainerRoot, *, force: bool, in_container: bool, prefixes: Collection[str], capabilities: int
-) -> str:
+def why_not(container: ContainerRoot, *, force: bool, in_container: bool, prefixes: Collection[str], capabilities: int) -> str:
     """The reason against this mode here, or nothing; raises as :func:`reserve`. ``prefixes`` are where this Python lies,
     ``capabilities`` the effective ones as bits. ``force`` passes over the marker, the container and the entries of the root,
     never over what it needs."""

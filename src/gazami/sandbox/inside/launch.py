@@ -16,7 +16,7 @@ from gazami.sandbox.inside.accounts import Account
 from gazami.sandbox.kernel import linux
 from gazami.sandbox.kernel.capabilities import Capability, has
 from gazami.sandbox.spec import RunSpec
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -24,7 +24,7 @@ REPORTS = 3
 """The descriptor on which a process of the step reports to the handler."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class SeccompFilter:
     """A program. ``no_new_privileges``: it can only be loaded by a process that gives up set-user-ID programs."""
 

@@ -32,9 +32,7 @@ def prepare(spec: RunSpec, choice: Choice, targets: Targets) -> PreparedRoot:
     root = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     account = prepared_root.look_up(root, spec.user)
     kernel_files.mount_proc(root, own=choice.pid_namespace)
-    private = kernel_files.mount_private(
-        root, sum(len(item.content) for item in spec.mounts if isinstance(item, FileMount))
-    )
+    private = kernel_files.mount_private(root, sum(len(item.content) for item in spec.mounts if isinstance(item, FileMount)))
     dev = kernel_files.mount_dev(root, private, spec.shm_size)
     one_id = choice.mode.records_owners
     if one_id:

@@ -84,9 +84,7 @@ def _context(first: str) -> int | None:
     return context
 
 
-def _mount_by_context(
-    context: int, lowers: list[str], writable: Writable | None, target: str, *, userxattr: bool
-) -> None:
+def _mount_by_context(context: int, lowers: list[str], writable: Writable | None, target: str, *, userxattr: bool) -> None:
     for lower in lowers[1:]:
         linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "lowerdir+", lower)
     if writable is not None:

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 FileType = Literal["directory", "file"]
 Names = tuple[str, ...]
 _MOST_LINKS = 40
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PathFd:
     """An O_PATH descriptor and the canonical names that lead to it from the root."""
 
@@ -45,9 +45,7 @@ class PathFd:
 
 
 @contextmanager
-def opened(
-    path: str, flags: int = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd: int | None = None
-) -> Iterator[int]:
+def opened(path: str, flags: int = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd: int | None = None) -> Iterator[int]:
     """A descriptor, closed on exec, of a directory that is no link, or what ``flags`` ask for."""
     fd = os.open(path, flags | os.O_CLOEXEC, dir_fd=dir_fd)
     try:

@@ -17,24 +17,16 @@ from gazami.layer.beneath import Beneath, remove_below
 from gazami.sandbox.inside.devices import DEVICES, remove_foreign
 from gazami.sandbox.inside.moving import move_entry
 from gazami.sandbox.inside.paths import FileType, Names, PathFd, opened, parts, walk
-from gazami.sandbox.inside.prepared_root import (
-    HOSTS,
-    RESOLV_CONF,
-    PreparedRoot,
-    hosts_file,
-    look_up,
-    open_cwd,
-    open_source,
-)
+from gazami.sandbox.inside.prepared_root import HOSTS, RESOLV_CONF, PreparedRoot, hosts_file, look_up, open_cwd, open_source
 from gazami.sandbox.inside.targets import Targets
 from gazami.sandbox.spec import BindMount, FileMount, RunSpec, StepMount, TmpfsMount
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 _MOST_BYTES = 1 << 20
 _NEEDS_MOUNTS = "Give the builder CAP_SYS_ADMIN or user namespaces; `gazami doctor` says what is missing."
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ReplacedText:
     """A file of the image that has other bytes, ``content``, until the command has ended."""
 
@@ -44,7 +36,7 @@ class ReplacedText:
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class MovedIn:
     """What lies at the path ``path`` instead of what the image has there, which is at ``aside`` meanwhile. ``source`` is where a
     directory or file of ours comes from, ``identity`` its device, inode and format."""
@@ -55,7 +47,7 @@ class MovedIn:
     identity: tuple[int, int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class UndoRecord:
     """What :func:`undo` changes back, in the order in which it was done; ``nodes`` are paths of device nodes."""
 
@@ -64,7 +56,7 @@ class UndoRecord:
     moved: tuple[MovedIn, ...] = ()
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class UndoLog:
     """The record while it is written. ``aside`` is a directory on the root's file system, made when it is needed."""
 
@@ -82,9 +74,7 @@ def prepare(spec: RunSpec, base: str, log: UndoLog, mode: str, names: bytes, *, 
     """Prepare the directory ``base``; raises SandboxError for what needs a mount or a namespace. ``mode`` is for the messages,
     ``names`` the text of /etc/resolv.conf. ``devices``: nodes for any device may lie in the root."""
     if spec.network == "none":
-        raise SandboxError(
-            f"RUN --network=none needs a network namespace, which {mode} mode does not have", hint=_NEEDS_MOUNTS
-        )
+        raise SandboxError(f"RUN --network=none needs a network namespace, which {mode} mode does not have", hint=_NEEDS_MOUNTS)
     root = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     account = look_up(root, spec.user)
     _make_devices(root, log)
@@ -168,9 +158,7 @@ def _replace_text(root: int, log: UndoLog, path: str, content: bytes) -> None:
 def _move_in(root: int, log: UndoLog, mount: StepMount, mode: str, *, devices: bool) -> None:
     """Put one mount's files where the command looks for them."""
     if isinstance(mount, BindMount) and not mount.movable:
-        raise SandboxError(
-            f"RUN --mount at {mount.target} needs a bind mount, which {mode} mode does not have", hint=_NEEDS_MOUNTS
-        )
+        raise SandboxError(f"RUN --mount at {mount.target} needs a bind mount, which {mode} mode does not have", hint=_NEEDS_MOUNTS)
     is_file = isinstance(mount, FileMount) or (isinstance(mount, BindMount) and not _is_directory(mount))
     with _target(root, log, mount.target, "file" if is_file else "directory") as target:
         names, is_directory = target.names, target.is_directory

@@ -11,12 +11,12 @@ from gazami.layer.beneath import Beneath
 from gazami.sandbox.inside.accounts import FILE_LIMIT, Account, find_account
 from gazami.sandbox.inside.paths import FileType, Names, PathFd, read_text, walk
 from gazami.sandbox.spec import BindMount, RunSpec
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 RESOLV_CONF, HOSTS = "/etc/resolv.conf", "/etc/hosts"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PreparedRoot:
     """A root ready to be entered: descriptors of it and of the working directory, and who the command runs as."""
 

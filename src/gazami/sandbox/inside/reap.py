@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 
 from gazami.errors import SandboxError
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 PATIENCE = 8.0
 """Seconds after which a process that does not die (uninterruptible sleep) is given up."""
@@ -33,7 +33,7 @@ _MACHINES_NAMESPACE = 0xEFFFFFFC
 """The inode of the first PID namespace (PROC_PID_INIT_INO of the kernel)."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Ended:
     """How many processes were found running, and the names of those that are left."""
 

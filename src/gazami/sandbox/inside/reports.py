@@ -12,10 +12,10 @@ from gazami.sandbox.inside import launch
 from gazami.sandbox.inside.plain_root import UndoRecord
 from gazami.sandbox.inside.targets import TargetRecord
 from gazami.sandbox.protocol import Failure, decode, encode
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Prepared:
     """What was made and changed in the root for the command, whether or not all of it could be. ``undo`` is a plain root's, and
     ``times`` are the ctimes, in nanoseconds by path, of what it changed; they are reported last."""
@@ -25,7 +25,7 @@ class Prepared:
     times: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CommandEnd:
     """``status`` is as a shell says it, ``leftovers`` how many processes the command left, None where the kernel does not say.
     The others are of a user namespace with one id: see :class:`.spec.RunResult`, and the ids that processes asked for."""
@@ -37,7 +37,7 @@ class CommandEnd:
     pretended: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StepReport:
     """The last of each that was reported."""
 

@@ -29,13 +29,13 @@ from gazami.sandbox.kernel import linux, namespaces, seccomp
 from gazami.sandbox.kernel.capabilities import Capability, has
 from gazami.sandbox.protocol import decode, describe_error, receive_descriptors, receive_message, send_message
 from gazami.sandbox.spec import Call, CallResult, Choice, RunSpec, ServerStart
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _FAREWELL = 4
 """Seconds that handlers get to clean up when gazami is gone."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class _Server:
     control: socket.socket
     choice: Choice

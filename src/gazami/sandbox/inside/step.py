@@ -34,9 +34,7 @@ _CLEANING = 30.0
 """Seconds that the init process may take to end when its command has, with all the processes of its PID namespace."""
 
 
-def run(
-    channel: socket.socket, spec: RunSpec, output: tuple[int, int], choice: Choice, filter_: SeccompFilter | None
-) -> None:
+def run(channel: socket.socket, spec: RunSpec, output: tuple[int, int], choice: Choice, filter_: SeccompFilter | None) -> None:
     """Run the command and send the reply; the caller's closing of ``channel`` kills it."""
     if isinstance(spec.root, OverlayRoot):
         if not choice.mode.mounts:

@@ -17,10 +17,10 @@ from contextlib import contextmanager, suppress
 
 from gazami.layer.beneath import open_directory
 from gazami.sandbox.inside.paths import FileType, Names, PathFd, opened
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Touched:
     """A directory that existed and in which, or below which, something was made, as it was before. ``meta`` is its metadata."""
 
@@ -30,7 +30,7 @@ class Touched:
     meta: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class TargetRecord:
     """What was made, as path and type, parents first, and which directories that touched."""
 
@@ -38,7 +38,7 @@ class TargetRecord:
     touched: tuple[Touched, ...]
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Targets:
     """The record of one root while it is prepared. ``upper`` is the directory beneath an overlay, None for a plain root.
 
@@ -100,9 +100,7 @@ def times_of(base: str, record: TargetRecord, hidden: Sequence[str] = ()) -> Tim
     that were out of the command's reach, with what is below them."""
     with opened(base, os.O_PATH | os.O_DIRECTORY) as root:
         return {
-            item.path: item.mtime_ns
-            if any(f"{item.path}/".startswith(f"{each}/") for each in hidden)
-            else _mtime(root, item.path)
+            item.path: item.mtime_ns if any(f"{item.path}/".startswith(f"{each}/") for each in hidden) else _mtime(root, item.path)
             for item in record.touched
         }
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from gazami.values import dataclass
+from gazami.values import fast_dataclass
 
 _ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Mounted:
     """``point`` is the absolute path, ``fstype`` the file system's type, ``options`` those of the mount itself."""
 

@@ -53,11 +53,7 @@ def enter_with_one_id(uid: int, gid: int) -> None:
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     try:
         linux.unshare(CLONE_NEWUSER)
-        for name, text in (
-            ("setgroups", "deny"),
-            ("uid_map", f"{uid} {outer_uid} 1"),
-            ("gid_map", f"{gid} {outer_gid} 1"),
-        ):
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {outer_uid} 1"), ("gid_map", f"{gid} {outer_gid} 1")):
             with open(f"/proc/self/{name}", "wb", buffering=0) as file:
                 file.write(text.encode())
     except OSError as error:

@@ -24,7 +24,7 @@ from contextlib import suppress
 
 from gazami.layer.recorded_owner import Recorded, record, recorded
 from gazami.sandbox.kernel import linux, seccomp_table
-from gazami.values import dataclass, field
+from gazami.values import fast_dataclass, field
 
 _RECEIVE = 0xC0502100
 _SEND = 0xC0182101
@@ -39,9 +39,7 @@ _MOST_PATH = 4096
 
 _OWNERS = ("chown", "lchown", "fchown", "fchownat")
 _NODES = ("mknod", "mknodat")
-_IDS = (
-    "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups",
-)  # fmt: skip
+_IDS = ("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups")
 _ARCHITECTURES = {"x86_64": (0xC000003E, seccomp_table.X86_64), "aarch64": (0xC00000B7, seccomp_table.AARCH64)}
 
 
@@ -64,7 +62,7 @@ def _watched(text: str) -> dict[int, str]:
     return {known[name]: name for name in (*_OWNERS, *_NODES, *_IDS) if name in known}
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Supervisor:
     """``uid`` and ``gid`` are the command's: what it may do, and who owns what it makes. ``others`` are owners of what can
     have no attribute, by device and inode."""
@@ -99,9 +97,7 @@ class Supervisor:
                 fcntl.ioctl(listener, _RECEIVE, buffer, True)
                 fcntl.ioctl(listener, _SEND, bytearray(self._answer(*_NOTIFICATION.unpack(buffer))), True)
 
-    def _answer(
-        self, identity: int, pid: int, flags: int, number: int, architecture: int, at: int, *words: int
-    ) -> bytes:
+    def _answer(self, identity: int, pid: int, flags: int, number: int, architecture: int, at: int, *words: int) -> bytes:
         name = self._names.get(number, "")
         try:
             if name in _OWNERS:

@@ -46,12 +46,7 @@ _NAMESPACE_FLAGS: Final = 0x7E020000
 _PERSONALITIES: Final = (0x0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)
 _FAMILIES: Final = (38, 40)
 """AF_ALG and AF_VSOCK: the kernel's own cryptography, and the machine that this one is a guest of."""
-_CONDITIONAL: Final[dict[str, Verdict]] = {
-    "clone": "clone",
-    "clone3": "clone3",
-    "personality": "personality",
-    "socket": "socket",
-}
+_CONDITIONAL: Final[dict[str, Verdict]] = {"clone": "clone", "clone3": "clone3", "personality": "personality", "socket": "socket"}
 
 Instruction = tuple[int, int, int, int]
 """Operation, distance when true, distance when false, operand."""
