@@ -8,7 +8,6 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -20,11 +19,12 @@ from gazami.registry.resumed import resumed
 from gazami.registry.routing import Trust
 from gazami.registry.transport import Request, Response, Transport
 from gazami.registry.wire import redact
+from gazami.values import fast_dataclass
 
 UNNAMED = "__unnamed__"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Downloaded:
     """``name`` is the last component of the URL's path; ``modified`` the Last-Modified header in seconds, 0 without one."""
 

@@ -14,7 +14,6 @@ import re
 import signal
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -23,6 +22,7 @@ from gazami.context.git_askpass import answers, offered
 from gazami.context.git_url import GitSource, without_credentials
 from gazami.errors import ContextError, HostError
 from gazami.foreign import printable
+from gazami.values import fast_dataclass, field
 
 _OWN = "/kaniko"
 """Where gazami's image has a git of its own."""
@@ -31,7 +31,7 @@ _SSH = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new"
 _BOILERPLATE = ("Please make sure you have", "and the repository exists", "hint:", "Cloning into", "Submodule '")
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class Git:
     """``folder`` is the clone, ``home`` an empty folder. ``secrets`` never appear in a message."""
 

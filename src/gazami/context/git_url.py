@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from gazami.errors import UsageError
+from gazami.values import fast_dataclass, field, replace
 
 _SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:(?!//)")
 _KEYS = frozenset({"ref", "tag", "branch", "subdir", "checksum", "commit", "keep-git-dir", "submodules"})
@@ -18,7 +18,7 @@ OPTIONS = ("branch", "single-branch", "depth", "recurse-submodules", "insecure-s
 """The keys of ``--git``."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class GitSource:
     """``remote`` has no user information where it is an http URL: that is in ``credentials`` (user, password).
 
@@ -41,7 +41,7 @@ class GitSource:
     credentials: tuple[str, str] | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class GitOptions:
     """``--git``; ``depth`` None is not given."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -37,6 +36,7 @@ from gazami.registry.stream import GrowingUpload
 from gazami.registry.transport import Transport
 from gazami.registry.upload import How
 from gazami.registry.wire import next_link
+from gazami.values import replace
 
 MAX_CONFIG = 8 * 1024 * 1024
 """Bytes; a larger image config is refused."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 
 from gazami.errors import RegistryError, UsageError
 from gazami.foreign import read_json
@@ -16,6 +15,7 @@ from gazami.registry.pull import Origin
 from gazami.registry.resolved import verify_manifest
 from gazami.registry.session import Call
 from gazami.registry.wire import parse_length
+from gazami.values import replace
 
 NO_HEAD = (400, 405, 501)
 """Statuses of registries that do not know HEAD there."""

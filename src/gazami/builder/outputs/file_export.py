@@ -8,7 +8,6 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +22,7 @@ from gazami.layer.output_file import output_file
 from gazami.layer.tar_writer import write_members
 from gazami.rootfs.requests import UnpackRequest
 from gazami.rootfs.unpack import Unpacker
+from gazami.values import replace
 
 _CHUNK = 1 << 20
 _STDOUT = 1

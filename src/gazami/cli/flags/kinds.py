@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal, TypeAlias, TypeVar
 
 from gazami.cli.flags.option import FlagKind, Written
 from gazami.dockerfile.duration import parse_duration
 from gazami.errors import UsageError
-from gazami.values import fast_dataclass
+from gazami.values import fast_dataclass, replace
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 T = TypeVar("T")
