@@ -108,7 +108,7 @@ class DirectoryStore:
                 change()
                 self._known = self._digests()
         except OSError as cause:
-            raise HostError(f"{self.name} cannot be written: {cause.strerror}") from cause
+            raise HostError(f"cannot write {self.name}: {cause.strerror}") from cause
 
 
 def _new(blob: Blob) -> NewBlob:

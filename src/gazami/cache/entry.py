@@ -62,7 +62,7 @@ def decode_entry(manifest: Manifest) -> CacheEntry:
     """Raises :class:`RegistryError` when the manifest is none of ours, or of another version."""
     notes = dict(manifest.annotations)
     if manifest.config.media_type != ARTIFACT:
-        raise RegistryError(f"it is not a cache entry but {manifest.config.media_type or 'something unknown'}")
+        raise RegistryError(f"not a cache entry but {manifest.config.media_type or 'something unknown'}")
     try:
         created = datetime.strptime(notes[_CREATED], _TIME).replace(tzinfo=UTC)
         inputs = tuple((str(name), str(value)) for name, value in read_json(notes.get(_PREFIX + "inputs", "[]")))

@@ -34,7 +34,7 @@ def read_inside(folder: str, path: str, limit: int) -> bytes | None:
         if not os.path.lexists(path) and not os.path.lexists(real):
             return None
         raise ContextError(
-            f"{shown} of {folder} is a symlink that leads out of it", hint="copy the file there: nothing outside is read"
+            f"{shown} of {folder} is a symlink that leads out of it", hint="copy the file there: gazami reads nothing outside of it"
         )
     try:
         return _read(root, os.path.relpath(real, root), shown, limit)

@@ -85,7 +85,7 @@ def open_context(context: str, access: Access) -> Opened:
         return local_folder(context)
     opener = SCHEMES.get(scheme)
     if opener is None:
-        raise UsageError(f"unknown context scheme {scheme}:// in {redact(context)!r}", hint=KNOWN)
+        raise UsageError(f"unknown context scheme {scheme}:// in {redact(context)!r}", hint=f"use {KNOWN}")
     return opener(rest, access)
 
 
@@ -101,7 +101,7 @@ def _tar(rest: str, access: Access) -> Opened:
         return _standard_input(access)
     path = Path(rest)
     if not path.is_file():
-        raise ContextError(f"the archive {path} does not exist", hint="tar://FILE names one, tar://stdin reads one")
+        raise ContextError(f"the archive {path} does not exist", hint="give an existing file with tar://FILE, or use tar://stdin")
 
     def chunks() -> Iterator[bytes]:
         with path.open("rb", buffering=0) as file:

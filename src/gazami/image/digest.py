@@ -20,7 +20,7 @@ def parse_digest(text: str) -> Digest:
     """Return ``text`` as a :data:`Digest`. Raises :class:`UsageError` when it is not one of a known algorithm."""
     if is_digest(text):
         return Digest(text)
-    raise UsageError(f"{text!r} is not a digest", hint="a digest is sha256: and 64 lower-case hexadecimal digits")
+    raise UsageError(f"{text!r} is not a digest", hint="write sha256: and 64 lower-case hexadecimal digits")
 
 
 def is_digest(text: str) -> bool:
@@ -53,9 +53,9 @@ def verified(chunks: Iterable[bytes], digest: Digest, size: int | None, wrong: C
         hasher.update(chunk)
         seen += len(chunk)
         if size is not None and seen > size:
-            raise wrong(f"more than the {size} bytes that it should have")
+            raise wrong(f"more than the expected {size} bytes")
         yield chunk
     if size is not None and seen < size:
-        raise wrong(f"{seen} bytes where {size} were promised")
+        raise wrong(f"{seen} bytes instead of {size}")
     if hasher.hexdigest() != hex_of(digest):
         raise wrong(f"the digest {hasher.name}:{hasher.hexdigest()}")

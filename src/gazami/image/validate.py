@@ -13,7 +13,7 @@ from gazami.image.digest import Digest, digest_of
 from gazami.image.manifest import Manifest, parse_manifest
 from gazami.image.model import Image, Layer
 
-_HINT = "nothing was pushed or written under the image's name; please report it with the output of --verbosity=debug"
+_HINT = "report this with the output of --verbosity=debug; nothing was pushed or written"
 _NOTHING = Digest("sha256:" + hashlib.sha256().hexdigest())
 
 

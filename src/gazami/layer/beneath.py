@@ -69,7 +69,7 @@ def open_directory(folder: int, path: str) -> int:
             continue
         if name == "..":
             os.close(fd)
-            raise OSError(errno.ELOOP, "a path below a directory must not lead up", path)
+            raise OSError(errno.ELOOP, "the path leads out of its directory", path)
         try:
             deeper = os.open(name, _DIRECTORY, dir_fd=fd)
         finally:

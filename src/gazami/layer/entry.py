@@ -90,7 +90,7 @@ def clean_path(name: str) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise RefusedArchive(
-            f"archive member {name!r} would leave its root", hint="the archive is hostile or broken: nothing was kept of it"
+            f"archive member {name!r} would leave its root", hint="the archive is hostile or broken; nothing of it was kept"
         )
     return "/".join(parts)
 

@@ -108,9 +108,9 @@ class OciLayout:
             with self.path(digest).open("rb") as file:
                 data = file.read(limit + 1)
         except (FileNotFoundError, NotADirectoryError) as cause:
-            raise NotFoundError(f"the OCI layout {self.folder} lacks the blob {digest}") from cause
+            raise NotFoundError(f"the OCI layout {self.folder} has no blob {digest}") from cause
         except OSError as cause:
-            raise HostError(f"the OCI layout {self.folder} cannot be read: {cause.strerror}") from cause
+            raise HostError(f"cannot read the OCI layout {self.folder}: {cause.strerror}") from cause
         if len(data) > limit:
             raise RegistryError(f"the blob {digest} of the OCI layout {self.folder} has more than {limit} bytes")
         if not matches(data, digest):
@@ -188,7 +188,7 @@ class OciLayout:
             yield
         except OSError as cause:
             link = f" ({cause.filename})" if isinstance(cause, NotADirectoryError) and cause.filename else ""
-            raise HostError(f"the OCI layout {self.folder} cannot be written: {cause.strerror}{link}") from cause
+            raise HostError(f"cannot write the OCI layout {self.folder}: {cause.strerror}{link}") from cause
 
     def _is_whole(self, folder: OutputFolder, name: str, descriptor: Descriptor) -> bool:
         try:

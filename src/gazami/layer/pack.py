@@ -160,11 +160,11 @@ def _made(packing: Packing) -> Compressor:
         return compressor(packing.compression, packing.level)
     except ImportError as cause:
         raise HostError(
-            f"{packing.compression} cannot compress layers here: {cause}", hint="choose another --compression"
+            f"cannot compress layers with {packing.compression}: {cause}", hint="choose another --compression"
         ) from cause
 
 
 def _host_error(cause: OSError) -> HostError:
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return SpaceError("no space left to write a layer", hint="choose a larger --state-dir, or free some space")
-    return HostError(f"a layer's blob could not be written: {cause.strerror}")
+    return HostError(f"cannot write a layer's blob: {cause.strerror}")

@@ -277,5 +277,5 @@ def _paths(name: bytes, link: bytes, kind: Kind) -> tuple[str, str]:
     if kind is not Kind.SYMLINK:
         return path, ""
     if not link:
-        raise RefusedArchive(f"the symlink {path!r} leads nowhere: its target is empty")
+        raise RefusedArchive(f"the symlink {path!r} has an empty target")
     return path, link.decode("utf-8", "surrogateescape")

@@ -107,7 +107,7 @@ def violation(findings: Iterable[Finding]) -> DockerfileError | None:
         return None
     return DockerfileError(
         f"lint violation found for rules: {', '.join(names)}",
-        hint="mend what the warnings above tell, skip a rule (# check=skip=NAME), or remove error=true",
+        hint="fix the warnings above, skip a rule (# check=skip=NAME), or remove error=true",
     )
 
 

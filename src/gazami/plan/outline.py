@@ -193,7 +193,7 @@ class _Froms:
             unset = f" (${image.image.missing[0]} has no value)" if image.image.missing else ""
             raise DockerfileError(
                 f"base name ({from_.image}) should not be blank{unset}",
-                hint="declare it above the first FROM: ARG NAME=default, or give it with --build-arg NAME=value",
+                hint="declare it above the first FROM with ARG NAME=default, or set it with --build-arg NAME=value",
             )
         scratch = StageOutline(
             number, from_, ScratchBase(), name, platform=self.inputs.platform, platform_given=False, instructions=instructions

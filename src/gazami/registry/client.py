@@ -219,7 +219,7 @@ class RegistryClient:
             self._emit(Message("info", f"{error.message}; trying again in {pause:.1f} s"))
             self._transport.wait(pause)
         if stored and stored.startswith("sha256:") and stored != digest:
-            raise IntegrityError(f"{reference} was pushed with the digest {digest}, the registry stored {stored}")
+            raise IntegrityError(f"{reference} was pushed with the digest {digest}, but the registry stored {stored}")
 
     def delete_manifest(self, reference: Reference) -> None:
         """Delete what a tag names. Raises :class:`RegistryError` where the registry does not allow deletions."""

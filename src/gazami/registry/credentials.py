@@ -124,7 +124,7 @@ class DockerConfig:
                     broken, answer = error, None
                     asked.append(f"{program.name} for {name}: failed")
                 else:
-                    none = "is not installed, gazami's own is asked" if program.replaced else "has none"
+                    none = "is not installed, using gazami's own" if program.replaced else "has none"
                     asked.append(f"{program.name} for {name}: {'used' if answer else none}")
                 if answer:
                     return Lookup(_from_program(*answer), tuple(asked))
@@ -209,7 +209,7 @@ def _entry(key: str, value: Any, place: str) -> Credential:
             )
     registry_token = str(value.get("registrytoken") or "")
     if registry_token and not is_token(registry_token):
-        raise UsageError(f"{place}: 'registrytoken' of the entry {key!r} is not a token: it has other characters than ASCII")
+        raise UsageError(f"{place}: 'registrytoken' of the entry {key!r} is not a token: it has characters outside of ASCII")
     return Credential(username, password, str(value.get("identitytoken") or ""), registry_token)
 
 

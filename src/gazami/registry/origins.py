@@ -84,5 +84,5 @@ class Origins:
         """Tell that a place is left for the next one."""
         if type(error) is TransportError:
             self._away.add(candidate.place.registry)
-        text = f"{reference} cannot be pulled from {candidate.place}, trying the next place: {error.message}"
+        text = f"cannot pull {reference} from {candidate.place}, trying the next source: {error.message}"
         self._emit(Message("warning", text))

@@ -66,7 +66,7 @@ class GrowingUpload:
     def give_up(self) -> None:
         """Send no more; :meth:`complete` will say that it is not there."""
         self._whole.set()
-        self._stop.set("the upload was given up")
+        self._stop.set("the upload was cancelled")
 
     def abandon(self) -> None:
         self.give_up()

@@ -99,7 +99,7 @@ class Uploads:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop.set("the upload was given up")
+        self.stop.set("the upload was cancelled")
         for growing in self._growing:
             growing.give_up()
         self._pool.shutdown()

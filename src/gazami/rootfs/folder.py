@@ -129,8 +129,8 @@ class FolderTree(Tree):
     def _unreadable(self, path: str, cause: OSError) -> ContextError:
         place = f"{self._folder}/{path}".rstrip("/")[:300]
         if cause.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENODATA, errno.ERANGE):
-            return ContextError(f"{place} was replaced while it was read", hint="something changes the files during the build")
-        return ContextError(f"{place} cannot be read: {cause.strerror}")
+            return ContextError(f"{place} was replaced while it was read", hint="do not change the files during the build")
+        return ContextError(f"cannot read {place}: {cause.strerror}")
 
     def _node(self, directory: int, name: str, path: str) -> Node | None:
         try:

@@ -51,7 +51,7 @@ def decode_members(data: bytes) -> Iterator[tuple[Entry, bytes | None]]:
     """Raises :class:`ArchiveError` for anything but a layer's index."""
     head, body = _parts(data)
     if head != {"v": _VERSION}:
-        raise ArchiveError("the index of a layer has an unknown form")
+        raise ArchiveError("the kept members of a layer have an unknown form")
     try:
         for row in json.loads(body):
             name, kind, mode, uid, gid, mtime, size, link, device, xattrs, inline = _padded(row, 7)
@@ -60,7 +60,7 @@ def decode_members(data: bytes) -> Iterator[tuple[Entry, bytes | None]]:
             entry = Entry(name, Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs))
             yield entry, base64.b64decode(inline) if inline is not None else None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
-        raise ArchiveError(f"the index of a layer is damaged ({type(cause).__name__})") from cause
+        raise ArchiveError(f"the kept members of a layer are damaged ({type(cause).__name__})") from cause
 
 
 def _row(name: str, entry: Entry | Node, data: bytes | None) -> list[Any]:
@@ -143,7 +143,7 @@ class KeptTree(Tree):
             self._table = {str(path): (int(start), int(size)) for path, start, size in head["table"]}
             root = self._node("", [0, -1, None, *head["root"]])
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
-            raise ArchiveError(f"the index of an image is damaged ({type(cause).__name__})") from cause
+            raise ArchiveError(f"the kept tree of an image is damaged ({type(cause).__name__})") from cause
         self._shared: dict[int, Node] = {}
         self._unread: dict[int, str] = {}
         self._held: list[dict[str, Node]] = []
@@ -222,7 +222,7 @@ class KeptTree(Tree):
                         self._defer(node, below)
                 children[name] = node
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
-            raise ArchiveError(f"the index of an image is damaged ({type(cause).__name__})") from cause
+            raise ArchiveError(f"the kept tree of an image is damaged ({type(cause).__name__})") from cause
 
     def _node(self, path: str, row: list[Any]) -> Node:
         _, layer, place, _, kind, mode, uid, gid, mtime, size, link, device, xattrs, inline = _padded(row, 10)
@@ -251,7 +251,7 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
     for piece in decompressed([data]):
         total += len(piece)
         if total > MAX_TREE:
-            raise ArchiveError(f"an index is larger than {MAX_TREE} bytes")
+            raise ArchiveError(f"a kept tree is larger than {MAX_TREE} bytes")
         pieces.append(piece)
     head, _, body = b"".join(pieces).partition(b"\n")
     try:
@@ -259,5 +259,5 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
         if not isinstance(document, dict):
             raise TypeError
     except (ValueError, TypeError) as cause:
-        raise ArchiveError("an index is damaged") from cause
+        raise ArchiveError("a kept tree is damaged") from cause
     return document, body

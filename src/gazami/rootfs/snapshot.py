@@ -73,9 +73,9 @@ def _explained() -> Iterator[None]:
         yield
     except OSError as cause:
         if cause.errno == errno.ENAMETOOLONG:
-            raise ArchiveError(f"the step made a path that is longer than Linux takes: {str(cause.filename)[:100]}…") from cause
+            raise ArchiveError(f"the step made a path longer than Linux allows: {str(cause.filename)[:100]}…") from cause
         if cause.errno in _CHANGED:
-            raise SandboxError(f"{cause.filename} was changed while the step's files were read") from cause
+            raise SandboxError(f"{cause.filename} changed during the snapshot") from cause
         raise
 
 

@@ -32,7 +32,7 @@ class UnverifiedTree(KeptTree):
         self.doubts: list[str] = []
         super().__init__(data)
         if not _is_plain(self.root):
-            raise ArchiveError("the root of the index is not a plain directory")
+            raise ArchiveError("the root of the tree is not a plain directory")
 
     def child(self, node: Node, name: str) -> Node | None:
         found = super().child(node, name)

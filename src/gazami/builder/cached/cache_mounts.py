@@ -75,7 +75,7 @@ class CacheMounts:
         except Cancelled:
             raise
         except GazamiError as error:
-            self.layers.emit(Message("warning", f"the cache mount {identity} was restored only in part: {error}"))
+            self.layers.emit(Message("warning", f"the cache mount {identity} was restored only partly: {error}"))
             return
         with self._lock:
             self._restored[identity] = hit.layer.diff_id

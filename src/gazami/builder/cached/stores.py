@@ -60,7 +60,7 @@ class Stores:
             except Cancelled:
                 raise
             except GazamiError as error:
-                self._warn_once(store.name, f"the cache {store.name} cannot be read, building without it: {error}")
+                self._warn_once(store.name, f"cannot read the cache {store.name}, building without it: {error}")
                 continue
             if entry is not None and (any_age or self._is_fresh(entry)):
                 return store, entry

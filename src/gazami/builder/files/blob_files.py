@@ -96,7 +96,7 @@ class Fetch:
                 return self._store.commit(part, self._descriptor.digest)
         except OSError as cause:
             kind = SpaceError if cause.errno in (errno.ENOSPC, errno.EDQUOT) else HostError
-            text = f"the blob {self._descriptor.digest} cannot be stored: {cause.strerror}"
+            text = f"cannot store the blob {self._descriptor.digest}: {cause.strerror}"
             raise kind(text, hint="free some space, or give another --state-dir") from cause
         finally:
             self._ended = True
@@ -190,6 +190,6 @@ def _verified_file(path: Path, descriptor: Descriptor) -> Iterator[bytes]:
                 size += len(chunk)
                 yield chunk
     except FileNotFoundError as cause:
-        raise NotFoundError(f"the stored blob {descriptor.digest} is gone from {path}") from cause
+        raise NotFoundError(f"the stored blob {descriptor.digest} is missing from {path}") from cause
     if size != descriptor.size or digest.hexdigest() != hex_of(descriptor.digest):
         raise IntegrityError(f"the stored blob {descriptor.digest} in {path} is damaged")

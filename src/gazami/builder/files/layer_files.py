@@ -116,7 +116,7 @@ class LayerFiles:
         """Read a layer once: into the index, into a directory, or both. ``members`` gets its list."""
         self.register(layer)
         short = hex_of(layer.descriptor.digest)[:12]
-        what = f"unpacking layer {short}" if unpacker else f"reading the index of layer {short}"
+        what = f"unpacking layer {short}" if unpacker else f"reading the files of layer {short}"
         with (
             phase(self.emit, f"ingest-{layer.diff_id}", what) as progress,
             contextlib.closing(observed(self.tar_chunks(layer), progress)) as chunks,

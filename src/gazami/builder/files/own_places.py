@@ -35,7 +35,7 @@ def omitted(folder: str, places: Iterable[str], state: str) -> tuple[str, ...]:
     for place in places:
         relative = os.path.relpath(os.path.realpath(place), top)
         if relative == "." and os.path.realpath(state) == top:
-            raise UsageError(f"the state directory {place} is the build context", hint="give a folder of its own with --state-dir")
+            raise UsageError(f"the state directory {place} is the build context", hint="give another directory with --state-dir")
         if relative != "." and not relative.startswith("../") and relative != "..":
             found.append(_outermost(top, relative))
     return tuple(found)

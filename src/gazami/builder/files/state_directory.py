@@ -35,8 +35,8 @@ def claim(path: str) -> Path:
                 return place
             if info.st_mode & 0o022 and not info.st_mode & stat.S_ISVTX:
                 raise HostError(
-                    f"the state directory {place} is one where other users may rename what is yours",
-                    hint=f"give a folder of its own with --state-dir or $GAZAMI_STATE_DIR, or: chmod go-w {place}",
+                    f"the state directory {place} can be changed by other users: they may rename what is yours",
+                    hint=f"give a directory of its own with --state-dir or $GAZAMI_STATE_DIR, or: chmod go-w {place}",
                 )
         elif info.st_uid != 0:
             raise _foreign(place, info.st_uid)
@@ -52,7 +52,7 @@ def state_error(place: Path, cause: OSError) -> HostError:
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return SpaceError(f"no space left in the state directory {place}", hint="give another one with --state-dir")
     return HostError(
-        f"the state directory {place} cannot be used: {cause.strerror}",
+        f"cannot use the state directory {place}: {cause.strerror}",
         hint="give a writable one with --state-dir or $GAZAMI_STATE_DIR",
     )
 

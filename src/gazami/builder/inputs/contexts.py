@@ -79,7 +79,7 @@ def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, c
     except ArchiveError as error:
         error.message = f"the context {archive.name}: {error.message}"
         if archive.from_stdin:
-            error.hint = "it is read as a tar archive; a Dockerfile on standard input is --dockerfile=-"
+            error.hint = "give a tar archive; for a Dockerfile on standard input use --dockerfile=-"
         raise
     except OSError as cause:
         if cause.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -91,7 +91,7 @@ def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, c
         ahead.stop()
         os.umask(mask)
     if left_out:
-        emit(Message("warning", f"the context {archive.name}: {left_out} devices, pipes or .wh. names were left out"))
+        emit(Message("warning", f"the context {archive.name}: {left_out} devices, pipes or .wh. names were skipped"))
     return folder
 
 

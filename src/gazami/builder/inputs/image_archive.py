@@ -47,7 +47,7 @@ class ImageArchive:
         try:
             self.names = {entry.path: entry for entry, _ in self._members()}
         except ArchiveError as error:
-            raise ArchiveError(f"{path} is no tar archive, or a damaged one ({error.message})") from error
+            raise ArchiveError(f"{path} is not a tar archive, or is damaged ({error.message})") from error
 
     def _members(self) -> Iterator[tuple[Entry, TarReader]]:
         with self._path.open("rb", buffering=0) as file:
@@ -109,7 +109,7 @@ class ImageArchive:
         try:
             images = read_json(self.small("manifest.json"))
             if len(images) != 1:
-                raise UsageError(f"the archive holds {len(images)} images", hint="save one image into it")
+                raise UsageError(f"the archive holds {len(images)} images", hint="save one image into the archive")
             config_name, layers = str(images[0]["Config"]), [str(each) for each in images[0]["Layers"]]
         except (ValueError, KeyError, TypeError, IndexError, RecursionError) as cause:
             raise ArchiveError("manifest.json of the archive is malformed") from cause

@@ -96,7 +96,7 @@ def _try_named(folder: Path) -> None:
 def _error(flag: str, place: str, cause: OSError) -> HostError:
     name = str(cause.filename or "")
     where = f" ({name})" if name and name != place and ".gazami-" not in name else ""
-    message = f"{flag}: {place} cannot be written: {cause.strerror}{where}"
+    message = f"{flag}: cannot write {place}: {cause.strerror}{where}"
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return SpaceError(message, hint="free some space there, or write it to another file system")
-    return HostError(message, hint="give a place that this user may write to")
+    return HostError(message, hint="give a path that this user may write to")

@@ -46,7 +46,7 @@ def write_text(place: str, text: str, transport: Transport) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_output(path, text.encode(), 0o644, like_the_old=True)
     except OSError as cause:
-        raise HostError(f"{path} cannot be written: {cause.strerror}") from cause
+        raise HostError(f"cannot write {path}: {cause.strerror}") from cause
 
 
 def _put(url: str, text: str, transport: Transport) -> None:
@@ -54,7 +54,7 @@ def _put(url: str, text: str, transport: Transport) -> None:
     with transport.persist(lambda: transport.exchange(request, Trust())) as response:
         if response.status >= 400:
             raise RegistryError(
-                f"{redact(url)} did not take the digest: status {response.status}",
+                f"{redact(url)} did not accept the digest: status {response.status}",
                 url=redact(url),
                 status=response.status,
                 hint="the image is pushed; only this file is missing",

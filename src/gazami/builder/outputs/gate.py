@@ -35,9 +35,9 @@ def _check_size(layer: Layer, path: Path, number: int) -> None:
     try:
         size = os.stat(path).st_size
     except OSError as cause:
-        raise NotFoundError(f"{name_of(layer, number)} is gone from {path}: {cause.strerror}") from cause
+        raise NotFoundError(f"{name_of(layer, number)} is missing from {path}: {cause.strerror}") from cause
     if size != layer.descriptor.size:
-        raise IntegrityError(f"{name_of(layer, number)} has {size} bytes in {path} where {layer.descriptor.size} are expected")
+        raise IntegrityError(f"{name_of(layer, number)} has {size} bytes in {path} instead of {layer.descriptor.size}")
 
 
 def _read_again(layer: Layer, files: LayerFiles, number: int) -> None:

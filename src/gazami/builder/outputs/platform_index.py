@@ -37,14 +37,14 @@ def assemble(options: IndexOptions, references: tuple[Reference, ...], registry:
         )
         missing = [str(platform) for platform, descriptor in found if descriptor is None]
         if missing:
-            emit(Message("info", f"The index is left to the last build: {', '.join(missing)} not yet there"))
+            emit(Message("info", f"The build that finishes last pushes the index; missing so far: {', '.join(missing)}"))
             return None
         made = index_of(
             tuple(replace(descriptor, platform=platform) for platform, descriptor in found if descriptor is not None),
             options.annotations,
         )
         if options.annotations and made.media_type == DOCKER_MANIFEST_LIST:
-            emit(Message("warning", "Docker's manifest list has no annotations: use --image-format=oci for those of the index"))
+            emit(Message("warning", "Docker's manifest list has no annotations: use --image-format=oci"))
         for reference in references:
             if reference.context == context.context:
                 registry.push_manifest(reference, made.raw, made.media_type)

@@ -235,7 +235,7 @@ def _secret(identity: str, secrets: tuple[tuple[str, str, str], ...]) -> bytes |
         try:
             data = Path(value).read_bytes()
         except OSError as cause:
-            raise UserError(f"the secret {identity} cannot be read from {value}: {cause.strerror}") from cause
+            raise UserError(f"cannot read the secret {identity} from {value}: {cause.strerror}") from cause
         if len(data) > MAX_SECRET:
             raise UserError(f"the secret {identity} is larger than {MAX_SECRET} bytes")
         return data

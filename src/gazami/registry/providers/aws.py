@@ -43,7 +43,7 @@ def find_keys(environ: Environment, web: Web, region: str, now: Callable[[], flo
             keys = place(environ, web, region, now)
         except Unavailable as error:
             if names := [name for name in _NAMED.get(place, ()) if environ.get(name)]:
-                raise Unavailable(f"{error.message}; no other identity is tried, since {names[0]} names this one") from None
+                raise Unavailable(f"{error.message}; no other identity is tried because {names[0]} names this one") from None
             reasons.append(error.message)
         else:
             if keys is not None:
@@ -110,7 +110,7 @@ def _assume(environ: Environment, web: Web, region: str, now: Callable[[], float
 
     access, secret = element("AccessKeyId"), element("SecretAccessKey")
     if not access or not secret:
-        raise Unavailable("the answer of STS has no keys")
+        raise Unavailable("STS answered without keys")
     lifetime = _lifetime(element("Expiration"), now)
     return AwsKeys(access, secret, element("SessionToken"), lifetime, f"web identity, role {role}")
 
@@ -138,7 +138,7 @@ def _profile(environ: Environment, web: Web, region: str, now: Callable[[], floa
     if any(key in settings for key in _FROM_ELSEWHERE):
         return _from_botocore(name, now)
     if any(key in settings for key in ("aws_access_key_id", "aws_secret_access_key", "role_arn")):
-        raise Unavailable(f"the AWS profile {name!r} has only a part of what it needs")
+        raise Unavailable(f"the AWS profile {name!r} is not complete")
     return None
 
 
@@ -169,7 +169,7 @@ def _settings(environ: Environment, name: str) -> dict[str, str]:
                 raise Unavailable(f"{path} does not exist") from None
             continue
         except (OSError, UnicodeDecodeError, configparser.Error):
-            raise Unavailable(f"{path} cannot be read") from None
+            raise Unavailable(f"cannot read {path}") from None
         if parser.has_section(section):
             found.update(parser.items(section))
     return found
