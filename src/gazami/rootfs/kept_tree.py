@@ -1,8 +1,8 @@
-"""Indexes that are kept between builds, so that copying onto an image that was seen before needs none of its layers.
+"""Trees that are kept between builds, so that copying onto an image that was seen before needs none of its layers.
 
-Two forms, both JSON compressed by zstd. A *layer's* index is its members in order, whiteouts included. An *image's* index
-is the whole tree, directory by directory behind a table of contents: a tree read from it loads a directory when it is
-first asked for, so that a base of 50 000 files costs a copy no more than the few directories on its way.
+Two forms, both JSON compressed by zstd. The *members* of a layer are in order, whiteouts included. The *tree* of an image is stored
+directory by directory behind a table of contents. A directory is loaded when a path first needs it, so a copy onto a base of 50 000
+files costs a few directories.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from gazami.layer.entry import BytesContent, Content, Entry, Kind, LayerContent,
 from gazami.rootfs.tree import Node, Tree
 
 MAX_TREE = 256 << 20
-"""Bytes of an index; a larger one is not read."""
+"""Bytes of a kept tree; a larger one is not read."""
 
 MAX_MEMBERS = 200_000
-"""A layer of more members is kept without an index, so that memory stays bounded."""
+"""A layer of more members is not kept, so that memory stays bounded."""
 
 _VERSION = 1
 _LARGEST = 1 << 53
@@ -42,13 +42,13 @@ Members: TypeAlias = list[tuple[Entry, bytes | None]]
 
 
 def encode_members(members: Iterable[tuple[Entry, bytes | None]]) -> bytes:
-    """A layer's index."""
+    """The kept form of a layer's members."""
     rows = [_row(entry.path, entry, data) for entry, data in members]
     return _packed([json.dumps({"v": _VERSION}), json.dumps(rows)])
 
 
 def decode_members(data: bytes) -> Iterator[tuple[Entry, bytes | None]]:
-    """Raises :class:`ArchiveError` for anything but a layer's index."""
+    """Raises :class:`ArchiveError` for anything but a layer's members."""
     head, body = _parts(data)
     if head != {"v": _VERSION}:
         raise ArchiveError("the kept members of a layer have an unknown form")
@@ -89,7 +89,7 @@ def _xattrs(rows: list[list[str]]) -> Xattrs:
 
 
 def encode_tree(tree: Tree, layers: tuple[Digest, ...]) -> bytes | None:
-    """An image's index. None when some content is neither small nor in one of the image's layers."""
+    """The kept form of an image's tree. None when some content is neither small nor in one of the image's layers."""
     numbers = {layer: number for number, layer in enumerate(layers)}
     shared: dict[int, int] = {}
     bodies: list[str] = []
@@ -131,10 +131,10 @@ def _tree_row(name: str, path: str, node: Node, numbers: dict[Digest, int], shar
 
 
 class KeptTree(Tree):
-    """A tree read from an image's index. What it loads is its own: it changes as any tree does."""
+    """A tree read from its kept form. It changes as any tree does."""
 
     def __init__(self, data: bytes) -> None:
-        """Raises :class:`ArchiveError` for anything but an image's index."""
+        """Raises :class:`ArchiveError` for anything but an image's tree."""
         head, self._body = _parts(data)
         try:
             if head["v"] != _VERSION:
