@@ -48,8 +48,8 @@ def upper(request: UpperRequest, output_fd: int) -> None:
 
 
 def scan(request: ScanRequest, output_fd: int | None) -> None:
-    index = _Index(request.index)
-    old = index.load()
+    listing = _Listing(request.listing)
+    old = listing.load()
     owners = None if request.owners is None else _Owners.of(request.owners)
     scanner = _Scan(request, owners)
     inside.enter(request.directory)
@@ -59,7 +59,7 @@ def scan(request: ScanRequest, output_fd: int | None) -> None:
             _write(scanner.changed(old, new), output_fd, request.newest)
             if owners is not None and owners.noted:
                 new = scanner.stat_all()
-    index.save(new)
+    listing.save(new)
 
 
 _CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ESTALE, errno.ENODATA, errno.ERANGE)
@@ -79,7 +79,7 @@ def _explained() -> Iterator[None]:
         raise
 
 
-class _Index:
+class _Listing:
     """The file that holds the last scan's records. Its folder is opened before this process enters the root."""
 
     def __init__(self, path: str) -> None:

@@ -187,8 +187,8 @@ class Mounting:
 
     def _origin(self, files: FilesFrom) -> str:
         match files:
-            case StageSource(index):
-                return f"stage {index}"
+            case StageSource(number):
+                return f"stage {number}"
             case ImageSource(image):
                 return f"image {self.sources.images[image].digest}"
             case NamedSource(name):
