@@ -39,7 +39,7 @@ class InlineStore:
         return f"image {self._image}"
 
     def get(self, tag: str) -> CacheEntry | None:
-        """The image is asked once, also when it cannot be had: a failure is the answer to every tag."""
+        """Pull the image once; if that fails, every tag fails."""
         entries = self._entries.get("entries", self._once, self._client.transport.cancel)
         if isinstance(entries, RegistryError):
             raise entries

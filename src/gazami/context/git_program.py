@@ -1,8 +1,8 @@
-"""The git program as a child: an environment of its own, credentials in that environment only, ended with all its helpers.
+"""Run git as a child: with its own environment, credentials in that environment only, ended with all its helpers.
 
-Neither the machine's nor the user's configuration is read, and not one that the repository brings: HOME is an empty folder
-beside the clone. Credentials are for the one host that they are for, wherever git is sent to (``git_askpass``), and stand in no
-argument, no file and no log.
+Neither the machine's nor the user's configuration is read, and not one that the repository brings: HOME is an empty folder beside
+the clone. Credentials are used for their own host only, wherever git is redirected (``git_askpass``), and appear in no argument,
+file or log.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Git:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def run(self, *arguments: str) -> str:
-        """What it wrote. Raises :class:`ContextError` with git's own words, :class:`HostError` without git."""
+        """Run git; its output. Raises :class:`ContextError` with git's own words, :class:`HostError` without git."""
         self.cancel.check()
         env = {
             "PATH": f"{_OWN}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(self.home), "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0",

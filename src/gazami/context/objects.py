@@ -120,8 +120,8 @@ def gcs(rest: str, environ: Mapping[str, str], web: Web) -> StoredObject:
 
 
 def blob(url: str, environ: Mapping[str, str], web: Web, now: Callable[[], datetime]) -> StoredObject:
-    """A shared key (``AZURE_STORAGE_ACCESS_KEY``), a signature in the URL or in ``AZURE_STORAGE_SAS_TOKEN``, or a token of
-    whatever identity there is. ``AZURE_STORAGE_BLOB_ENDPOINT`` is another endpoint, with the account in its path."""
+    """A shared key (``AZURE_STORAGE_ACCESS_KEY``), a signature in the URL or in ``AZURE_STORAGE_SAS_TOKEN``, or a token of the
+    configured identity. ``AZURE_STORAGE_BLOB_ENDPOINT`` is another endpoint, with the account in its path."""
     parts = urlsplit(url)
     found = _BLOB.match(parts.hostname or "")
     assert found is not None

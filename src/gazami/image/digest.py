@@ -46,8 +46,8 @@ def hasher_for(digest: Digest) -> hashlib._Hash:
 
 
 def verified(chunks: Iterable[bytes], digest: Digest, size: int | None, wrong: Callable[[str], Exception]) -> Iterator[bytes]:
-    """The chunks. ``wrong`` makes an error of what the bytes have instead: it is raised before there are too many of them, and in
-    place of the end when they do not have the digest and the size. Whoever gets to the end has verified bytes."""
+    """The chunks. ``wrong`` makes an error of what the bytes have instead: it is raised before there are too many of them, and
+    instead of the end when they do not have the digest and the size. A reader that gets to the end has verified bytes."""
     hasher, seen = hasher_for(digest), 0
     for chunk in chunks:
         hasher.update(chunk)

@@ -1,7 +1,7 @@
-"""The life of one build's Job: created, waited for, its log followed to the end, its exit code told; deleted when it is given up.
+"""Run one build as a Job: create it, wait for its pod, follow its log to the end, return its exit code; delete it on cancel.
 
-The API server is asked about once a second until the pod runs. The log is read by a thread of its own, because a read may block
-for as long as the build is silent, and whoever waits for it has to see Ctrl-C.
+The API server is asked about once a second until the pod runs. A thread of its own reads the log: a read may block while the build
+is silent, and Ctrl-C must still work.
 """
 
 from __future__ import annotations

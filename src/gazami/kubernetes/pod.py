@@ -55,7 +55,7 @@ class Ended:
 
 @fast_dataclass(frozen=True, slots=True)
 class Hopeless:
-    """It will not start as things are."""
+    """It cannot start without a change."""
 
     why: str
     hint: str = ""

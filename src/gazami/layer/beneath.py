@@ -1,8 +1,8 @@
-"""Files below a directory that somebody else may have arranged, reached by descriptors alone. Standard library only.
+"""Files below a directory that is not trusted, reached by descriptors alone. Standard library only.
 
-A path is opened component by component with O_NOFOLLOW, so a symbolic link on the way is an error (ELOOP or ENOTDIR) and never
-a way out, whoever exchanges names meanwhile. It is what openat2(2) does with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, on
-kernels that lack it too.
+A path is opened component by component with O_NOFOLLOW, so a symbolic link on the way is an error (ELOOP or ENOTDIR) and never a
+way out, even if names are exchanged meanwhile. It is what openat2(2) does with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, on kernels
+that lack it too.
 """
 
 from __future__ import annotations

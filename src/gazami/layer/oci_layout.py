@@ -1,9 +1,8 @@
 """Images in a directory (OCI image spec, image-layout.md): the only module that reads and writes layouts.
 
-``index.json`` lists manifests and indexes, by digest and perhaps by name; what they are made of lies below ``blobs``, each blob
-under its digest. Whatever is read is verified, by any algorithm that we know. Blobs appear by rename, and the index is replaced as
-a whole and last, so a reader never sees an image whose blobs are missing. Who changes a layout that others may change too holds a
-lock meanwhile; the layout has none.
+``index.json`` lists manifests and indexes, by digest and perhaps by name; their parts lie below ``blobs``, each under its digest.
+All reads are verified, by any supported algorithm. Blobs appear by rename, and the index is replaced as a whole and last, so a
+reader never sees an image whose blobs are missing. A layout has no lock: a caller that shares one must hold its own.
 """
 
 from __future__ import annotations
@@ -129,8 +128,8 @@ class OciLayout:
         self._write_index([_listed(manifest, name)])
 
     def store(self, blobs: Iterable[NewBlob], *, reads_again: bool = True) -> None:
-        """Store the blobs that are not there. One that is there is believed, or read again and replaced if it is not what it is
-        called. Raises :class:`HostError`."""
+        """Store the blobs that are not there. An existing one is trusted, or read again and replaced if its digest is wrong. Raises
+        :class:`HostError`."""
         with self._writing():
             for descriptor, chunks in blobs:
                 path = self.path(descriptor.digest)

@@ -30,8 +30,8 @@ from gazami.values import fast_dataclass, field, replace
 
 @fast_dataclass(frozen=True, slots=True)
 class StageOutline:
-    """``platform_given``: the FROM has a ``--platform`` of its own. ``replaced``: a named context of the stage's name stands
-    in for it, so neither its instructions nor the ONBUILD triggers of the context run."""
+    """``platform_given``: the FROM has a ``--platform`` of its own. ``replaced``: a named context of the stage's name replaces it,
+    so neither its instructions nor the ONBUILD triggers of the context run."""
 
     number: int
     from_: ast.From

@@ -22,7 +22,7 @@ _COMPARED = 300
 
 @fast_dataclass(frozen=True, slots=True)
 class Mention:
-    """A place where a stage names an image. ``flag`` is what stands before the name; empty in FROM."""
+    """A stage's mention of an image. ``flag`` is the text before the name; empty in FROM."""
 
     stage: StageOutline
     written: ast.Written

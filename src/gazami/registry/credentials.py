@@ -63,8 +63,8 @@ class Keychain:
         self._sources = tuple(sources)
 
     def lookup(self, registry: str, repository: str) -> Lookup:
-        """Raises :class:`HostError` when a credential program that the registry needs is missing or fails, and no later
-        source has what it was to give."""
+        """Raises :class:`HostError` when a credential program that the registry needs is missing or fails, and no later source has
+        the credential."""
         asked: list[str] = []
         ends: list[float] = []
         broken: HostError | None = None
@@ -87,7 +87,7 @@ class Keychain:
 
 @fast_dataclass(frozen=True, slots=True)
 class GivenCredentials:
-    """User names and passwords by registry, from a place that ``place`` names (environment variables, a flag)."""
+    """User names and passwords by registry, from the source that ``place`` names (environment variables, a flag)."""
 
     place: str
     entries: tuple[tuple[str, Credential], ...]

@@ -1,4 +1,4 @@
-"""Why one attempt had no answer: the errors of urllib3 and of sockets as one kind of error that says what to do next."""
+"""Why one attempt had no answer: the errors of urllib3 and of sockets as one error that says what to do next."""
 
 from __future__ import annotations
 

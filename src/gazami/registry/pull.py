@@ -32,8 +32,7 @@ def download(
     reached: Callable[[int], None],
     failed: Callable[[Origin, RegistryError], None] = lambda origin, error: None,
 ) -> Iterator[bytes]:
-    """The blob in chunks of at most 1 MiB; ``reached`` is told the bytes so far after each, ``failed`` which origin
-    is left for the next one and why.
+    """The blob in chunks of at most 1 MiB; ``reached`` gets the bytes so far after each, ``failed`` the origin that failed and why.
 
     Raises :class:`IntegrityError` as soon as there are too many bytes, or in place of the end when their digest is
     wrong; of the last origin :class:`TransportError` when attempts in a row bring nothing more, :class:`NotFoundError`

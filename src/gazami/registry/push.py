@@ -67,8 +67,8 @@ def from_start(open_bytes: Callable[[], Iterator[bytes]]) -> Bytes:
 class Push:
     """One blob on its way to one repository.
 
-    ``reached`` is told the bytes sent so far; ``check`` may raise to stop. ``commit_timeout`` is in seconds: a storage
-    may copy a large blob before it answers.
+    ``reached`` gets the bytes sent so far; ``check`` may raise to stop. ``commit_timeout`` is in seconds: a storage may copy a
+    large blob before it answers.
     """
 
     def __init__(

@@ -104,8 +104,8 @@ class FolderTree(Tree):
                 del siblings[name]
 
     def _listed(self, path: str, state: tuple[bool, ...] | None) -> Iterator[tuple[str, Node, bool, tuple[bool, ...] | None]]:
-        """``(name, node, hidden, state)`` of what may be there for the build. The directory is opened without following a
-        symlink, which somebody may have put into its place since its parent was read."""
+        """``(name, node, hidden, state)`` of what the build may see. The directory is opened without following a symlink, which may
+        have replaced it meanwhile."""
         try:
             fd = open_beneath(self._folder, path)
         except OSError as cause:

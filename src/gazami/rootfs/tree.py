@@ -51,7 +51,7 @@ class Node:
         return self.kind is Kind.DIRECTORY
 
     def alone(self) -> Node:
-        """A node of its own with the same header and content; a directory's is empty."""
+        """A copy of the node with the same header and content; a directory's copy is empty."""
         return Node(
             self.kind, self.mode, self.uid, self.gid, self.mtime, self.size, self.link, self.device, self.xattrs, self.content
         )

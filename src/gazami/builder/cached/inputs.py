@@ -1,4 +1,4 @@
-"""What steps copy and mount, as inputs of cache keys: the digest of the files where they are at hand, else a name for them."""
+"""What steps copy and mount, as inputs of cache keys: the digest of the files where they are local, else a name for them."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ class LayerFiles:
     _checked: set[tuple[Digest, Digest]] = field(default_factory=set)
 
     def register(self, layer: Layer, *, pinned: bool = False) -> Layer:
-        """Remember where the bytes of a diff id are. What an image's own manifest says (``pinned``) goes before what a cache says;
-        a stage's layer stays the one that it was, whatever other blob claims the same diff id."""
+        """Remember where the bytes of a diff id are. An image's own manifest (``pinned``) wins over a cache; a stage keeps its
+        layer even if another blob claims the same diff id."""
         if pinned:
             self.layers[layer.diff_id] = layer
         self.layers.setdefault(layer.diff_id, layer)

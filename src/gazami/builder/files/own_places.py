@@ -54,7 +54,7 @@ def visible(ignore: Ignore, omitted: tuple[str, ...] = ()) -> Filter:
 
 
 def _outermost(top: str, relative: str) -> str:
-    """The highest directory that holds nothing but a place: it was made for that (``.cache`` of ``.cache/gazami``)."""
+    """The highest directory that holds only this one, and so was made for it (``.cache`` of ``.cache/gazami``)."""
     while "/" in relative:
         above, _, name = relative.rpartition("/")
         try:

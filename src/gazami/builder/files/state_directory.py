@@ -1,7 +1,7 @@
-"""The state directory is this user's alone: nobody else may have made it, write to it or enter it.
+"""The state directory is this user's alone: no other user may have made it, write to it or enter it.
 
-Who may write there exchanges the bytes of images, and who may enter it runs set-user-ID programs of roots that are being built
-(CVE-2021-41091). A directory of ours that is too open is closed; one in which others have files of theirs, such as /tmp, gets a
+A user who can write there can exchange the bytes of images, and one who can enter can run set-user-ID programs of roots that are
+being built (CVE-2021-41091). A directory of ours that is too open is closed; one that has files of others, such as /tmp, gets a
 folder of ours; one that is another user's, or a symbolic link, is refused.
 """
 

@@ -1,7 +1,7 @@
-"""Is everything there that the build will need? Asked before anything runs, and all that is missing is told at once.
+"""Check before anything runs that the build's inputs exist, and report all that are missing at once.
 
-A build that fails after twenty minutes of compiling for a file that was never there wastes them. What is looked at is what
-:mod:`gazami.builder.inputs.needs` finds; reading directories of the context on the way is no loss, since copying reads them too.
+A build that fails after twenty minutes of compiling for a file that was never there wastes them. It checks what
+:mod:`gazami.builder.inputs.needs` finds. Reading directories of the context costs nothing extra, since copying reads them too.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from gazami.values import fast_dataclass
 
 @fast_dataclass(frozen=True, slots=True)
 class Given:
-    """What a build was given. ``named`` gives the files of a further context, None where they are not on this machine.
-    ``secrets`` and ``agents`` (their sockets by id) None: nobody knows, and none is missed."""
+    """What a build was given. ``named`` gives the files of a further context, None where they are not on this machine. ``secrets``
+    and ``agents`` (their sockets by id) None: unknown, and none is reported missing."""
 
     context: Tree
     folder: str

@@ -37,7 +37,7 @@ _LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 
 
 def fetch_context(options: ContextOptions, access: Callable[[], Access], workspace: Workspace, emit: Emit, cancel: Cancel) -> Path:
-    """The context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of wherever it is."""
+    """The context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of its scheme."""
     if "://" not in options.context and Path(options.context).is_dir():  # without what fetching needs
         return local_folder(options.context, options.sub_path)
     from gazami.context.schemes import Archive, open_context
@@ -96,7 +96,7 @@ def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, c
 
 
 def _mode(entry: Entry, uid: int) -> int:
-    """As recorded; somebody else than root has to be able to read what is his."""
+    """The recorded mode; an owner other than root can also read it."""
     if uid == 0:
         return entry.mode
     return entry.mode | (0o700 if entry.kind is Kind.DIRECTORY else 0o400)

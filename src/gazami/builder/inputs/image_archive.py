@@ -1,7 +1,7 @@
 """Images in tar archives: OCI layouts, and what ``docker save`` writes. Their blobs become files of the workspace.
 
-An archive comes from elsewhere, so it is read by our own reader with its bounds, from front to back, once for its list and once
-for each kind of member that is wanted. Nothing is unpacked by name.
+An archive comes from elsewhere, so it is read by our own reader with its bounds, from front to back, once for its list and once for
+each set of members that is needed. Nothing is unpacked by name.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
 
 def unwritable(output: OutputOptions) -> Iterator[HostError]:
-    """An error for each place of an output that cannot be written."""
+    """An error for each output that cannot be written."""
     for flag, place, is_folder in _places(output):
         if not place or place == "-" or place.startswith(("http://", "https://")):
             continue
@@ -68,7 +68,7 @@ def _try_file(path: Path) -> None:
 
 
 def _try_folder(folder: Path) -> None:
-    """Raises OSError where a directory could not take a new file; one that is missing is judged by what it would be made in.
+    """Raises OSError where a directory could not take a new file; for a missing one its nearest existing parent counts.
 
     A file without a name (O_TMPFILE) tries it: it leaves no trace, not even a new time of the directory, which may be part of
     the build context.

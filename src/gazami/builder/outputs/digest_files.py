@@ -1,4 +1,4 @@
-"""The small files that tell what was built: to a path, or to a URL by PUT, as kaniko writes them."""
+"""The small files that say what was built: to a path, or to a URL by PUT, as kaniko writes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gazami.registry.wire import redact
 
 
 def digest_files(output: OutputOptions, references: tuple[Reference, ...], image_id: str, digest: str) -> Iterator[tuple[str, str]]:
-    """``(place, text)`` of each file that was asked for. ``image_id`` is the digest of the config, ``digest`` the manifest's."""
+    """``(path or URL, text)`` of each requested file. ``image_id`` is the digest of the config, ``digest`` the manifest's."""
     names = "".join(f"{each.context}@{digest}\n" for each in references)
     tagged = "".join(f"{each.context}:{each.tag}@{digest}\n" for each in references)
     metadata = {

@@ -18,7 +18,7 @@ from gazami.image.validate import check_image, name_of
 
 
 def check(finished: Finished, files: LayerFiles, *, bytes_leave: bool) -> None:
-    """``bytes_leave``: the layers' bytes go to a file, where nobody checks them. Raises :class:`IntegrityError` that names the
+    """``bytes_leave``: the layers' bytes go to a file, where no registry checks them. Raises :class:`IntegrityError` that names the
     layer, and :class:`NotFoundError` for a blob that is gone."""
     check_image(finished.image, finished.config, finished.manifest)
     for number, layer in enumerate(finished.image.layers, start=1):

@@ -59,7 +59,7 @@ class Isolation:
 
     @property
     def sandbox(self) -> Sandbox:
-        """The running sandbox. Raises :class:`SandboxError` where none can be had, :class:`SpaceError` where bases do not fit."""
+        """The running sandbox. Raises :class:`SandboxError` where none works, :class:`SpaceError` where bases do not fit."""
         with self._starting:
             if self._sandbox is None:
                 self._sandbox = self._start()

@@ -56,8 +56,8 @@ class MountStore(Protocol):
 
 @fast_dataclass(frozen=True, slots=True)
 class Mounting:
-    """Prepares what ``--mount`` asks for. ``secrets`` are ``(id, "file" | "env", value)``, ``agents`` sockets by id,
-    ``namespace`` tells cache mounts of several users of one state directory apart (``BUILDKIT_CACHE_MOUNT_NS``)."""
+    """Prepares what ``--mount`` asks for. ``secrets`` are ``(id, "file" | "env", value)``, ``agents`` sockets by id, ``namespace``
+    separates cache mounts of several users of one state directory (``BUILDKIT_CACHE_MOUNT_NS``)."""
 
     isolation: Isolation
     sources: Sources
@@ -96,7 +96,7 @@ class Mounting:
         return StepMounts(tuple(mounts), tuple(env), tuple(locks), tuple(shared))
 
     def script_path(self, name: str) -> str:
-        """Where a here-document that is a program lies. A container's own /dev, which BuildKit's place is in, runs no programs."""
+        """The path of a here-document that is a program. BuildKit's is below /dev, but a container's own /dev runs no programs."""
         shared = self.isolation.sandbox.choice.mode.shares_root
         return f"/.gazami/{posixpath.basename(name)}" if shared else name
 
@@ -175,7 +175,7 @@ class Mounting:
         return path
 
     def cache_identity(self, wanted: RunMount) -> str:
-        """What tells cache directories apart, as in BuildKit: the id, its namespace, and what the directory begins with: files,
+        """The identity of a cache directory, as in BuildKit: the id, its namespace, and what the directory begins with: files,
         owner and mode."""
         mount = wanted.mount
         parts = [mount.id or mount.target]

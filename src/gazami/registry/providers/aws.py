@@ -1,9 +1,8 @@
-"""Keys of Amazon Web Services, looked for where the SDKs look and in their order.
+"""Keys of Amazon Web Services, found where the SDKs find them, in their order.
 
-Variables, a web identity (IAM roles for service accounts), a profile with keys or a web identity, the container's
-credentials (ECS, EKS Pod Identity), the instance's role (IMDSv2). A profile that needs more (SSO, a source profile, a
-program) is left to botocore, of the extra ``aws``. An identity that a variable names is that one or none: what is asked after
-it would be somebody else.
+Variables, a web identity (IAM roles for service accounts), a profile with keys or a web identity, the container's credentials (ECS,
+EKS Pod Identity), the instance's role (IMDSv2). A profile that needs more (SSO, a source profile, a program) is left to botocore,
+of the extra ``aws``. An identity that a variable names is used or nothing is: the next source would be another identity.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ Environment = Mapping[str, str]
 
 
 def find_keys(environ: Environment, web: Web, region: str, now: Callable[[], float] = time.time) -> AwsKeys:
-    """Raises :class:`Unavailable` with what each place said."""
+    """Raises :class:`Unavailable` with what each source said."""
     reasons: list[str] = []
     for place in _places(environ):
         try:

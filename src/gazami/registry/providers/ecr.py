@@ -31,7 +31,7 @@ _LIFETIME = 12 * 3600.0
 
 @fast_dataclass(frozen=True, slots=True)
 class _Api:
-    """The operation of one registry: what it is called and where."""
+    """The operation that gives a registry's token: its name and endpoint."""
 
     service: str
     endpoint: str

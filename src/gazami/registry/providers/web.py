@@ -32,9 +32,9 @@ class Web:
         self._trust = trust or Trust()
 
     def ask(self, method: str, url: str, headers: Headers = (), body: bytes | None = None, *, metadata: bool = False) -> bytes:
-        """The body of a 200 answer. ``metadata`` services are asked directly, and given up quickly.
+        """The body of a 200 answer. ``metadata`` services are asked without a proxy and with a short timeout.
 
-        Raises :class:`Unavailable` with the host and what it said, never with the request.
+        Raises :class:`Unavailable` with the host and its answer, never with the request.
         """
         host = urlsplit(url).netloc.rpartition("@")[2]
         if urlsplit(url).scheme not in ("http", "https") or not host:
