@@ -161,8 +161,8 @@ class Story:
             rate = done / max(0.001, now - min(work.since for work in running))
             finished = self._moved[direction][0]
             text = (
-                f"{word}: {units.size(done)} of {units.size(total)} of {len(running)} running, "
-                f"{finished} finished, {units.size(rate)}/s"
+                f"{word} {_count(len(running), 'layer')} ({finished} finished): {units.size(done)} of {units.size(total)}, "
+                f"{units.size(rate)}/s"
             )
             lines.append(Line("info", text))
             for work in running:
