@@ -1,7 +1,7 @@
-"""One attempt at carrying out a plan: what it works with is made here, each thing from what it uses.
+"""One attempt at carrying out a plan: its collaborators are made here, each from what it uses.
 
-A plan is tried again without the cache where that named a layer that is gone. A stage that fails stops everything that works
-with the same things, so an attempt has its own.
+A plan is tried again without the cache where that named a layer that is gone. A stage that fails stops all users of the same
+collaborators, so an attempt has its own.
 """
 
 from __future__ import annotations

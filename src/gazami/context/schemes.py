@@ -1,4 +1,4 @@
-"""The explicit table of context schemes: what stands before ``://`` and what brings such a context here.
+"""The explicit table of context schemes: the text before ``://`` and the function that fetches such a context.
 
 A context is a folder already, or becomes one (a repository), or is an archive whose bytes the builder unpacks.
 """
@@ -86,7 +86,7 @@ def open_context(context: str, access: Access) -> Opened:
     if opener is None:
         raise UsageError(
             f"unknown context scheme {scheme}:// in {redact(context)!r}",
-            hint=f"a path, {', '.join(each.usage for each in SCHEMES.values())}",
+            hint=f"use a path, {', '.join(each.usage for each in SCHEMES.values())}",
         )
     return opener.open(rest, access)
 
@@ -103,7 +103,7 @@ def _tar(rest: str, access: Access) -> Opened:
         return _standard_input(access)
     path = Path(rest)
     if not path.is_file():
-        raise ContextError(f"the archive {path} does not exist", hint="tar://FILE names one, tar://stdin reads one")
+        raise ContextError(f"the archive {path} does not exist", hint="give an existing file with tar://FILE, or use tar://stdin")
 
     def chunks() -> Iterator[bytes]:
         with path.open("rb", buffering=0) as file:
@@ -148,8 +148,8 @@ def _repository(source: GitSource, access: Access) -> Path:
 
 
 def git_environment(access: Access, names: tuple[str, ...] = ()) -> dict[str, str]:
-    """What git is told: proxies, authorities, and the variables of ``names`` that are set. Credentials are for repositories that
-    the user names, never for one that a Dockerfile does: its author may be somebody else."""
+    """The environment of git: proxies, authorities, and the variables of ``names`` that are set. Credentials are for repositories
+    that the user names, never for one that a Dockerfile names: its author may be another person."""
     environ = {name.lower(): value for name, value in access.proxies}
     environ |= {name: access.environ[name] for name in names if access.environ.get(name)}
     own = own_certificates(access.environ.get("SSL_CERT_FILE", ""), access.authorities)
@@ -192,7 +192,7 @@ def _stored(name: str, found: StoredObject, access: Access) -> Archive:
 
 
 def _registry(rest: str, access: Access) -> Opened:
-    """A repository of ours is spoken to as it was pushed to, like the layer cache: no mirror, and ``--insecure`` counts."""
+    """Pull as gazami pushed, like the layer cache: no mirror, and ``--insecure`` applies."""
     reference = artifact_reference(rest)
     return Archive(str(reference), open_artifact(reference, access.registry.for_cache()))
 

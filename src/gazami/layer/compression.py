@@ -45,8 +45,8 @@ def detect(head: bytes) -> Format:
 def decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The decompressed bytes of a stream in any known format, or the stream itself. Raises :class:`ArchiveError`.
 
-    Concatenated members and frames are read one after the other; zeros after a gzip stream are ignored. Pieces are at most
-    about 1 MiB, whatever the ratio.
+    Concatenated members and frames are read one after the other; zeros after a gzip stream are ignored. Pieces are at most about 1
+    MiB at any ratio.
     """
     source = iter(chunks)
     head = b""

@@ -1,4 +1,4 @@
-"""Room for so many at a time. Whoever waits for it wakes when it is told to stop."""
+"""A limit on how many work at a time. A waiting thread wakes when the build stops."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def _after_head(upload: Upload, answer: Answer) -> Upload:
 
 
 def _after_send(upload: Upload, sent: Send, answer: Answer) -> Upload:
-    """A good answer is believed whatever its Range says: registries count differently, and Commit checks the digest."""
+    """Ignore the Range of a good answer: registries count differently, and Commit checks the digest."""
     if answer.good:
         location = answer.location or upload.location
         return _go_on(_reached(replace(upload, location=location), sent.offset + sent.length))

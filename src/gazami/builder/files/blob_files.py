@@ -1,7 +1,7 @@
-"""The bytes of blobs during a build: each is fetched once, whoever asks for it and however many do.
+"""The bytes of blobs during a build: each is fetched once, however many ask for it.
 
-A blob with one reader is streamed to it and lies nowhere. A blob that may have more is fetched into a file of the workspace at
-the registry's own pace, and all its readers follow that file while it grows. No reader waits for another one, so none can wait for
+A blob with one reader is streamed to it and not stored. A blob that may have more is fetched into a file of the workspace at the
+registry's own pace, and all its readers follow that file while it grows. No reader waits for another one, so none can wait for
 itself.
 """
 
@@ -30,7 +30,7 @@ _CHUNK = 1 << 20
 
 
 class Fetch:
-    """A blob on its way into the store, in a thread of its own. Readers come and go; the file is there when it is whole."""
+    """A blob on its way into the store, in a thread of its own. Readers come and go; the file appears when it is complete."""
 
     def __init__(self, store: BlobStore, descriptor: Descriptor, open_blob: Callable[[], Iterator[bytes]]) -> None:
         self._store, self._descriptor, self._open_blob = store, descriptor, open_blob
@@ -50,7 +50,7 @@ class Fetch:
         return self._worker.result()
 
     def chunks(self, cancel: Cancel) -> Iterator[bytes]:
-        """The bytes as they come. Whoever got the last of them without an error has verified bytes."""
+        """The bytes as they come. A reader that gets the last of them without an error has verified bytes."""
         self._wait(0, cancel)
         with self._opened() as file:
             done = 0
@@ -95,7 +95,7 @@ class Fetch:
                 return self._store.commit(part, self._descriptor.digest)
         except OSError as cause:
             kind = SpaceError if cause.errno in (errno.ENOSPC, errno.EDQUOT) else HostError
-            text = f"the blob {self._descriptor.digest} cannot be stored: {cause.strerror}"
+            text = f"cannot store the blob {self._descriptor.digest}: {cause.strerror}"
             raise kind(text, hint="free some space, or give another --state-dir") from cause
         finally:
             self._ended = True
@@ -121,7 +121,7 @@ class BlobFiles:
         return self.local.get(layer.descriptor.digest)
 
     def chunks(self, layer: Layer, cancel: Cancel | None = None) -> Iterator[bytes]:
-        """The compressed bytes, verified, from the nearest place that has them. ``cancel`` ends this reading alone."""
+        """The compressed bytes, verified, from the nearest source that has them. ``cancel`` ends this reading alone."""
         path = self.at_hand(layer)
         if path is not None:
             yield from _verified_file(path, layer.descriptor)
@@ -186,4 +186,4 @@ def _verified_file(path: Path, descriptor: Descriptor) -> Iterator[bytes]:
     try:
         yield from verified(chunks_of(path), descriptor.digest, descriptor.size, damaged)
     except FileNotFoundError as cause:
-        raise NotFoundError(f"the stored blob {descriptor.digest} is gone from {path}") from cause
+        raise NotFoundError(f"the stored blob {descriptor.digest} is missing from {path}") from cause

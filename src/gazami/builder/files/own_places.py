@@ -31,7 +31,7 @@ def omitted(folder: str, places: Iterable[str], state: str) -> tuple[str, ...]:
     for place in places:
         relative = os.path.relpath(os.path.realpath(place), top)
         if relative == "." and os.path.realpath(state) == top:
-            raise UsageError(f"the state directory {place} is the build context", hint="give a folder of its own with --state-dir")
+            raise UsageError(f"the state directory {place} is the build context", hint="give another directory with --state-dir")
         if relative != "." and not relative.startswith("../") and relative != "..":
             found.append(_outermost(top, relative))
     return tuple(found)
@@ -50,7 +50,7 @@ def visible(ignore: Ignore, omitted: tuple[str, ...] = ()) -> Filter:
 
 
 def _outermost(top: str, relative: str) -> str:
-    """The highest directory that holds nothing but a place: it was made for that (``.cache`` of ``.cache/gazami``)."""
+    """The highest directory that holds only this one, and so was made for it (``.cache`` of ``.cache/gazami``)."""
     while "/" in relative:
         above, _, name = relative.rpartition("/")
         try:

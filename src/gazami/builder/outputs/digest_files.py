@@ -1,4 +1,4 @@
-"""The small files that tell what was built: to a path, or to a URL by PUT, as kaniko writes them."""
+"""The small files that say what was built: to a path, or to a URL by PUT, as kaniko writes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gazami.registry.wire import redact
 def digest_files(
     files: DigestFiles, references: tuple[Reference, ...], image_id: str, digest: str, *, pushed: bool
 ) -> Iterator[tuple[str, str]]:
-    """``(place, text)`` of each file that was asked for. ``image_id`` is the digest of the config, ``digest`` the manifest's."""
+    """``(path or URL, text)`` of each requested file. ``image_id`` is the digest of the config, ``digest`` the manifest's."""
     names = "".join(f"{each.context}@{digest}\n" for each in references)
     tagged = "".join(f"{each.context}:{each.tag}@{digest}\n" for each in references)
     metadata = {
@@ -48,7 +48,7 @@ def write_text(place: str, text: str, transport: Transport) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_output(path, text.encode(), 0o644, like_the_old=True)
     except OSError as cause:
-        raise HostError(f"{path} cannot be written: {cause.strerror}") from cause
+        raise HostError(f"cannot write {path}: {cause.strerror}") from cause
 
 
 def _put(url: str, text: str, transport: Transport) -> None:
@@ -56,7 +56,7 @@ def _put(url: str, text: str, transport: Transport) -> None:
     with transport.persist(lambda: transport.exchange(request, Trust())) as response:
         if response.status >= 400:
             raise RegistryError(
-                f"{redact(url)} did not take the digest: status {response.status}",
+                f"{redact(url)} did not accept the digest: status {response.status}",
                 url=redact(url),
                 status=response.status,
                 hint="the image is pushed; only this file is missing",

@@ -121,7 +121,7 @@ class Exporter:
             self.emit(Exported("file", redact(place), digest))
 
     def _push_all(self, finished: Finished, uploads: Uploads) -> Digest:
-        """The digest of what the destinations are to be: the image's, or the index's when this build has completed it."""
+        """The digest that the destinations get: the image's, or the index's when this build has completed it."""
         index = self.output.index
         for reference in members(index, self.platform, self.references) if index else self.references:
             self.push(finished, reference, uploads)

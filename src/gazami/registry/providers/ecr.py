@@ -31,7 +31,7 @@ _LIFETIME = 12 * 3600.0
 
 @fast_dataclass(frozen=True, slots=True)
 class _Api:
-    """The operation of one registry: what it is called and where."""
+    """The operation that gives a registry's token: its name and endpoint."""
 
     service: str
     endpoint: str
@@ -94,7 +94,7 @@ def _authorization(document: dict[str, Any]) -> dict[str, Any]:
     if isinstance(data, list):
         data = data[0] if data else None
     if not isinstance(data, dict):
-        raise Unavailable("the answer of ECR has no authorizationData")
+        raise Unavailable("ECR answered without authorizationData")
     return data
 
 
@@ -104,5 +104,5 @@ def _decoded(token: str) -> tuple[str, str]:
     except (binascii.Error, UnicodeDecodeError):
         colon = ""
     if not colon:
-        raise Unavailable("the answer of ECR has a token of another form")
+        raise Unavailable("ECR answered with a token that is not user:password")
     return user, password
