@@ -86,7 +86,7 @@ def s3(rest: str, environ: Mapping[str, str], web: Web, now: Callable[[], dateti
     headers = (("X-Amz-Content-Sha256", _EMPTY),)
     how = keys.how or "the keys that were found"
     hint = f"set AWS_REGION to the bucket's region, or use other keys (used: {how}, region {region})"
-    return StoredObject(url, lambda _: sign("GET", url, headers, b"", keys, region, "s3", now()), hint)
+    return StoredObject(url, lambda _: sign("GET", url, headers, b"", keys, region=region, service="s3", now=now()), hint)
 
 
 def _keys(environ: Mapping[str, str], web: Web, region: str, what: str) -> AwsKeys:

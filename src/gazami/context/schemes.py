@@ -36,7 +36,6 @@ from gazami.registry.transport import Transport
 from gazami.registry.wire import redact
 from gazami.values import fast_dataclass, field, replace
 
-KNOWN = "a path, dir://, tar://FILE, tar://stdin or -, git:// and other Git URLs, s3://, gs://, https:// (Azure Blob, archives), registry://"
 _CHUNK = 1 << 20
 
 
@@ -85,8 +84,11 @@ def open_context(context: str, access: Access) -> Opened:
         return local_folder(context)
     opener = SCHEMES.get(scheme)
     if opener is None:
-        raise UsageError(f"unknown context scheme {scheme}:// in {redact(context)!r}", hint=f"use {KNOWN}")
-    return opener(rest, access)
+        raise UsageError(
+            f"unknown context scheme {scheme}:// in {redact(context)!r}",
+            hint=f"use a path, {', '.join(each.usage for each in SCHEMES.values())}",
+        )
+    return opener.open(rest, access)
 
 
 # -- what is here -----------------------------------------------------------------------------------------------------
@@ -199,13 +201,21 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-SCHEMES: dict[str, Callable[[str, Access], Opened]] = {
-    "dir": _directory,
-    "tar": _tar,
-    "git": _kaniko_git,
-    "s3": _s3,
-    "gs": _gs,
-    "https": _https,
-    "http": _http,
-    "registry": _registry,
+@fast_dataclass(frozen=True, slots=True)
+class Scheme:
+    """``usage`` is how the scheme is written, for the hint of an unknown one; ``open`` gets what stands after ``://``."""
+
+    usage: str
+    open: Callable[[str, Access], Opened]
+
+
+SCHEMES = {
+    "dir": Scheme("dir://DIRECTORY", _directory),
+    "tar": Scheme("tar://FILE, tar://stdin or -", _tar),
+    "git": Scheme("git:// and other Git URLs", _kaniko_git),
+    "s3": Scheme("s3://", _s3),
+    "gs": Scheme("gs://", _gs),
+    "https": Scheme("https:// (Azure Blob, archives)", _https),
+    "http": Scheme("http:// (archives)", _http),
+    "registry": Scheme("registry://", _registry),
 }

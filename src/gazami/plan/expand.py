@@ -83,7 +83,7 @@ def expand_stages(
             parent = done[stage.base.number] if isinstance(stage.base, StageBase) else None
             config = images[stage.base].config if isinstance(stage.base, ImageBase) and stage.base in images else None
             onbuild = triggers(outline, stage, images)
-            done[stage.number] = _stage(outline, inputs, stage, onbuild, parent, config, expander)
+            done[stage.number] = _stage(outline, inputs, stage, expander, onbuild=onbuild, parent=parent, config=config)
     return tuple(done.values())
 
 
@@ -91,10 +91,11 @@ def _stage(
     outline: Outline,
     inputs: PlanInputs,
     stage: StageOutline,
+    expander: Expander,
+    *,
     onbuild: tuple[ast.Instruction, ...],
     parent: ExpandedStage | None,
     config: ImageConfig | None,
-    expander: Expander,
 ) -> ExpandedStage:
     scope = parent.scope.inherited() if parent is not None else _start(config)
     certain = parent.certain if parent is not None else config is not None or not isinstance(stage.base, ImageBase)

@@ -103,8 +103,9 @@ class Push:
                 case GaveUp():
                     raise self._failure()
                 case _:
-                    if upload.pause:
-                        pause = self._session.transport.pause(min(upload.pause, attempts - 1), upload.retry_after)
+                    if upload.pause.failures:
+                        failures = min(upload.pause.failures, attempts - 1)
+                        pause = self._session.transport.pause(failures, upload.pause.seconds)
                         if pause is None:
                             raise self._failure()
                         self._session.transport.wait(pause)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +16,11 @@ from typing import BinaryIO
 
 from gazami.cancel import Cancel
 from gazami.errors import HostError, IntegrityError, NotFoundError, SpaceError
-from gazami.image.digest import Digest, hex_of
+from gazami.image.digest import Digest, verified
 from gazami.image.manifest import Descriptor
 from gazami.image.model import Layer, LocalFile
 from gazami.image.reference import Reference
-from gazami.layer.blobs import BlobStore
+from gazami.layer.blobs import BlobStore, chunks_of
 from gazami.registry.client import RegistryClient
 from gazami.registry.flights import Flights
 from gazami.values import fast_dataclass, field
@@ -181,15 +180,10 @@ class BlobFiles:
 
 
 def _verified_file(path: Path, descriptor: Descriptor) -> Iterator[bytes]:
-    digest = hashlib.new(descriptor.digest.split(":", 1)[0])
-    size = 0
+    def damaged(what: str) -> IntegrityError:
+        return IntegrityError(f"the stored blob {descriptor.digest} in {path} is damaged: {what}")
+
     try:
-        with path.open("rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-                yield chunk
+        yield from verified(chunks_of(path), descriptor.digest, descriptor.size, damaged)
     except FileNotFoundError as cause:
         raise NotFoundError(f"the stored blob {descriptor.digest} is missing from {path}") from cause
-    if size != descriptor.size or digest.hexdigest() != hex_of(descriptor.digest):
-        raise IntegrityError(f"the stored blob {descriptor.digest} in {path} is damaged")

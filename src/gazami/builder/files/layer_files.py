@@ -17,7 +17,7 @@ from gazami.builder.files.workspace import Workspace
 from gazami.cancel import Cancel
 from gazami.errors import ArchiveError, IntegrityError
 from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
-from gazami.image.digest import Digest, hasher_for, hex_of
+from gazami.image.digest import Digest, hex_of, verified
 from gazami.image.model import Layer
 from gazami.layer.compression import decompressed
 from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
@@ -95,19 +95,16 @@ class LayerFiles:
             ahead.stop()
 
     def _tar_chunks(self, layer: Layer) -> Iterator[bytes]:
-        digest = hasher_for(layer.diff_id)
+        def wrong(what: str) -> IntegrityError:
+            return IntegrityError(f"layer {layer.descriptor.digest} does not unpack to its diff id {layer.diff_id}: {what}")
+
         blob = self.blob_chunks(layer)
         try:
-            for chunk in decompressed(blob):
-                self.cancel.check()
-                digest.update(chunk)
-                yield chunk
+            yield from verified(self.cancel.checked(decompressed(blob)), layer.diff_id, None, wrong)
         except ArchiveError:
             for _ in blob:  # if these are not the bytes that the digest names, that is what is wrong
                 self.cancel.check()
             raise
-        if digest.hexdigest() != hex_of(layer.diff_id):
-            raise IntegrityError(f"layer {layer.descriptor.digest} does not unpack to its diff id {layer.diff_id}")
         self._checked.add((layer.descriptor.digest, layer.diff_id))
 
     # -- one pass -------------------------------------------------------------------------------------------------

@@ -19,11 +19,7 @@ _DIRECTORY = "oci:"
 def own_places(output: OutputOptions, cache: CacheOptions, *states: str) -> tuple[str, ...]:
     """Absolute paths of directories and files that this build keeps or writes; ``states`` are its state directories."""
     caches = [place.removeprefix(_DIRECTORY) for place in (cache.repository, *cache.sources) if place.startswith(_DIRECTORY)]
-    places = (
-        *states, cache.directory, *caches, *output.tar_paths, *output.oci_layout_paths,
-        *(export.dest for export in output.exports), output.digest_file, output.image_name_with_digest_file,
-        output.image_name_tag_with_digest_file, output.image_id_file, output.metadata_file, output.builder_output,
-    )  # fmt: skip
+    places = (*states, cache.directory, *caches, *output.paths)
     return tuple(dict.fromkeys(place for place in places if place.startswith("/")))
 
 

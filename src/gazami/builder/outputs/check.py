@@ -42,13 +42,13 @@ def _places(output: OutputOptions) -> Iterator[tuple[str, str, bool]]:
         yield "--oci-layout-path", place, True
     for export in output.exports:
         yield "--output", export.dest, export.kind == "local"
-    yield "--digest-file", output.digest_file, False
-    yield "--image-name-with-digest-file", output.image_name_with_digest_file, False
-    yield "--image-name-tag-with-digest-file", output.image_name_tag_with_digest_file, False
-    yield "--iidfile", output.image_id_file, False
-    yield "--metadata-file", output.metadata_file, False
+    yield "--digest-file", output.files.digest, False
+    yield "--image-name-with-digest-file", output.files.names, False
+    yield "--image-name-tag-with-digest-file", output.files.tagged_names, False
+    yield "--iidfile", output.files.image_id, False
+    yield "--metadata-file", output.files.metadata, False
     if output.push:
-        yield "BUILDER_OUTPUT", output.builder_output, True
+        yield "BUILDER_OUTPUT", output.files.builder_output, True
 
 
 def _try_file(path: Path) -> None:

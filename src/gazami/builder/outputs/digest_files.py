@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from gazami.builder.request import OutputOptions
+from gazami.builder.request import DigestFiles
 from gazami.errors import HostError, RegistryError
 from gazami.image.reference import Reference
 from gazami.layer.output_file import write_output
@@ -15,7 +15,9 @@ from gazami.registry.transport import Request, Transport
 from gazami.registry.wire import redact
 
 
-def digest_files(output: OutputOptions, references: tuple[Reference, ...], image_id: str, digest: str) -> Iterator[tuple[str, str]]:
+def digest_files(
+    files: DigestFiles, references: tuple[Reference, ...], image_id: str, digest: str, *, pushed: bool
+) -> Iterator[tuple[str, str]]:
     """``(path or URL, text)`` of each requested file. ``image_id`` is the digest of the config, ``digest`` the manifest's."""
     names = "".join(f"{each.context}@{digest}\n" for each in references)
     tagged = "".join(f"{each.context}:{each.tag}@{digest}\n" for each in references)
@@ -26,12 +28,12 @@ def digest_files(output: OutputOptions, references: tuple[Reference, ...], image
     }
     images = "".join(json.dumps({"name": f"{each.context}:{each.tag}", "digest": digest}) + "\n" for each in references)
     wanted = (
-        (output.digest_file, digest),
-        (output.image_name_with_digest_file, names),
-        (output.image_name_tag_with_digest_file, tagged),
-        (output.image_id_file, image_id),
-        (output.metadata_file, json.dumps({key: value for key, value in metadata.items() if value}, indent=2) + "\n"),
-        (f"{output.builder_output.rstrip('/')}/images" if output.builder_output and output.push else "", images),
+        (files.digest, digest),
+        (files.names, names),
+        (files.tagged_names, tagged),
+        (files.image_id, image_id),
+        (files.metadata, json.dumps({key: value for key, value in metadata.items() if value}, indent=2) + "\n"),
+        (f"{files.builder_output.rstrip('/')}/images" if files.builder_output and pushed else "", images),
     )
     return (pair for pair in wanted if pair[0])
 

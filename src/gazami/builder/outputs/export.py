@@ -114,7 +114,9 @@ class Exporter:
         """Write every output that was asked for. Raises what the registry or the disk says."""
         self.archives(finished)
         digest = self._push_all(finished, uploads) if self.output.push else finished.manifest.digest
-        for place, text in digest_files(self.output, self.references, finished.manifest.config.digest, digest):
+        for place, text in digest_files(
+            self.output.files, self.references, finished.manifest.config.digest, digest, pushed=self.output.push
+        ):
             write_text(place, text, self.registry.transport)
             self.emit(Exported("file", redact(place), digest))
 

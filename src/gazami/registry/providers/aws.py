@@ -83,10 +83,13 @@ def _web_identity(environ: Environment, web: Web, region: str, now: Callable[[],
         return None
     if not role:
         raise Unavailable("AWS_WEB_IDENTITY_TOKEN_FILE is set without AWS_ROLE_ARN")
-    return _assume(environ, web, region, now, file, role, environ.get("AWS_ROLE_SESSION_NAME", ""))
+    session = environ.get("AWS_ROLE_SESSION_NAME", "")
+    return _assume(environ, web, region, now, file=file, role=role, session=session)
 
 
-def _assume(environ: Environment, web: Web, region: str, now: Callable[[], float], file: str, role: str, session: str) -> AwsKeys:
+def _assume(
+    environ: Environment, web: Web, region: str, now: Callable[[], float], *, file: str, role: str, session: str
+) -> AwsKeys:
     """STS AssumeRoleWithWebIdentity, which is not signed: the token is the proof."""
     fields = {
         "Action": "AssumeRoleWithWebIdentity",
@@ -130,9 +133,9 @@ def _profile(environ: Environment, web: Web, region: str, now: Callable[[], floa
             web,
             settings.get("region") or region,
             now,
-            settings["web_identity_token_file"],
-            settings["role_arn"],
-            settings.get("role_session_name", ""),
+            file=settings["web_identity_token_file"],
+            role=settings["role_arn"],
+            session=settings.get("role_session_name", ""),
         )
     if any(key in settings for key in _FROM_ELSEWHERE):
         return _from_botocore(name, now)

@@ -76,7 +76,7 @@ def _grant(registry: str, environ: Mapping[str, str], web: Web, now: Callable[[]
     url = service_endpoint(environ, api.service.upper().replace("-", "_"), api.endpoint)
     body = json.dumps({"registryIds": [api.account]} if api.account else {}).encode()
     headers = (("Content-Type", "application/x-amz-json-1.1"), ("X-Amz-Target", api.target))
-    signed = sign("POST", url, headers, body, keys, api.region, api.service, datetime.fromtimestamp(now(), UTC))
+    signed = sign("POST", url, headers, body, keys, region=api.region, service=api.service, now=datetime.fromtimestamp(now(), UTC))
     try:
         document = web.json("POST", url, signed, body)
     except Unavailable as error:
