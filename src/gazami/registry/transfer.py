@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
@@ -50,13 +51,18 @@ class Uploads:
 
         return self._once(reference, descriptor.digest, push)
 
+    def follow(self, reference: Reference, path: Path) -> GrowingUpload:
+        """Begin to upload a blob whose file still grows. :meth:`submit_followed` completes the upload; what is not completed
+        is abandoned at the end."""
+        growing = self._client.follow_blob(reference, path)
+        with self._lock:
+            self._growing.append(growing)
+        return growing
+
     def submit_followed(
         self, reference: Reference, descriptor: Descriptor, open_file: Callable[[], BinaryIO], growing: GrowingUpload
     ) -> Future[How]:
         """As :meth:`submit` for a blob whose upload began while it was written; if that failed, it is uploaded again."""
-
-        with self._lock:
-            self._growing.append(growing)
 
         def finish() -> How:
             if growing.complete(descriptor):
@@ -103,6 +109,8 @@ class Uploads:
         for growing in self._growing:
             growing.give_up()
         self._pool.shutdown()
+        for growing in self._growing:
+            growing.abandon()
 
     def _once(
         self, reference: Reference, digest: Digest, work: Callable[[], How], not_needed: Callable[[], None] | None = None
