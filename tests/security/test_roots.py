@@ -206,7 +206,7 @@ def test_very_deep_directories_of_a_step_are_a_layer_or_an_error(mode: Bench, fu
             mode.sandbox.call(request, output_fd=sink.fileno())
         assert depth < 2048 and out.stat().st_size > depth * 512
     except ArchiveError as error:
-        assert depth > 2047 and "longer than Linux takes" in error.message
+        assert depth > 2047 and "longer than Linux allows" in error.message
     finally:
         beneath.remove_tree(str(root))
 
