@@ -5,23 +5,27 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pytest
 
 from gazami import values
 
+T = TypeVar("T")
 
-def classes(decorator: Any) -> tuple[type[Any], type[Any]]:
+
+def classes(source: Any) -> tuple[type[Any], type[Any]]:
+    decorator, field = source
+
     @decorator(frozen=True, slots=True)
     class Point:
         """A point."""
 
         x: int
         y: int = 0
-        label: str = values.field(default="", compare=False)
-        secret: str = values.field(default="s", repr=False)
-        others: list[int] = values.field(default_factory=list, compare=False)
+        label: str = field(default="", compare=False)
+        secret: str = field(default="s", repr=False)
+        others: list[int] = field(default_factory=list, compare=False)
 
         @property
         def far(self) -> bool:
@@ -30,8 +34,8 @@ def classes(decorator: Any) -> tuple[type[Any], type[Any]]:
     @decorator(slots=True)
     class State:
         count: int = 0
-        seen: dict[str, int] = values.field(default_factory=dict)
-        double: int = values.field(init=False)
+        seen: dict[str, int] = field(default_factory=dict)
+        double: int = field(init=False)
 
         def __post_init__(self) -> None:
             self.double = 2 * self.count
@@ -39,12 +43,13 @@ def classes(decorator: Any) -> tuple[type[Any], type[Any]]:
     return Point, State
 
 
-BOTH = [pytest.param(values.fast_dataclass, id="ours"), pytest.param(dataclasses.dataclass, id="standard")]
+OURS = (values.fast_dataclass, values.field)
+BOTH = [pytest.param(OURS, id="ours"), pytest.param((dataclasses.dataclass, dataclasses.field), id="standard")]
 
 
-@pytest.mark.parametrize("decorator", BOTH)
-def test_a_value(decorator: Any) -> None:
-    point, _ = classes(decorator)
+@pytest.mark.parametrize("source", BOTH)
+def test_a_value(source: Any) -> None:
+    point, _ = classes(source)
     one = point(10, label="one")
     assert one == point(10, label="two") and one != point(10, 1) and one != (10, 0)
     assert hash(one) == hash(point(10)) and one.far
@@ -62,14 +67,53 @@ def test_a_value(decorator: Any) -> None:
     assert not hasattr(one, "__dict__")
 
 
-@pytest.mark.parametrize("decorator", BOTH)
-def test_a_state(decorator: Any) -> None:
-    _, state = classes(decorator)
+@pytest.mark.parametrize("source", BOTH)
+def test_a_state(source: Any) -> None:
+    _, state = classes(source)
     one = state(2)
     one.count = 3
     assert one.count == 3 and one.double == 4 and one != state(2)
     with pytest.raises(TypeError, match="unhashable"):
         hash(one)
+
+
+def test_fields_and_replace() -> None:
+    point, state = classes(OURS)
+    assert [each.name for each in values.fields(point)] == [each.name for each in values.fields(point(1))]
+    assert values.replace(point(1, label="one"), x=2) == point(2) and values.replace(point(1, label="one"), x=2).label == "one"
+    assert values.replace(state(2), count=3).double == 6
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        values.replace(point(1), z=2)
+
+
+def test_order_and_metadata() -> None:
+    @values.fast_dataclass(frozen=True, slots=True, order=True)
+    class Line:
+        number: int
+        text: str = values.field(default="", compare=False, metadata={"of": "text"})
+
+    assert Line(1, "b") < Line(2, "a") and Line(2) >= Line(2, "x") and max(Line(1), Line(3), Line(2)) == Line(3)
+    assert [dict(each.metadata) for each in values.fields(Line)] == [{}, {"of": "text"}]
+    assert [dict(each.metadata) for each in dataclasses.fields(Line)] == [{}, {"of": "text"}]
+
+
+def test_a_generic_class_is_made_without_the_standard_library() -> None:
+    @values.fast_dataclass(frozen=True, slots=True)
+    class Box(Generic[T]):
+        inner: T
+
+    assert Box(1) != Box(2) and hash(Box(1)) == hash(Box(1)) and not hasattr(Box(1), "__dict__")
+
+
+def test_initialisers_are_written_for_the_children_of_a_fork() -> None:
+    code = (
+        "import sys; from gazami import errors, values; "
+        "before = errors.Span.__init__; values.write_initialisers([errors]); after = errors.Span.__init__; "
+        "values.write_initialisers([errors]); errors.Span(1, 2); "
+        "print(before is not after, after is errors.Span.__init__, 'dataclasses' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "False"]
 
 
 def test_development_mode_has_the_standard_decorator() -> None:
