@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gazami.events import Emit, TransferFinished, TransferProgress, TransferStarted
-from gazami.image.manifest import Descriptor
-from gazami.image.reference import Reference
-from gazami.registry.options import Direction
+
+if TYPE_CHECKING:
+    from gazami.image.manifest import Descriptor
+    from gazami.image.reference import Reference
+    from gazami.registry.options import Direction
 
 INTERVAL = 0.2
 """Seconds between two progress events of one transfer."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, assert_never
+from typing import TYPE_CHECKING, BinaryIO, assert_never
 
 from gazami.errors import AuthenticationError, HostError, NotFoundError, RegistryError
-from gazami.image.manifest import Descriptor
+from gazami.registry.exchange import Body, Response
 from gazami.registry.faults import FINAL, ConnectionFault
 from gazami.registry.session import Call, Session
-from gazami.registry.transport import Body, Response
 from gazami.registry.upload import (
     LOST,
     Action,
@@ -28,6 +27,9 @@ from gazami.registry.upload import (
     begin,
 )
 from gazami.registry.wire import parse_length, parse_range_end, with_query
+
+if TYPE_CHECKING:
+    from gazami.image.manifest import Descriptor
 
 Bytes = Callable[[int], Iterator[bytes]]
 """A blob's bytes from an offset on."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from gazami.cancel import Cancel
+if TYPE_CHECKING:
+    from gazami.cancel import Cancel
 
 
 class Slots:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from gazami.builder.request import OutputOptions
-from gazami.image.digest import Digest
 from gazami.image.reference import parse_reference
 from gazami.plan.steps import (
     CopyStep,
@@ -24,7 +23,11 @@ from gazami.plan.steps import (
     WorkdirStep,
     sources_of,
 )
-from gazami.registry.resolved import Resolved
+
+if TYPE_CHECKING:
+    from gazami.builder.request import OutputOptions
+    from gazami.image.digest import Digest
+    from gazami.registry.resolved import Resolved
 
 _SEVERAL = 2
 
