@@ -145,6 +145,8 @@ class Push:
             self._session.transport.retry_after(response),
             parse_length(response.header("OCI-Chunk-Min-Length")),
         )
+        if isinstance(action, Head) and answer.status == 404:  # it is not there yet, and no source of credentials is asked for that
+            return answer
         if not answer.good:
             self._problem = self._session.refusal(response, _describe(action, self._descriptor, self._repository), call)
         elif isinstance(action, Start) and not answer.location:
