@@ -1,11 +1,11 @@
 """A dataclass decorator that costs a tenth of the standard one: most of a short build's start was the making of value types.
 
 To a type checker this *is* the standard library's decorator, with all that it says (frozen, slots, replace). At run time nothing
-is compiled when a class is made: ``__init__`` is written when the first value is, for most classes of a program make none in a
-short run; comparison, hash and repr are shared functions over the fields. ``dataclasses`` itself, which imports ``inspect``, is
-imported where somebody asks the standard library's ``fields`` or ``replace``. Freezing is not enforced, but in Python's
-development mode (``python -X dev``, as one part of the tests runs) this module is the standard decorator. Measured in ADR 7.
-Standard library only: the sandbox's server may import this.
+is compiled when a class is made: ``__init__`` is written when a class has made a few values, for most classes of a program make
+none or one in a short run; comparison, hash and repr are shared functions over the fields. ``dataclasses`` itself, which imports
+``inspect``, is imported where somebody asks the standard library's ``fields`` or ``replace``. Freezing is not enforced, but in
+Python's development mode (``python -X dev``, as one part of the tests runs) this module is the standard decorator. Measured in
+ADR 7. Standard library only: the sandbox's server may import this.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from operator import attrgetter
 
 TYPE_CHECKING = False  # type checkers take it for typing's, whose import is the greater part of what --version needs
 
-__all__ = ["fast_dataclass", "field", "fields", "replace", "write_initialisers"]
+__all__ = ["fast_dataclass", "field", "fields", "replace"]
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from types import ModuleType
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 if TYPE_CHECKING or sys.flags.dev_mode:
@@ -50,13 +49,8 @@ else:
         return type(value)(**changes)
 
 
-def write_initialisers(modules: Iterable[ModuleType]) -> None:
-    """Write ``__init__`` of all value types of some modules now: whoever forks does it once, and not again in each child."""
-    for module in modules:
-        for kind in list(vars(module).values()):
-            write = getattr(vars(kind).get("__init__"), "write", None) if isinstance(kind, type) else None
-            if write is not None:
-                write()
+_FEW = 8
+"""Values of a class that are made by a loop: to compile its ``__init__`` takes as long as forty of them."""
 
 
 class _Said:
@@ -117,6 +111,7 @@ def _made(written: Any, *, frozen: bool, order: bool) -> Any:
     names = tuple(annotations)
     defaults = {name: space.pop(name) for name in names if name in space}
     said = {name: each.said for name, each in defaults.items() if isinstance(each, _Said)}
+    post, few = "__post_init__" in space, _FEW
     read = _reader([name for name in names if name not in said or said[name].get("compare", True)])
 
     def equal(self: Any, other: object) -> bool:
@@ -126,20 +121,21 @@ def _made(written: Any, *, frozen: bool, order: bool) -> Any:
         shown = [name for name in names if name not in said or said[name].get("repr", True)]
         return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
-    def write() -> None:
-        made.__init__ = _initialiser(names, defaults, post="__post_init__" in space)
-
     def first(self: Any, *given: Any, **named: Any) -> None:
-        write()
+        nonlocal few
+        few -= 1
+        if few >= 0 and _filled(self, names, defaults, given, named):
+            if post:
+                self.__post_init__()
+            return
+        made.__init__ = _initialiser(names, defaults, post=post)
         made.__init__(self, *given, **named)
 
     for left in ("__dict__", "__weakref__"):
         space.pop(left, None)
     space.setdefault("__eq__", equal)
     space.setdefault("__repr__", text)
-    if "__init__" not in space:
-        first.write = write  # type: ignore[attr-defined]
-        space["__init__"] = first
+    space.setdefault("__init__", first)
     if "__hash__" not in written.__dict__ or written.__dict__["__hash__"] is None:  # None comes from an __eq__ of the class
         space["__hash__"] = (lambda self: hash(read(self))) if frozen else None
     if order:
@@ -158,6 +154,30 @@ def _order(read: Callable[[Any], Any]) -> dict[str, Callable[[Any, Any], bool]]:
         return lambda self, other: how(read(self), read(other)) if other.__class__ is self.__class__ else NotImplemented
 
     return {f"__{how.__name__}__": compared(how) for how in (operator.lt, operator.le, operator.gt, operator.ge)}
+
+
+def _filled(
+    value: Any, names: tuple[str, ...], defaults: Mapping[str, Any], given: tuple[Any, ...], named: Mapping[str, Any]
+) -> bool:
+    """Set the fields of a value as ``__init__`` would. False where that would raise TypeError, which it is left to do."""
+    positions, taken = iter(given), 0
+    for name in names:
+        default = defaults.get(name, _Said)
+        said = default.said if isinstance(default, _Said) else {} if default is _Said else {"default": default}
+        if said.get("init", True):
+            found = next(positions, _Said)
+            if found is _Said and name in named:
+                found, taken = named[name], taken + 1
+            if found is not _Said:
+                setattr(value, name, found)
+                continue
+        if "default" in said:
+            setattr(value, name, said["default"])
+        elif "default_factory" in said:
+            setattr(value, name, said["default_factory"]())
+        elif said.get("init", True):
+            return False
+    return taken == len(named) and next(positions, _Said) is _Said
 
 
 def _initialiser(names: tuple[str, ...], defaults: Mapping[str, Any], *, post: bool) -> Any:

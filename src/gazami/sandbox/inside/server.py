@@ -29,7 +29,7 @@ from gazami.sandbox.kernel import linux, namespaces, seccomp
 from gazami.sandbox.kernel.capabilities import Capability, has
 from gazami.sandbox.protocol import decode, describe_error, receive_descriptors, receive_message, send_message
 from gazami.sandbox.spec import Call, CallResult, Choice, RunSpec, ServerStart
-from gazami.values import fast_dataclass, write_initialisers
+from gazami.values import fast_dataclass
 
 _FAREWELL = 4
 """Seconds that handlers get to clean up when gazami is gone."""
@@ -86,7 +86,6 @@ def _prepare(start: ServerStart, control: socket.socket) -> _Server:
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
     for module in start.preload:
         importlib.import_module(module)
-    write_initialisers(module for name, module in list(sys.modules.items()) if name.startswith("gazami."))
     filter_ = _filter(choice)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
