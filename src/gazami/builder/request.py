@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from gazami.image.platform import Platform
 from gazami.registry.options import RegistryOptions
 from gazami.values import fast_dataclass, field
-
-if TYPE_CHECKING:
-    from gazami.image.platform import Platform
 
 Pairs = tuple[tuple[str, str], ...]
 

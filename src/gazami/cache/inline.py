@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gazami.cache.entry import CacheEntry
+from gazami.cache.store import Blob, Listed
 from gazami.errors import NotFoundError, RegistryError
 from gazami.foreign import read_json
 from gazami.image.config import parse_config
 from gazami.image.manifest import Descriptor, Manifest
 from gazami.image.model import Origin, Remote
+from gazami.image.reference import Reference
+from gazami.registry.client import RegistryClient
 from gazami.registry.flights import Flights
-
-if TYPE_CHECKING:
-    from gazami.cache.store import Blob, Listed
-    from gazami.image.reference import Reference
-    from gazami.registry.client import RegistryClient
 
 NOTE = "dev.gazami.cache.inline"
 

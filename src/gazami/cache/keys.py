@@ -16,17 +16,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NewType, TypeAlias
+from typing import NewType, TypeAlias
 
 from gazami.dockerfile.flags import flags_of
 from gazami.dockerfile.instructions import CopyFlags
+from gazami.dockerfile.mounts import Mount
+from gazami.image.digest import Digest
+from gazami.image.platform import Platform
 from gazami.plan.steps import CopyStep, RunMount, RunStep, WorkdirStep
 from gazami.values import fast_dataclass
-
-if TYPE_CHECKING:
-    from gazami.dockerfile.mounts import Mount
-    from gazami.image.digest import Digest
-    from gazami.image.platform import Platform
 
 Key = NewType("Key", str)
 """64 hexadecimal digits: also a valid tag."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gazami.cache.store import Listed
-    from gazami.image.manifest import Descriptor
+from gazami.cache.store import Listed
+from gazami.image.manifest import Descriptor
 
 
 def to_prune(

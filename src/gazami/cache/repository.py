@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from gazami.cache.entry import CONFIG, EMPTY, CacheEntry, decode_entry, encode_entry
 from gazami.cache.store import Blob, Listed
 from gazami.errors import NotFoundError, RegistryError
 from gazami.image.manifest import Descriptor, Manifest
 from gazami.image.model import Origin, Remote
+from gazami.image.reference import Reference
+from gazami.registry.client import RegistryClient
 from gazami.registry.flights import Flights
-
-if TYPE_CHECKING:
-    from gazami.image.reference import Reference
-    from gazami.registry.client import RegistryClient
-    from gazami.registry.upload import How
+from gazami.registry.upload import How
 
 
 class RepositoryStore:

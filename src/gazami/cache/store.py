@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
+from typing import BinaryIO, Protocol, TypeAlias
 
+from gazami.cache.entry import CacheEntry
 from gazami.image.manifest import Descriptor
 from gazami.image.model import Origin
 from gazami.values import fast_dataclass
-
-if TYPE_CHECKING:
-    from gazami.cache.entry import CacheEntry
 
 OpenFile: TypeAlias = Callable[[], BinaryIO]
 

@@ -13,12 +13,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gazami.cancel import Cancel
 from gazami.worker import Worker
 
 if TYPE_CHECKING:
     from urllib3.connectionpool import HTTPConnectionPool
-
-    from gazami.cancel import Cancel
 
 Current = Callable[[], "Watch | None"]
 """The watch of the exchange that the calling thread is in."""

@@ -6,14 +6,12 @@ import re
 import ssl
 from collections.abc import Iterator
 from http.client import HTTPException, InvalidURL
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from gazami.cancel import Cancel
 from gazami.errors import TransportError
 from gazami.foreign import printable
 from gazami.registry.wire import host_in, redact
-
-if TYPE_CHECKING:
-    from gazami.cancel import Cancel
 
 FINAL = ("certificate", "refused")
 """Kinds of faults that another attempt meets again."""

@@ -8,14 +8,12 @@ original ones.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from gazami.errors import NotFoundError, RegistryError, TransportError, UsageError
 from gazami.image.reference import DOCKER_HUB, Reference, parse_reference
+from gazami.registry.options import RegistryOptions
 from gazami.values import fast_dataclass
-
-if TYPE_CHECKING:
-    from gazami.registry.options import RegistryOptions
 
 Scheme = Literal["https", "http"]
 

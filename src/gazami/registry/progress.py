@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from gazami.events import Emit, TransferFinished, TransferProgress, TransferStarted
-
-if TYPE_CHECKING:
-    from gazami.image.manifest import Descriptor
-    from gazami.image.reference import Reference
-    from gazami.registry.options import Direction
+from gazami.image.manifest import Descriptor
+from gazami.image.reference import Reference
+from gazami.registry.options import Direction
 
 INTERVAL = 0.2
 """Seconds between two progress events of one transfer."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gazami.errors import AuthenticationError, NotFoundError, RegistryError, TransportError
 from gazami.registry.retry import RETRYABLE
+from gazami.registry.wire import Complaint
 from gazami.values import fast_dataclass
-
-if TYPE_CHECKING:
-    from gazami.registry.wire import Complaint
 
 _CLOUDS = ("Amazon ECR:", "Google:", "Azure:")
 

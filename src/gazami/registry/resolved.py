@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gazami.errors import IntegrityError, NotFoundError, RegistryError
+from gazami.image.config import ImageConfig
 from gazami.image.digest import Digest, digest_of, is_digest, matches
 from gazami.image.manifest import DOCKER_CONFIG, OCI_CONFIG, Descriptor, Index, Manifest, choose_manifest
+from gazami.image.platform import Platform
+from gazami.image.reference import Reference
 from gazami.values import fast_dataclass
-
-if TYPE_CHECKING:
-    from gazami.image.config import ImageConfig
-    from gazami.image.platform import Platform
-    from gazami.image.reference import Reference
 
 NESTING = 4
 """Indexes in indexes that are followed; one that contains itself ends there."""

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from gazami.image.reference import DOCKER_HUB
+from gazami.registry.options import Direction, TrustOptions
 from gazami.values import fast_dataclass
-
-if TYPE_CHECKING:
-    from gazami.registry.options import Direction, TrustOptions
 
 Scheme = Literal["https", "http"]
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gazami.cancel import Cancel
+from gazami.cancel import Cancel
 
 
 class Slots:

@@ -6,12 +6,9 @@ import contextlib
 import os
 import re
 import ssl
-from typing import TYPE_CHECKING
 
 from gazami.errors import UsageError
-
-if TYPE_CHECKING:
-    from gazami.registry.routing import Trust
+from gazami.registry.routing import Trust
 
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+\Z")
 

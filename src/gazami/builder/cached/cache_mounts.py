@@ -9,21 +9,18 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from gazami.builder.cached.stores import Stores
 from gazami.builder.files.layer_files import LayerFiles, observed, open_layer, phase
 from gazami.builder.files.streams import produced
+from gazami.builder.stages.isolation import Isolation
 from gazami.cache.entry import CacheEntry
 from gazami.errors import Cancelled, GazamiError
 from gazami.events import Message
+from gazami.image.model import Layer
 from gazami.layer.pack import Packing, layer_writer
 from gazami.rootfs.requests import UpperRequest
 from gazami.values import fast_dataclass, field
-
-if TYPE_CHECKING:
-    from gazami.builder.cached.stores import Stores
-    from gazami.builder.stages.isolation import Isolation
-    from gazami.image.model import Layer
 
 PACKING = Packing("zstd", 3, oci=True)
 

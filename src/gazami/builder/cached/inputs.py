@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
+from gazami.builder.files.layer_files import LayerFiles
+from gazami.builder.inputs.fetched import Fetched
 from gazami.builder.inputs.remote import fetch_remote
 from gazami.builder.stages.copying import copier_of_sources, is_remote
+from gazami.cache.keys import KeyInputs
 from gazami.context.git_url import is_git
 from gazami.errors import ContextError
 from gazami.layer.beneath import open_content
@@ -18,11 +21,6 @@ from gazami.rootfs.copy import Attributes, Copier
 from gazami.rootfs.folder import FolderTree
 from gazami.rootfs.tree import Tree
 from gazami.values import fast_dataclass, field
-
-if TYPE_CHECKING:
-    from gazami.builder.files.layer_files import LayerFiles
-    from gazami.builder.inputs.fetched import Fetched
-    from gazami.cache.keys import KeyInputs
 
 _CHUNK = 1 << 20
 

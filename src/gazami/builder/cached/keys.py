@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from gazami.builder.cached.inputs import ContentInputs, Named
 from gazami.cache.keys import CacheableStep, KeyInputs, RunSettings, after, files_of, key_of, step_inputs
 from gazami.errors import Cancelled, GazamiError
+from gazami.image.digest import Digest
 from gazami.plan.steps import (
     CopyStep,
     FilesFrom,
@@ -20,12 +21,8 @@ from gazami.plan.steps import (
     WorkdirStep,
     sources_of_step,
 )
+from gazami.registry.resolved import Resolved
 from gazami.values import fast_dataclass, field
-
-if TYPE_CHECKING:
-    from gazami.builder.cached.inputs import ContentInputs, Named
-    from gazami.image.digest import Digest
-    from gazami.registry.resolved import Resolved
 
 
 @fast_dataclass(slots=True)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gazami.builder.cached.stores import Stores
+from gazami.builder.request import CacheOptions, OutputOptions
 from gazami.cache.directory import DirectoryStore
 from gazami.cache.inline import InlineStore
 from gazami.cache.repository import RepositoryStore
+from gazami.cache.store import CacheStore
+from gazami.cancel import Cancel
 from gazami.events import Emit, Message
 from gazami.image.reference import parse_reference
-
-if TYPE_CHECKING:
-    from gazami.builder.request import CacheOptions, OutputOptions
-    from gazami.cache.store import CacheStore
-    from gazami.cancel import Cancel
-    from gazami.registry.client import RegistryClient
+from gazami.registry.client import RegistryClient
 
 _DIRECTORY = "oci:"
 

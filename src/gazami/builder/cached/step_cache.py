@@ -5,24 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 from gazami.builder.cached.keys import StepKeys, cacheable, near_tag
 from gazami.builder.cached.stores import Stores, files_blob
 from gazami.builder.files.layer_files import LayerFiles, open_layer
 from gazami.builder.stages.carry_out import Hit, LayerMade
+from gazami.builder.stages.work import Position, StageWork
 from gazami.cache.entry import CacheEntry
 from gazami.cache.keys import KeyInputs, differences, key_of, record
+from gazami.cache.store import Blob, CacheStore
 from gazami.events import CacheChecked
+from gazami.image.digest import Digest
+from gazami.image.model import Image, Layer, Origin
 from gazami.plan.steps import MetadataStep, Plan, StagePlan
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members, encode_members
 from gazami.values import fast_dataclass, field
-
-if TYPE_CHECKING:
-    from gazami.builder.stages.work import Position, StageWork
-    from gazami.cache.store import Blob, CacheStore
-    from gazami.image.digest import Digest
-    from gazami.image.model import Image, Layer, Origin
 
 THREADS = 32
 """Look-ups at the same time, so that their number is no number of round trips."""

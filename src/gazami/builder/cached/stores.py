@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
+from gazami.builder.request import CacheOptions
 from gazami.builder.stages.carry_out import Hit
 from gazami.cache.entry import FILES, CacheEntry
+from gazami.cache.store import Blob, CacheStore
+from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError
 from gazami.events import Emit, Message
 from gazami.image.digest import digest_of
@@ -21,11 +23,6 @@ from gazami.image.manifest import Descriptor
 from gazami.image.model import Layer, LocalFile
 from gazami.rootfs.kept_tree import MAX_TREE
 from gazami.values import fast_dataclass, field
-
-if TYPE_CHECKING:
-    from gazami.builder.request import CacheOptions
-    from gazami.cache.store import Blob, CacheStore
-    from gazami.cancel import Cancel
 
 _WRITERS = 2
 

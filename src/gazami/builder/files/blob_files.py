@@ -13,21 +13,19 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
+from gazami.cancel import Cancel
 from gazami.errors import HostError, IntegrityError, NotFoundError, SpaceError
 from gazami.image.digest import Digest, hex_of
+from gazami.image.manifest import Descriptor
 from gazami.image.model import Layer, LocalFile
+from gazami.image.reference import Reference
+from gazami.layer.blobs import BlobStore
+from gazami.registry.client import RegistryClient
 from gazami.registry.flights import Flights
 from gazami.values import fast_dataclass, field
 from gazami.worker import Worker
-
-if TYPE_CHECKING:
-    from gazami.cancel import Cancel
-    from gazami.image.manifest import Descriptor
-    from gazami.image.reference import Reference
-    from gazami.layer.blobs import BlobStore
-    from gazami.registry.client import RegistryClient
 
 _CHUNK = 1 << 20
 

@@ -10,11 +10,9 @@ import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gazami.image.digest import Digest
-    from gazami.image.manifest import Descriptor
+from gazami.image.digest import Digest
+from gazami.image.manifest import Descriptor
 
 PLACE = "/dev/shm"
 GROWTH = 4

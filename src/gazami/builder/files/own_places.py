@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from gazami.builder.request import CacheOptions, OutputOptions
+from gazami.context.ignore import Ignore
 from gazami.errors import UsageError
 from gazami.rootfs.folder import Filter
-
-if TYPE_CHECKING:
-    from gazami.builder.request import CacheOptions, OutputOptions
-    from gazami.context.ignore import Ignore
 
 _DIRECTORY = "oci:"
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gazami.errors import SpaceError
-
-if TYPE_CHECKING:
-    from gazami.image.manifest import Descriptor
+from gazami.image.manifest import Descriptor
 
 
 def check_room(layers: Iterable[Descriptor], place: Path) -> None:

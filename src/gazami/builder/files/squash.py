@@ -6,18 +6,16 @@ spool, since the result is written in path order.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
+from gazami.builder.files.layer_files import LayerFiles
+from gazami.image.model import Layer
 from gazami.layer.entry import Entry, FileContent, Kind, sort_key
 from gazami.layer.pack import Packing, pack_layer
 from gazami.layer.tar_reader import TarReader
 from gazami.layer.tar_writer import write_members
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_whiteout
 from gazami.values import fast_dataclass, field, replace
-
-if TYPE_CHECKING:
-    from gazami.builder.files.layer_files import LayerFiles
-    from gazami.image.model import Layer
 
 Member: TypeAlias = tuple[Entry, FileContent | None]
 

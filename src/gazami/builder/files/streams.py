@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from gazami.errors import SandboxError
+from gazami.rootfs.requests import ScanRequest, UnpackReport, UnpackRequest, UpperRequest
 from gazami.values import fast_dataclass
 from gazami.worker import Worker
 
 if TYPE_CHECKING:
-    from gazami.rootfs.requests import ScanRequest, UnpackReport, UnpackRequest, UpperRequest
     from gazami.sandbox.client import Sandbox
 
 AHEAD = 8

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
+from gazami.builder.files.kept_trees import KeptTrees
+from gazami.builder.files.layer_files import LayerFiles
 from gazami.image.digest import Digest
+from gazami.image.model import Layer
+from gazami.rootfs.kept_tree import Members
 from gazami.rootfs.tree import Tree
 from gazami.values import fast_dataclass, field
-
-if TYPE_CHECKING:
-    from gazami.builder.files.kept_trees import KeptTrees
-    from gazami.builder.files.layer_files import LayerFiles
-    from gazami.image.model import Layer
-    from gazami.rootfs.kept_tree import Members
 
 Chain = tuple[Digest, ...]
 """The diff ids of an image's layers, lowest first."""

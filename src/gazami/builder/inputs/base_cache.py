@@ -8,22 +8,19 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gazami.builder.inputs.layout_images import resolve_layout
+from gazami.cancel import Cancel
 from gazami.errors import GazamiError, HostError
 from gazami.file_locks import locked
+from gazami.image.digest import Digest
+from gazami.image.platform import Platform
+from gazami.image.reference import Reference
 from gazami.layer.oci_layout import OciLayout
 from gazami.plan.steps import ImageBase
+from gazami.registry.client import RegistryClient
+from gazami.registry.resolved import Resolved
 from gazami.values import fast_dataclass, replace
-
-if TYPE_CHECKING:
-    from gazami.cancel import Cancel
-    from gazami.image.digest import Digest
-    from gazami.image.platform import Platform
-    from gazami.image.reference import Reference
-    from gazami.registry.client import RegistryClient
-    from gazami.registry.resolved import Resolved
 
 
 @fast_dataclass(frozen=True, slots=True)

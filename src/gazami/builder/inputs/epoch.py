@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from gazami.builder.inputs.fetched import Fetched
 from gazami.builder.inputs.needs import is_local, is_remote
 from gazami.context.git_url import is_git
 from gazami.dockerfile import instructions as ast
 from gazami.errors import UsageError
 from gazami.plan.expand import expand_stages
 from gazami.plan.inputs import PlanInputs, context_name
+from gazami.plan.outline import Outline
 from gazami.plan.steps import ScratchBase
 from gazami.rootfs.folder import FolderTree
-
-if TYPE_CHECKING:
-    from gazami.builder.inputs.fetched import Fetched
-    from gazami.plan.outline import Outline
-    from gazami.rootfs.tree import Tree
+from gazami.rootfs.tree import Tree
 
 NAME = "SOURCE_DATE_EPOCH"
 _NUMBER = re.compile(r"[0-9]{1,12}\Z")

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 from gazami.builder.files.layer_files import phase
 from gazami.builder.files.own_places import omitted, visible
+from gazami.builder.files.workspace import Workspace
 from gazami.builder.inputs.dockerfile import find_ignore
 from gazami.builder.inputs.needs import is_local, is_url
 from gazami.context.git_url import is_git, parse_git
 from gazami.context.local import local_folder
+from gazami.events import Emit
 from gazami.registry.flights import Flights
 from gazami.rootfs.folder import FolderTree
+from gazami.rootfs.tree import Tree
 from gazami.values import fast_dataclass, field, replace
 
 if TYPE_CHECKING:
-    from gazami.builder.files.workspace import Workspace
     from gazami.context.download import Downloaded
     from gazami.context.git_url import GitSource
     from gazami.context.schemes import Access
-    from gazami.events import Emit
     from gazami.registry.transport import Transport
-    from gazami.rootfs.tree import Tree
 
 _CREDENTIALS = ("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND")
 """Variables of git that a named context may use."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gazami.builder.inputs.check import Given, missing
 from gazami.builder.inputs.needs import needs_as_expanded
 from gazami.dockerfile.parser import parse
 from gazami.dockerfile.rules import INPUT_MISSING, Finding
 from gazami.errors import DockerfileError, Source, Span
 from gazami.plan.expand import expand_stages
+from gazami.plan.inputs import PlanInputs
 from gazami.plan.outline import outline
 from gazami.plan.reached import reached
 from gazami.values import replace
-
-if TYPE_CHECKING:
-    from gazami.plan.inputs import PlanInputs
 
 
 def input_findings(source: Source, inputs: PlanInputs, given: Given) -> tuple[Finding, ...]:

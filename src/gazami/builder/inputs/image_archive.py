@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from gazami.builder.files.workspace import Workspace
 from gazami.errors import ArchiveError, IntegrityError, UsageError
 from gazami.foreign import read_json
 from gazami.image.config import ImageConfig, parse_config
@@ -29,12 +29,9 @@ from gazami.image.manifest import (
 )
 from gazami.layer.compression import decompressed, detect
 from gazami.layer.entry import Entry, Kind
+from gazami.layer.oci_layout import NewBlob
 from gazami.layer.pack import Packing, pack_layer
 from gazami.layer.tar_reader import TarReader
-
-if TYPE_CHECKING:
-    from gazami.builder.files.workspace import Workspace
-    from gazami.layer.oci_layout import NewBlob
 
 _CHUNK = 1 << 20
 _BLOB = re.compile(r"blobs/(sha256/[0-9a-f]{64}|sha512/[0-9a-f]{128})\Z")

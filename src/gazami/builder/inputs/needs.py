@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from gazami.context.git_url import is_git
 from gazami.dockerfile import instructions as ast
+from gazami.dockerfile.mounts import Mount
 from gazami.errors import DockerfileError, Source, Span
+from gazami.plan.expand import ExpandedInstruction, ExpandedStage
+from gazami.plan.outline import Outline
 from gazami.plan.steps import ContextSource, CopyStep, FilesFrom, NamedSource, RunMount, RunStep, StagePlan, Step
 from gazami.rootfs.glob import has_wildcard
 from gazami.values import fast_dataclass
-
-if TYPE_CHECKING:
-    from gazami.dockerfile.mounts import Mount
-    from gazami.plan.expand import ExpandedInstruction, ExpandedStage
-    from gazami.plan.outline import Outline
 
 _URLS = ("http://", "https://")
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from gazami.builder.request import OutputOptions
+from gazami.image.digest import Digest
 from gazami.image.reference import parse_reference
 from gazami.plan.steps import (
     CopyStep,
@@ -23,11 +24,7 @@ from gazami.plan.steps import (
     WorkdirStep,
     sources_of,
 )
-
-if TYPE_CHECKING:
-    from gazami.builder.request import OutputOptions
-    from gazami.image.digest import Digest
-    from gazami.registry.resolved import Resolved
+from gazami.registry.resolved import Resolved
 
 _SEVERAL = 2
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from gazami.builder.request import CredentialOptions
+from gazami.cancel import Cancel
+from gazami.events import Emit
 from gazami.registry.client import RegistryClient
 from gazami.registry.credentials import CredentialSource, Keychain, parse_docker_config
+from gazami.registry.options import RegistryOptions
 from gazami.registry.providers.choose import Providers
 from gazami.registry.transport import Transport
-
-if TYPE_CHECKING:
-    from gazami.builder.request import CredentialOptions
-    from gazami.cancel import Cancel
-    from gazami.events import Emit
-    from gazami.registry.options import RegistryOptions
 
 
 def open_registry(options: RegistryOptions, credentials: CredentialOptions, emit: Emit, cancel: Cancel) -> RegistryClient:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from gazami.builder.inputs.fetched import Fetched
 from gazami.context.git_url import is_git
 from gazami.errors import DockerfileError, UsageError
 from gazami.image.digest import parse_digest
 from gazami.layer.entry import FileContent, Kind
+from gazami.plan.steps import CopyStep
 from gazami.rootfs.archive import archive_members, is_archive
 from gazami.rootfs.copy import Attributes, Copier
 from gazami.rootfs.folder import FolderTree
+from gazami.rootfs.spool import Spool
 from gazami.rootfs.tree import Node
-
-if TYPE_CHECKING:
-    from gazami.builder.inputs.fetched import Fetched
-    from gazami.plan.steps import CopyStep
-    from gazami.rootfs.spool import Spool
 
 
 def add_remote(copier: Copier, source: str, step: CopyStep, fetched: Fetched, spool: Callable[[], Spool]) -> None:

@@ -11,13 +11,10 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from gazami.builder.request import OutputOptions
 from gazami.errors import HostError, SpaceError
 from gazami.layer.output_file import is_descriptor
-
-if TYPE_CHECKING:
-    from gazami.builder.request import OutputOptions
 
 _UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 """Answers of kernels and file systems that have no files without a name."""

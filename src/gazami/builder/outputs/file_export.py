@@ -9,11 +9,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from gazami.builder.files.layer_files import LayerFiles, observed, phase
 from gazami.builder.files.squash import merged
+from gazami.builder.request import FileExport
 from gazami.errors import HostError, SpaceError
+from gazami.image.model import Layer
 from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Entry, FileContent
 from gazami.layer.output_file import output_file
@@ -21,10 +23,6 @@ from gazami.layer.tar_writer import write_members
 from gazami.rootfs.requests import UnpackRequest
 from gazami.rootfs.unpack import Unpacker
 from gazami.values import replace
-
-if TYPE_CHECKING:
-    from gazami.builder.request import FileExport
-    from gazami.image.model import Layer
 
 _CHUNK = 1 << 20
 _STDOUT = 1

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from gazami.builder.files.layer_files import LayerFiles
+from gazami.builder.outputs.export import Finished
 from gazami.errors import IntegrityError, NotFoundError
 from gazami.image.model import Layer, LocalFile
 from gazami.image.validate import check_image, name_of
-
-if TYPE_CHECKING:
-    from gazami.builder.files.layer_files import LayerFiles
-    from gazami.builder.outputs.export import Finished
 
 
 def check(finished: Finished, files: LayerFiles, *, bytes_leave: bool) -> None:

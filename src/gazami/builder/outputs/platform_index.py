@@ -7,17 +7,13 @@ does no harm: equal members make equal bytes. So nobody waits, and no place but 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from gazami.builder.request import IndexOptions, Pairs
 from gazami.events import Emit, Exported, Message
 from gazami.image.manifest import DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_INDEX, Descriptor, Index, encode_index
+from gazami.image.platform import Platform
+from gazami.image.reference import Reference
+from gazami.registry.client import RegistryClient
 from gazami.values import replace
-
-if TYPE_CHECKING:
-    from gazami.builder.request import IndexOptions, Pairs
-    from gazami.image.platform import Platform
-    from gazami.image.reference import Reference
-    from gazami.registry.client import RegistryClient
 
 
 def member_tag(run: str, platform: Platform) -> str:

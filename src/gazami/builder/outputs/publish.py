@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
+from gazami.builder.files.workspace import Workspace
 from gazami.builder.inputs.image_archive import ImageArchive
 from gazami.errors import ContextError, UsageError
 from gazami.events import Emit, Exported
+from gazami.image.digest import Digest
 from gazami.image.manifest import Index, Manifest
 from gazami.image.reference import Reference
 from gazami.layer.blobs import blob_path
 from gazami.layer.oci_layout import OciLayout
+from gazami.registry.client import RegistryClient
 from gazami.registry.transfer import Uploads
 from gazami.values import fast_dataclass
-
-if TYPE_CHECKING:
-    from gazami.builder.files.workspace import Workspace
-    from gazami.image.digest import Digest
-    from gazami.registry.client import RegistryClient
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -9,26 +9,23 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gazami.builder.files.layer_files import observed, phase
 from gazami.builder.files.own_places import omitted, visible
+from gazami.builder.files.workspace import Workspace
+from gazami.cancel import Cancel
 from gazami.context.artifact import CONFIG, EMPTY, encode_context
+from gazami.context.ignore import Ignore
 from gazami.errors import ContextError
+from gazami.events import Emit
 from gazami.image.model import Layer, LocalFile
 from gazami.image.reference import Reference
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind
 from gazami.layer.pack import Packing, pack_layer
 from gazami.layer.tar_writer import write_members
+from gazami.registry.client import RegistryClient
 from gazami.rootfs.changes import replace_link
 from gazami.rootfs.folder import Filter, FolderTree
-
-if TYPE_CHECKING:
-    from gazami.builder.files.workspace import Workspace
-    from gazami.cancel import Cancel
-    from gazami.context.ignore import Ignore
-    from gazami.events import Emit
-    from gazami.registry.client import RegistryClient
 
 _SENT = (Kind.FILE, Kind.DIRECTORY, Kind.SYMLINK)
 

@@ -11,10 +11,16 @@ import hashlib
 import os
 import posixpath
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from gazami.builder.files.packer import Packer
+from gazami.builder.files.workspace import Workspace
 from gazami.builder.inputs.check import missing_agent, missing_secret
 from gazami.builder.inputs.needs import secret_id
+from gazami.builder.request import Pairs
+from gazami.builder.stages.isolation import Isolation
+from gazami.builder.stages.sources import Sources
+from gazami.dockerfile.mounts import Mount
 from gazami.errors import ContextError, UserError
 from gazami.file_locks import locked
 from gazami.layer.tar_writer import write_members
@@ -24,14 +30,6 @@ from gazami.rootfs.directories import MakeDirectories, MoveDirectory
 from gazami.rootfs.tree import Tree
 from gazami.sandbox.spec import BindMount, FileMount, StepMount, TmpfsMount
 from gazami.values import fast_dataclass
-
-if TYPE_CHECKING:
-    from gazami.builder.files.packer import Packer
-    from gazami.builder.files.workspace import Workspace
-    from gazami.builder.request import Pairs
-    from gazami.builder.stages.isolation import Isolation
-    from gazami.builder.stages.sources import Sources
-    from gazami.dockerfile.mounts import Mount
 
 MAX_SECRET = 500 * 1024
 """Bytes of one secret, BuildKit's limit."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gazami.builder.files.layer_files import LayerFiles
 from gazami.builder.files.trees import PARALLEL, Chain, Locks
+from gazami.builder.request import SnapshotOptions
+from gazami.builder.stages.isolation import Isolation
+from gazami.builder.stages.tree import StageTree
 from gazami.errors import SpaceError
+from gazami.image.model import Image, Layer
 from gazami.rootfs.requests import ScanRequest
 from gazami.values import fast_dataclass, field
 
 if TYPE_CHECKING:
-    from gazami.builder.files.layer_files import LayerFiles
-    from gazami.builder.request import SnapshotOptions
-    from gazami.builder.stages.isolation import Isolation
-    from gazami.builder.stages.tree import StageTree
-    from gazami.image.model import Image, Layer
     from gazami.sandbox.spec import Root
 
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from gazami.builder.files.packer import Follow, NewLayer, Packer
 from gazami.builder.files.workspace import is_full
+from gazami.builder.request import SandboxOptions
+from gazami.builder.stages.mounting import Mounting, StepMounts
 from gazami.builder.stages.snapshot import snapshot
+from gazami.builder.stages.stage import Stage
+from gazami.builder.stages.work import StepWork
 from gazami.errors import CommandFailed, UsageError
 from gazami.events import Emit, Message, StepId, StepOutput
 from gazami.file_locks import locked
+from gazami.plan.steps import RunStep
 from gazami.sandbox.spec import Root, RunSpec
 from gazami.values import fast_dataclass
-
-if TYPE_CHECKING:
-    from gazami.builder.files.packer import Follow, NewLayer, Packer
-    from gazami.builder.request import SandboxOptions
-    from gazami.builder.stages.mounting import Mounting, StepMounts
-    from gazami.builder.stages.stage import Stage
-    from gazami.builder.stages.work import StepWork
-    from gazami.plan.steps import RunStep
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gazami.builder.files.layer_files import observed, phase
+from gazami.builder.files.packer import Follow, NewLayer, Packer
 from gazami.builder.files.streams import produced
+from gazami.builder.stages.stage import Stage
+from gazami.builder.stages.work import StepWork
 from gazami.rootfs.requests import Owners, ScanRequest, UpperRequest
 from gazami.values import replace
 
 if TYPE_CHECKING:
-    from gazami.builder.files.packer import Follow, NewLayer, Packer
-    from gazami.builder.stages.stage import Stage
-    from gazami.builder.stages.work import StepWork
     from gazami.sandbox.spec import RunResult
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
+from gazami.builder.clock import Clock
+from gazami.builder.files.trees import Trees
+from gazami.builder.inputs.fetched import Fetched
 from gazami.builder.inputs.layout_images import image_layers
+from gazami.builder.stages.root import Roots
 from gazami.builder.stages.stage import Stage
 from gazami.builder.stages.tree import StageTree
 from gazami.image.config import History
@@ -22,16 +26,10 @@ from gazami.plan.steps import (
     StagePlan,
     StageSource,
 )
+from gazami.registry.resolved import Resolved
+from gazami.rootfs.folder import FolderTree
+from gazami.rootfs.tree import Tree
 from gazami.values import fast_dataclass, field, replace
-
-if TYPE_CHECKING:
-    from gazami.builder.clock import Clock
-    from gazami.builder.files.trees import Trees
-    from gazami.builder.inputs.fetched import Fetched
-    from gazami.builder.stages.root import Roots
-    from gazami.registry.resolved import Resolved
-    from gazami.rootfs.folder import FolderTree
-    from gazami.rootfs.tree import Tree
 
 
 @fast_dataclass(slots=True)

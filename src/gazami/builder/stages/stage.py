@@ -10,22 +10,22 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from gazami.builder.clock import Clock
+from gazami.builder.files.packer import NewLayer
+from gazami.builder.stages.root import Roots, StageRoot
+from gazami.builder.stages.tree import StageTree
+from gazami.builder.stages.work import StepWork
 from gazami.image.config import History, ImageConfig
+from gazami.image.model import Image, Layer
 from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Kind, LayerContent
 from gazami.plan.created_by import COMMENT
+from gazami.plan.steps import StagePlan
 from gazami.rootfs.owners import MAX_ACCOUNTS, Accounts, parse_accounts
+from gazami.rootfs.tree import Tree
 from gazami.values import fast_dataclass, replace
 
 if TYPE_CHECKING:
-    from gazami.builder.clock import Clock
-    from gazami.builder.files.packer import NewLayer
-    from gazami.builder.stages.root import Roots, StageRoot
-    from gazami.builder.stages.tree import StageTree
-    from gazami.builder.stages.work import StepWork
-    from gazami.image.model import Image, Layer
-    from gazami.plan.steps import StagePlan
-    from gazami.rootfs.tree import Tree
     from gazami.sandbox.spec import Root
 
 Made = TypeVar("Made")

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from gazami.builder.files.trees import PARALLEL, Chain, Trees
 from gazami.errors import ArchiveError, ContextError, DockerfileError
+from gazami.image.model import Image
 from gazami.rootfs.tree import Tree
 from gazami.rootfs.unverified import UnverifiedTree
 from gazami.values import fast_dataclass, field
-
-if TYPE_CHECKING:
-    from gazami.image.model import Image
 
 Made = TypeVar("Made")
 

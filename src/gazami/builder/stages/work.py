@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
+from gazami.builder.files.trees import Chain
+from gazami.image.digest import Digest
+from gazami.image.manifest import Descriptor
 from gazami.plan.steps import (
     CopyStep,
     ImageBase,
@@ -25,13 +27,8 @@ from gazami.plan.steps import (
     sources_of,
     sources_of_step,
 )
+from gazami.registry.resolved import Resolved
 from gazami.values import fast_dataclass
-
-if TYPE_CHECKING:
-    from gazami.builder.files.trees import Chain
-    from gazami.image.digest import Digest
-    from gazami.image.manifest import Descriptor
-    from gazami.registry.resolved import Resolved
 
 Position = tuple[int, int]
 """A stage's number and the position of a step in it, both from 0."""

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from gazami.registry.credentials import CredentialSource, Keychain, Lookup
+from gazami.registry.transport import Transport
 
 if TYPE_CHECKING:
     from gazami.registry.providers.web import Web
-    from gazami.registry.transport import Transport
 
 
 class Providers:
