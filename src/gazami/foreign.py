@@ -1,4 +1,4 @@
-"""Text and JSON that somebody else wrote: registries, token servers, archives, credential programs, caches.
+"""Text and JSON from outside: registries, token servers, archives, credential programs, caches.
 
 Theory: such bytes become a value or a line of the log in one of two functions. :func:`read_json` bounds what Python's own
 reader leaves open (depth, the size of numbers, ``NaN``, lone surrogates), and raises one kind of ``ValueError`` for all of

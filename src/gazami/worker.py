@@ -1,4 +1,4 @@
-"""A thread with an owner: whoever starts it gets its result or its failure. Nothing that a thread raises is lost."""
+"""A thread with an owner: its starter gets its result or its failure. Nothing that a thread raises is lost."""
 
 from __future__ import annotations
 

@@ -1,21 +1,30 @@
-"""What the page of the architecture says of the code is so."""
+"""What the pages say of the code is so: the packages of the architecture, modules, files and links."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import gazami
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/architecture.md"
 SOURCE = Path(gazami.__file__).parent
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "README.md", ROOT / "SECURITY.md"]
+OF_TODAY = [page for page in PAGES if page.parent.name != "adr"]
+"""Decisions name the code as it was when they were taken."""
+
 NO_LAYER = {"values", "__main__", "__init__"}
 """Imported from everywhere, and the two ways in."""
+
+ROOTS = "|".join(path.stem for path in SOURCE.iterdir() if path.suffix in ("", ".py") and not path.stem.startswith("_"))
+MODULE = re.compile(rf"`(?:gazami\.)?((?:{ROOTS})(?:\.\w+)+)(?<!\.py)(?<!\.gz)(?<!\.com)(?<!\.example)`")
+"""``package.module…`` in backticks, as opposed to a file or a host that begins with the same word."""
 
 
 def top_level() -> set[str]:
@@ -38,27 +47,32 @@ def test_every_package_is_in_the_contract_and_so_in_the_page() -> None:
     assert top_level() - NO_LAYER <= named
 
 
-def test_every_module_that_the_page_names_exists() -> None:
-    text = PAGE.read_text()
-    packages = "|".join(sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__"))
-    for name in re.findall(rf"`((?:{packages})(?:\.\w+)+)`", text):
-        assert exists(name), name
-    for path in re.findall(r"`([\w/]+\.py)`", text):
-        assert any((base / path).exists() for base in (SOURCE, SOURCE / "sandbox")), path
+@pytest.mark.parametrize("page", OF_TODAY, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_and_file_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text()
+    missing = [name for name in MODULE.findall(text) if not exists(name)]
+    files = re.findall(r"`([\w./-]+\.py)`", text)
+    missing += [path for path in files if not any((base / path).exists() for base in (SOURCE, ROOT))]
+    assert not missing
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_a_name_that_is_gone_is_found() -> None:
+    assert exists("builder.build") and exists("registry.transport.Transport.obeying")
+    assert not exists("builder.schedule") and not exists("builder.files.trees.Indexes") and not exists("no.such.module")
 
 
 def exists(name: str) -> bool:
-    """Whether ``package.module`` or ``package.module.Name`` is there."""
-    module = f"gazami.{name}"
-    if importlib.util.find_spec(module.rpartition(".")[0]) is None:
-        return False
-    return importlib.util.find_spec(module) is not None if is_module(module) else hasattr(imported(module), name.rpartition(".")[2])
-
-
-def is_module(module: str) -> bool:
-    path = SOURCE.parent / module.replace(".", "/")
-    return path.is_dir() or path.with_suffix(".py").exists()
-
-
-def imported(module: str) -> object:
-    return importlib.import_module(module.rpartition(".")[0])
+    """Whether ``package.module``, or a name in it such as ``package.module.Class.method``, is there."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        path = SOURCE.joinpath(*parts[:length])
+        if path.with_suffix(".py").exists() or (path / "__init__.py").exists():
+            found: object = importlib.import_module(".".join(("gazami", *parts[:length])))
+            return all((found := getattr(found, part, None)) is not None for part in parts[length:])
+    return False

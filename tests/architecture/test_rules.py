@@ -80,3 +80,89 @@ def test_long_modules_are_reported(record_property: object) -> None:
     long = {name(path): length for path in MODULES if (length := len(path.read_text().splitlines())) > LONGEST}
     print("modules over", LONGEST, "lines:", long or "none")
     assert all(length < 2 * LONGEST for length in long.values()), long
+
+
+# -- sizes ---------------------------------------------------------------------------------------------------------------------
+
+MOST_FIELDS, MOST_METHODS, MOST_POSITIONAL = 12, 25, 6
+OF_A_SPECIFICATION = {
+    "ImageConfig": "the fields of OCI's image config",
+    "Mount": "the options of RUN --mount",
+    "Option": "the columns of the table of flags",
+}
+OFTEN_CALLED = {"Node.__init__", "_block"}
+"""Once for each file of an image: keywords cost a third of the call."""
+WHOLE_REQUEST = {
+    "builder/build.py": "hands the groups out",
+    "builder/attempt.py": "hands the groups out",
+    "builder/inputs/prepared.py": "hands the groups out",
+}
+"""Modules of the builder that may take the whole request."""
+
+
+def classes(path: Path) -> list[ast.ClassDef]:
+    return classes_in(ast.parse(path.read_text()))
+
+
+def fields_of(node: ast.ClassDef) -> int:
+    """The fields of a value, else the attributes that ``__init__`` sets."""
+    if any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+        return sum(isinstance(each, ast.AnnAssign) for each in node.body)
+    starts = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+    targets = {ast.unparse(each) for start in starts for each in ast.walk(start) if isinstance(each, ast.Attribute)
+               and isinstance(each.ctx, ast.Store)}  # fmt: skip
+    return len(targets)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_no_class_is_too_large(path: Path) -> None:
+    for node in classes(path):
+        methods = sum(isinstance(each, ast.FunctionDef) for each in node.body)
+        assert methods <= MOST_METHODS, f"{node.name} has {methods} methods"
+        assert fields_of(node) <= MOST_FIELDS or node.name in OF_A_SPECIFICATION, f"{node.name} has {fields_of(node)} fields"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_no_function_takes_a_long_row_of_arguments(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    owners = {id(each): f"{node.name}." for node in classes_in(tree) for each in node.body}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            count = len([each for each in (*node.args.posonlyargs, *node.args.args) if each.arg not in ("self", "cls")])
+            called = owners.get(id(node), "") + node.name
+            assert count <= MOST_POSITIONAL or called in OFTEN_CALLED, f"{called} takes {count} arguments by their place"
+
+
+def classes_in(tree: ast.AST) -> list[ast.ClassDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+
+
+@pytest.mark.parametrize("path", [each for each in MODULES if name(each).startswith("builder/")], ids=name)
+def test_a_function_takes_its_group_of_the_request(path: Path) -> None:
+    if name(path) in WHOLE_REQUEST or name(path) == "builder/request.py":
+        return
+    takes = [
+        node.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and "BuildRequest" in signature(node)
+    ]
+    assert takes == []
+
+
+def signature(node: ast.FunctionDef | ast.ClassDef) -> str:
+    if isinstance(node, ast.FunctionDef):
+        return ast.unparse(node.args)
+    return " ".join(ast.unparse(each.annotation) for each in node.body if isinstance(each, ast.AnnAssign))
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    silent = {"util", "utils", "helper", "helpers", "manager", "common", "misc", "base", "tools"}
+    assert [name(path) for path in MODULES if path.stem.strip("_") in silent] == []
+
+
+def test_a_folder_has_rooms() -> None:
+    """A folder of more than two dozen modules is more than one room; the registry's protocol is the largest."""
+    crowded = {
+        name(folder): count for folder in SOURCE.rglob("*") if folder.is_dir() and (count := len([*folder.glob("*.py")])) > 32
+    }
+    assert crowded == {}

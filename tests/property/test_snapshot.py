@@ -34,9 +34,9 @@ def test_scan_and_unpack(tmp_path: Path, before: dict[str, Any], after: dict[str
     for folder in (root, copy):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-    request = ScanRequest(str(root), str(tmp_path / "index"))
+    request = ScanRequest(str(root), str(tmp_path / "list"))
     make(root, before)
-    (tmp_path / "index").unlink(missing_ok=True)
+    (tmp_path / "list").unlink(missing_ok=True)
     apply(tmp_path, request, copy)
     assert seen(root) == seen(copy)
     clear(root)

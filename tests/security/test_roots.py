@@ -73,11 +73,11 @@ def hostile(place: Path) -> Path:
 FUNCTIONS = ["upper", "scan"]
 
 
-def snapshot_of(mode: Bench, root: Path, function: str, index: str) -> UpperRequest | ScanRequest:
+def snapshot_of(mode: Bench, root: Path, function: str, listing: str) -> UpperRequest | ScanRequest:
     owners = Owners((0, 0)) if mode.sandbox.choice.mode.records_owners else None
     if function == "upper":
         return UpperRequest(str(root), owners=owners)
-    return ScanRequest(str(root), str(mode.place / index), owners=owners)
+    return ScanRequest(str(root), str(mode.place / listing), owners=owners)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -86,7 +86,7 @@ def test_a_snapshot_holds_no_file_from_outside(mode: Bench, builders: Path, func
     with exchanging(root / "d", builders):
         for attempt in range(30):
             out = mode.place / f"snapshot-{root.name}.tar"
-            request = snapshot_of(mode, root, function, f"{root.name}-{attempt}.index")
+            request = snapshot_of(mode, root, function, f"{root.name}-{attempt}.list")
             try:
                 with out.open("wb") as sink:
                     mode.sandbox.call(request, output_fd=sink.fileno())
@@ -200,7 +200,7 @@ def test_very_deep_directories_of_a_step_are_a_layer_or_an_error(mode: Bench, fu
         here = deeper
     os.close(here)
     out = mode.place / f"{root.name}.tar"
-    request = snapshot_of(mode, root, function, f"{root.name}.index")
+    request = snapshot_of(mode, root, function, f"{root.name}.list")
     try:
         with out.open("wb") as sink:
             mode.sandbox.call(request, output_fd=sink.fileno())

@@ -1,7 +1,7 @@
-"""One attempt at carrying out a plan: what it works with is made here, each thing from what it uses.
+"""One attempt at carrying out a plan: its collaborators are made here, each from what it uses.
 
-A plan is tried again without the cache where that named a layer that is gone. A stage that fails stops everything that works
-with the same things, so an attempt has its own.
+A plan is tried again without the cache where that named a layer that is gone. A stage that fails stops all users of the same
+collaborators, so an attempt has its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from gazami.builder.cached.stores import Stores
     from gazami.builder.inputs.prepared import Prepared
     from gazami.builder.outputs.uploading import Uploading
-    from gazami.builder.request import BuildRequest, OutputOptions
+    from gazami.builder.request import BuildRequest, FormatOptions
     from gazami.builder.stages.running import Running
     from gazami.cache.keys import RunSettings
     from gazami.cancel import Cancel
@@ -163,7 +163,7 @@ def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
         raise_errors((*missing(needs, given), *unwritable(request.output)))
         clock = _clock(request, ready, fetched, emit)
         sources = Sources(ready.context, images, Trees(layers, kept, shared_bases(plan, images)), fetched)
-        packer = Packer(layers, _packing(request.output, plan, images), clock.newest, lists_members=stores is not None)
+        packer = Packer(layers, _packing(request.output.format, plan, images), clock.newest, lists_members=stores is not None)
         cache = _cache(request, plan, stores, sources, layers, clock) if stores is not None else None
         yield Attempt(request, ready, emit, cancel, clock, sources, packer, cache)
 
@@ -199,19 +199,19 @@ def _clock(request: BuildRequest, ready: Prepared, fetched: Fetched, emit: Emit)
     epoch = source_date_epoch(ready.outlined, ready.inputs, request.context.context, ready.context, fetched)
     if request.snapshot.reproducible:
         return Clock(epoch=epoch or datetime.fromtimestamp(0, UTC), newest=0)
-    if request.output.rewrite_timestamp and epoch is not None:
+    if request.output.format.rewrite_timestamp and epoch is not None:
         return Clock(epoch=epoch, newest=int(epoch.timestamp()))
-    if request.output.rewrite_timestamp:
+    if request.output.format.rewrite_timestamp:
         emit(Message("warning", "rewrite-timestamp has no effect without SOURCE_DATE_EPOCH"))
     return Clock(epoch=epoch)
 
 
-def _packing(output: OutputOptions, plan: Plan, images: Mapping[ImageBase, Resolved]) -> Packing:
+def _packing(form: FormatOptions, plan: Plan, images: Mapping[ImageBase, Resolved]) -> Packing:
     """Compression, and the media types: those asked for, else the base's; zstd exists only in OCI's."""
-    oci = output.image_format == "oci" or (output.image_format is None and output.compression == "zstd")
-    if output.image_format is None and not oci:
+    oci = form.media == "oci" or (form.media is None and form.compression == "zstd")
+    if form.media is None and not oci:
         oci = _manifest_type(plan, plan.stage(plan.target), images) == OCI_MANIFEST
-    return Packing(output.compression, output.compression_level, oci)
+    return Packing(form.compression, form.level, oci)
 
 
 def _manifest_type(plan: Plan, stage: StagePlan, images: Mapping[ImageBase, Resolved]) -> str:
@@ -237,5 +237,5 @@ def _run_settings(request: BuildRequest) -> RunSettings:
 def _form(request: BuildRequest, clock: Clock) -> str:
     """How layers are written, as an input of cache keys."""
     if request.snapshot.reproducible:
-        return f"{request.output.compression}, no times"
-    return request.output.compression + (f", no times after {clock.newest}" if clock.newest is not None else "")
+        return f"{request.output.format.compression}, no times"
+    return request.output.format.compression + (f", no times after {clock.newest}" if clock.newest is not None else "")

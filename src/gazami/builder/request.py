@@ -108,29 +108,52 @@ class IndexOptions:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class DigestFiles:
+    """Files, or http and https URLs, that say what was built; empty ones are not written. ``builder_output`` is a directory that
+    gets a file ``images`` after a push."""
+
+    digest: str = ""
+    names: str = ""
+    tagged_names: str = ""
+    image_id: str = ""
+    metadata: str = ""
+    builder_output: str = ""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.digest, self.names, self.tagged_names, self.image_id, self.metadata, self.builder_output)
+
+
+@fast_dataclass(frozen=True, slots=True)
+class FormatOptions:
+    """How the image is encoded. ``media`` None means the base image's media types, ``level`` None the compressor's default.
+    ``rewrite_timestamp``: files of new layers are not newer than SOURCE_DATE_EPOCH."""
+
+    media: Literal["docker", "oci"] | None = None
+    compression: Literal["gzip", "zstd"] = "gzip"
+    level: int | None = None
+    rewrite_timestamp: bool = False
+
+
+@fast_dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """``destinations`` are texts as typed. ``compression_level`` None is the default of the compressor. The digest files
-    may be http and https URLs. ``builder_output`` is a directory that gets a file ``images`` after a push."""
+    """``destinations`` are texts as typed."""
 
     destinations: tuple[str, ...] = ()
     push: bool = True
     check_push: bool = True
     tar_paths: tuple[str, ...] = ()
     oci_layout_paths: tuple[str, ...] = ()
-    digest_file: str = ""
-    image_name_with_digest_file: str = ""
-    image_name_tag_with_digest_file: str = ""
-    image_id_file: str = ""
-    metadata_file: str = ""
-    builder_output: str = ""
     exports: tuple[FileExport, ...] = ()
-    image_format: Literal["docker", "oci"] | None = None
-    compression: Literal["gzip", "zstd"] = "gzip"
-    compression_level: int | None = None
+    files: DigestFiles = field(default_factory=DigestFiles)
+    format: FormatOptions = field(default_factory=FormatOptions)
     annotations: Pairs = ()
     index: IndexOptions | None = None
-    rewrite_timestamp: bool = False
-    """Files of new layers are not newer than SOURCE_DATE_EPOCH."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file, directory and URL that is written to."""
+        return (*self.tar_paths, *self.oci_layout_paths, *(export.dest for export in self.exports), *self.files.paths)
 
     @property
     def writes_layers(self) -> bool:

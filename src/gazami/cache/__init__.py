@@ -1,1 +1,1 @@
-"""Layers by key: the keys, the entries, and the places that keep them."""
+"""Layers by key: the keys, the entries, and the stores that keep them."""

@@ -64,7 +64,7 @@ class DirectoryStore:
         return LocalFile(str(self._layout.path(descriptor.digest)))
 
     def put(self, tags: tuple[str, ...], entry: CacheEntry, blobs: tuple[Blob, ...]) -> None:
-        """What another process prunes between the blobs and the index is stored again: under the lock that it prunes under."""
+        """Store the blobs, and store again under the lock of pruning those that another process has pruned meanwhile."""
         manifest = encode_entry(entry)
         new = (*map(_new, blobs), blob_data(CONFIG, EMPTY), blob_of(manifest))
         self._layout.store(new)
@@ -108,7 +108,7 @@ class DirectoryStore:
                 change()
                 self._known = self._digests()
         except OSError as cause:
-            raise HostError(f"{self.name} cannot be written: {cause.strerror}") from cause
+            raise HostError(f"cannot write {self.name}: {cause.strerror}") from cause
 
 
 def _new(blob: Blob) -> NewBlob:

@@ -1,8 +1,8 @@
 """One cache entry as an OCI image manifest: a single document that says everything a hit needs. Pure.
 
-The layer's descriptor, its diff id and the inputs of its key are all in the manifest, so that a look-up is one request
-and the registry's garbage collection sees that the blob is in use. A second layer descriptor, where there is one, is the
-layer's index (see ``rootfs.kept_tree``).
+The layer's descriptor, its diff id and the inputs of its key are all in the manifest, so that a look-up is one request and the
+registry's garbage collection sees that the blob is in use. A second layer descriptor, where there is one, lists the layer's members
+(see ``rootfs.kept_tree``).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MAX_RECORD = 256 * 1024
 
 @fast_dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """What a key stands for. ``layer`` and ``diff_id`` are None for an entry that is an index alone. ``created`` is UTC."""
+    """What a key stands for. ``layer`` and ``diff_id`` are None for an entry that is a tree alone. ``created`` is UTC."""
 
     created: datetime
     layer: Descriptor | None = None
@@ -62,7 +62,7 @@ def decode_entry(manifest: Manifest) -> CacheEntry:
     """Raises :class:`RegistryError` when the manifest is none of ours, or of another version."""
     notes = dict(manifest.annotations)
     if manifest.config.media_type != ARTIFACT:
-        raise RegistryError(f"it is not a cache entry but {manifest.config.media_type or 'something unknown'}")
+        raise RegistryError(f"not a cache entry but {manifest.config.media_type or 'something unknown'}")
     try:
         created = datetime.strptime(notes[_CREATED], _TIME).replace(tzinfo=UTC)
         inputs = tuple((str(name), str(value)) for name, value in read_json(notes.get(_PREFIX + "inputs", "[]")))

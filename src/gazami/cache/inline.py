@@ -39,7 +39,7 @@ class InlineStore:
         return f"image {self._image}"
 
     def get(self, tag: str) -> CacheEntry | None:
-        """The image is asked once, also when it cannot be had: a failure is the answer to every tag."""
+        """Pull the image once; if that fails, every tag fails."""
         entries = self._entries.get("entries", self._once, self._client.transport.cancel)
         if isinstance(entries, RegistryError):
             raise entries
@@ -49,7 +49,7 @@ class InlineStore:
         return Remote(self._image)
 
     def put(self, tags: tuple[str, ...], entry: CacheEntry, blobs: tuple[Blob, ...]) -> None:
-        raise RegistryError(f"{self.name} cannot be written as a cache")
+        raise RegistryError(f"{self.name} cannot store cache entries")
 
     def read(self, descriptor: Descriptor, limit: int) -> bytes:
         return self._client.read_blob(self._image, descriptor, limit)
@@ -58,7 +58,7 @@ class InlineStore:
         return iter(())
 
     def remove(self, *tags: str) -> None:
-        raise RegistryError(f"{self.name} is read only")
+        raise RegistryError(f"{self.name} is read-only")
 
     def _once(self) -> dict[str, CacheEntry] | RegistryError:
         try:

@@ -7,8 +7,8 @@ kinds of keys differ in how they name the files below a step:
 * by content: the diff ids of the layers below. Known once those exist; it lets a step hit although an earlier one was
   changed and made the same files again.
 
-For the first step of a stage both are the same. Left out on purpose, as they change no file: labels and other metadata,
-times of context files, values of secrets, proxy settings that no ARG declares, and what cache mounts hold.
+For the first step of a stage both are the same. Left out because they change no file: labels and other metadata, times of context
+files, values of secrets, proxy settings that no ARG declares, and what cache mounts hold.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _run_inputs(step: RunStep, settings: RunSettings) -> KeyInputs:
 
 
 def _mount(wanted: RunMount) -> str:
-    """A mount's own options. Where its files come from is told by their content."""
+    """A mount's own options. The content of its files is an input of its own."""
     mount: Mount = wanted.mount
     fields = {name: getattr(mount, name) for name in mount.__slots__ if name != "from_"}
     return json.dumps({name: value for name, value in fields.items() if value not in (None, "", False)}, default=str)
@@ -143,8 +143,8 @@ def _copy_inputs(step: CopyStep) -> KeyInputs:
 
 
 def record(inputs: KeyInputs) -> KeyInputs:
-    """Inputs as an entry keeps them to explain a miss. Long values are told by their digest, and variables by a few digits
-    of it: enough to see that one changed, too few to confirm a guess at what may be a secret."""
+    """Inputs as an entry keeps them to explain a miss. Long values become digests, and variables a few digits of one: enough to see
+    a change, too few to confirm a guessed secret."""
     return tuple((name, _recorded(name, value)) for name, value in inputs)
 
 

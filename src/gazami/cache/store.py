@@ -27,7 +27,7 @@ class Listed:
 
 
 class CacheStore(Protocol):
-    """Safe to use from several threads. A tag is a key, or the name of an index."""
+    """Safe to use from several threads. A tag is a key, or the name of an image's tree."""
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class CacheStore(Protocol):
         ...
 
     def origin(self, descriptor: Descriptor) -> Origin:
-        """Where a blob of an entry can be had."""
+        """The repository that has a blob of an entry."""
         ...
 
     def put(self, tags: tuple[str, ...], entry: CacheEntry, blobs: tuple[Blob, ...]) -> None:

@@ -47,16 +47,11 @@ class Places:
 
 def places_of(request: BuildRequest) -> Places:
     """The places that a request names."""
-    output, state = request.output, request.sandbox.state_dir
-    files = (
-        *output.tar_paths, *output.oci_layout_paths, *(each.dest for each in output.exports), output.digest_file,
-        output.image_name_with_digest_file, output.image_name_tag_with_digest_file, output.image_id_file,
-        output.metadata_file, output.builder_output,
-    )  # fmt: skip
+    state = request.sandbox.state_dir
     caches = (request.cache.directory, request.cache.repository.removeprefix("oci:"))
     contexts = (request.context.context.removeprefix("dir://"), *(value for _, value in request.context.named))
     found: list[tuple[Role, str]] = [("secret", value) for _, kind, value in request.sandbox.secrets if kind == "file"]
-    found += [("output", each) for each in files]
+    found += [("output", each) for each in request.output.paths]
     found += [("cache", each) for each in caches]
     found += [("state", state)]
     found += [("context", each) for each in contexts]

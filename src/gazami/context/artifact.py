@@ -42,5 +42,5 @@ def open_artifact(reference: Reference, client: RegistryClient) -> Iterator[byte
     """The layer's bytes, checked against both digests. Raises :class:`ContextError` for something else than a context."""
     found = client.get_manifest(reference)
     if not isinstance(found, Manifest) or found.config.media_type != ARTIFACT or len(found.layers) != 1:
-        raise ContextError(f"{reference} is not a build context", hint="gazami submit makes them; --context takes other places too")
+        raise ContextError(f"{reference} is not a build context", hint="give one that gazami submit pushed")
     yield from client.open_blob(reference, found.layers[0])

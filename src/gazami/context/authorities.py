@@ -25,7 +25,7 @@ def own_certificates(file: str, directories: tuple[str, ...]) -> bytes:
 
 
 def system_certificates() -> bytes:
-    """The bundle that OpenSSL is built to use, and Debian's place for it."""
+    """The bundle that OpenSSL is built to use, and Debian's path of it."""
     for place in (ssl.get_default_verify_paths().openssl_cafile, "/etc/ssl/certs/ca-certificates.crt"):
         if found := _certificates(Path(place)):
             return found

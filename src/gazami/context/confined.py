@@ -1,7 +1,7 @@
-"""Files of a folder that somebody else has arranged: a checkout of a pull request, an archive, a repository.
+"""Files of a folder that is not trusted: a checkout of a pull request, an archive, a repository.
 
-Symlinks are followed as long as they stay in the folder, as BuildKit follows them, and nothing but a regular file is read. What
-is opened is what was looked at: the path without its links is walked by descriptors, and a link that has come since is an error.
+Symlinks are followed as long as they stay in the folder, as BuildKit follows them, and nothing but a regular file is read. The file
+opened is the file checked: the path without its links is walked by descriptors, and a link that appears later is an error.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def read_inside(folder: str, path: str, limit: int) -> bytes | None:
         if not os.path.lexists(path) and not os.path.lexists(real):
             return None
         raise ContextError(
-            f"{shown} of {folder} is a symlink that leads out of it", hint="copy the file there: nothing outside is read"
+            f"{shown} of {folder} is a symlink that leads out of it", hint="copy the file there: gazami reads nothing outside of it"
         )
     try:
         return _read(root, os.path.relpath(real, root), shown, limit)

@@ -96,7 +96,7 @@ class _Source:
             _check(response, self._url)
             before, self._tag = self._tag, response.header("ETag") or response.header("Last-Modified") or ""
             if done and before and self._tag != before:
-                raise IntegrityError(f"{redact(self._url)} was changed while it was downloaded")
+                raise IntegrityError(f"{redact(self._url)} changed during the download")
             self.modified = _modified(response)
             yield response, 0
 
@@ -141,7 +141,7 @@ def _check(response: Response, url: str) -> None:
         f"{redact(url)}: the server answered with status {response.status}{reason}",
         url=redact(url),
         status=response.status,
-        hint="it may need credentials, or others" if response.status in (401, 403) else None,
+        hint="check its credentials" if response.status in (401, 403) else None,
     )
 
 

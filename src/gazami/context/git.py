@@ -111,7 +111,7 @@ def _among_branches(git: Git, source: GitSource) -> str:
         if ref in found:
             return ref
     raise ContextError(
-        f"invalid branch: {source.branch}", hint=f"{without_credentials(source.remote)} has neither a branch nor a tag of this name"
+        f"invalid branch: {source.branch}", hint=f"{without_credentials(source.remote)} has no branch or tag of this name"
     )
 
 
@@ -157,7 +157,7 @@ def _resolved(git: Git, ref: str) -> str:
     try:
         return git.run("rev-parse", "--verify", "-q", f"{ref}^{{commit}}").strip()
     except ContextError as error:
-        hint = "there is no such branch, tag or commit"
+        hint = "check the name of the branch, tag or commit"
         raise ContextError(f"{ref} is not a commit of the repository", hint=hint) from error
 
 

@@ -1,13 +1,13 @@
-"""The password for git, for one host: a program that git asks, and that answers for nobody else.
+"""The password for git, for one host: a program that git asks, and that answers for that host only.
 
 git may be sent to another host by a redirect, and to others by submodules. A header in its configuration goes along, since git
 chooses it once. A credential helper (gitcredentials(7)) is asked for the host that wants the password *then*, on its standard
 input, and this one compares scheme, host and port. It holds no secret: user and password come by variables of git's own
-environment, so they stand in no argument and in no file.
+environment, so no argument and no file has them.
 
 git starts helpers by a shell. Where there is none, in gazami's own image, the same program is the one of ``GIT_ASKPASS``. Then the
 question for a password (``Password for 'https://user@host': ``, git's credential.c) is an argument, and names the user, which may
-be a token; nobody else has processes in that container.
+be a token; no other user has processes in that container.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _LONGEST = 120
 
 
 def answers(remote: str, credentials: tuple[str, str]) -> dict[str, str]:
-    """The variables that the program needs to answer for the remote's own scheme, host and port. A host that is named with http
-    and leads to https of its own is the same one."""
+    """The variables that the program needs to answer for the remote's own scheme, host and port. A host named with http that
+    redirects to its own https is the same one."""
     parts = urlsplit(remote)
     user, password = credentials
     host = parts.netloc.rpartition("@")[2]
@@ -77,7 +77,7 @@ def offered(environment: Mapping[str, str], folder: Path) -> Iterator[tuple[dict
 
 
 def _asked(program: str) -> dict[str, str]:
-    """How git is told of the program: as a helper, and, where there is no shell or git is older than 2.31, as the one to ask."""
+    """git's settings for the program: as a helper, and, where there is no shell or git is older than 2.31, as the one to ask."""
     asked = {"GIT_ASKPASS": program}
     if not os.access(_SHELL, os.X_OK):
         return asked

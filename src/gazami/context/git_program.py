@@ -1,8 +1,8 @@
-"""The git program as a child: an environment of its own, credentials in that environment only, ended with all its helpers.
+"""Run git as a child: with its own environment, credentials in that environment only, ended with all its helpers.
 
-Neither the machine's nor the user's configuration is read, and not one that the repository brings: HOME is an empty folder
-beside the clone. Credentials are for the one host that they are for, wherever git is sent to (``git_askpass``), and stand in no
-argument, no file and no log.
+Neither the machine's nor the user's configuration is read, and not one that the repository brings: HOME is an empty folder beside
+the clone. Credentials are used for their own host only, wherever git is redirected (``git_askpass``), and appear in no argument,
+file or log.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Git:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def run(self, *arguments: str) -> str:
-        """What it wrote. Raises :class:`ContextError` with git's own words, :class:`HostError` without git."""
+        """Run git; its output. Raises :class:`ContextError` with git's own words, :class:`HostError` without git."""
         self.cancel.check()
         env = {
             "PATH": f"{_OWN}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(self.home), "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0",
@@ -116,18 +116,18 @@ def authorization(remote: str, credentials: tuple[str, str] | None) -> tuple[dic
 
 _HINTS = (
     (r"could not read (Username|Password)|Authentication failed|HTTP Basic: Access denied|error: 40[13]|not found",
-     "the repository is private or does not exist: check the URL, and give GIT_TOKEN, or GIT_USERNAME and GIT_PASSWORD"),
+     "check the URL; for a private repository set GIT_TOKEN, or GIT_USERNAME and GIT_PASSWORD"),
     (r"find remote ref|unadvertised object|not our ref|Needed a single revision|unknown revision",
-     "there is no such branch, tag or commit"),
+     "check the name of the branch, tag or commit"),
     (r"from proxy|HTTP code 407|[Pp]roxy CONNECT|resolve proxy",
      "check HTTPS_PROXY (http://user:password@host:port) and NO_PROXY"),
     (r"certificate|SSL|TLS|server verification failed|self.signed",
-     "trust its authority with SSL_CERT_FILE or SSL_CERT_DIR, or do not check: --git insecure-skip-tls=true"),
+     "trust its authority with SSL_CERT_FILE or SSL_CERT_DIR, or skip the check with --git insecure-skip-tls=true"),
     (r"Permission denied \(|publickey", "give an ssh agent that has the key: SSH_AUTH_SOCK, or --ssh default=SOCKET"),
-    (r"Host key verification failed", "its key is not the one in known_hosts; GIT_SSH_COMMAND can name other files"),
+    (r"Host key verification failed", "add its key to known_hosts, or name another file with GIT_SSH_COMMAND"),
     (r"cannot run ssh|ssh: not found|ssh: No such file", "install the ssh program, or use the https URL"),
     (r"Could not resolve host", "check the spelling of the host's name and the network's DNS"),
-    (r"transport '.*' not allowed", "https, http, ssh and git are the transports that may be used"),
+    (r"transport '.*' not allowed", "use https, http, ssh or git"),
 )  # fmt: skip
 
 

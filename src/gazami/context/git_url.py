@@ -57,12 +57,12 @@ def parse_git_options(pairs: Iterable[tuple[str, str]]) -> GitOptions:
     given = dict(pairs)
     for key, value in given.items():
         if key not in OPTIONS:
-            raise UsageError(f"--git: there is no key {key!r}", hint=f"the keys are {', '.join(OPTIONS)}")
+            raise UsageError(f"--git: unknown key {key!r}", hint=f"the keys are {', '.join(OPTIONS)}")
         if any(f",{each}=" in value for each in OPTIONS):
-            raise UsageError(f"--git {key}={value}: one key at a time", hint="repeat the flag: --git A=… --git B=…")
+            raise UsageError(f"--git {key}={value}: more than one key", hint="repeat the flag: --git A=… --git B=…")
     depth = given.get("depth")
     if depth is not None and not (depth.isascii() and depth.isdigit() and len(depth) < 10):
-        raise UsageError(f"--git depth={depth}: the depth is a number of commits", hint="0 is the whole history")
+        raise UsageError(f"--git depth={depth}: the depth must be a number of commits", hint="use 0 for the whole history")
     return GitOptions(
         given.get("branch", ""),
         _bool(given, "single-branch") or False,

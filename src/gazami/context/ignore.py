@@ -161,7 +161,7 @@ def _class(pattern: str, at: int) -> tuple[Element, int]:
 
 def _class_char(pattern: str, at: int) -> tuple[str, int]:
     if at >= len(pattern) or pattern[at] in "-]":
-        raise DockerfileError(f"syntax error in pattern {pattern!r}: a range in brackets is not complete")
+        raise DockerfileError(f"syntax error in pattern {pattern!r}: a range in brackets is incomplete")
     if pattern[at] == "\\":
         at += 1
         if at >= len(pattern):

@@ -11,10 +11,10 @@ def local_folder(text: str, sub_path: str = "") -> Path:
     """The folder of a local context. Raises :class:`ContextError` when it is not one."""
     folder = Path(text)
     if not folder.exists():
-        hint = "give it with --context, or as an argument"
+        hint = "give an existing directory with --context, or as an argument"
         first = text.partition("/")[0]
         if "." in first.strip(".") and "/" in text:
-            hint = f"a repository is git://{text}, an archive https://{text}"
+            hint = f"write git://{text} for a repository, https://{text} for an archive"
         raise ContextError(f"the build context {text} does not exist", hint=hint)
     if not folder.is_dir():
         raise ContextError(f"the build context {text} is not a directory")
@@ -27,5 +27,5 @@ def below(folder: Path, sub_path: str) -> Path:
         return folder
     place = folder / sub_path.strip("/")
     if not place.is_dir() or not place.resolve().is_relative_to(folder.resolve()):
-        raise ContextError(f"the context has no directory {sub_path!r}", hint="--context-sub-path names one in it")
+        raise ContextError(f"the context has no directory {sub_path!r}", hint="give an existing one with --context-sub-path")
     return place

@@ -85,8 +85,8 @@ def s3(rest: str, environ: Mapping[str, str], web: Web, now: Callable[[], dateti
     keys = _keys(environ, web, region, f"s3://{bucket}/{name}")
     headers = (("X-Amz-Content-Sha256", _EMPTY),)
     how = keys.how or "the keys that were found"
-    hint = f"asked with {how} in the region {region}: set AWS_REGION to the bucket's, or other keys"
-    return StoredObject(url, lambda _: sign("GET", url, headers, b"", keys, region, "s3", now()), hint)
+    hint = f"set AWS_REGION to the bucket's region, or use other keys (used: {how}, region {region})"
+    return StoredObject(url, lambda _: sign("GET", url, headers, b"", keys, region=region, service="s3", now=now()), hint)
 
 
 def _keys(environ: Mapping[str, str], web: Web, region: str, what: str) -> AwsKeys:
@@ -106,13 +106,13 @@ def gcs(rest: str, environ: Mapping[str, str], web: Web) -> StoredObject:
     path = f"{bucket}/{quote(name, safe='/-_.~')}"
     if emulator := environ.get("STORAGE_EMULATOR_HOST"):
         base = emulator if "://" in emulator else f"http://{emulator}"
-        return StoredObject(f"{base.rstrip('/')}/{path}", nobody, "asked without credentials: STORAGE_EMULATOR_HOST is set")
+        return StoredObject(f"{base.rstrip('/')}/{path}", nobody, "unset STORAGE_EMULATOR_HOST to use credentials")
     try:
         token = access_token(environ, web)
     except Unavailable as error:
-        hint = "set GOOGLE_APPLICATION_CREDENTIALS, or run where there is a service account (workload identity)"
+        hint = "set GOOGLE_APPLICATION_CREDENTIALS, or run with a service account (workload identity)"
         raise ContextError(f"gs://{bucket}/{name}: no Google credentials: {error.message}", hint=hint) from None
-    hint = "the account needs storage.objects.get on the bucket: GOOGLE_APPLICATION_CREDENTIALS names another"
+    hint = "give the account storage.objects.get on the bucket, or name another with GOOGLE_APPLICATION_CREDENTIALS"
     return StoredObject(f"https://storage.googleapis.com/{path}", lambda _: (("Authorization", f"Bearer {token}"),), hint)
 
 
@@ -120,8 +120,8 @@ def gcs(rest: str, environ: Mapping[str, str], web: Web) -> StoredObject:
 
 
 def blob(url: str, environ: Mapping[str, str], web: Web, now: Callable[[], datetime]) -> StoredObject:
-    """A shared key (``AZURE_STORAGE_ACCESS_KEY``), a signature in the URL or in ``AZURE_STORAGE_SAS_TOKEN``, or a token of
-    whatever identity there is. ``AZURE_STORAGE_BLOB_ENDPOINT`` is another endpoint, with the account in its path."""
+    """A shared key (``AZURE_STORAGE_ACCESS_KEY``), a signature in the URL or in ``AZURE_STORAGE_SAS_TOKEN``, or a token of the
+    configured identity. ``AZURE_STORAGE_BLOB_ENDPOINT`` is another endpoint, with the account in its path."""
     parts = urlsplit(url)
     found = _BLOB.match(parts.hostname or "")
     assert found is not None
@@ -133,11 +133,11 @@ def blob(url: str, environ: Mapping[str, str], web: Web, now: Callable[[], datet
     path = parts.path
     query = parts.query or environ.get("AZURE_STORAGE_SAS_TOKEN", "").lstrip("?")
     if "sig=" in query:
-        hint = "the signature may have ended, or be for something else"
+        hint = "check the signature: it may have expired, or be for another object"
         return StoredObject(f"{base}{path}?{query}", lambda _: (("x-ms-version", _VERSION),), hint)
     if key := environ.get("AZURE_STORAGE_ACCESS_KEY") or environ.get("AZURE_STORAGE_ACCOUNT_KEY"):
         secret = _decoded(key)
-        hint = f"asked with AZURE_STORAGE_ACCESS_KEY for the account {account}; the URL is https://ACCOUNT…/CONTAINER/OBJECT"
+        hint = f"check AZURE_STORAGE_ACCESS_KEY for the account {account}, and the URL: https://ACCOUNT…/CONTAINER/OBJECT"
 
         def shared_key(headers: Headers) -> Headers:
             return _shared_key(account, f"{prefix}{path}", secret, now(), headers)
@@ -146,9 +146,9 @@ def blob(url: str, environ: Mapping[str, str], web: Web, now: Callable[[], datet
     try:
         token = storage_token(environ, web)
     except Unavailable as error:
-        hint = "set AZURE_STORAGE_ACCESS_KEY, or add a shared access signature to the URL, or run with an identity"
+        hint = "set AZURE_STORAGE_ACCESS_KEY, or add a shared access signature to the URL, or run with a managed identity"
         raise ContextError(f"{base}{path}: {error.message}", hint=hint) from None
-    hint = "the identity needs the role Storage Blob Data Reader"
+    hint = "give the identity the role Storage Blob Data Reader"
     headers = (("x-ms-version", _VERSION), ("Authorization", f"Bearer {token}"))
     return StoredObject(f"{base}{path}", lambda _: headers, hint)
 

@@ -1,4 +1,4 @@
-"""The explicit table of context schemes: what stands before ``://`` and what brings such a context here.
+"""The explicit table of context schemes: the text before ``://`` and the function that fetches such a context.
 
 A context is a folder already, or becomes one (a repository), or is an archive whose bytes the builder unpacks.
 """
@@ -36,7 +36,6 @@ from gazami.registry.transport import Transport
 from gazami.registry.wire import redact
 from gazami.values import fast_dataclass, field, replace
 
-KNOWN = "a path, dir://, tar://FILE, tar://stdin or -, git:// and other Git URLs, s3://, gs://, https:// (Azure Blob, archives), registry://"
 _CHUNK = 1 << 20
 
 
@@ -85,8 +84,11 @@ def open_context(context: str, access: Access) -> Opened:
         return local_folder(context)
     opener = SCHEMES.get(scheme)
     if opener is None:
-        raise UsageError(f"unknown context scheme {scheme}:// in {redact(context)!r}", hint=KNOWN)
-    return opener(rest, access)
+        raise UsageError(
+            f"unknown context scheme {scheme}:// in {redact(context)!r}",
+            hint=f"use a path, {', '.join(each.usage for each in SCHEMES.values())}",
+        )
+    return opener.open(rest, access)
 
 
 # -- what is here -----------------------------------------------------------------------------------------------------
@@ -101,7 +103,7 @@ def _tar(rest: str, access: Access) -> Opened:
         return _standard_input(access)
     path = Path(rest)
     if not path.is_file():
-        raise ContextError(f"the archive {path} does not exist", hint="tar://FILE names one, tar://stdin reads one")
+        raise ContextError(f"the archive {path} does not exist", hint="give an existing file with tar://FILE, or use tar://stdin")
 
     def chunks() -> Iterator[bytes]:
         with path.open("rb", buffering=0) as file:
@@ -146,8 +148,8 @@ def _repository(source: GitSource, access: Access) -> Path:
 
 
 def git_environment(access: Access, names: tuple[str, ...] = ()) -> dict[str, str]:
-    """What git is told: proxies, authorities, and the variables of ``names`` that are set. Credentials are for repositories that
-    the user names, never for one that a Dockerfile does: its author may be somebody else."""
+    """The environment of git: proxies, authorities, and the variables of ``names`` that are set. Credentials are for repositories
+    that the user names, never for one that a Dockerfile names: its author may be another person."""
     environ = {name.lower(): value for name, value in access.proxies}
     environ |= {name: access.environ[name] for name in names if access.environ.get(name)}
     own = own_certificates(access.environ.get("SSL_CERT_FILE", ""), access.authorities)
@@ -190,7 +192,7 @@ def _stored(name: str, found: StoredObject, access: Access) -> Archive:
 
 
 def _registry(rest: str, access: Access) -> Opened:
-    """A repository of ours is spoken to as it was pushed to, like the layer cache: no mirror, and ``--insecure`` counts."""
+    """Pull as gazami pushed, like the layer cache: no mirror, and ``--insecure`` applies."""
     reference = artifact_reference(rest)
     return Archive(str(reference), open_artifact(reference, access.registry.for_cache()))
 
@@ -199,13 +201,21 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-SCHEMES: dict[str, Callable[[str, Access], Opened]] = {
-    "dir": _directory,
-    "tar": _tar,
-    "git": _kaniko_git,
-    "s3": _s3,
-    "gs": _gs,
-    "https": _https,
-    "http": _http,
-    "registry": _registry,
+@fast_dataclass(frozen=True, slots=True)
+class Scheme:
+    """``usage`` is how the scheme is written, for the hint of an unknown one; ``open`` gets what stands after ``://``."""
+
+    usage: str
+    open: Callable[[str, Access], Opened]
+
+
+SCHEMES = {
+    "dir": Scheme("dir://DIRECTORY", _directory),
+    "tar": Scheme("tar://FILE, tar://stdin or -", _tar),
+    "git": Scheme("git:// and other Git URLs", _kaniko_git),
+    "s3": Scheme("s3://", _s3),
+    "gs": Scheme("gs://", _gs),
+    "https": Scheme("https:// (Azure Blob, archives)", _https),
+    "http": Scheme("http:// (archives)", _http),
+    "registry": Scheme("registry://", _registry),
 }

@@ -1,7 +1,7 @@
 """The build checks that the text alone decides: casing, names, comments, forms that are out of date.
 
-``FILE_CHECKS`` look at the whole file; ``STAGE_CHECKS`` at one stage's instructions, so that a build is told only of the
-stages that it needs.
+``FILE_CHECKS`` look at the whole file; ``STAGE_CHECKS`` at one stage's instructions, so that a build reports only the stages that
+it needs.
 """
 
 from __future__ import annotations

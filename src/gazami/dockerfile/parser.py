@@ -47,11 +47,11 @@ def _parsed(source: Source, *, most: int) -> tuple[ast.Dockerfile, list[Dockerfi
             break
         try:
             if len(found) >= MAX_INSTRUCTIONS:
-                raise DockerfileError(f"a Dockerfile of more than {MAX_INSTRUCTIONS} instructions is refused")
+                raise DockerfileError(f"a Dockerfile may have at most {MAX_INSTRUCTIONS} instructions")
             instruction = parse_statement(line, lines.escape)
             arguments += len(instruction.pairs) if isinstance(instruction, ast.Arg) else 0
             if arguments > MAX_ARGUMENTS:
-                raise DockerfileError(f"a Dockerfile of more than {MAX_ARGUMENTS} ARGs is refused")
+                raise DockerfileError(f"a Dockerfile may have at most {MAX_ARGUMENTS} ARGs")
             started = _is_started(instruction, started=started)
         except DockerfileError as error:
             errors.append(_located(error, line.span, source))

@@ -1,7 +1,7 @@
 """The build checks by name, as BuildKit knows them (frontend reference, build checks), and what a check finds.
 
-The functions that find violations are beside what they need to know: :mod:`gazami.dockerfile.checks` for what the text
-alone tells, :mod:`gazami.plan.checks` for what needs stages, variables, images or the ignore file.
+The functions that find violations are beside what they need to know: :mod:`gazami.dockerfile.checks` for what the text alone shows,
+:mod:`gazami.plan.checks` for what needs stages, variables, images or the ignore file.
 """
 
 from __future__ import annotations

@@ -38,9 +38,9 @@ def _without_start(value: str, row: list[Element], *, greedy: bool) -> str:
 def replaced(value: str, pattern: str, replacement: str, *, every: bool) -> Iterator[str]:
     """The pieces of the value with the first match (or all) replaced: the leftmost, and of those the longest.
 
-    The places where a match can begin are found by reading the text backwards. From each, the longest match is found by
-    reading on; with a ``*`` in the pattern there is no second one in what was read. As in Go's ReplaceAllString an empty match
-    right after another one is none, and ``$0`` in the replacement of all stands for what matched.
+    Reading the text backwards finds the positions where a match can begin. From each, the longest match is found by reading on;
+    with a ``*`` in the pattern there is no second one in what was read. As in Go's ReplaceAllString an empty match right after
+    another one is none, and ``$0`` in the replacement of all stands for what matched.
     """
     row = _elements(pattern)
     forward, backward = Wildcard(row), Wildcard(row[::-1])

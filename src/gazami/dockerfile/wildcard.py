@@ -1,4 +1,4 @@
-"""Wildcards matched in time linear in the text, whatever the pattern: no backtracking. Pure.
+"""Wildcards matched in time linear in the text for every pattern: no backtracking. Pure.
 
 Theory of operation: a pattern is a row of elements, and a set of positions in that row, one bit each in an integer, says how far
 the text that was read so far can have come. Each character moves the whole set at once: elements that take the character pass

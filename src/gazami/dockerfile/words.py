@@ -293,7 +293,7 @@ class _Reader:
 
     def _too_long(self) -> TooLong:
         if self.quotes:
-            return TooLong("the variables of a text expand to more than Linux takes as one argument or variable (128 KiB)")
+            return TooLong("the variables of a text expand to more than Linux allows for one argument or variable (128 KiB)")
         return TooLong(f"the variables of a here-document expand to more than {MAX_BODY >> 20} MiB")
 
     def _known(self, name: str) -> str | None:

@@ -67,7 +67,7 @@ class ImageConfig:
     os_features: tuple[str, ...] = field(default=())
 
     def with_env(self, key: str, value: str) -> ImageConfig:
-        """Set a variable in its place, or append it."""
+        """Set a variable at its position, or append it."""
         return self.with_envs(((key, value),))
 
     def with_envs(self, pairs: Pairs) -> ImageConfig:
@@ -78,7 +78,7 @@ class ImageConfig:
 
 
 def set_pairs(old: Pairs, new: Pairs) -> Pairs:
-    """Set each name in its place, or append it. The pairs that stay are shared."""
+    """Set each name at its position, or append it. The pairs that stay are shared."""
     found = dict(zip(map(itemgetter(0), old), old, strict=True))
     found.update((pair[0], pair) for pair in new)
     return tuple(found.values())

@@ -22,7 +22,7 @@ def parse_digest(text: str) -> Digest:
     """Return ``text`` as a :data:`Digest`. Raises :class:`UsageError` when it is not one of a known algorithm."""
     if is_digest(text):
         return Digest(text)
-    raise UsageError(f"{text!r} is not a digest", hint="a digest is sha256: and 64 lower-case hexadecimal digits")
+    raise UsageError(f"{text!r} is not a digest", hint="write sha256: and 64 lower-case hexadecimal digits")
 
 
 def is_digest(text: str) -> bool:
@@ -54,16 +54,16 @@ def hasher_for(digest: Digest) -> hashlib._Hash:
 
 
 def verified(chunks: Iterable[bytes], digest: Digest, size: int | None, wrong: Callable[[str], Exception]) -> Iterator[bytes]:
-    """The chunks. ``wrong`` makes an error of what the bytes have instead: it is raised before there are too many of them, and in
-    place of the end when they do not have the digest and the size. Whoever gets to the end has verified bytes."""
+    """The chunks. ``wrong`` makes an error of what the bytes have instead: it is raised before there are too many of them, and
+    instead of the end when they do not have the digest and the size. A reader that gets to the end has verified bytes."""
     hasher, seen = hasher_for(digest), 0
     for chunk in chunks:
         hasher.update(chunk)
         seen += len(chunk)
         if size is not None and seen > size:
-            raise wrong(f"more than the {size} bytes that it should have")
+            raise wrong(f"more than the expected {size} bytes")
         yield chunk
     if size is not None and seen < size:
-        raise wrong(f"{seen} bytes where {size} were promised")
+        raise wrong(f"{seen} bytes instead of {size}")
     if hasher.hexdigest() != hex_of(digest):
         raise wrong(f"the digest {hasher.name}:{hasher.hexdigest()}")

@@ -100,7 +100,7 @@ def _check(text: str, registry: str, repository: str, tag: str | None) -> None:
     if not _REGISTRY.match(registry):
         raise UsageError(f"invalid reference {text!r}: {registry!r} is not a registry host")
     if not _REPOSITORY.match(repository) or len(repository) > 255:
-        hint = "repository names are lower case" if repository != repository.lower() else None
+        hint = "write repository names in lower case" if repository != repository.lower() else None
         raise UsageError(f"invalid reference {text!r}: {repository!r} is not a repository name", hint=hint)
     if tag is not None and not _TAG.match(tag):
         raise UsageError(f"invalid reference {text!r}: {tag!r} is not a tag")

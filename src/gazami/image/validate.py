@@ -13,7 +13,7 @@ from gazami.image.digest import Digest, digest_of
 from gazami.image.manifest import Manifest, parse_manifest
 from gazami.image.model import Image, Layer
 
-_HINT = "nothing was pushed or written under the image's name; please report it with the output of --verbosity=debug"
+_HINT = "report this with the output of --verbosity=debug; nothing was pushed or written"
 _NOTHING = Digest("sha256:" + hashlib.sha256().hexdigest())
 
 
@@ -58,7 +58,7 @@ def _check_config(wanted: ImageConfig, config: bytes, manifest: Manifest) -> Non
 def _check_manifest(image: Image, manifest: Manifest) -> None:
     read = parse_manifest(manifest.raw)
     if not isinstance(read, Manifest) or digest_of(manifest.raw) != manifest.digest:
-        raise _wrong(f"the manifest {manifest.digest} is not what it is called")
+        raise _wrong(f"the manifest {manifest.digest} does not match its digest")
     if read.config.digest != manifest.config.digest or len(read.layers) != len(image.layers):
         raise _wrong(f"the manifest names {len(read.layers)} layers, the image has {_count(image)}")
     for number, (named, layer) in enumerate(zip(read.layers, image.layers, strict=True), start=1):

@@ -29,7 +29,7 @@ _TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
 _PATIENCE = 8
 """Attempts at a question whose answer did not come, over half a minute; what makes something new is sent once."""
 
-_ROLE = "deploy/kubernetes/submit-role.yaml has what gazami submit needs"
+_ROLE = "give the permissions in deploy/kubernetes/submit-role.yaml to whoever runs gazami submit"
 
 
 class Cluster:
@@ -45,7 +45,7 @@ class Cluster:
         except (ConfigError, KeyError, OSError, ValueError, TypeError) as cause:
             raise ClusterError(
                 f"no cluster to submit to: {cause or type(cause).__name__}",
-                hint="kubectl config get-contexts lists those there are; --kube-context takes one, KUBECONFIG names the file",
+                hint="list the contexts with kubectl config get-contexts, then set --kube-context or KUBECONFIG",
             ) from None
         self.namespace = str(self._client.namespace or "default")
         self.server = str(self._client.config.cluster.server)
@@ -142,13 +142,13 @@ class Cluster:
             raise self._refusal(cause, verb, resource) from None
         except httpx2.HTTPError as cause:
             raise _Unreachable(
-                f"the API server {self.server} cannot be spoken to: {cause or type(cause).__name__}",
-                hint="is it running, and is this the right context? --kube-context takes another one",
+                f"cannot reach the API server {self.server}: {cause or type(cause).__name__}",
+                hint="check that it is running, or choose another context with --kube-context",
             ) from None
         except (ConfigError, socket.gaierror) as cause:
-            raise ClusterError(f"the kubeconfig cannot be used: {cause}") from None
+            raise ClusterError(f"cannot use the kubeconfig: {cause}") from None
         except msgspec.MsgspecError as cause:
-            raise ClusterError(f"the API server {self.server} gives an answer that is none of Kubernetes': {cause}") from None
+            raise ClusterError(f"the API server {self.server} did not answer like Kubernetes: {cause}") from None
 
     def _refusal(self, cause: ApiError, verb: str, resource: str) -> ClusterError:
         code, message = cause.status.code or cause.response.status_code, cause.status.message or "no reason given"
@@ -157,13 +157,13 @@ class Cluster:
             return _Gone(message)
         if code == 401:
             return ClusterError(
-                f"the API server {self.server} does not know who we are (401): {message}",
-                hint="log in to the cluster again; kubectl auth whoami tells",
+                f"the API server {self.server} did not accept the login (401): {message}",
+                hint="log in to the cluster again, then check with kubectl auth whoami",
             )
         if code == 403 and "exceeded quota" in message:
             return ClusterError(f"the quota of the namespace {self.namespace} is used up: {message}")
         if code == 403:
-            return ClusterError(f"the cluster does not allow to {verb} {where}: {message}", hint=_ROLE)
+            return ClusterError(f"not allowed to {verb} {where}: {message}", hint=_ROLE)
         if code >= 500 or code == 429:
             return _Unreachable(f"the API server could not {verb} {where} ({code}): {message}")
         return ClusterError(f"the cluster refuses to {verb} {where} ({code}): {message}")

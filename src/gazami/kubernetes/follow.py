@@ -1,7 +1,7 @@
-"""The life of one build's Job: created, waited for, its log followed to the end, its exit code told; deleted when it is given up.
+"""Run one build as a Job: create it, wait for its pod, follow its log to the end, return its exit code; delete it on cancel.
 
-The API server is asked about once a second until the pod runs. The log is read by a thread of its own, because a read may block
-for as long as the build is silent, and whoever waits for it has to see Ctrl-C.
+The API server is asked about once a second until the pod runs. A thread of its own reads the log: a read may block while the build
+is silent, and Ctrl-C must still work.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Follower:
                 raise ClusterError(
                     f"the pod of the Job {self.build.name} did not start within {self.start_within:.0f} s"
                     + (f": {said}" if said else ""),
-                    hint="--start-timeout gives it more time",
+                    hint="allow more time with --start-timeout",
                 )
             self._pause(pause)
             pause = min(_POLL, 1.5 * pause)
@@ -112,7 +112,7 @@ class Follower:
             return state, name
         job = self.cluster.job(self.build.name)
         if job is None:
-            raise ClusterError(f"the Job {self.build.name} was deleted by somebody else")
+            raise ClusterError(f"the Job {self.build.name} was deleted from outside")
         return state_without_pod(job, self.cluster.events(self.build.name)), ""
 
     # -- the log --------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ class Follower:
             failures = 0 if whole else failures + 1
             self._pause(min(_POLL, 0.1 * 2**failures))
         if self.position.lost:
-            self.emit(Message("warning", f"{self.position.lost} records of the log were gone before they could be read"))
+            self.emit(Message("warning", f"{self.position.lost} log records were lost before they could be read"))
 
     def _read_once(self, pod: str, *, final: bool) -> bool:
         """Whether the stream came to its own end."""
@@ -160,7 +160,7 @@ class Follower:
             if isinstance(state, Ended):
                 return state
             if time.monotonic() > until:
-                raise ClusterError(f"the log of the pod {pod} is over, but the cluster does not say how it ended")
+                raise ClusterError(f"the log of the pod {pod} ended, but the cluster reports no exit status")
             self._pause()
 
     def _known(self, pod: str) -> State:
@@ -170,7 +170,7 @@ class Follower:
             ended = state_without_pod(job, ()) if job else None
             if isinstance(ended, Ended):  # the controller removes the pods of a Job that took too long
                 return ended
-            raise ClusterError(f"the pod {pod} was deleted while it ran", hint="a node was drained, or somebody deleted the Job")
+            raise ClusterError(f"the pod {pod} was deleted while it ran", hint="check for a drained node or a deleted Job")
         return state_of(found[0])
 
     def _pause(self, seconds: float = _POLL) -> None:

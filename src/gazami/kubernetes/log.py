@@ -1,8 +1,8 @@
-"""Where the reading of a pod's log has come to, so that it can begin again after a cut and nothing is seen twice. Pure.
+"""The position in a pod's log, so that reading can go on after a cut without repetitions. Pure.
 
 The log is read anew from its start each time: "since" has whole seconds, or the clocks of two machines, and a log is at most as
-long as the kubelet keeps it. Records have numbers, which tell them apart whatever the clocks do; other lines (of the runtime, of
-a crash) are told apart by their time stamp and how many had the same one before.
+long as the kubelet keeps it. Records have numbers, which identify them without clocks; other lines (of the runtime, of a crash) are
+identified by their time stamp and how many had the same one before.
 """
 
 from __future__ import annotations

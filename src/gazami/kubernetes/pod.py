@@ -12,12 +12,11 @@ from gazami.kubernetes.job import CONTAINER
 from gazami.values import fast_dataclass
 
 _HINTS = {
-    "ImagePullBackOff": "--executor-image names the executor's image; a private one needs imagePullSecrets in its service account "
-    "(--service-account)",
-    "InvalidImageName": "--executor-image takes the name of an image",
+    "ImagePullBackOff": "check --executor-image; a private image needs imagePullSecrets in its service account (--service-account)",
+    "InvalidImageName": "give the name of an image with --executor-image",
     "ErrImageNeverPull": "load the image onto the nodes, or let them pull it",
-    "CreateContainerConfigError": "create the Secret that is named in --env-from-secret, or correct the name",
-    "CreateContainerError": "the node could not make the container",
+    "CreateContainerConfigError": "create the Secret named in --env-from-secret, or correct the name",
+    "CreateContainerError": "check the node: it could not create the container",
 }
 """Reasons of waiting that do not pass by themselves, and what to do."""
 
@@ -27,10 +26,10 @@ _REFUSED = (
         "the namespace's pod security level forbids it: choose another --namespace, or see its label "
         "pod-security.kubernetes.io/enforce (baseline is enough without --user-namespace)",
     ),
-    ('serviceaccount "', "--service-account names one of the namespace"),
-    ("denied the request", "an admission webhook of the cluster refuses the pod"),
+    ('serviceaccount "', "name a service account of the namespace with --service-account"),
+    ("denied the request", "ask the cluster's administrators: an admission webhook refuses the pod"),
 )
-_MEMORY = "give it more with --memory, or build with fewer things at the same time"
+_MEMORY = "raise the limit with --memory"
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Ended:
 
 @fast_dataclass(frozen=True, slots=True)
 class Hopeless:
-    """It will not start as things are."""
+    """It cannot start without a change."""
 
     why: str
     hint: str = ""
@@ -116,8 +115,8 @@ def _ended(terminated: Mapping[str, Any], status: Mapping[str, Any]) -> Ended:
 
 def _hint(reason: str) -> str:
     if reason == "DeadlineExceeded":
-        return "--job-timeout says how long the whole Job may take"
-    return "the node ran short of something: ask for what the build needs with --memory" if reason == "Evicted" else ""
+        return "allow more time with --job-timeout"
+    return "request what the build needs with --memory" if reason == "Evicted" else ""
 
 
 def _last_warning(events: Iterable[Mapping[str, Any]]) -> str:

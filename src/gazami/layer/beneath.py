@@ -1,8 +1,8 @@
-"""Files below a directory that somebody else may have arranged, reached by descriptors alone. Standard library only.
+"""Files below a directory that is not trusted, reached by descriptors alone. Standard library only.
 
-A path is opened component by component with O_NOFOLLOW, so a symbolic link on the way is an error (ELOOP or ENOTDIR) and never
-a way out, whoever exchanges names meanwhile. It is what openat2(2) does with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, on
-kernels that lack it too.
+A path is opened component by component with O_NOFOLLOW, so a symbolic link on the way is an error (ELOOP or ENOTDIR) and never a
+way out, even if names are exchanged meanwhile. It is what openat2(2) does with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, on kernels
+that lack it too.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def open_directory(folder: int, path: str) -> int:
             continue
         if name == "..":
             os.close(fd)
-            raise OSError(errno.ELOOP, "a path below a directory must not lead up", path)
+            raise OSError(errno.ELOOP, "the path leads out of its directory", path)
         try:
             deeper = os.open(name, _DIRECTORY, dir_fd=fd)
         finally:

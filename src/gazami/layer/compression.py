@@ -42,8 +42,8 @@ def detect(head: bytes) -> Format:
 def decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The decompressed bytes of a stream in any known format, or the stream itself. Raises :class:`ArchiveError`.
 
-    Concatenated members and frames are read one after the other; zeros after a gzip stream are ignored. Pieces are at most
-    about 1 MiB, whatever the ratio.
+    Concatenated members and frames are read one after the other; zeros after a gzip stream are ignored. Pieces are at most about 1
+    MiB at any ratio.
     """
     source = iter(chunks)
     head = b""
@@ -153,6 +153,10 @@ class Compressor(Protocol):
     def flush(self) -> bytes: ...
 
 
+BLOCK = 1 << 20
+"""Bytes. Another length is another blob for the same layer."""
+
+
 def compressor(kind: Literal["gzip", "zstd", "none"], level: int | None = None) -> Compressor:
     """A new compressor. ``level`` None: gzip 1 (isal: zlib -6's size plus a sixth, at 16 times the speed), zstd 1.
 
@@ -171,7 +175,29 @@ def compressor(kind: Literal["gzip", "zstd", "none"], level: int | None = None) 
         return zlib.compressobj(wanted, wbits=31)
     from isal import isal_zlib
 
-    return isal_zlib.compressobj(level=wanted, wbits=31)
+    return _Blocks(isal_zlib.compressobj(level=wanted, wbits=31))
+
+
+class _Blocks:
+    """Hands blocks of one length to isal, whose output depends on where its input is cut. What a command writes comes through a
+    pipe in pieces of any length, and equal layers have to be equal blobs."""
+
+    def __init__(self, inner: Compressor) -> None:
+        self._inner = inner
+        self._held = bytearray()
+
+    def compress(self, data: bytes, /) -> bytes:
+        if not self._held and len(data) == BLOCK:
+            return self._inner.compress(data)
+        self._held += data
+        made = []
+        while len(self._held) >= BLOCK:
+            made.append(self._inner.compress(bytes(self._held[:BLOCK])))
+            del self._held[:BLOCK]
+        return b"".join(made)
+
+    def flush(self) -> bytes:
+        return self._inner.compress(bytes(self._held)) + self._inner.flush()
 
 
 class _Plain:

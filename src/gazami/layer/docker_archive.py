@@ -22,7 +22,7 @@ def write_docker_archive(path: Path, config: bytes, manifest: Manifest, blobs: t
             for chunk in write_members(_members(config, manifest, blobs, names)):
                 file.write(chunk)
     except OSError as cause:
-        raise HostError(f"the archive {path} cannot be written: {cause.strerror}") from cause
+        raise HostError(f"cannot write the archive {path}: {cause.strerror}") from cause
 
 
 def _members(

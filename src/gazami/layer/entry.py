@@ -52,8 +52,8 @@ class Entry:
 class FileContent:
     """Bytes of a local file, from ``offset`` on, as many as the entry's size says.
 
-    With ``beneath``, a directory that somebody else may have arranged, ``path`` is relative to it and no symbolic link on its way
-    is followed. ``identity`` is the device and inode of the file as it was listed: no other one is read in its place.
+    With ``beneath``, a directory whose contents are not trusted, ``path`` is relative to it and no symbolic link on its way is
+    followed. ``identity`` is the device and inode of the file as it was listed: no other one is read in its place.
     """
 
     path: str
@@ -64,7 +64,7 @@ class FileContent:
 
 @fast_dataclass(frozen=True, slots=True)
 class BytesContent:
-    """Bytes in memory; for small things only (an inline file, an index's /etc/passwd)."""
+    """Bytes in memory; for small files only (a here-document, a tree's /etc/passwd)."""
 
     data: bytes
 
@@ -90,7 +90,7 @@ def clean_path(name: str) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise RefusedArchive(
-            f"archive member {name!r} would leave its root", hint="the archive is hostile or broken: nothing was kept of it"
+            f"archive member {name!r} would leave its root", hint="the archive is hostile or broken; nothing of it was kept"
         )
     return "/".join(parts)
 

@@ -1,9 +1,8 @@
 """Images in a directory (OCI image spec, image-layout.md): the only module that reads and writes layouts.
 
-``index.json`` lists manifests and indexes, by digest and perhaps by name; what they are made of lies below ``blobs``, each blob
-under its digest. Whatever is read is verified, by any algorithm that we know. Blobs appear by rename, and the index is replaced as
-a whole and last, so a reader never sees an image whose blobs are missing. Who changes a layout that others may change too holds a
-lock meanwhile; the layout has none.
+``index.json`` lists manifests and indexes, by digest and perhaps by name; their parts lie below ``blobs``, each under its digest.
+All reads are verified, by any supported algorithm. Blobs appear by rename, and the index is replaced as a whole and last, so a
+reader never sees an image whose blobs are missing. A layout has no lock: a caller that shares one must hold its own.
 """
 
 from __future__ import annotations
@@ -108,9 +107,9 @@ class OciLayout:
             with self.path(digest).open("rb") as file:
                 data = file.read(limit + 1)
         except (FileNotFoundError, NotADirectoryError) as cause:
-            raise NotFoundError(f"the OCI layout {self.folder} lacks the blob {digest}") from cause
+            raise NotFoundError(f"the OCI layout {self.folder} has no blob {digest}") from cause
         except OSError as cause:
-            raise HostError(f"the OCI layout {self.folder} cannot be read: {cause.strerror}") from cause
+            raise HostError(f"cannot read the OCI layout {self.folder}: {cause.strerror}") from cause
         if len(data) > limit:
             raise RegistryError(f"the blob {digest} of the OCI layout {self.folder} has more than {limit} bytes")
         if not matches(data, digest):
@@ -129,8 +128,8 @@ class OciLayout:
         self._write_index([_listed(manifest, name)])
 
     def store(self, blobs: Iterable[NewBlob], *, reads_again: bool = True) -> None:
-        """Store the blobs that are not there. One that is there is believed, or read again and replaced if it is not what it is
-        called. Raises :class:`HostError`."""
+        """Store the blobs that are not there. An existing one is trusted, or read again and replaced if its digest is wrong. Raises
+        :class:`HostError`."""
         with self._writing():
             for descriptor, chunks in blobs:
                 path = self.path(descriptor.digest)
@@ -188,7 +187,7 @@ class OciLayout:
             yield
         except OSError as cause:
             link = f" ({cause.filename})" if isinstance(cause, NotADirectoryError) and cause.filename else ""
-            raise HostError(f"the OCI layout {self.folder} cannot be written: {cause.strerror}{link}") from cause
+            raise HostError(f"cannot write the OCI layout {self.folder}: {cause.strerror}{link}") from cause
 
     def _is_whole(self, folder: OutputFolder, name: str, descriptor: Descriptor) -> bool:
         try:

@@ -1,9 +1,9 @@
 """Files that a build is asked for: they appear whole under their own name, and nothing else is written.
 
 The folder of an output may be a checkout, and so its author's. A new file gets a random name that no other can have (O_EXCL), and
-takes the place of whatever bears the final name: a symlink there is replaced, never followed. What a name cannot be moved over
-is written in place: a pipe, a device, a file that is mounted (``/dev/termination-log`` of a pod), one in a folder that takes no
-new files, and the descriptors of this process (``/dev/stdout``), which are symlinks by design.
+is renamed over the final name: a symlink there is replaced, never followed. Where nothing can be renamed over, it writes in place:
+a pipe, a device, a file that is mounted (``/dev/termination-log`` of a pod), one in a folder that takes no new files, and the
+descriptors of this process (``/dev/stdout``), which are symlinks by design.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def own_directory(path: Path) -> Path:
 
 
 class OutputFolder:
-    """A directory that files are written to, held open: it stays the same one whoever renames it meanwhile."""
+    """A directory that files are written to, held open: it stays the same one if it is renamed meanwhile."""
 
     def __init__(self, path: Path, *, follow: bool = True) -> None:
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)

@@ -1,7 +1,7 @@
 """One pass from tar bytes to a layer: diff id, compression, digest and blob file together (idea 4 of the design).
 
-Two threads share the work: the caller's reads and hashes the tar, the other compresses, hashes and writes the blob. The
-queue between them holds at most :data:`QUEUE` chunks, so memory is bounded whatever the layer's size.
+Two threads share the work: the caller's reads and hashes the tar, the other compresses, hashes and writes the blob. The queue
+between them holds at most :data:`QUEUE` chunks, so memory is bounded for layers of any size.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def pack_layer(chunks: Iterable[bytes], blobs: BlobStore, packing: Packing) -> L
 
 
 class _Compress:
-    """The thread that compresses, hashes and writes. It takes chunks until it is told that there are no more, also after it has
-    failed, so that whoever feeds it never waits for a thread that is gone."""
+    """The thread that compresses, hashes and writes. It takes chunks until the end, even after a failure, so that the caller never
+    waits for a thread that is gone."""
 
     def __init__(self, fd: int, packing: Packing) -> None:
         self._fd = fd
@@ -160,11 +160,11 @@ def _made(packing: Packing) -> Compressor:
         return compressor(packing.compression, packing.level)
     except ImportError as cause:
         raise HostError(
-            f"{packing.compression} cannot compress layers here: {cause}", hint="choose another --compression"
+            f"cannot compress layers with {packing.compression}: {cause}", hint="choose another --compression"
         ) from cause
 
 
 def _host_error(cause: OSError) -> HostError:
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return SpaceError("no space left to write a layer", hint="choose a larger --state-dir, or free some space")
-    return HostError(f"a layer's blob could not be written: {cause.strerror}")
+    return HostError(f"cannot write a layer's blob: {cause.strerror}")

@@ -1,8 +1,8 @@
 """Owners that the file system cannot hold, as an extended attribute of the file.
 
-A user namespace with one id can own files by that id alone. What the image says, or what a command asked for by chown(2), is kept
-beside the file and takes its place in the layer. A device that cannot be made is an empty file with its number recorded. Symbolic
-links and FIFOs have no ``user.`` attributes (xattr(7)): those that were changed are told by path. Standard library only.
+A user namespace with one id can own files by that id alone. What the image says, or what a command asked for by chown(2), is
+recorded with the file and used in the layer. A device that cannot be made is an empty file with its number recorded. Symbolic links
+and FIFOs have no ``user.`` attributes (xattr(7)): those that were changed are listed by path. Standard library only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The fields of tar headers: numbers in octal and base 256, and PAX records, each within bounds (POSIX pax, GNU tar manual).
 
-Every number has a range, as in Go's archive/tar: what does not fit into the kernel's types is a corrupt archive, not a value
-that somebody else trips over. Standard library only: the fork server imports this.
+Every number has a range, as in Go's archive/tar: what does not fit into the kernel's types is a corrupt archive, not a value that
+fails elsewhere. Standard library only: the fork server imports this.
 """
 
 from __future__ import annotations

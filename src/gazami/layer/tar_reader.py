@@ -268,7 +268,7 @@ def _name(header: bytes) -> bytes:
 
 
 def _paths(name: bytes, link: bytes, kind: Kind) -> tuple[str, str]:
-    """The member's path and what it links to. Raises :class:`ArchiveError` for what nothing takes."""
+    """The member's path and what it links to. Raises :class:`ArchiveError` for paths that no file system has."""
     if len(name) > MAX_PATH or len(link) > MAX_PATH:
         raise RefusedArchive(f"a path of {max(len(name), len(link))} bytes is refused (limit {MAX_PATH})")
     path = clean_path(name.decode("utf-8", "surrogateescape"))
@@ -277,5 +277,5 @@ def _paths(name: bytes, link: bytes, kind: Kind) -> tuple[str, str]:
     if kind is not Kind.SYMLINK:
         return path, ""
     if not link:
-        raise RefusedArchive(f"the symlink {path!r} leads nowhere: its target is empty")
+        raise RefusedArchive(f"the symlink {path!r} has an empty target")
     return path, link.decode("utf-8", "surrogateescape")

@@ -34,7 +34,7 @@ def gnu_segments(field: bytes) -> Segments:
 
 
 def pax_version(records: Mapping[str, bytes]) -> int | None:
-    """0 or 1 where PAX records describe a sparse file, None where they do not (as Go tells them)."""
+    """0 or 1 where PAX records describe a sparse file, None where they do not (by Go's rules)."""
     major, minor = records.get("GNU.sparse.major", b""), records.get("GNU.sparse.minor", b"")
     if major or minor:
         return {(b"0", b"0"): 0, (b"0", b"1"): 0, (b"1", b"0"): 1}.get((major, minor))

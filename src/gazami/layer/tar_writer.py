@@ -151,13 +151,13 @@ def _file_content(entry: Entry, content: FileContent, opener: FileOpener) -> Ite
     except OSError as cause:
         if cause.errno not in (errno.ESTALE, errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO):
             raise
-        raise ContextError(f"{path} was replaced while it was read", hint="something changes the files during the build") from cause
+        raise ContextError(f"{path} was replaced while it was read", hint="do not change the files during the build") from cause
     try:
         left = entry.size
         while left:
             data = os.pread(fd, min(left, CHUNK), offset)
             if not data:
-                raise ContextError(f"{path} became shorter while it was read", hint="something changes the files during the build")
+                raise ContextError(f"{path} became shorter while it was read", hint="do not change the files during the build")
             offset += len(data)
             left -= len(data)
             yield data

@@ -1,7 +1,7 @@
 """The build checks that need meaning: stages, variables, the configs of base images, the ignore file.
 
-A base image whose config is not given may define any variable. In stages on top of one, UndefinedVar tells only of names
-that the Dockerfile itself speaks of.
+A base image whose config is not given may define any variable. In stages on top of one, UndefinedVar reports only names that the
+Dockerfile itself uses.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class IgnoreRules(Protocol):
 
 @fast_dataclass(frozen=True, slots=True)
 class FromFacts:
-    """A FROM line. ``by_default`` is the image's name when no build argument is given, None where that cannot be told."""
+    """A FROM line. ``by_default`` is the image's name when no build argument is given, None where that is unknown."""
 
     read: ExpandedFrom
     by_default: str | None
@@ -182,7 +182,7 @@ def _ports(read: ExpandedStage) -> Iterator[tuple[ast.Written, str]]:
 
 
 def copy_ignored_file(facts: StageFacts) -> Iterator[RuleHit]:
-    """Silent when the ignore file has exceptions: what they bring back below a directory cannot be told by its name."""
+    """Silent when the ignore file has exceptions: a directory's name does not show what they bring back below it."""
     ignore = facts.ignore
     if ignore is None or not ignore.patterns or ignore.has_exceptions:
         return

@@ -179,14 +179,14 @@ class _StageCompiler:
 
     def _run(self, instruction: ast.Run, each: ExpandedInstruction, number: int, onbuild: bool) -> Step:
         if instruction.flags.security == "insecure":
-            raise DockerfileError("RUN --security=insecure is not supported: gazami has no privileges to give")
+            raise DockerfileError("RUN --security=insecure is not supported: gazami runs no privileged steps")
         if instruction.flags.devices:
             raise DockerfileError("RUN --device is not supported")
         argv, script = self._command(instruction.command)
         env = dict(each.scope.env)
         env.setdefault("PATH", DEFAULT_PATH)
         if overlong := [name for name, value in env.items() if isinstance(value, Overlong)]:
-            raise TooLong(f"the value of {overlong[0]} is longer than Linux takes as one variable (128 KiB)")
+            raise TooLong(f"the value of {overlong[0]} is longer than Linux allows for one variable (128 KiB)")
         variables = tuple({**dict(proxy_env(self.inputs.build_args)), **env}.items())
         text = created_by.run(argv, tuple(each.scope.args.items()), each.scope.env)
         common, cwd = self._common(instruction, number, onbuild, text), join("/", self.config.working_dir)

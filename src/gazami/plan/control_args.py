@@ -31,6 +31,6 @@ def other_syntax(dockerfile: Dockerfile) -> Iterator[PlanWarning]:
 
 
 def _is_known(image: str) -> bool:
-    """Whether a frontend is Docker's own, of whatever version."""
+    """Whether a frontend is Docker's own, in any version."""
     name = image.partition(" ")[0].partition("@")[0]
     return not name or name.partition(":")[0].removesuffix("-upstream") in _FRONTENDS

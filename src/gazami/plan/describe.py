@@ -1,4 +1,4 @@
-"""What a Dockerfile offers to whoever builds it: its targets, and the arguments, secrets and agents that a target uses.
+"""What a Dockerfile offers: its targets, and the arguments, secrets and agents that a target uses.
 
 The values of ``--call=targets`` and ``--call=outline``. Nothing is resolved: what base images would add is not there.
 """

@@ -4,8 +4,8 @@ A stage is read from its base on. Every instruction sees the scope that those be
 with its words expanded. :mod:`gazami.plan.compile` makes steps of it; the checks and ``--call=outline`` ask which variables a
 text reads and which of them exist.
 
-No base image is needed. Of a base whose config is not given, nobody can tell what its variables are: such a stage, and those built
-from it, are not ``certain``. A mistake in an instruction is kept beside it and does not end the reading. Pure.
+No base image is needed. The variables of a base whose config is not given are unknown: such a stage, and those built from it, are
+not ``certain``. A mistake in an instruction is kept beside it and does not end the reading. Pure.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gazami.values import fast_dataclass, field, replace
 @fast_dataclass(frozen=True, slots=True)
 class ExpandedInstruction:
     """``instruction`` has its words expanded; it is as ``given`` where there is an ``error``. ``scope`` is what it sees; ``texts``
-    are in order, as far as ``error`` let them be read. ``mounts`` are those of RUN."""
+    are in order, up to ``error``. ``mounts`` are those of RUN."""
 
     given: ast.Instruction
     instruction: ast.Instruction
@@ -83,7 +83,7 @@ def expand_stages(
             parent = done[stage.base.number] if isinstance(stage.base, StageBase) else None
             config = images[stage.base].config if isinstance(stage.base, ImageBase) and stage.base in images else None
             onbuild = triggers(outline, stage, images)
-            done[stage.number] = _stage(outline, inputs, stage, onbuild, parent, config, expander)
+            done[stage.number] = _stage(outline, inputs, stage, expander, onbuild=onbuild, parent=parent, config=config)
     return tuple(done.values())
 
 
@@ -91,10 +91,11 @@ def _stage(
     outline: Outline,
     inputs: PlanInputs,
     stage: StageOutline,
+    expander: Expander,
+    *,
     onbuild: tuple[ast.Instruction, ...],
     parent: ExpandedStage | None,
     config: ImageConfig | None,
-    expander: Expander,
 ) -> ExpandedStage:
     scope = parent.scope.inherited() if parent is not None else _start(config)
     certain = parent.certain if parent is not None else config is not None or not isinstance(stage.base, ImageBase)

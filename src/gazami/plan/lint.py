@@ -64,7 +64,7 @@ def _by_line(found: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def lint_names(dockerfile: ast.Dockerfile, outlined: Outline, inputs: PlanInputs) -> tuple[Finding, ...]:
-    """The findings that a build tells before it asks a registry: names that look like a stage's, of stages that it needs."""
+    """The findings that a build reports before it asks a registry: names that look like a stage's, of stages that it needs."""
     options = check_options(dockerfile, outlined.source, inputs.build_args)
     needed, _ = reached(outlined, {})
     return tuple(
@@ -96,7 +96,7 @@ def finding_of(error: GazamiError) -> Finding:
 
 
 def findings_as_events(findings: Iterable[Finding]) -> tuple[Warned, ...]:
-    """The warnings among findings, as a build tells them."""
+    """The warnings among findings, as a build reports them."""
     return tuple(Warned(finding.detail, finding.rule, finding.span) for finding in findings if finding.level == "warning")
 
 
@@ -107,7 +107,7 @@ def violation(findings: Iterable[Finding]) -> DockerfileError | None:
         return None
     return DockerfileError(
         f"lint violation found for rules: {', '.join(names)}",
-        hint="mend what the warnings above tell, skip a rule (# check=skip=NAME), or remove error=true",
+        hint="fix the warnings above, skip a rule (# check=skip=NAME), or remove error=true",
     )
 
 

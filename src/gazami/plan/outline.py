@@ -30,8 +30,8 @@ from gazami.values import fast_dataclass, field, replace
 
 @fast_dataclass(frozen=True, slots=True)
 class StageOutline:
-    """``platform_given``: the FROM has a ``--platform`` of its own. ``replaced``: a named context of the stage's name stands
-    in for it, so neither its instructions nor the ONBUILD triggers of the context run."""
+    """``platform_given``: the FROM has a ``--platform`` of its own. ``replaced``: a named context of the stage's name replaces it,
+    so neither its instructions nor the ONBUILD triggers of the context run."""
 
     number: int
     from_: ast.From
@@ -193,7 +193,7 @@ class _Froms:
             unset = f" (${image.image.missing[0]} has no value)" if image.image.missing else ""
             raise DockerfileError(
                 f"base name ({from_.image}) should not be blank{unset}",
-                hint="declare it above the first FROM: ARG NAME=default, or give it with --build-arg NAME=value",
+                hint="declare it above the first FROM with ARG NAME=default, or set it with --build-arg NAME=value",
             )
         scratch = StageOutline(
             number, from_, ScratchBase(), name, platform=self.inputs.platform, platform_given=False, instructions=instructions

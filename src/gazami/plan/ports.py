@@ -26,8 +26,8 @@ def exposed_ports(words: tuple[str, ...]) -> tuple[str, ...]:
 def _range(text: str, word: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text, re.ASCII)
     if not match:
-        raise DockerfileError(f"invalid containerPort: {word}", hint="a port, or a range: 8000-8010/udp")
+        raise DockerfileError(f"invalid containerPort: {word}", hint="write a port, or a range such as 8000-8010/udp")
     first, last = int(match.group(1)), int(match.group(2) or match.group(1))
     if first > last or last > 65535:
-        raise DockerfileError(f"invalid containerPort: {word}", hint="ports go from 0 to 65535, ranges upwards")
+        raise DockerfileError(f"invalid containerPort: {word}", hint="use ports from 0 to 65535, the lower end of a range first")
     return first, last

@@ -59,7 +59,7 @@ def triggers(outline: Outline, stage: StageOutline, images: Mapping[ImageBase, R
             if len(texts) > MAX_TRIGGERS:
                 raise DockerfileError(
                     f"{stage.base.reference} has {len(texts)} ONBUILD instructions, more than {MAX_TRIGGERS}",
-                    hint="choose another base: this one would have every build of it do its work",
+                    hint="choose another base image",
                     span=stage.from_.written.span,
                     source=outline.source,
                 )

@@ -11,7 +11,7 @@ Part = Literal["text", "source", "port"]
 
 
 class Recorder(Mapping[str, str]):
-    """Variables that remember which names were asked for, in whatever form (``$x``, ``${x:-y}``, ``${x#y}``)."""
+    """Variables that remember which names were asked for, in any form (``$x``, ``${x:-y}``, ``${x#y}``)."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values

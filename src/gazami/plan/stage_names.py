@@ -22,7 +22,7 @@ _COMPARED = 300
 
 @fast_dataclass(frozen=True, slots=True)
 class Mention:
-    """A place where a stage names an image. ``flag`` is what stands before the name; empty in FROM."""
+    """A stage's mention of an image. ``flag`` is the text before the name; empty in FROM."""
 
     stage: StageOutline
     written: ast.Written
@@ -61,7 +61,7 @@ def unknown_stage(outline: Outline, number: int) -> Iterator[RuleHit]:
     for mention in _sources(outline.stages[number], outline):
         if close := meant(mention, outline):
             name = mention.name
-            yield RuleHit(mention.written, f"{mention.flag}{name} is no stage: an image {name} is pulled (did you mean {close}?)")
+            yield RuleHit(mention.written, f"{mention.flag}{name} is not a stage: pulling the image {name} (did you mean {close}?)")
 
 
 def advice(image: ImageBase, outline: Outline) -> tuple[Mention | None, str | None]:

@@ -147,9 +147,9 @@ class Authorizer:
             scheme = ""
         if scheme not in ("http", "https") or (scheme == "http" and secure and credential):
             raise AuthenticationError(
-                f"{self._registry} names {redact(realm)!r} as its token server, to which no password is sent",
+                f"{self._registry} names {redact(realm)!r} as its token server; gazami sends no password there",
                 url=redact(realm),
-                hint="the token server of a TLS registry has to speak TLS too",
+                hint="the token server of a TLS registry must use TLS too",
             )
 
     def _fetch(self, realm: str, service: str, scopes: tuple[str, ...], repository: str) -> _Token:
@@ -205,7 +205,7 @@ class Authorizer:
         except (ValueError, TypeError, AttributeError):
             text, lifetime = "", DEFAULT_LIFETIME
         if not is_token(text):
-            raise RegistryError(f"{redact(response.url)}: the answer holds no token", url=redact(response.url))
+            raise RegistryError(f"{redact(response.url)}: the answer has no token", url=redact(response.url))
         if not 0 < lifetime < _LONGEST_LIFE:  # also where it is no number
             lifetime = DEFAULT_LIFETIME
         return _Token(f"Bearer {text}", self._clock() + lifetime - min(10.0, lifetime / 10))

@@ -72,12 +72,12 @@ class RegistryClient:
 
     @property
     def transport(self) -> Transport:
-        """The connections, for whoever fetches other things than images."""
+        """The connections, to fetch other files than images."""
         return self._transport
 
     def credential(self, reference: Reference) -> Credential | None:
-        """Who we are at a repository, as far as any source knows, for whoever does work there in our name. Raises
-        :class:`HostError` when a credential program fails."""
+        """The credential for a repository, for code that works there without this client. Raises :class:`HostError` when a
+        credential program fails."""
         return self._keychain.lookup(reference.registry, reference.repository).credential
 
     def get_manifest(self, reference: Reference) -> Manifest | Index:
@@ -120,7 +120,7 @@ class RegistryClient:
             progress.finish("moved")
 
     def read_blob(self, reference: Reference, descriptor: Descriptor, limit: int = MAX_CONFIG) -> bytes:
-        """The whole blob. Raises :class:`RegistryError` when it is to be larger than ``limit`` bytes."""
+        """The whole blob. Raises :class:`RegistryError` when it is larger than ``limit`` bytes."""
         if descriptor.size > limit:
             raise RegistryError(
                 f"blob {descriptor.digest} of {reference.context} has {descriptor.size} bytes, over the limit of {limit}"
@@ -195,8 +195,8 @@ class RegistryClient:
     def push_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
         """Store a manifest or index under the reference's tag, or under its digest when it has no tag.
 
-        Everything that it refers to has to be in the repository. Raises :class:`IntegrityError` when the registry
-        says that it stored something else.
+        The repository must have everything that it refers to. Raises :class:`IntegrityError` when the registry says that it stored
+        something else.
         """
         from gazami.registry.manifests import call_of
 
@@ -232,7 +232,7 @@ class RegistryClient:
             self._emit(Message("info", f"{error.message}; trying again in {pause:.1f} s"))
             self._transport.wait(pause)
         if stored and stored.startswith("sha256:") and stored != digest:
-            raise IntegrityError(f"{reference} was pushed with the digest {digest}, the registry stored {stored}")
+            raise IntegrityError(f"{reference} was pushed with the digest {digest}, but the registry stored {stored}")
 
     def delete_manifest(self, reference: Reference) -> None:
         """Delete what a tag names. Raises :class:`RegistryError` where the registry does not allow deletions."""

@@ -1,7 +1,7 @@
 """Connections whose sockets another thread can end: a read, a write, a handshake or a connect that waits is over at once.
 
-urllib3 hands out connections from pools, so an exchange does not know its socket. The connections of these pools tell the
-:class:`Watch` of the exchange that their thread is in about each socket that they are about to wait for.
+urllib3 hands out connections from pools, so an exchange does not know its socket. Before it waits for a socket, a connection of
+these pools registers it with the :class:`Watch` of its thread's exchange.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _addresses(host: str, port: int, cancel: Cancel) -> list[Any]:
 
 
 def watched(context: ssl.SSLContext, current: Current) -> ssl.SSLContext:
-    """A context whose handshakes tell the current watch about their sockets."""
+    """A context whose handshakes register their sockets with the current watch."""
 
     class Watched(ssl.SSLSocket):
         def do_handshake(self, block: bool = False) -> None:
@@ -102,7 +102,7 @@ def watched(context: ssl.SSLContext, current: Current) -> ssl.SSLContext:
 
 
 def pool_classes(current: Current) -> dict[str, type[HTTPConnectionPool]]:
-    """urllib3's pools by scheme, with connections that tell the current watch about their sockets."""
+    """urllib3's pools by scheme, with connections that register their sockets with the current watch."""
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError

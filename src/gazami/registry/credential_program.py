@@ -42,11 +42,11 @@ class CredentialProgram:
                 self.replaced = True
                 return None
             raise HostError(
-                f"{self.name} is needed for {server} but is not installed",
+                f"{self.name}, the credential program for {server}, is not installed",
                 hint="install it in a directory of PATH, or remove it from credHelpers and credsStore of the docker config",
             ) from None
         except (OSError, subprocess.TimeoutExpired) as cause:
-            raise HostError(f"{self.name} could not be run for {server}: {type(cause).__name__}") from None
+            raise HostError(f"cannot run {self.name} for {server}: {type(cause).__name__}") from None
         if done.returncode:
             said = printable((done.stdout.strip() or done.stderr.strip()).decode("utf-8", "replace"))
             if _NOT_FOUND in said.lower():

@@ -61,8 +61,8 @@ class Keychain:
         self._sources = tuple(sources)
 
     def lookup(self, registry: str, repository: str) -> Lookup:
-        """Raises :class:`HostError` when a credential program that the registry needs is missing or fails, and no later
-        source has what it was to give."""
+        """Raises :class:`HostError` when a credential program that the registry needs is missing or fails, and no later source has
+        the credential."""
         asked: list[str] = []
         ends: list[float] = []
         broken: HostError | None = None
@@ -85,7 +85,7 @@ class Keychain:
 
 @fast_dataclass(frozen=True, slots=True)
 class GivenCredentials:
-    """User names and passwords by registry, from a place that ``place`` names (environment variables, a flag)."""
+    """User names and passwords by registry, from the source that ``place`` names (environment variables, a flag)."""
 
     place: str
     entries: tuple[tuple[str, Credential], ...]
@@ -122,7 +122,7 @@ class DockerConfig:
                     broken, answer = error, None
                     asked.append(f"{program.name} for {name}: failed")
                 else:
-                    none = "is not installed, gazami's own is asked" if program.replaced else "has none"
+                    none = "is not installed, using gazami's own" if program.replaced else "has none"
                     asked.append(f"{program.name} for {name}: {'used' if answer else none}")
                 if answer:
                     return Lookup(_from_program(*answer), tuple(asked))
@@ -210,7 +210,7 @@ def _entry(key: str, value: Any, place: str) -> Credential:
             )
     registry_token = str(value.get("registrytoken") or "")
     if registry_token and not is_token(registry_token):
-        raise UsageError(f"{place}: 'registrytoken' of the entry {key!r} is not a token: it has other characters than ASCII")
+        raise UsageError(f"{place}: 'registrytoken' of the entry {key!r} is not a token: it has characters outside of ASCII")
     return Credential(username, password, str(value.get("identitytoken") or ""), registry_token)
 
 

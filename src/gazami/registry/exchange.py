@@ -104,7 +104,7 @@ class Response:
         return b"".join(parts)
 
     def read_some(self, limit: int = _DRAINED) -> bytes:
-        """The start of an error's body; empty when even that cannot be had."""
+        """The start of an error's body; empty when it cannot be read."""
         try:
             with translated(self.url, self._cancel):
                 return self._raw.read(limit, decode_content=False)

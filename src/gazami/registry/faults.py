@@ -1,4 +1,4 @@
-"""Why one attempt had no answer: the errors of urllib3 and of sockets as one kind of error that says what to do next."""
+"""Why one attempt had no answer: the errors of urllib3 and of sockets as one error that says what to do next."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class translated:
             self._cancel.check()
             raise ConnectionFault(*_diagnose(error), self._url) from error
         if isinstance(error, ValueError):  # a name that IDNA refuses, a header that is not Latin-1
-            raise ConnectionFault("refused", "the address or a header cannot be sent", self._url) from error
+            raise ConnectionFault("refused", "cannot send the address or a header", self._url) from error
 
 
 def _diagnose(error: BaseException) -> tuple[FaultKind, str]:
@@ -80,18 +80,18 @@ def _diagnose(error: BaseException) -> tuple[FaultKind, str]:
     if isinstance(error, exceptions.ProxyError):
         said = str(chain[-1])
         kind: FaultKind = "refused" if re.search(r"failed: 4\d\d", said) else "connect"
-        return kind, f"the proxy cannot be used: {said}"
+        return kind, f"cannot use the proxy: {said}"
     if isinstance(error, (exceptions.LocationValueError, InvalidURL)):
-        return "refused", "the address cannot be connected to"
+        return "refused", "cannot connect to the address"
     if isinstance(error, exceptions.NameResolutionError):
-        return "connect", "its name cannot be resolved"
+        return "connect", "cannot resolve its name"
     if isinstance(error, exceptions.NewConnectionError):
         reason = next((each.strerror for each in chain if isinstance(each, OSError) and each.strerror), None)
         return "connect", (reason or "no connection").lower()
     if isinstance(error, exceptions.ConnectTimeoutError):
-        return "connect", "no connection in time"
+        return "connect", "timed out while connecting"
     if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
-        return "timeout", "no answer in time"
+        return "timeout", "timed out while waiting for an answer"
     return "cut", f"the connection was cut ({printable(str(chain[-1]))[:300]})"
 
 
@@ -112,15 +112,15 @@ def _is_plain(cause: str) -> bool:
 
 def _hint(kind: FaultKind, cause: str, host: str) -> str | None:
     if kind == "certificate" and "expired" in cause:
-        return f"its certificate has to be renewed, or this machine's clock is wrong; --skip-tls-verify-registry {host}"
+        return f"renew its certificate, or set this machine's clock; --skip-tls-verify-registry {host}"
     if kind == "certificate" and "ismatch" in cause:
-        return f"the certificate is for another name: use that one, or --skip-tls-verify-registry {host}"
+        return f"use the name that the certificate is for, or --skip-tls-verify-registry {host}"
     if kind == "certificate":
         return f"trust its authority with --registry-certificate {host}=<file>, or --skip-tls-verify-registry {host}"
     if kind == "tls" and _is_plain(cause):
-        return f"it seems to speak plain HTTP: --insecure-registry {host} allows that"
+        return f"if it speaks plain HTTP, add --insecure-registry {host}"
     if kind == "tls" and "ALERT" in cause and ("CERTIFICATE" in cause or "UNKNOWN_CA" in cause or "HANDSHAKE" in cause):
-        return f"it wants a client certificate that it knows: --registry-client-cert {host}=<certificate>,<key>"
+        return f"give the client certificate that it asks for: --registry-client-cert {host}=<certificate>,<key>"
     if kind == "refused" and "certificate" in cause:
         return "trust its authority with SSL_CERT_FILE or SSL_CERT_DIR"
     if kind == "refused":

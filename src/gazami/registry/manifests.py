@@ -1,4 +1,4 @@
-"""Asking one place about manifests: what a reference names there, and which tags there are."""
+"""Ask one registry about manifests: what a reference names there, and which tags there are."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def parse_mirror(text: str) -> Mirror:
     """Read one mirror as a flag names it. Raises :class:`UsageError`."""
     scheme, separator, rest = text.strip().rpartition("://")
     if separator and scheme not in ("http", "https"):
-        raise UsageError(f"the mirror {text!r} has the scheme {scheme!r}", hint="http:// or https://, or none")
+        raise UsageError(f"the mirror {text!r} has the scheme {scheme!r}", hint="use http://, https:// or no scheme")
     host, _, prefix = rest.strip("/").partition("/")
     try:  # a name that is not a host is found out by reading an image's name with it
         named = parse_reference(f"{host if _looks_like_host(host) else host + ':443'}/{prefix or 'x'}/x")

@@ -1,4 +1,4 @@
-"""What a registry client is told: which registries to trust, how to reach them, how patient to be."""
+"""Options of a registry client: which registries to trust, how to reach them, how patient to be."""
 
 from __future__ import annotations
 

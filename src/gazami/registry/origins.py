@@ -1,7 +1,7 @@
-"""Pulling from the first place that can: mirrors in their order, then the registry itself where that is allowed.
+"""Pull from the first source that has the image: mirrors in their order, then the registry itself where that is allowed.
 
-A place that gave an image's manifest is asked first for its blobs. A host that could not be reached is asked last from
-then on, so that a dead mirror costs its patience once and not for every layer.
+The source of an image's manifest is asked first for its blobs. A host that could not be reached is asked last from then on, so that
+a dead mirror costs its patience once and not for every layer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Candidate:
 
 
 class Origins:
-    """Safe to use from several threads: what it remembers only changes the order in which places are asked."""
+    """Safe to use from several threads: what it remembers only changes the order in which sources are asked."""
 
     def __init__(self, options: RegistryOptions, open_session: OpenSession, emit: Emit) -> None:
         self._options = options
@@ -47,7 +47,7 @@ class Origins:
         self._away: set[str] = set()
 
     def of(self, reference: Reference) -> tuple[Candidate, ...]:
-        """The places of an image, those first that are likely to answer."""
+        """The sources of an image, the likely ones first."""
         from gazami.registry.pull import Origin
 
         gave = self._gave.get(reference.context)
@@ -65,9 +65,9 @@ class Origins:
         )
 
     def first(self, reference: Reference, work: Callable[[Origin], T]) -> T:
-        """What ``work`` brings from the first place where it does not fail.
+        """The result of ``work`` from the first source where it does not fail.
 
-        Raises the registry's own error, or :func:`mirrors.none_has` where only mirrors were to be asked.
+        Raises the registry's own error, or :func:`mirrors.none_has` where only mirrors may be asked.
         """
         failures: list[tuple[PullSource, RegistryError]] = []
         candidates = self.of(reference)
@@ -85,8 +85,8 @@ class Origins:
         raise own or none_has(reference, failures)
 
     def failed(self, reference: Reference, candidate: Candidate, error: RegistryError) -> None:
-        """Tell that a place is left for the next one."""
+        """Warn that the next source is tried."""
         if type(error) is TransportError:
             self._away.add(candidate.place.registry)
-        text = f"{reference} cannot be pulled from {candidate.place}, trying the next place: {error.message}"
+        text = f"cannot pull {reference} from {candidate.place}, trying the next source: {error.message}"
         self._emit(Message("warning", text))

@@ -31,7 +31,7 @@ def choose_proxy(url: str, proxies: Iterable[tuple[str, str]]) -> str | None:
     if "://" not in proxy:
         proxy = f"http://{proxy}"
     if urlsplit(proxy).scheme not in _PORTS:
-        raise UsageError(f"a {urlsplit(proxy).scheme} proxy cannot be used for registries", hint="use an http or https proxy")
+        raise UsageError(f"a {urlsplit(proxy).scheme} proxy is not supported for registries", hint="use an http or https proxy")
     return proxy
 
 

@@ -35,8 +35,7 @@ def download(
     reached: Callable[[int], None],
     failed: Callable[[Origin, RegistryError], None] = lambda origin, error: None,
 ) -> Iterator[bytes]:
-    """The blob in chunks of at most 1 MiB; ``reached`` is told the bytes so far after each, ``failed`` which origin
-    is left for the next one and why.
+    """The blob in chunks of at most 1 MiB; ``reached`` gets the bytes so far after each, ``failed`` the origin that failed and why.
 
     Raises :class:`IntegrityError` as soon as there are too many bytes, or in place of the end when their digest is
     wrong; of the last origin :class:`TransportError` when attempts in a row bring nothing more, :class:`NotFoundError`
@@ -110,13 +109,13 @@ def _start(session: Session, response: Response, call: Call, descriptor: Descrip
     if response.status == 206:
         start = parse_content_range_start(response.header("Content-Range"))
         if start is None or call.headers != (("Range", f"bytes={start}-"),):
-            raise _wrong(response.url, response.status, descriptor, "another range than the one asked for")
+            raise _wrong(response.url, response.status, descriptor, "not the range that was requested")
         return start
     if response.status != 200:
         raise session.refusal(response, f"pull blob {descriptor.digest} of {call.repository}", call)
     length = parse_length(response.header("Content-Length"))
     if length is not None and length != descriptor.size:
-        raise _wrong(response.url, response.status, descriptor, f"{length} bytes where {descriptor.size} were promised")
+        raise _wrong(response.url, response.status, descriptor, f"{length} bytes instead of {descriptor.size}")
     return 0
 
 
@@ -126,5 +125,5 @@ def _wrong(url: str, status: int, descriptor: Descriptor, found: str) -> Integri
         f"blob {descriptor.digest} has {found} (from {url})",
         url=url,
         status=status,
-        hint="the registry's storage, a cache or a proxy in between is damaged: push the image again, or go around it",
+        hint="the registry's storage, a cache or a proxy on the way is damaged: push the image again, or bypass the proxy",
     )

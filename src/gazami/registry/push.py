@@ -49,7 +49,7 @@ def from_file(open_file: Callable[[], BinaryIO]) -> Bytes:
         except FileNotFoundError as cause:
             raise NotFoundError(f"a blob to upload no longer exists: {cause.filename}") from cause
         except OSError as cause:
-            raise HostError(f"a blob cannot be read while it is uploaded: {cause}") from cause
+            raise HostError(f"cannot read a blob during its upload: {cause}") from cause
 
     return read
 
@@ -69,8 +69,8 @@ def from_start(open_bytes: Callable[[], Iterator[bytes]]) -> Bytes:
 class Push:
     """One blob on its way to one repository.
 
-    ``reached`` is told the bytes sent so far; ``check`` may raise to stop. ``commit_timeout`` is in seconds: a storage
-    may copy a large blob before it answers.
+    ``reached`` gets the bytes sent so far; ``check`` may raise to stop. ``commit_timeout`` is in seconds: a storage may copy a
+    large blob before it answers.
     """
 
     def __init__(
@@ -105,8 +105,9 @@ class Push:
                 case GaveUp():
                     raise self._failure()
                 case _:
-                    if upload.pause:
-                        pause = self._session.transport.pause(min(upload.pause, attempts - 1), upload.retry_after)
+                    if upload.pause.failures:
+                        failures = min(upload.pause.failures, attempts - 1)
+                        pause = self._session.transport.pause(failures, upload.pause.seconds)
                         if pause is None:
                             raise self._failure()
                         self._session.transport.wait(pause)
@@ -150,7 +151,7 @@ class Push:
         if not answer.good:
             self._problem = self._session.refusal(response, _describe(action, self._descriptor, self._repository), call)
         elif isinstance(action, Start) and not answer.location:
-            self._problem = RegistryError(f"{self._session.registry} opened an upload without saying where (no Location)")
+            self._problem = RegistryError(f"{self._session.registry} opened an upload without a Location header")
         return answer
 
     def _call(self, action: Action) -> Call:
@@ -194,7 +195,7 @@ class Push:
             if offset == end and end != self._descriptor.size:
                 return
         if offset != end:
-            raise HostError(f"blob {self._descriptor.digest} has {offset} bytes where its descriptor says {self._descriptor.size}")
+            raise HostError(f"blob {self._descriptor.digest} has {offset} bytes instead of {self._descriptor.size}")
 
     def _request(
         self,

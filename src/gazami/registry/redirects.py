@@ -30,7 +30,7 @@ def joined(url: str, location: str) -> str:
         target = urljoin(url, location)
         _origin(target)
     except ValueError:
-        raise TransportError(f"{redact(url)} leads to something that is not a URL", url=redact(url)) from None
+        raise TransportError(f"{redact(url)} redirects to something that is not a URL", url=redact(url)) from None
     return target
 
 
@@ -41,9 +41,9 @@ def check_redirect(url: str, target: str) -> None:
         raise TransportError(f"{redact(url)} redirects to {after or 'no'}://, which is not followed", url=redact(url))
     if (before, after) == ("https", "http"):
         raise TransportError(
-            f"{redact(url)} leads from https to {redact(target)}, which is not followed",
+            f"{redact(url)} redirects from https to {redact(target)}, which is not followed",
             url=redact(url),
-            hint="the server has to redirect to https; or name the http URL yourself, if that is what you want",
+            hint="make the server redirect to https, or use the http URL itself",
         )
 
 

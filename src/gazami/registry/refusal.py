@@ -32,16 +32,16 @@ def error_of(refusal: Refusal) -> RegistryError:
         return _authentication_error(refusal, message)
     if refusal.status == 404:
         spelling = "check the spelling of the name and the tag"
-        private = "" if refusal.authenticated else "; a private repository looks missing to those who are not logged in"
+        private = "" if refusal.authenticated else "; a private repository looks missing until you log in"
         return NotFoundError(message, url=refusal.url, status=404, hint=spelling + private)
     if refusal.status == 429:
-        limit = "the registry limits requests: log in for a higher limit, or wait"
+        limit = "the registry limits requests: log in for a higher limit, or try again later"
         return TransportError(_tried(message, refusal), url=refusal.url, status=429, hint=limit)
     if refusal.status in RETRYABLE:
         return TransportError(_tried(message, refusal), url=refusal.url, status=refusal.status)
     hint: str | None = None
     if refusal.status == 400 and "HTTPS server" in said:
-        hint = "the registry speaks TLS: leave out --insecure for it"
+        hint = "the registry speaks TLS: remove --insecure for it"
     elif refusal.status == 405:
         hint = "the registry does not allow this; it may be a read-only mirror"
     return RegistryError(message, url=refusal.url, status=refusal.status, hint=hint)
@@ -54,11 +54,11 @@ def _authentication_error(refusal: Refusal, message: str) -> AuthenticationError
     if refusal.asked:
         message += "; credentials: " + "; ".join(refusal.asked)
     else:
-        message += "; no credentials: there is no docker config, and no variable or cloud is for this registry"
+        message += "; no credentials: no docker config, and no variable or cloud for this registry"
     if refusal.authenticated:
         hint = f"the credentials for {refusal.registry} do not allow this: check user, password and permissions"
     elif any(each.startswith(_CLOUDS) for each in refusal.asked):
-        hint = f"mend what the cloud's source says, or give credentials for {refusal.registry} in a docker config.json"
+        hint = f"fix what the cloud reports, or give credentials for {refusal.registry} in a docker config.json"
     else:
         hint = f"give credentials for {refusal.registry} in a docker config.json (docker login {refusal.registry})"
     return AuthenticationError(message, url=refusal.url, status=refusal.status, hint=hint)

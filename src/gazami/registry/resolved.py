@@ -36,7 +36,7 @@ def verify_manifest(reference: Reference, raw: bytes, announced: str | None) -> 
         if not matches(raw, reference.digest):
             raise IntegrityError(f"the manifest of {reference} has the digest {digest_of(raw)}")
     elif announced and is_digest(announced) and not matches(raw, announced):
-        raise IntegrityError(f"the manifest of {reference} has the digest {digest_of(raw)}, announced was {announced}")
+        raise IntegrityError(f"the manifest of {reference} has the digest {digest_of(raw)}, the registry announced {announced}")
 
 
 def choose(reference: Reference, index: Index, platform: Platform) -> Descriptor:
@@ -46,7 +46,7 @@ def choose(reference: Reference, index: Index, platform: Platform) -> Descriptor
         return chosen
     names = sorted({str(each.platform) for each in index.manifests if each.platform and each.platform.os != "unknown"})
     raise NotFoundError(
-        f"{reference} has no image for {platform}; it has {', '.join(names) or 'no platforms at all'}",
+        f"{reference} has no image for {platform}; it has {', '.join(names) or 'no platforms'}",
         hint="choose one of them with --platform (kaniko's --custom-platform)" if names else None,
     )
 

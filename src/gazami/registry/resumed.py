@@ -1,7 +1,7 @@
-"""Bytes behind a URL, whatever the connection does: after a cut, the rest is asked for.
+"""The bytes behind a URL over a connection that may break: after a cut, request the rest.
 
-A server that ignores Range sends everything from the start, and what is known already is skipped. Who is asked, and how, is the
-caller's: each attempt asks anew, since an address that a registry redirects to may have expired.
+A server that ignores Range sends everything from the start, and the known part is skipped. The caller makes each request anew,
+since an address that a registry redirects to may have expired.
 """
 
 from __future__ import annotations

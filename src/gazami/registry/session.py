@@ -60,7 +60,7 @@ class Session:
         self._scheme: str | None = route.schemes[0] if len(route.schemes) == 1 else transport.schemes.get(route.host)
 
     def send(self, call: Call) -> Response:
-        """The answer, whatever its status, after as many attempts as the policy allows.
+        """The answer, with any status, after as many attempts as the policy allows.
 
         Raises :class:`TransportError`, and :class:`AuthenticationError` when the token server refuses.
         """

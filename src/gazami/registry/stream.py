@@ -1,7 +1,7 @@
 """A blob that is uploaded while it is still being written: its digest is named when it is complete.
 
-This is docker's own way to push, a PATCH of unknown length. It is an attempt only: whatever goes wrong, the caller pushes the
-complete file as ever, and nothing that was sent here is believed, since the registry checks the digest at the end.
+This is docker's own way to push, a PATCH of unknown length. If it fails, the caller pushes the complete file as usual. The registry
+checks the digest at the end.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class GrowingUpload:
     def give_up(self) -> None:
         """Send no more; :meth:`complete` will say that it is not there."""
         self._whole.set()
-        self._stop.set("the upload was given up")
+        self._stop.set("the upload was cancelled")
 
     def abandon(self) -> None:
         self.give_up()

@@ -28,13 +28,13 @@ def tls_context(trust: Trust, directories: tuple[str, ...] = ()) -> ssl.SSLConte
         try:
             context.load_verify_locations(cafile=path)
         except (OSError, ssl.SSLError) as cause:
-            raise UsageError(f"the registry certificate {path} cannot be used: {_reason(cause)}") from None
+            raise UsageError(f"cannot use the registry certificate {path}: {_reason(cause)}") from None
     if trust.client is not None:
         certificate, key = trust.client
         try:
             context.load_cert_chain(certificate, key)
         except (OSError, ssl.SSLError) as cause:
-            raise UsageError(f"the client certificate {certificate} with key {key} cannot be used: {_reason(cause)}") from None
+            raise UsageError(f"cannot use the client certificate {certificate} with key {key}: {_reason(cause)}") from None
     return context
 
 

@@ -1,7 +1,7 @@
 """Uploads in the background: layers leave while the next step runs.
 
-Each blob goes to each repository once, whoever asks for it. The first error stops the others at their next chunk and is
-raised by :meth:`Uploads.wait`; the build as a whole is not cancelled by it, so that the caller may try again.
+Each blob goes to each repository once, however many ask for it. The first error stops the others at their next chunk and is raised
+by :meth:`Uploads.wait`; the build as a whole is not cancelled by it, so that the caller may try again.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Uploads:
         descriptor: Descriptor,
         open_bytes: Callable[[], Iterator[bytes]] | None = None,
     ) -> Future[How]:
-        """Copy a blob from another repository as :meth:`RegistryClient.copy_blob` does. ``open_bytes`` says where its bytes are to
-        be had if not from there."""
+        """Copy a blob from another repository as :meth:`RegistryClient.copy_blob` does. ``open_bytes`` gives its bytes if that
+        repository cannot."""
 
         def copy() -> How:
             return self._client.copy_blob(source, destination, descriptor, open_bytes, stop=self.stop)
@@ -102,7 +102,7 @@ class Uploads:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop.set("the upload was given up")
+        self.stop.set("the upload was cancelled")
         for growing in self._growing:
             growing.give_up()
         if self._pool is not None:

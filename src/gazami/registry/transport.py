@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from gazami.cancel import Cancel
 from gazami.events import Emit, Message
 from gazami.registry.retry import RETRYABLE, pause_after
-from gazami.registry.slots import Slots
 
 if TYPE_CHECKING:
     from gazami.registry.exchange import Connections, Request, Response
@@ -131,3 +130,29 @@ class Transport:
             if self._open is None:
                 self._open = Connections(self._options)
             return self._open
+
+
+class Slots:
+    """A limit on how many work at a time. A waiting thread wakes when the build stops."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def one(self, cancel: Cancel) -> Iterator[None]:
+        """Hold one of them. Raises :class:`Cancelled` while it waits."""
+        with cancel.on_set(self._wake), self._changed:
+            self._changed.wait_for(lambda: self._left > 0 or cancel.is_set)
+            cancel.check()
+            self._left -= 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += 1
+                self._changed.notify()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

@@ -99,11 +99,24 @@ class Answer:
 
 
 @fast_dataclass(frozen=True, slots=True)
-class Upload:
-    """``offset`` bytes are known to be at the registry, ``best`` is the most that ever were.
+class Pause:
+    """How long to wait before an action: by how many ``failures`` it follows, not at all for 0, and at least ``seconds``."""
 
-    ``pause`` is how many failures the action follows: wait accordingly, and not at all for 0.
-    """
+    failures: int = 0
+    seconds: float | None = None
+
+
+@fast_dataclass(frozen=True, slots=True)
+class ChunkLength:
+    """Bytes that one PATCH sends: ``most`` None is all that is left, ``least`` is what the registry asks for."""
+
+    most: int | None = None
+    least: int = 0
+
+
+@fast_dataclass(frozen=True, slots=True)
+class Upload:
+    """``offset`` bytes are known to be at the registry, ``best`` is the most that ever were."""
 
     size: int
     attempts: int
@@ -112,13 +125,11 @@ class Upload:
     location: str = ""
     offset: int = 0
     best: int = 0
-    chunk: int | None = None
-    smallest: int = 0
+    chunk: ChunkLength = field(default_factory=ChunkLength)
     failures: int = 0
     restarts: int = 0
     committing: bool = False
-    pause: int = 0
-    retry_after: float | None = None
+    pause: Pause = field(default_factory=Pause)
 
 
 def begin(size: int, mounts: tuple[str, ...] = (), attempts: int = 5) -> Upload:
@@ -127,7 +138,8 @@ def begin(size: int, mounts: tuple[str, ...] = (), attempts: int = 5) -> Upload:
 
 
 def advance(upload: Upload, answer: Answer) -> Upload:
-    upload = replace(upload, pause=0, retry_after=answer.retry_after, smallest=answer.smallest or upload.smallest)
+    chunk = replace(upload.chunk, least=answer.smallest or upload.chunk.least)
+    upload = replace(upload, pause=Pause(0, answer.retry_after), chunk=chunk)
     match upload.action:
         case Head():
             return _after_head(upload, answer)
@@ -165,16 +177,16 @@ def _after_head(upload: Upload, answer: Answer) -> Upload:
 
 
 def _after_send(upload: Upload, sent: Send, answer: Answer) -> Upload:
-    """A good answer is believed whatever its Range says: registries count differently, and Commit checks the digest."""
+    """Ignore the Range of a good answer: registries count differently, and Commit checks the digest."""
     if answer.good:
         location = answer.location or upload.location
         return _go_on(_reached(replace(upload, location=location), sent.offset + sent.length))
     if answer.transient or answer.status == 416:
         return _failed(upload, answer, Ask(upload.location))
     if answer.status == 413:
-        chunk = max(min(LARGEST_CHUNK, sent.length // 2), upload.smallest)
+        chunk = max(min(LARGEST_CHUNK, sent.length // 2), upload.chunk.least)
         useless = chunk < SMALLEST_CHUNK or chunk >= sent.length
-        return replace(upload, action=GaveUp()) if useless else _restart(replace(upload, chunk=chunk))
+        return replace(upload, action=GaveUp()) if useless else _restart(replace(upload, chunk=replace(upload.chunk, most=chunk)))
     if answer.status in (400, 404, 410):
         return _restart(upload)
     return replace(upload, action=GaveUp())
@@ -207,17 +219,25 @@ def _go_on(upload: Upload) -> Upload:
     left = upload.size - upload.offset
     if not left:
         return replace(upload, action=Commit(upload.location))
-    length = left if upload.chunk is None else min(left, upload.chunk)
+    length = left if upload.chunk.most is None else min(left, upload.chunk.most)
     return replace(upload, action=Send(upload.location, upload.offset, length))
 
 
 def _failed(upload: Upload, answer: Answer, then: Action) -> Upload:
     failures = upload.failures + 1
     action = GaveUp() if failures >= upload.attempts else then
-    return replace(upload, action=action, failures=failures, pause=failures, retry_after=answer.retry_after)
+    return replace(upload, action=action, failures=failures, pause=Pause(failures, answer.retry_after))
 
 
 def _restart(upload: Upload) -> Upload:
     restarts = upload.restarts + 1
     action = GaveUp() if restarts >= upload.attempts else Start()
-    return replace(upload, action=action, restarts=restarts, location="", offset=0, committing=False, pause=restarts)
+    return replace(
+        upload,
+        action=action,
+        restarts=restarts,
+        location="",
+        offset=0,
+        committing=False,
+        pause=replace(upload.pause, failures=restarts),
+    )

@@ -113,7 +113,7 @@ def _complaint(entry: dict[str, object]) -> Complaint:
 
 
 def _text(value: object) -> str:
-    """Somebody else's words, fit for a line of the log."""
+    """Text from a server, safe for a line of the log."""
     return printable(str(value)) if value else ""
 
 

@@ -1,4 +1,4 @@
-"""An error as text: the place in the Dockerfile, what happened, the cause and what to do next."""
+"""An error as text: the lines of the Dockerfile, what happened, the cause and what to do next."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ _LONG = {"warn": "warning"}
 
 @fast_dataclass(frozen=True, slots=True)
 class Line:
-    """``text`` for people, one or more lines. The JSON form has ``brief`` in its place where that is set, and ``facts`` as
-    further members."""
+    """``text`` for people, one or more lines. The JSON form has ``brief`` instead where that is set, and ``facts`` as further
+    members."""
 
     severity: Severity
     text: str
@@ -50,8 +50,8 @@ class Settings:
 def written(line: Line, settings: Settings, elapsed: float, clock: str) -> str:
     """The line with its newline. ``elapsed`` is in seconds since the start, ``clock`` the time of day in RFC 3339.
 
-    Errors are shown at every verbosity. A text of several lines stays one JSON object, and is indented in the other forms.
-    Whoever said it, nothing in it steers the terminal.
+    Errors are shown at every verbosity. A text of several lines stays one JSON object, and is indented in the other forms. Nothing
+    in it controls the terminal.
     """
     line = replace(line, text=printable_lines(line.text))
     if settings.format == "json":

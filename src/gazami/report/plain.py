@@ -69,7 +69,7 @@ class PlainSink:
         self._heart = Worker("heartbeat", self._beat) if heartbeat else None
 
     def emit(self, event: events.Event) -> None:
-        """Tell about an event. Raises what ended the heartbeat, which nobody waits for."""
+        """Print an event. Raises what ended the heartbeat, whose thread is not waited for."""
         if self._heart is not None and self._heart.failure is not None:
             raise self._heart.failure
         with self._lock:

@@ -1,7 +1,7 @@
 """The sink of ``--log-format=events``: every event as a record on standard error, for a gazami that follows from elsewhere.
 
-Progress is thinned out and long outputs are cut into pieces, since a log keeps what it gets; no event is lost otherwise. What
-is shown and what is not is decided by whoever reads it.
+Progress is thinned out and long outputs are cut into pieces, since a log keeps what it gets; no event is lost otherwise. The reader
+decides what to show.
 """
 
 from __future__ import annotations

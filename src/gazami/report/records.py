@@ -1,9 +1,9 @@
-"""Events as lines of JSON and back, nothing lost: how a build in another place is followed from here.
+"""Events as lines of JSON and back, without loss, to follow a build that runs elsewhere.
 
-``--log-format=json`` is for people's log collectors: sentences. This form is for gazami itself (``gazami submit`` reads it):
-one object a line with the name of the event's kind and its fields, numbered so that whoever reads a log twice can tell. The
-kinds are those of the union ``events.Event``; :data:`_CODECS` says what is done with the fields that JSON has no form for.
-Whatever cannot be read is not an event, and no error: a log has other lines too, and a newer gazami other kinds.
+``--log-format=json`` is for people's log collectors: sentences. This form is for gazami itself (``gazami submit`` reads it): one
+object a line with the name of the event's kind and its fields, numbered so that a reader can skip repetitions. The kinds are those
+of the union ``events.Event``; :data:`_CODECS` converts the fields that JSON has no form for. A line that cannot be read is not an
+event, and no error: a log has other lines too, and a newer gazami other kinds.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def encode(event: events.Event, number: int) -> str:
 
 
 def encode_failure(error: GazamiError, number: int) -> str:
-    """One line with what an error shows to people: its message, place, causes and hint; of several, those of each."""
+    """One line with what an error shows to people: its message, lines, causes and hint; of several, those of each."""
     members = _failure_members(error)
     if isinstance(error, SeveralErrors):
         members["errors"] = [_failure_members(each) for each in error.errors]

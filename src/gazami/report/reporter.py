@@ -21,7 +21,7 @@ class Reporter(Protocol):
 
 
 def open_reporter(settings: Settings, streams: Streams, *, progress: Literal["auto", "plain", "tty"], terminal: bool) -> Reporter:
-    """``terminal`` tells whether standard error is one that understands cursor movements.
+    """``terminal``: standard error understands cursor movements.
 
     ``auto`` takes the live view there; ``tty`` asks for it anywhere. JSON, quiet, and a missing rich give lines; the format
     ``events`` gives records.

@@ -1,8 +1,8 @@
 """Events → log lines: what is worth saying, and when. No I/O and no clock: the time comes in as an argument.
 
-The wording keeps what scripts look for in kaniko's log where the same fact exists ("Retrieving image manifest …",
-"Taking snapshot …", "Pushed …@sha256:…"). Work in progress is told by ``tick`` at a measured pace, so that a long phase is
-never silent and a fast one never noisy.
+The wording keeps what scripts look for in kaniko's log where the same fact exists ("Retrieving image manifest …", "Taking snapshot
+…", "Pushed …@sha256:…"). ``tick`` reports work in progress at a measured pace, so that a long phase is never silent and a fast one
+never noisy.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Story:
         return []
 
     def _transfer_news(self, now: float) -> list[Line]:
-        """One line for all transfers of a direction, since a line for each of many layers tells nobody anything."""
+        """One line for all transfers of a direction, since a line for each of many layers says nothing."""
         if not self._transfers or now - self._paced < TRANSFER_PACE:
             return []
         self._paced = now
@@ -161,8 +161,8 @@ class Story:
             rate = done / max(0.001, now - min(work.since for work in running))
             finished = self._moved[direction][0]
             text = (
-                f"{word}: {units.size(done)} of {units.size(total)} of {len(running)} running, "
-                f"{finished} finished, {units.size(rate)}/s"
+                f"{word} {_count(len(running), 'layer')} ({finished} finished): {units.size(done)} of {units.size(total)}, "
+                f"{units.size(rate)}/s"
             )
             lines.append(Line("info", text))
             for work in running:
@@ -224,7 +224,7 @@ _Plain = (
 
 
 def _plainly(event: _Plain) -> list[Line]:
-    """Events that are one line whatever came before."""
+    """Events that are one line, independent of earlier ones."""
     match event:
         case events.Message():
             return [Line("warn" if event.level == "warning" else event.level, event.text)]

@@ -1,4 +1,4 @@
-"""Several builds in one view: each one's events with its name on them, and with places and keys that do not collide. Pure."""
+"""Several builds in one view: each one's events with its name, and with stage numbers and keys that do not collide. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _APART = 1000
 
 
 class Named:
-    """The events of one of several builds. ``label`` is its name (a platform), ``number`` its place among them from 0."""
+    """The events of one of several builds. ``label`` is its name (a platform), ``number`` its position among them from 0."""
 
     def __init__(self, label: str, number: int) -> None:
         self._label, self._offset = label, number * _APART
         self._held: dict[tuple[events.StepId, str], bytes] = {}
 
     def __call__(self, event: events.Event) -> list[events.Event]:
-        """What is to be told in place of an event: nothing for the end of one build of several."""
+        """The events to show instead of one: none for the end of one build of several."""
         match event:
             case events.StepOutput():
                 return self._output(event)

@@ -1,7 +1,7 @@
 """The live view of a terminal: what is done scrolls up, what is going on stays below with times, bars and last output.
 
-``View`` is the state (pure, like ``story``); ``TtySink`` draws it with rich, eight times a second. rich calls ``_render``
-under a lock of its own, so nothing is ever printed while the view's lock is held.
+``View`` is the state (pure, like ``story``); ``TtySink`` draws it with rich, eight times a second. rich calls ``_render`` under its
+own lock, so never print while the view's lock is held.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The files of a stage: the index of them, COPY and ADD on the index alone, unpacking and snapshots."""
+"""The files of a stage: the tree of them, COPY and ADD on the tree alone, unpacking and snapshots."""

@@ -1,4 +1,4 @@
-"""Local archives that ADD unpacks: detection by content, and members with the place of their bytes."""
+"""Local archives that ADD unpacks: detection by content, and members with the offset of their bytes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _BLOCK = 512
 
 
 def is_archive(file_content: FileContent) -> bool:
-    """Whether a file is a tar archive in any known compression: its first header must parse. One that is refused is one: it is
-    not copied as a file that nobody asked for."""
+    """Whether a file is a tar archive in any known compression: its first header must parse. A refused archive counts as one, so it
+    is not copied as a file."""
     try:
         with open_content(file_content) as file:
             head = file.read(6)

@@ -1,4 +1,4 @@
-"""A digest over files as Docker compares them for its cache: names, kinds, modes, owners, attributes and bytes; no times. Pure."""
+"""A digest over files as Docker compares them for its cache: names, types, modes, owners, attributes and bytes; no times. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""COPY and ADD on the index alone: which nodes appear where (frontend reference, COPY; BuildKit's file operations).
+"""COPY and ADD on trees alone: which nodes appear where (frontend reference, COPY; BuildKit's file operations).
 
 Pure: sources and destination are trees, the result is :class:`Changes`. Destination symlinks are followed inside the root;
 sources are followed to their last component; a directory source means its contents.

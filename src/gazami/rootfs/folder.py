@@ -104,8 +104,8 @@ class FolderTree(Tree):
                 del siblings[name]
 
     def _listed(self, path: str, state: tuple[bool, ...] | None) -> Iterator[tuple[str, Node, bool, tuple[bool, ...] | None]]:
-        """``(name, node, hidden, state)`` of what may be there for the build. The directory is opened without following a
-        symlink, which somebody may have put into its place since its parent was read."""
+        """``(name, node, hidden, state)`` of what the build may see. The directory is opened without following a symlink, which may
+        have replaced it meanwhile."""
         try:
             fd = open_beneath(self._folder, path)
         except OSError as cause:
@@ -129,8 +129,8 @@ class FolderTree(Tree):
     def _unreadable(self, path: str, cause: OSError) -> ContextError:
         place = f"{self._folder}/{path}".rstrip("/")[:300]
         if cause.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENODATA, errno.ERANGE):
-            return ContextError(f"{place} was replaced while it was read", hint="something changes the files during the build")
-        return ContextError(f"{place} cannot be read: {cause.strerror}")
+            return ContextError(f"{place} was replaced while it was read", hint="do not change the files during the build")
+        return ContextError(f"cannot read {place}: {cause.strerror}")
 
     def _node(self, directory: int, name: str, path: str) -> Node | None:
         try:

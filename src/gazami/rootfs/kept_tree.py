@@ -1,8 +1,8 @@
-"""Indexes that are kept between builds, so that copying onto an image that was seen before needs none of its layers.
+"""Trees that are kept between builds, so that copying onto an image that was seen before needs none of its layers.
 
-Two forms, both JSON compressed by zstd. A *layer's* index is its members in order, whiteouts included. An *image's* index
-is the whole tree, directory by directory behind a table of contents: a tree read from it loads a directory when it is
-first asked for, so that a base of 50 000 files costs a copy no more than the few directories on its way.
+Two forms, both JSON compressed by zstd. The *members* of a layer are in order, whiteouts included. The *tree* of an image is stored
+directory by directory behind a table of contents. A directory is loaded when a path first needs it, so a copy onto a base of 50 000
+files costs a few directories.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from gazami.layer.entry import BytesContent, Content, Entry, Kind, LayerContent,
 from gazami.rootfs.tree import Node, Tree
 
 MAX_TREE = 256 << 20
-"""Bytes of an index; a larger one is not read."""
+"""Bytes of a kept tree; a larger one is not read."""
 
 MAX_MEMBERS = 200_000
-"""A layer of more members is kept without an index, so that memory stays bounded."""
+"""A layer of more members is not kept, so that memory stays bounded."""
 
 _VERSION = 1
 _LARGEST = 1 << 53
@@ -41,16 +41,16 @@ Members: TypeAlias = list[tuple[Entry, bytes | None]]
 
 
 def encode_members(members: Iterable[tuple[Entry, bytes | None]]) -> bytes:
-    """A layer's index."""
+    """The kept form of a layer's members."""
     rows = [_row(entry.path, entry, data) for entry, data in members]
     return _packed([json.dumps({"v": _VERSION}), json.dumps(rows)])
 
 
 def decode_members(data: bytes) -> Iterator[tuple[Entry, bytes | None]]:
-    """Raises :class:`ArchiveError` for anything but a layer's index."""
+    """Raises :class:`ArchiveError` for anything but a layer's members."""
     head, body = _parts(data)
     if head != {"v": _VERSION}:
-        raise ArchiveError("the index of a layer has an unknown form")
+        raise ArchiveError("the kept members of a layer have an unknown form")
     try:
         for row in json.loads(body):
             name, kind, mode, uid, gid, mtime, size, link, device, xattrs, inline = _padded(row, 7)
@@ -59,7 +59,7 @@ def decode_members(data: bytes) -> Iterator[tuple[Entry, bytes | None]]:
             entry = Entry(name, Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs))
             yield entry, binascii.a2b_base64(inline) if inline is not None else None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
-        raise ArchiveError(f"the index of a layer is damaged ({type(cause).__name__})") from cause
+        raise ArchiveError(f"the kept members of a layer are damaged ({type(cause).__name__})") from cause
 
 
 def _row(name: str, entry: Entry | Node, data: bytes | None) -> list[Any]:
@@ -88,7 +88,7 @@ def _xattrs(rows: list[list[str]]) -> Xattrs:
 
 
 def encode_tree(tree: Tree, layers: tuple[Digest, ...]) -> bytes | None:
-    """An image's index. None when some content is neither small nor in one of the image's layers."""
+    """The kept form of an image's tree. None when some content is neither small nor in one of the image's layers."""
     numbers = {layer: number for number, layer in enumerate(layers)}
     shared: dict[int, int] = {}
     bodies: list[str] = []
@@ -130,10 +130,10 @@ def _tree_row(name: str, path: str, node: Node, numbers: dict[Digest, int], shar
 
 
 class KeptTree(Tree):
-    """A tree read from an image's index. What it loads is its own: it changes as any tree does."""
+    """A tree read from its kept form. It changes as any tree does."""
 
     def __init__(self, data: bytes) -> None:
-        """Raises :class:`ArchiveError` for anything but an image's index."""
+        """Raises :class:`ArchiveError` for anything but an image's tree."""
         head, self._body = _parts(data)
         try:
             if head["v"] != _VERSION:
@@ -142,7 +142,7 @@ class KeptTree(Tree):
             self._table = {str(path): (int(start), int(size)) for path, start, size in head["table"]}
             root = self._node("", [0, -1, None, *head["root"]])
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
-            raise ArchiveError(f"the index of an image is damaged ({type(cause).__name__})") from cause
+            raise ArchiveError(f"the kept tree of an image is damaged ({type(cause).__name__})") from cause
         self._shared: dict[int, Node] = {}
         self._unread: dict[int, str] = {}
         self._held: list[dict[str, Node]] = []
@@ -227,7 +227,7 @@ class KeptTree(Tree):
                         self._defer(node, below)
                 children[name] = node
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
-            raise ArchiveError(f"the index of an image is damaged ({type(cause).__name__})") from cause
+            raise ArchiveError(f"the kept tree of an image is damaged ({type(cause).__name__})") from cause
 
     def _node(self, path: str, row: list[Any]) -> Node:
         _, layer, place, _, kind, mode, uid, gid, mtime, size, link, device, xattrs, inline = _padded(row, 10)
@@ -256,7 +256,7 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
     for piece in decompressed([data]):
         total += len(piece)
         if total > MAX_TREE:
-            raise ArchiveError(f"an index is larger than {MAX_TREE} bytes")
+            raise ArchiveError(f"a kept tree is larger than {MAX_TREE} bytes")
         pieces.append(piece)
     head, _, body = b"".join(pieces).partition(b"\n")
     try:
@@ -264,5 +264,5 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
         if not isinstance(document, dict):
             raise TypeError
     except (ValueError, TypeError) as cause:
-        raise ArchiveError("an index is damaged") from cause
+        raise ArchiveError("a kept tree is damaged") from cause
     return document, body

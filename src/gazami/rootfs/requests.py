@@ -74,12 +74,12 @@ class UpperRequest:
 
 @fast_dataclass(frozen=True, slots=True)
 class ScanRequest:
-    """Compare the plain root ``directory`` with the index in the file ``index`` and write the difference as a layer; see
-    :class:`UpperRequest`. Without ``output_fd`` only the index is written anew. ``touched`` are paths whose ctime says nothing,
-    since it is ours."""
+    """Compare the plain root ``directory`` with the list in the file ``listing`` and write the difference as a layer; see
+    :class:`UpperRequest`. Without ``output_fd`` only the list is written anew. ``touched`` are paths whose ctime gazami itself
+    changed."""
 
     directory: str
-    index: str
+    listing: str
     mode: Literal["full", "redo", "time"] = "full"
     omit: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()

@@ -48,8 +48,8 @@ def upper(request: UpperRequest, output_fd: int) -> None:
 
 
 def scan(request: ScanRequest, output_fd: int | None) -> None:
-    index = _Index(request.index)
-    old = index.load()
+    listing = _Listing(request.listing)
+    old = listing.load()
     owners = None if request.owners is None else _Owners.of(request.owners)
     scanner = _Scan(request, owners)
     inside.enter(request.directory)
@@ -59,7 +59,7 @@ def scan(request: ScanRequest, output_fd: int | None) -> None:
             _write(scanner.changed(old, new), output_fd, request.newest)
             if owners is not None and owners.noted:
                 new = scanner.stat_all()
-    index.save(new)
+    listing.save(new)
 
 
 _CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ESTALE, errno.ENODATA, errno.ERANGE)
@@ -73,13 +73,13 @@ def _explained() -> Iterator[None]:
         yield
     except OSError as cause:
         if cause.errno == errno.ENAMETOOLONG:
-            raise ArchiveError(f"the step made a path that is longer than Linux takes: {str(cause.filename)[:100]}…") from cause
+            raise ArchiveError(f"the step made a path longer than Linux allows: {str(cause.filename)[:100]}…") from cause
         if cause.errno in _CHANGED:
-            raise SandboxError(f"{cause.filename} was changed while the step's files were read") from cause
+            raise SandboxError(f"{cause.filename} changed during the snapshot") from cause
         raise
 
 
-class _Index:
+class _Listing:
     """The file that holds the last scan's records. Its folder is opened before this process enters the root."""
 
     def __init__(self, path: str) -> None:

@@ -30,7 +30,7 @@ class Spool:
                 self._end += len(chunk)
                 if self._end - start > room:
                     raise SpaceError(
-                        f"a sparse file of more than {room} bytes does not fit", hint="give a larger place with --state-dir"
+                        f"a sparse file of more than {room} bytes does not fit", hint="give a larger directory with --state-dir"
                     )
                 os.ftruncate(self._fd, self._end)
                 os.lseek(self._fd, self._end, os.SEEK_SET)

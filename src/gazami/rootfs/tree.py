@@ -1,7 +1,7 @@
-"""The in-memory index of a file system (idea 2 of the design), and how a layer changes it. Pure: no I/O.
+"""The files of an image in memory, as a tree (idea 2 of the design), and how a layer changes it. Pure: no I/O.
 
-Hard-linked names share one :class:`Node`. A directory's ``children`` keeps the order of insertion; whoever needs an order
-sorts. Paths are as in :class:`gazami.layer.entry.Entry`: no leading slash, the root is the empty string.
+Hard-linked names share one :class:`Node`. A directory's ``children`` keeps the order of insertion. Paths are as in
+:class:`gazami.layer.entry.Entry`: no leading slash, the root is the empty string.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Node:
         return self.kind is Kind.DIRECTORY
 
     def alone(self) -> Node:
-        """A node of its own with the same header and content; a directory's is empty."""
+        """A copy of the node with the same header and content; a directory's copy is empty."""
         return Node(
             self.kind, self.mode, self.uid, self.gid, self.mtime, self.size, self.link, self.device, self.xattrs, self.content
         )
@@ -72,7 +72,7 @@ def node_of(entry: Entry, content: Content | None) -> Node:
 
 
 class Tree:
-    """An index. ``children_of`` lets a subclass load directories lazily."""
+    """``children_of`` lets a subclass load directories lazily."""
 
     def __init__(self, root: Node | None = None) -> None:
         self.root = root or Node(Kind.DIRECTORY, 0o755)
@@ -89,7 +89,7 @@ class Tree:
         return Tree(node)
 
     def copy(self) -> Tree:
-        """An independent index of the same files; linked names stay linked."""
+        """An independent tree of the same files; linked names stay linked."""
         seen: dict[int, Node] = {}
         root = self.root.alone()
         todo = [(self.root, root)]
@@ -115,8 +115,8 @@ class Tree:
     def resolve(self, path: str, *, follow: bool = True) -> Resolution:
         """Follow ``path`` from the root; links and ``..`` cannot lead out of it. ``follow``: the last component too.
 
-        Missing components are kept, so the place says where a new file goes. Raises :class:`ContextError` for a loop and for
-        what lies too deep.
+        Missing components are kept: the result says where a new file goes. Raises :class:`ContextError` for a loop and for what
+        lies too deep.
         """
         todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
         trail: list[tuple[str, Node | None]] = []

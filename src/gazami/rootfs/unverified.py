@@ -1,13 +1,13 @@
 """The tree of an image that somebody else made: good enough to copy *onto*, never to read *from*.
 
-Theory: whoever may write to a layer cache may say of an image what he likes. A copy takes two things from the index of its
-destination: which directories and links are on the way, and the headers of those directories, which the new layer repeats. So
-an index from elsewhere is used where the worst lie changes no more than that: on the way lie plain directories (0755, root's,
-without attributes), as a copy itself would create them. Everything else (a symlink, another owner or mode, a device) is a
-*doubt*, and a copy that met one is done again on an index that was read from the image's own layers.
+Theory: a writer of a layer cache can claim anything about an image. A copy reads two facts from the tree of its destination: which
+directories and links are on the way, and the headers of those directories, which the new layer repeats. So a tree from elsewhere is
+used where a lie can change no more than that: on the way lie plain directories (0755, root's, without attributes), as a copy itself
+would create them. Everything else (a symlink, another owner or mode, a device) is a *doubt*, and a copy that met one is done again
+on a tree that was read from the image's own layers.
 
-What is left to a liar: an existing directory on the way to what the build copies may become 0755 and root's, and a file or a
-link at such a path may be replaced by a directory. No byte, no owner, no mode bit beyond that is his.
+A lie can still do this: an existing directory on the way to what the build copies may become 0755 and root's, and a file or a link
+at such a path may be replaced by a directory. It changes no byte, owner or mode bit beyond that.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class UnverifiedTree(KeptTree):
     """``doubts`` are the names that walks came across and that are not plain; the holder clears it before its own work."""
 
     def __init__(self, data: bytes) -> None:
-        """Raises :class:`ArchiveError` for anything but an image's index, and for one whose root is not plain."""
+        """Raises :class:`ArchiveError` for anything but an image's tree, and for one whose root is not plain."""
         self._rows: dict[int, Node] = {}
         self.doubts: list[str] = []
         super().__init__(data)
         if not _is_plain(self.root):
-            raise ArchiveError("the root of the index is not a plain directory")
+            raise ArchiveError("the root of the tree is not a plain directory")
 
     def child(self, node: Node, name: str) -> Node | None:
         found = super().child(node, name)

@@ -498,4 +498,4 @@ def test_an_archive_that_changes_on_the_way_is_not_joined(tmp_path: Path) -> Non
 
     with serving(Handler) as server:
         result = build(tmp_path, f"http://127.0.0.1:{server.server_port}/x.tar")
-    assert result.status == 1 and "was changed while it was downloaded" in result.log
+    assert result.status == 1 and "changed during the download" in result.log

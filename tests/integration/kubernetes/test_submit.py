@@ -214,7 +214,7 @@ def test_no_api_server_is_said(cluster: Cluster, host: str, site: Path, tmp_path
     (tmp_path / "other").write_text(config)
     done = submit(cluster, str(site), "-t", f"{host}/submit/dead", env={"KUBECONFIG": str(tmp_path / "other")})
     assert done.returncode == 1
-    assert "the API server http://127.0.0.1:9 cannot be spoken to" in done.stderr
+    assert "cannot reach the API server http://127.0.0.1:9" in done.stderr
 
 
 def test_no_kubeconfig_is_said(cluster: Cluster, host: str, site: Path, tmp_path: Path) -> None:

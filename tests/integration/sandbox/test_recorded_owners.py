@@ -34,7 +34,7 @@ def layer_of(bench: Bench, outcome: Outcome) -> dict[str, tarfile.TarInfo]:
     if bench.overlay:
         request = UpperRequest(changed, result.created, owners=owners)
     else:
-        request = ScanRequest(changed, f"{changed}.index", omit=result.created, owners=owners)
+        request = ScanRequest(changed, f"{changed}.list", omit=result.created, owners=owners)
     with tempfile.TemporaryFile() as file:
         bench.sandbox.call(request, output_fd=file.fileno())
         file.seek(0)

@@ -85,7 +85,7 @@ def test_what_is_behind_an_error_of_a_registry() -> None:
 
 
 def test_a_full_disk_that_was_told_gets_its_numbers() -> None:
-    told = HostError("/o cannot be written: No space left on device")
+    told = HostError("cannot write /o: No space left on device")
     told.__cause__ = error(errno.ENOSPC)
     found = exhausted(told, PLACES)
     assert "free now" in found.message

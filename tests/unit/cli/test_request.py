@@ -36,7 +36,7 @@ def test_a_whole_command_line() -> None:
     assert made.plan.build_args == (("A", "1"), ("B", "two")) and made.plan.labels == (("k", "v=w"),)
     assert made.plan.host == Platform("linux", "amd64") and made.plan.platform == Platform("linux", "arm64")
     assert made.output.destinations == ("registry.example.com/app:1",) and made.output.push
-    assert (made.output.compression, made.output.image_format, made.output.compression_level) == ("zstd", "oci", None)
+    assert (made.output.format.compression, made.output.format.media, made.output.format.level) == ("zstd", "oci", None)
     assert made.sandbox.add_hosts == (("10.0.0.7", "db"),) and made.sandbox.timeout == 600.0
     assert made.sandbox.isolation == "userns" and made.registry.trust.insecure_registries == ("r:5000",)
     assert made.registry.trust.client_certificates == (("r", "/c.pem", "/k.pem"),)
@@ -85,8 +85,8 @@ def test_relative_paths_are_absolute_in_the_request() -> None:
     assert made.sandbox.secrets == (("s", "file", "/src/s.txt"),) and made.sandbox.ssh == (("default", "/src/agent"),)
     output = made.output
     assert (output.tar_paths, output.oci_layout_paths) == (("/src/o.tar",), ("/src/l",))
-    assert (output.digest_file, output.image_id_file, output.metadata_file) == ("/src/d", "/src/i", "/src/m")
-    assert [export.dest for export in output.exports] == ["/src/out", "-"] and output.builder_output == "/src/b"
+    assert (output.files.digest, output.files.image_id, output.files.metadata) == ("/src/d", "/src/i", "/src/m")
+    assert [export.dest for export in output.exports] == ["/src/out", "-"] and output.files.builder_output == "/src/b"
     assert made.cache.sources == ("oci:/src/../k", "registry.example.com/x") and made.cache.repository == "oci:/src/k"
     assert made.cache.directory == "/src/c" and made.sandbox.state_dir == "/src/st"
     assert made.registry.trust.certificates == (("r", "/src/ca.pem"),)

@@ -118,7 +118,7 @@ class ManifestBytes(Fault):
         OtherConfig("names the config"),
         OtherManifest("for layer 1"),
         ManifestOfFewer("names 1 layers"),
-        ManifestBytes("not what it is called"),
+        ManifestBytes("does not match its digest"),
     ],
     ids=lambda fault: type(fault).__name__,
 )

@@ -32,8 +32,8 @@ def test_any_algorithm_that_is_a_digest_s_own() -> None:
     ("chunks", "found"),
     [
         ([b"abcdeX"], "the digest sha256:"),
-        ([b"abc"], "3 bytes where 6 were promised"),
-        ([b"abcdef", b"g"], "more than the 6 bytes"),
+        ([b"abc"], "3 bytes instead of 6"),
+        ([b"abcdef", b"g"], "more than the expected 6 bytes"),
         ([], "0 bytes"),
     ],
 )

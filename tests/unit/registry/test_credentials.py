@@ -32,7 +32,7 @@ def test_a_program_that_is_missing_stops_nothing_that_others_can_do() -> None:
     other = GivenCredentials("elsewhere", (("reg.test", Credential("ada", "pw")),))
     broken = config(credsStore="there-is-none")
     assert Keychain([broken, other]).lookup("reg.test", "a").credential == Credential("ada", "pw")
-    with pytest.raises(HostError, match="docker-credential-there-is-none is needed"):
+    with pytest.raises(HostError, match="docker-credential-there-is-none, the credential program"):
         Keychain([broken, other]).lookup("other.test", "a")
     replaced = Keychain([config(credsStore="ecr-login"), other])
     assert replaced.lookup("other.test", "a").credential is None
@@ -171,7 +171,7 @@ def test_a_missing_program_matters_to_its_registry_alone(programs: Path) -> None
     assert user(source, "other.test") is None
     assert user(source, HUB) == "hub"
     assert user(source, "both.test") == "file"
-    with pytest.raises(HostError, match=r"docker-credential-absent is needed for gone\.test") as caught:
+    with pytest.raises(HostError, match=r"docker-credential-absent, the credential program for gone\.test") as caught:
         source.lookup("gone.test", "x")
     assert "PATH" in str(caught.value.hint)
 

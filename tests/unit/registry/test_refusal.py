@@ -20,7 +20,7 @@ def test_authentication_errors_say_who_was_asked() -> None:
     )
     assert "docker login r.test" in str(error.hint)
     cloud = refusal(401, asked=("c: no entry for r.test", "Amazon ECR: no AWS credentials"))
-    assert "cloud's source" in str(cloud.hint) and "no AWS credentials" in str(cloud)
+    assert "what the cloud reports" in str(cloud.hint) and "no AWS credentials" in str(cloud)
     denied = refusal(403, asked=("config.json: used",), authenticated=True)
     assert "do not allow" in str(denied.hint)
 

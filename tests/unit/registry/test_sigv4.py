@@ -20,7 +20,7 @@ KEYS = AwsKeys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
     ],
 )
 def test_the_vanilla_vectors(method: str, signature: str) -> None:
-    signed = dict(sign(method, "https://example.amazonaws.com/", (), b"", KEYS, "us-east-1", "service", NOW))
+    signed = dict(sign(method, "https://example.amazonaws.com/", (), b"", KEYS, region="us-east-1", service="service", now=NOW))
     assert signed["X-Amz-Date"] == "20150830T123600Z"
     assert signed["Authorization"] == (
         "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
@@ -38,7 +38,7 @@ def test_the_same_as_botocore(url: str, session: str) -> None:
     headers = (("Content-Type", "application/x-amz-json-1.1"), ("X-Amz-Target", "A.B"))
     body = b'{"registryIds": ["123456789012"]}'
     keys = AwsKeys("AKIDEXAMPLE", "secret", session)
-    ours = dict(sign("POST", url, headers, body, keys, "eu-central-1", "ecr", NOW))
+    ours = dict(sign("POST", url, headers, body, keys, region="eu-central-1", service="ecr", now=NOW))
 
     theirs = auth.SigV4Auth(Credentials("AKIDEXAMPLE", "secret", session or None), "ecr", "eu-central-1")
     request = AWSRequest("POST", url, {**dict(headers), "X-Amz-Date": "20150830T123600Z"}, body)

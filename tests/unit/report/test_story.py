@@ -80,10 +80,10 @@ def test_transfers_share_one_line_every_five_seconds() -> None:
         story.tell(events.TransferStarted(key, "pull", "layer", "r", total), 100.0)
     story.tell(events.TransferProgress("a", 1_000_000), 101.0)
     assert story.tick(104.0) == []
-    assert [line.text for line in story.tick(105.0)] == ["Pulling: 1.0 MB of 10.0 MB of 2 running, 0 finished, 200.0 kB/s"]
+    assert [line.text for line in story.tick(105.0)] == ["Pulling 2 layers (0 finished): 1.0 MB of 10.0 MB, 200.0 kB/s"]
     assert story.tick(109.0) == []
     story.tell(events.TransferFinished("a", "moved", 4_000_000, 6.0), 106.0)
-    assert [line.text for line in story.tick(110.0)] == ["Pulling: 0 B of 6.0 MB of 1 running, 1 finished, 0 B/s"]
+    assert [line.text for line in story.tick(110.0)] == ["Pulling 1 layer (1 finished): 0 B of 6.0 MB, 0 B/s"]
 
 
 def test_a_silent_run_is_told() -> None:

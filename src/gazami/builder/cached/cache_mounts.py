@@ -60,7 +60,7 @@ class CacheMounts:
                 self.layers.emit(Message("warning", f"the cache mount {identity} was not stored: {error}"))
 
     def restore(self, identity: str, path: str) -> None:
-        """Fill the mount's new directory, which nobody uses yet, with what the cache has."""
+        """Fill the mount's new directory, which no step uses yet, from the cache."""
         hit = self.stores.find(tag_of(identity), any_age=True)
         if hit is None:
             return
@@ -75,7 +75,7 @@ class CacheMounts:
         except Cancelled:
             raise
         except GazamiError as error:
-            self.layers.emit(Message("warning", f"the cache mount {identity} was restored only in part: {error}"))
+            self.layers.emit(Message("warning", f"the cache mount {identity} was restored only partly: {error}"))
             return
         with self._lock:
             self._restored[identity] = hit.layer.diff_id

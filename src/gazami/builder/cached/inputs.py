@@ -1,4 +1,4 @@
-"""What steps copy and mount, as inputs of cache keys: the digest of the files where they are at hand, else a name for them."""
+"""What steps copy and mount, as inputs of cache keys: the digest of the files where they are local, else a name for them."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _hash_file(content: FileContent, size: int) -> str:
         with open_content(content) as file:
             _feed(hasher.update, file, size)
     except OSError as cause:
-        raise ContextError(f"{content.path} cannot be read: {cause.strerror}") from cause
+        raise ContextError(f"cannot read {content.path}: {cause.strerror}") from cause
     return hasher.hexdigest()
 
 

@@ -27,7 +27,7 @@ from gazami.values import fast_dataclass, field
 
 @fast_dataclass(slots=True)
 class StepKeys:
-    """``definition`` and ``content`` give the two kinds of inputs that ``cache.keys`` describes."""
+    """``definition`` and ``content`` give the two forms of inputs that ``cache.keys`` describes."""
 
     plan: Plan
     images: Mapping[ImageBase, Resolved]
@@ -38,7 +38,7 @@ class StepKeys:
     _inputs: dict[tuple[int, int], KeyInputs] = field(default_factory=dict)
 
     def definition(self, stage: StagePlan, position: int) -> KeyInputs:
-        """Raises :class:`GazamiError` kinds, with the step's place, when what it copies is missing."""
+        """Raises :class:`GazamiError` kinds, with the step's lines, when what it copies is missing."""
         todo = [(stage, position)]
         while todo:  # what a step's key is made of first, however long the chain of steps and stages is
             stage, position = todo[-1]
@@ -119,5 +119,5 @@ def cacheable(stage: StagePlan, position: int, *, runs: bool, copies: bool) -> C
 
 
 def near_tag(stage: StagePlan, position: int) -> str:
-    """The tag under which the newest entry of a place in the Dockerfile lies, to explain a miss there."""
+    """The tag of the newest entry for a step of the Dockerfile, to explain a miss."""
     return f"near-{key_of((('stage', stage.name), ('step', str(position))))[:40]}"

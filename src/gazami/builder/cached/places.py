@@ -1,4 +1,4 @@
-"""The places of a layer cache: a repository, a directory, images with an inline cache."""
+"""The stores of a layer cache: a repository, a directory, images with an inline cache."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DIRECTORY = "oci:"
 def open_stores(
     options: CacheOptions, output: OutputOptions, client: RegistryClient, emit: Emit, cancel: Cancel, *, hides_hits: bool
 ) -> Stores | None:
-    """The places of a build's cache, or None. Raises :class:`UsageError` for a repository that is no name."""
+    """The stores of a build's cache, or None. Raises :class:`UsageError` for an invalid repository name."""
     if not options.enabled:
         return None
     places = tuple(_places(options, output, client))
@@ -33,7 +33,7 @@ def open_stores(
 
 
 def _places(options: CacheOptions, output: OutputOptions, registry: RegistryClient) -> Iterator[CacheStore]:
-    """The place that is written to first, if there is one, then those that are only read."""
+    """The store to write to first, if there is one, then those that are only read."""
     if (main := main_place(options, output)) is not None:
         yield from _stores(main, registry, own=True)
     for place in options.sources:

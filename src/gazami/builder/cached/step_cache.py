@@ -73,7 +73,7 @@ class StepCache:
         return hit
 
     def explain(self, stage: StagePlan, position: int) -> tuple[str, ...]:
-        """The names of the inputs of a missed step that differ from those of the newest entry of its place."""
+        """The names of the inputs of a missed step that differ from those of the newest entry for it."""
         return tuple(name for name, _, _ in self._differences(stage, position))
 
     def explain_fully(self, stage: StagePlan, position: int) -> list[str]:

@@ -1,6 +1,6 @@
-"""The places of a build's layer cache: read in order, written in the background.
+"""The stores of a build's layer cache: read in order, written in the background.
 
-Reading and storing never fail a build: the first trouble with a place is a warning, and the build goes on without it.
+Reading and storing never fail a build: the first failure of a store is a warning, and the build goes on without it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _WRITERS = 2
 
 @fast_dataclass(slots=True)
 class Stores:
-    """``places`` are read in order; the first is written to, if the build may push. ``hides_hits``: no layer is found, and what
-    the build makes is stored over what is broken. A context manager: leaving it waits for what is being stored, unless the
-    build was cancelled."""
+    """``places`` are read in order; the first is written to, if the build may push. ``hides_hits``: use no hits, but store the
+    build's layers over broken ones. A context manager: leaving it waits for what is being stored, unless the build was
+    cancelled."""
 
     places: tuple[CacheStore, ...]
     options: CacheOptions
@@ -60,7 +60,7 @@ class Stores:
             except Cancelled:
                 raise
             except GazamiError as error:
-                self._warn_once(store.name, f"the cache {store.name} cannot be read, building without it: {error}")
+                self._warn_once(store.name, f"cannot read the cache {store.name}, building without it: {error}")
                 continue
             if entry is not None and (any_age or self._is_fresh(entry)):
                 return store, entry
@@ -78,7 +78,7 @@ class Stores:
         return Hit(layer, entry.created, (store, entry.files) if entry.files is not None else None)
 
     def read_tree(self, tag: str) -> bytes | None:
-        """The tree of an image, as somebody stored it."""
+        """The tree of an image, as stored; not verified."""
         found = self.get(tag, any_age=True)
         if found is None or found[1].files is None:
             return None

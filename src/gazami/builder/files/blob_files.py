@@ -1,7 +1,7 @@
-"""The bytes of blobs during a build: each is fetched once, whoever asks for it and however many do.
+"""The bytes of blobs during a build: each is fetched once, however many ask for it.
 
-A blob with one reader is streamed to it and lies nowhere. A blob that may have more is fetched into a file of the workspace at
-the registry's own pace, and all its readers follow that file while it grows. No reader waits for another one, so none can wait for
+A blob with one reader is streamed to it and not stored. A blob that may have more is fetched into a file of the workspace at the
+registry's own pace, and all its readers follow that file while it grows. No reader waits for another one, so none can wait for
 itself.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +16,11 @@ from typing import BinaryIO
 
 from gazami.cancel import Cancel
 from gazami.errors import HostError, IntegrityError, NotFoundError, SpaceError
-from gazami.image.digest import Digest, hex_of
+from gazami.image.digest import Digest, verified
 from gazami.image.manifest import Descriptor
 from gazami.image.model import Layer, LocalFile
 from gazami.image.reference import Reference
-from gazami.layer.blobs import BlobStore
+from gazami.layer.blobs import BlobStore, chunks_of
 from gazami.registry.client import RegistryClient
 from gazami.registry.flights import Flights
 from gazami.values import fast_dataclass, field
@@ -31,7 +30,7 @@ _CHUNK = 1 << 20
 
 
 class Fetch:
-    """A blob on its way into the store, in a thread of its own. Readers come and go; the file is there when it is whole."""
+    """A blob on its way into the store, in a thread of its own. Readers come and go; the file appears when it is complete."""
 
     def __init__(self, store: BlobStore, descriptor: Descriptor, open_blob: Callable[[], Iterator[bytes]]) -> None:
         self._store, self._descriptor, self._open_blob = store, descriptor, open_blob
@@ -51,7 +50,7 @@ class Fetch:
         return self._worker.result()
 
     def chunks(self, cancel: Cancel) -> Iterator[bytes]:
-        """The bytes as they come. Whoever got the last of them without an error has verified bytes."""
+        """The bytes as they come. A reader that gets the last of them without an error has verified bytes."""
         self._wait(0, cancel)
         with self._opened() as file:
             done = 0
@@ -96,7 +95,7 @@ class Fetch:
                 return self._store.commit(part, self._descriptor.digest)
         except OSError as cause:
             kind = SpaceError if cause.errno in (errno.ENOSPC, errno.EDQUOT) else HostError
-            text = f"the blob {self._descriptor.digest} cannot be stored: {cause.strerror}"
+            text = f"cannot store the blob {self._descriptor.digest}: {cause.strerror}"
             raise kind(text, hint="free some space, or give another --state-dir") from cause
         finally:
             self._ended = True
@@ -122,7 +121,7 @@ class BlobFiles:
         return self.local.get(layer.descriptor.digest)
 
     def chunks(self, layer: Layer, cancel: Cancel | None = None) -> Iterator[bytes]:
-        """The compressed bytes, verified, from the nearest place that has them. ``cancel`` ends this reading alone."""
+        """The compressed bytes, verified, from the nearest source that has them. ``cancel`` ends this reading alone."""
         path = self.at_hand(layer)
         if path is not None:
             yield from _verified_file(path, layer.descriptor)
@@ -181,15 +180,10 @@ class BlobFiles:
 
 
 def _verified_file(path: Path, descriptor: Descriptor) -> Iterator[bytes]:
-    digest = hashlib.new(descriptor.digest.split(":", 1)[0])
-    size = 0
+    def damaged(what: str) -> IntegrityError:
+        return IntegrityError(f"the stored blob {descriptor.digest} in {path} is damaged: {what}")
+
     try:
-        with path.open("rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-                yield chunk
+        yield from verified(chunks_of(path), descriptor.digest, descriptor.size, damaged)
     except FileNotFoundError as cause:
-        raise NotFoundError(f"the stored blob {descriptor.digest} is gone from {path}") from cause
-    if size != descriptor.size or digest.hexdigest() != hex_of(descriptor.digest):
-        raise IntegrityError(f"the stored blob {descriptor.digest} in {path} is damaged")
+        raise NotFoundError(f"the stored blob {descriptor.digest} is missing from {path}") from cause

@@ -119,7 +119,7 @@ class KeptTrees:
         return None
 
     def apply_unverified(self, diff_id: Digest, tree: Tree) -> bool:
-        """Apply a cached layer to a tree from what its cache says of it. Whoever wrote that chose the layer too."""
+        """Apply a cached layer to a tree from the cache's list of its members. Its writer chose the layer too."""
         store, descriptor = self._cached.get(diff_id, (None, None))
         if store is None or descriptor is None:
             return False

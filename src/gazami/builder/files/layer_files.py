@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from gazami.errors import ArchiveError, IntegrityError
 from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
-from gazami.image.digest import Digest, hasher_for, hex_of
+from gazami.image.digest import Digest, hex_of, verified
 from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members
 from gazami.rootfs.owners import MAX_ACCOUNTS
@@ -48,8 +48,8 @@ class LayerFiles:
     _checked: set[tuple[Digest, Digest]] = field(default_factory=set)
 
     def register(self, layer: Layer, *, pinned: bool = False) -> Layer:
-        """Remember where the bytes of a diff id are. What an image's own manifest says (``pinned``) goes before what a cache says;
-        a stage's layer stays the one that it was, whatever other blob claims the same diff id."""
+        """Remember where the bytes of a diff id are. An image's own manifest (``pinned``) wins over a cache; a stage keeps its
+        layer even if another blob claims the same diff id."""
         if pinned:
             self.layers[layer.diff_id] = layer
         self.layers.setdefault(layer.diff_id, layer)
@@ -62,7 +62,7 @@ class LayerFiles:
     # -- blobs ----------------------------------------------------------------------------------------------------
 
     def blob_chunks(self, layer: Layer, cancel: Cancel | None = None) -> Iterator[bytes]:
-        """The compressed bytes, verified, from the nearest place that has them."""
+        """The compressed bytes, verified, from the nearest source that has them."""
         return self.blobs.chunks(layer, cancel)
 
     def local_blob(self, layer: Layer) -> Path:
@@ -102,28 +102,25 @@ class LayerFiles:
     def _tar_chunks(self, layer: Layer) -> Iterator[bytes]:
         from gazami.layer.compression import decompressed
 
-        digest = hasher_for(layer.diff_id)
+        def wrong(what: str) -> IntegrityError:
+            return IntegrityError(f"layer {layer.descriptor.digest} does not unpack to its diff id {layer.diff_id}: {what}")
+
         blob = self.blob_chunks(layer)
         try:
-            for chunk in decompressed(blob):
-                self.cancel.check()
-                digest.update(chunk)
-                yield chunk
+            yield from verified(self.cancel.checked(decompressed(blob)), layer.diff_id, None, wrong)
         except ArchiveError:
             for _ in blob:  # if these are not the bytes that the digest names, that is what is wrong
                 self.cancel.check()
             raise
-        if digest.hexdigest() != hex_of(layer.diff_id):
-            raise IntegrityError(f"layer {layer.descriptor.digest} does not unpack to its diff id {layer.diff_id}")
         self._checked.add((layer.descriptor.digest, layer.diff_id))
 
     # -- one pass -------------------------------------------------------------------------------------------------
 
     def ingest(self, layer: Layer, tree: Tree | None, unpacker: SandboxUnpacker | None, members: Members | None = None) -> None:
-        """Read a layer once: into the index, into a directory, or both. ``members`` gets its list."""
+        """Read a layer once: into the tree, into a directory, or both. ``members`` gets its list."""
         self.register(layer)
         short = hex_of(layer.descriptor.digest)[:12]
-        what = f"unpacking layer {short}" if unpacker else f"reading the index of layer {short}"
+        what = f"unpacking layer {short}" if unpacker else f"reading the files of layer {short}"
         with (
             phase(self.emit, f"ingest-{layer.diff_id}", what) as progress,
             contextlib.closing(observed(self.tar_chunks(layer), progress)) as chunks,
@@ -179,8 +176,8 @@ def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None, members: 
 
 
 def learn_layer(name: str, chunks: Iterator[bytes], tree: Tree, members: Members | None = None) -> None:
-    """Apply a tar stream to an index, and list its members where that is wanted. Account files keep their bytes, so that
-    owners can be looked up without a fetch."""
+    """Apply a tar stream to a tree, and list its members where that is wanted. Account files keep their bytes, so that owners can
+    be looked up without a fetch."""
     from gazami.layer.tar_reader import TarReader
 
     applier = LayerApplier(tree, lambda path: LayerContent(name, path))
@@ -193,7 +190,7 @@ def learn_layer(name: str, chunks: Iterator[bytes], tree: Tree, members: Members
 
 
 def keeps_bytes(entry: Entry) -> bool:
-    """Whether an index holds the file's bytes: account files of a reasonable size."""
+    """Whether a tree holds the file's bytes: account files of a reasonable size."""
     return entry.path in _KEPT and entry.kind is Kind.FILE and entry.size <= MAX_ACCOUNTS
 
 
@@ -236,8 +233,8 @@ def _unpacked_as(directory: str, path: str, size: int, real: set[str]) -> tuple[
     """Device and inode of a member that was unpacked at its own path: a file of its size, all of whose parents are real
     directories. None when it was not.
 
-    A layer's symlink in the way would lead out of ``directory``, to a file of this machine; such a member was unpacked
-    elsewhere, and its bytes are taken from the blob. ``real`` collects directories that were looked at.
+    A layer's symlink on the way would lead out of ``directory``, to a file of this machine; such a member was unpacked elsewhere,
+    and its bytes are taken from the blob. ``real`` collects directories that were looked at.
     """
     place = directory
     *parents, name = path.split("/")

@@ -19,11 +19,7 @@ _DIRECTORY = "oci:"
 def own_places(output: OutputOptions, cache: CacheOptions, *states: str) -> tuple[str, ...]:
     """Absolute paths of directories and files that this build keeps or writes; ``states`` are its state directories."""
     caches = [place.removeprefix(_DIRECTORY) for place in (cache.repository, *cache.sources) if place.startswith(_DIRECTORY)]
-    places = (
-        *states, cache.directory, *caches, *output.tar_paths, *output.oci_layout_paths,
-        *(export.dest for export in output.exports), output.digest_file, output.image_name_with_digest_file,
-        output.image_name_tag_with_digest_file, output.image_id_file, output.metadata_file, output.builder_output,
-    )  # fmt: skip
+    places = (*states, cache.directory, *caches, *output.paths)
     return tuple(dict.fromkeys(place for place in places if place.startswith("/")))
 
 
@@ -35,7 +31,7 @@ def omitted(folder: str, places: Iterable[str], state: str) -> tuple[str, ...]:
     for place in places:
         relative = os.path.relpath(os.path.realpath(place), top)
         if relative == "." and os.path.realpath(state) == top:
-            raise UsageError(f"the state directory {place} is the build context", hint="give a folder of its own with --state-dir")
+            raise UsageError(f"the state directory {place} is the build context", hint="give another directory with --state-dir")
         if relative != "." and not relative.startswith("../") and relative != "..":
             found.append(_outermost(top, relative))
     return tuple(found)
@@ -54,7 +50,7 @@ def visible(ignore: Ignore, omitted: tuple[str, ...] = ()) -> Filter:
 
 
 def _outermost(top: str, relative: str) -> str:
-    """The highest directory that holds nothing but a place: it was made for that (``.cache`` of ``.cache/gazami``)."""
+    """The highest directory that holds only this one, and so was made for it (``.cache`` of ``.cache/gazami``)."""
     while "/" in relative:
         above, _, name = relative.rpartition("/")
         try:

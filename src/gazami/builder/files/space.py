@@ -1,4 +1,4 @@
-"""Do the bases of a build fit where they are to be unpacked? Told before they are pulled, by the sizes in their manifests."""
+"""Whether the bases of a build fit where they are unpacked, by the sizes in their manifests, before they are pulled."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class _Join:
         self.hidden |= newly_hidden
 
     def _whiteout(self, entry: Entry, newly_hidden: set[str]) -> Entry | None:
-        """The entry as it is to be kept, None for a deletion that is done with it; notes what it hides below."""
+        """The entry to keep, None for a deletion that has no further effect; notes what it hides below."""
         parent, _, name = entry.path.rpartition("/")
         if name == OPAQUE:
             newly_hidden.add(parent)

@@ -1,7 +1,7 @@
-"""The state directory is this user's alone: nobody else may have made it, write to it or enter it.
+"""The state directory is this user's alone: no other user may have made it, write to it or enter it.
 
-Who may write there exchanges the bytes of images, and who may enter it runs set-user-ID programs of roots that are being built
-(CVE-2021-41091). A directory of ours that is too open is closed; one in which others have files of theirs, such as /tmp, gets a
+A user who can write there can exchange the bytes of images, and one who can enter can run set-user-ID programs of roots that are
+being built (CVE-2021-41091). A directory of ours that is too open is closed; one that has files of others, such as /tmp, gets a
 folder of ours; one that is another user's, or a symbolic link, is refused.
 """
 
@@ -35,8 +35,8 @@ def claim(path: str) -> Path:
                 return place
             if info.st_mode & 0o022 and not info.st_mode & stat.S_ISVTX:
                 raise HostError(
-                    f"the state directory {place} is one where other users may rename what is yours",
-                    hint=f"give a folder of its own with --state-dir or $GAZAMI_STATE_DIR, or: chmod go-w {place}",
+                    f"the state directory {place} can be changed by other users: they may rename what is yours",
+                    hint=f"give a directory of its own with --state-dir or $GAZAMI_STATE_DIR, or: chmod go-w {place}",
                 )
         elif info.st_uid != 0:
             raise _foreign(place, info.st_uid)
@@ -52,7 +52,7 @@ def state_error(place: Path, cause: OSError) -> HostError:
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return SpaceError(f"no space left in the state directory {place}", hint="give another one with --state-dir")
     return HostError(
-        f"the state directory {place} cannot be used: {cause.strerror}",
+        f"cannot use the state directory {place}: {cause.strerror}",
         hint="give a writable one with --state-dir or $GAZAMI_STATE_DIR",
     )
 

@@ -1,7 +1,6 @@
 """Bytes of layers between threads and processes: read ahead, given to the sandbox, taken from it.
 
-Each of these has a thread. What the thread raises is raised again by whoever reads or closes the stream; a stream that has ended
-without an error was whole.
+Each has a thread. Its error is raised again when the stream is read or closed; a stream that ended without an error was complete.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ _CHUNK = 1 << 20
 
 
 class Ahead:
-    """Runs an iterator in a thread, at most :data:`AHEAD` chunks before whoever reads it, so that fetching, inflating and
-    hashing go on beside the reader's own work."""
+    """Runs an iterator in a thread, at most :data:`AHEAD` chunks ahead of its reader, so that fetching, inflating and hashing go on
+    beside the reader's own work."""
 
     def __init__(self, source: Iterator[bytes]) -> None:
         self._source = source
@@ -38,7 +37,7 @@ class Ahead:
         self._worker = Worker("ahead", self._run)
 
     def chunks(self) -> Iterator[bytes]:
-        """The iterator's chunks. Raises what it raised, in the place where that came."""
+        """The iterator's chunks. Raises what it raised, at the chunk where that came."""
         try:
             while (item := self._queue.get()) is not None:
                 yield item
@@ -110,7 +109,7 @@ class SandboxUnpacker:
 @contextlib.contextmanager
 def produced(sandbox: Sandbox, request: UpperRequest | ScanRequest) -> Iterator[Iterator[bytes]]:
     """The layer that a request writes in the sandbox's namespace, while it writes them. Raises what it raised: at the end of the
-    bytes, and again when the context is left, so that none is taken for whole that is not."""
+    bytes, and again when the context is left, so that an incomplete one is never used."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
 
     def work() -> None:

@@ -43,7 +43,7 @@ class Trees:
     _locks: Locks = field(default_factory=Locks)
 
     def lock(self, name: Hashable) -> threading.RLock:
-        """Held by whoever makes the tree of an image, or of a stage of its own."""
+        """Held while the tree of an image, or of one stage, is made."""
         return self._locks.of(name)
 
     def known(self, chain: Chain) -> Tree | None:
@@ -69,7 +69,7 @@ class Trees:
             self._known[chain] = tree.copy()
 
     def of_image(self, layers: Sequence[Layer]) -> Tree:
-        """The tree of an image that files are copied from; nobody changes it."""
+        """The tree of an image that files are copied from. Do not change it."""
         chain = tuple(layer.diff_id for layer in layers)
         with self.lock(chain):  # a stage may be built from it at the same time
             tree = self._known.get(chain) or self.kept.load(chain)
@@ -83,8 +83,8 @@ class Trees:
             return tree
 
     def learn(self, layer: Layer, tree: Tree, ahead: Iterable[Layer], *, own: bool) -> None:
-        """Apply a layer to a tree: from our own index of it, else from its bytes. ``ahead`` are the layers that come next;
-        ``own`` is a layer above the base, whose members a cache may want."""
+        """Apply a layer to a tree: from its kept members, else from its bytes. ``ahead`` are the layers that come next; ``own`` is
+        a layer above the base, whose members a cache may want."""
         if self.kept.apply(layer.diff_id, tree):
             return
         self.layers.prefetch(each for each in ahead if not self.kept.is_cached(each.diff_id))

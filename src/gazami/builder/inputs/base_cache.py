@@ -79,7 +79,7 @@ class BaseCache:
                 finally:
                     shutil.rmtree(part, ignore_errors=True)
         except OSError as cause:
-            raise HostError(f"the cache directory {self.folder} cannot be used: {cause.strerror}") from cause
+            raise HostError(f"cannot use the cache directory {self.folder}: {cause.strerror}") from cause
         return True
 
     def _fetch(self, image: Resolved, folder: Path, client: RegistryClient, cancel: Cancel) -> None:

@@ -1,7 +1,7 @@
-"""Is everything there that the build will need? Asked before anything runs, and all that is missing is told at once.
+"""Check before anything runs that the build's inputs exist, and report all that are missing at once.
 
-A build that fails after twenty minutes of compiling for a file that was never there wastes them. What is looked at is what
-:mod:`gazami.builder.inputs.needs` finds; reading directories of the context on the way is no loss, since copying reads them too.
+A build that fails after twenty minutes of compiling for a file that was never there wastes them. It checks what
+:mod:`gazami.builder.inputs.needs` finds. Reading directories of the context costs nothing extra, since copying reads them too.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from gazami.values import fast_dataclass
 
 @fast_dataclass(frozen=True, slots=True)
 class Given:
-    """What a build was given. ``named`` gives the files of a further context, None where they are not on this machine.
-    ``secrets`` and ``agents`` (their sockets by id) None: nobody knows, and none is missed."""
+    """What a build was given. ``named`` gives the files of a further context, None where they are not on this machine. ``secrets``
+    and ``agents`` (their sockets by id) None: unknown, and none is reported missing."""
 
     context: Tree
     folder: str
@@ -66,12 +66,12 @@ def missing(needs: Iterable[Need], given: Given) -> Iterator[GazamiError]:
 def missing_secret(identity: str, known: Iterable[str]) -> DockerfileError:
     close = nearest(identity, known)
     hint = f"--secret id={identity},src=FILE" + (f"; one was given as {close}" if close else "")
-    return DockerfileError(f"the secret {identity} is required and was not given", hint=hint)
+    return DockerfileError(f"the secret {identity} is required but was not given", hint=hint)
 
 
 def missing_agent(identity: str) -> DockerfileError:
     wanted = "--ssh default" if identity == "default" else f"--ssh {identity}=SOCKET"
-    return DockerfileError(f"the ssh agent {identity} is required and was not given", hint=wanted)
+    return DockerfileError(f"the ssh agent {identity} is required but was not given", hint=wanted)
 
 
 def _find_agent(need: AgentNeed, agents: dict[str, str]) -> None:
@@ -106,9 +106,9 @@ def explained(error: MissingSource, tree: Tree, folder: str | None, written: str
     """Say so when a missing source is there and only hidden, lies outside, or is a symlink to nothing."""
     node = tree.resolve(error.path, follow=False).node
     if node is not None and node.kind is Kind.SYMLINK:
-        error.hint = f"it is a symbolic link to {node.link}, which is not in the context"
+        error.hint = f"it is a symlink to {node.link}, which is not in the context"
     elif written.startswith("../"):
-        error.hint = "a path cannot leave the build context: build from the directory above, or use --build-context"
+        error.hint = "use the directory above as the context, or --build-context: a path cannot leave the build context"
     elif node is None and folder is not None and _is_hidden(tree, f"{folder}/{error.path}"):
         error.hint = ".dockerignore excludes it: remove the pattern, or add an exception with !"
     return error

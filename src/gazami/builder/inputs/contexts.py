@@ -32,7 +32,7 @@ _LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 
 
 def fetch_context(options: ContextOptions, access: Callable[[], Access], workspace: Workspace, emit: Emit, cancel: Cancel) -> Path:
-    """The context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of wherever it is."""
+    """The context, ``--context-sub-path`` included. Raises :class:`GazamiError` kinds of its scheme."""
     if "://" not in options.context and Path(options.context).is_dir():  # without what fetching needs
         return local_folder(options.context, options.sub_path)
     from gazami.context.schemes import Archive, open_context
@@ -80,7 +80,7 @@ def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, c
     except ArchiveError as error:
         error.message = f"the context {archive.name}: {error.message}"
         if archive.from_stdin:
-            error.hint = "it is read as a tar archive; a Dockerfile on standard input is --dockerfile=-"
+            error.hint = "give a tar archive; for a Dockerfile on standard input use --dockerfile=-"
         raise
     except OSError as cause:
         if cause.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -92,12 +92,12 @@ def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, c
         ahead.stop()
         os.umask(mask)
     if left_out:
-        emit(Message("warning", f"the context {archive.name}: {left_out} devices, pipes or .wh. names were left out"))
+        emit(Message("warning", f"the context {archive.name}: {left_out} devices, pipes or .wh. names were skipped"))
     return folder
 
 
 def _mode(entry: Entry, uid: int) -> int:
-    """As recorded; somebody else than root has to be able to read what is his."""
+    """The recorded mode; an owner other than root can also read it."""
     if uid == 0:
         return entry.mode
     return entry.mode | (0o700 if entry.kind is Kind.DIRECTORY else 0o400)

@@ -62,7 +62,7 @@ def read_named(path: Path, context: Path) -> bytes | None:
 
 def _downloaded(url: str, transport: Transport | None) -> bytes:
     if transport is None:
-        raise UsageError("a Dockerfile is not read from a URL here", hint="give it on standard input: -f -")
+        raise UsageError("this command reads no Dockerfile from a URL", hint="give it on standard input: -f -")
     data = bytearray()
     from gazami.context.download import stream
 

@@ -48,7 +48,7 @@ def _named(text: str, outlined: Outline, inputs: PlanInputs, fetched: Fetched) -
         return _time_of_stage(index, outlined, inputs, fetched)
     raise UsageError(
         f"invalid {NAME}: {text}",
-        hint="a number of seconds since 1970, context, or the name of a context or of a stage that has one remote ADD",
+        hint="give seconds since 1970, context, or the name of a context or of a stage with one remote ADD",
     )
 
 
@@ -69,8 +69,8 @@ def _time_of_stage(index: int, outlined: Outline, inputs: PlanInputs, fetched: F
     sources = [each.text for each in others[0].texts if each.part == "source"] if others else []
     if not isinstance(instruction, ast.Add) or len(sources) != 1 or not is_remote(sources[0], add=True):
         raise UsageError(
-            f"invalid {NAME}: the stage {stage.stage.name} is more than FROM scratch and one ADD from elsewhere",
-            hint="a stage that gives the time fetches one file or repository and does nothing else",
+            f"invalid {NAME}: the stage {stage.stage.name} is more than FROM scratch and one remote ADD",
+            hint="name a stage that fetches one file or repository and does nothing else",
         )
     flags = instruction.flags
     return fetched.time_of(sources[0], flags.checksum, keep_git_dir=flags.keep_git_dir)

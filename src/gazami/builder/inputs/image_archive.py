@@ -1,7 +1,7 @@
 """Images in tar archives: OCI layouts, and what ``docker save`` writes. Their blobs become files of the workspace.
 
-An archive comes from elsewhere, so it is read by our own reader with its bounds, from front to back, once for its list and once
-for each kind of member that is wanted. Nothing is unpacked by name.
+An archive comes from elsewhere, so it is read by our own reader with its bounds, from front to back, once for its list and once for
+each set of members that is needed. Nothing is unpacked by name.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ImageArchive:
         try:
             self.names = {entry.path: entry for entry, _ in self._members()}
         except ArchiveError as error:
-            raise ArchiveError(f"{path} is no tar archive, or a damaged one ({error.message})") from error
+            raise ArchiveError(f"{path} is not a tar archive, or is damaged ({error.message})") from error
 
     def _members(self) -> Iterator[tuple[Entry, TarReader]]:
         with self._path.open("rb", buffering=0) as file:
@@ -109,7 +109,7 @@ class ImageArchive:
         try:
             images = read_json(self.small("manifest.json"))
             if len(images) != 1:
-                raise UsageError(f"the archive holds {len(images)} images", hint="save one image into it")
+                raise UsageError(f"the archive holds {len(images)} images", hint="save one image into the archive")
             config_name, layers = str(images[0]["Config"]), [str(each) for each in images[0]["Layers"]]
         except (ValueError, KeyError, TypeError, IndexError, RecursionError) as cause:
             raise ArchiveError("manifest.json of the archive is malformed") from cause

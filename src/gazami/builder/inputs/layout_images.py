@@ -25,7 +25,7 @@ def is_layout(reference: str) -> bool:
 
 
 def image_layers(base: ImageBase, resolved: Resolved) -> tuple[Layer, ...]:
-    """The layers of a base with the place of their blobs."""
+    """The layers of a base with the source of their blobs."""
     pairs = zip(resolved.manifest.layers, resolved.config.diff_ids, strict=True)
     if is_layout(base.reference):
         layout = _split(base.reference)[0]

@@ -110,7 +110,7 @@ def is_remote(source: str, *, add: bool) -> bool:
 
 
 def secret_id(mount: Mount) -> str:
-    """The id of a secret mount, which may be told by where the secret goes."""
+    """The id of a secret mount; by default from its target."""
     return mount.id or mount.source or posixpath.basename(mount.target) or mount.env or ""
 
 

@@ -35,7 +35,7 @@ _AT_ONCE = 8
 
 @fast_dataclass(slots=True)
 class Images:
-    """The images that a build is made from, resolved once each. ``blobs`` are the layers of which a file is at hand."""
+    """The images that a build is made from, resolved once each. ``blobs`` are the layers that a local file has."""
 
     registry: RegistryClient
     emit: Emit
@@ -44,8 +44,8 @@ class Images:
     blobs: dict[Digest, Path] = field(default_factory=dict)
 
     def resolve(self, wanted: tuple[ImageBase, ...], outlined: Outline) -> None:
-        """Ask for manifests and configs, all at the same time. Raises the first error, with its FROM's place; the requests that
-        are still under way are ended by it."""
+        """Ask for manifests and configs, all at the same time. Raises the first error, with its FROM's lines; it ends the requests
+        that still run."""
         from concurrent.futures import ThreadPoolExecutor
 
         transport = self.registry.transport
@@ -113,7 +113,7 @@ def make_plan(outlined: Outline, inputs: PlanInputs, images: Images) -> Compiled
 def check_plan(
     dockerfile: Dockerfile, outlined: Outline, inputs: PlanInputs, ignore: Ignore, compiled: Compiled, emit: Emit
 ) -> None:
-    """Tell the findings of the build checks. Raises :class:`DockerfileError` for them where the Dockerfile says so."""
+    """Report the findings of the build checks. Raises :class:`DockerfileError` for them where the Dockerfile says so."""
     findings = lint_stages(dockerfile, outlined, inputs, compiled.stages, ignore)
     for event in findings_as_events(finding for finding in findings if finding.rule != UNKNOWN_STAGE.name):
         emit(event)

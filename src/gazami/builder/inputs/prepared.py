@@ -47,7 +47,7 @@ class Prepared:
 
 @contextlib.contextmanager
 def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Prepared]:
-    """Raises :class:`GazamiError` kinds for a context, a Dockerfile or an image that is not there or not as it has to be."""
+    """Raises :class:`GazamiError` kinds for a context, a Dockerfile or an image that is missing or invalid."""
     state_dir, options = request.sandbox.state_dir, request.registry
     with Workspace(state_dir) as workspace, open_registry(options, request.credentials, emit, cancel) as registry:
 

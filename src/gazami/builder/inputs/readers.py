@@ -1,7 +1,7 @@
-"""Which blobs of base images have one reader at most, from the plan alone. Pure but for the question which indexes are kept.
+"""Which blobs of base images have one reader at most, from the plan alone. Pure but for the question which trees are kept.
 
-What has one reader is streamed to it; everything else is fetched into a file that its readers share (``builder.blob_files``). It is
-enough to know that there *may* be a second reader.
+What has one reader is streamed to it; everything else is fetched into a file that its readers share (``builder.files.blob_files``).
+It is enough to know that there *may* be a second reader.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _SEVERAL = 2
 
 
 def read_once(
-    plan: Plan, images: dict[ImageBase, Resolved], output: OutputOptions, has_index: Callable[[tuple[Digest, ...]], bool]
+    plan: Plan, images: dict[ImageBase, Resolved], output: OutputOptions, has_tree: Callable[[tuple[Digest, ...]], bool]
 ) -> frozenset[Digest]:
-    """Digests of blobs. ``has_index``: whether the index of an image with these layers is kept from an earlier build."""
+    """Digests of blobs. ``has_tree``: whether the tree of an image with these layers is kept from an earlier build."""
     if output.tar_paths or output.oci_layout_paths or output.exports:
         return frozenset()
     readers: collections.Counter[Digest] = collections.Counter()
     for image, resolved in images.items():
-        count = _of_stages(plan, image, has_index=has_index(resolved.config.diff_ids))
+        count = _of_stages(plan, image, has_tree=has_tree(resolved.config.diff_ids))
         count += _copies(plan, image, resolved, output)
         for layer in resolved.manifest.layers:
             readers[layer.digest] += count
     return frozenset(digest for digest, count in readers.items() if count <= 1)
 
 
-def _of_stages(plan: Plan, image: ImageBase, *, has_index: bool) -> int:
-    """How often the stages read an image's layers: for an index, for a root, for files that are copied."""
+def _of_stages(plan: Plan, image: ImageBase, *, has_tree: bool) -> int:
+    """How often the stages read an image's layers: for a tree, for a root, for files that are copied."""
     count = 0
     for stage in plan.stages:
         if ImageSource(image) in sources_of(stage):
@@ -57,7 +57,7 @@ def _of_stages(plan: Plan, image: ImageBase, *, has_index: bool) -> int:
         elif any(isinstance(step, RunStep) for step in stage.steps):
             count += 1
         elif any(isinstance(step, CopyStep | WorkdirStep) for step in stage.steps):
-            count += not has_index
+            count += not has_tree
     return count
 
 

@@ -21,7 +21,7 @@ _UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
 
 def unwritable(output: OutputOptions) -> Iterator[HostError]:
-    """An error for each place of an output that cannot be written."""
+    """An error for each output that cannot be written."""
     for flag, place, is_folder in _places(output):
         if not place or place == "-" or place.startswith(("http://", "https://")):
             continue
@@ -42,13 +42,13 @@ def _places(output: OutputOptions) -> Iterator[tuple[str, str, bool]]:
         yield "--oci-layout-path", place, True
     for export in output.exports:
         yield "--output", export.dest, export.kind == "local"
-    yield "--digest-file", output.digest_file, False
-    yield "--image-name-with-digest-file", output.image_name_with_digest_file, False
-    yield "--image-name-tag-with-digest-file", output.image_name_tag_with_digest_file, False
-    yield "--iidfile", output.image_id_file, False
-    yield "--metadata-file", output.metadata_file, False
+    yield "--digest-file", output.files.digest, False
+    yield "--image-name-with-digest-file", output.files.names, False
+    yield "--image-name-tag-with-digest-file", output.files.tagged_names, False
+    yield "--iidfile", output.files.image_id, False
+    yield "--metadata-file", output.files.metadata, False
     if output.push:
-        yield "BUILDER_OUTPUT", output.builder_output, True
+        yield "BUILDER_OUTPUT", output.files.builder_output, True
 
 
 def _try_file(path: Path) -> None:
@@ -68,7 +68,7 @@ def _try_file(path: Path) -> None:
 
 
 def _try_folder(folder: Path) -> None:
-    """Raises OSError where a directory could not take a new file; one that is missing is judged by what it would be made in.
+    """Raises OSError where a directory could not take a new file; for a missing one its nearest existing parent counts.
 
     A file without a name (O_TMPFILE) tries it: it leaves no trace, not even a new time of the directory, which may be part of
     the build context.
@@ -96,7 +96,7 @@ def _try_named(folder: Path) -> None:
 def _error(flag: str, place: str, cause: OSError) -> HostError:
     name = str(cause.filename or "")
     where = f" ({name})" if name and name != place and ".gazami-" not in name else ""
-    message = f"{flag}: {place} cannot be written: {cause.strerror}{where}"
+    message = f"{flag}: cannot write {place}: {cause.strerror}{where}"
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return SpaceError(message, hint="free some space there, or write it to another file system")
-    return HostError(message, hint="give a place that this user may write to")
+    return HostError(message, hint="give a path that this user may write to")

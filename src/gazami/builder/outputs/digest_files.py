@@ -1,4 +1,4 @@
-"""The small files that tell what was built: to a path, or to a URL by PUT, as kaniko writes them."""
+"""The small files that say what was built: to a path, or to a URL by PUT, as kaniko writes them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from gazami.errors import HostError, RegistryError
 from gazami.layer.output_file import write_output
 
 if TYPE_CHECKING:
-    from gazami.builder.request import OutputOptions
+    from gazami.builder.request import DigestFiles
     from gazami.image.reference import Reference
     from gazami.registry.transport import Transport
 
 
-def digest_files(output: OutputOptions, references: tuple[Reference, ...], image_id: str, digest: str) -> Iterator[tuple[str, str]]:
-    """``(place, text)`` of each file that was asked for. ``image_id`` is the digest of the config, ``digest`` the manifest's."""
+def digest_files(
+    files: DigestFiles, references: tuple[Reference, ...], image_id: str, digest: str, *, pushed: bool
+) -> Iterator[tuple[str, str]]:
+    """``(path or URL, text)`` of each requested file. ``image_id`` is the digest of the config, ``digest`` the manifest's."""
     names = "".join(f"{each.context}@{digest}\n" for each in references)
     tagged = "".join(f"{each.context}:{each.tag}@{digest}\n" for each in references)
     metadata = {
@@ -27,12 +29,12 @@ def digest_files(output: OutputOptions, references: tuple[Reference, ...], image
     }
     images = "".join(json.dumps({"name": f"{each.context}:{each.tag}", "digest": digest}) + "\n" for each in references)
     wanted = (
-        (output.digest_file, digest),
-        (output.image_name_with_digest_file, names),
-        (output.image_name_tag_with_digest_file, tagged),
-        (output.image_id_file, image_id),
-        (output.metadata_file, json.dumps({key: value for key, value in metadata.items() if value}, indent=2) + "\n"),
-        (f"{output.builder_output.rstrip('/')}/images" if output.builder_output and output.push else "", images),
+        (files.digest, digest),
+        (files.names, names),
+        (files.tagged_names, tagged),
+        (files.image_id, image_id),
+        (files.metadata, json.dumps({key: value for key, value in metadata.items() if value}, indent=2) + "\n"),
+        (f"{files.builder_output.rstrip('/')}/images" if files.builder_output and pushed else "", images),
     )
     return (pair for pair in wanted if pair[0])
 
@@ -47,7 +49,7 @@ def write_text(place: str, text: str, transport: Transport) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_output(path, text.encode(), 0o644, like_the_old=True)
     except OSError as cause:
-        raise HostError(f"{path} cannot be written: {cause.strerror}") from cause
+        raise HostError(f"cannot write {path}: {cause.strerror}") from cause
 
 
 def _put(url: str, text: str, transport: Transport) -> None:
@@ -59,7 +61,7 @@ def _put(url: str, text: str, transport: Transport) -> None:
     with transport.persist(lambda: transport.exchange(request, Trust())) as response:
         if response.status >= 400:
             raise RegistryError(
-                f"{redact(url)} did not take the digest: status {response.status}",
+                f"{redact(url)} did not accept the digest: status {response.status}",
                 url=redact(url),
                 status=response.status,
                 hint="the image is pushed; only this file is missing",

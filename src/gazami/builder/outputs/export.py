@@ -114,12 +114,14 @@ class Exporter:
         """Write every output that was asked for. Raises what the registry or the disk says."""
         self.archives(finished)
         digest = self._push_all(finished, uploads) if self.output.push else finished.manifest.digest
-        for place, text in digest_files(self.output, self.references, finished.manifest.config.digest, digest):
+        for place, text in digest_files(
+            self.output.files, self.references, finished.manifest.config.digest, digest, pushed=self.output.push
+        ):
             write_text(place, text, self.registry.transport)
             self.emit(Exported("file", redact(place), digest))
 
     def _push_all(self, finished: Finished, uploads: Uploads) -> Digest:
-        """The digest of what the destinations are to be: the image's, or the index's when this build has completed it."""
+        """The digest that the destinations get: the image's, or the index's when this build has completed it."""
         index = self.output.index
         if index is None:
             for reference in self.references:

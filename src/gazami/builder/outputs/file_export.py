@@ -45,7 +45,7 @@ def export_files(export: FileExport, layers: tuple[Layer, ...], files: LayerFile
         raise HostError(f"the reader of {_named(export.dest)} stopped reading") from cause
     except OSError as cause:
         kind = SpaceError if cause.errno in (errno.ENOSPC, errno.EDQUOT) else HostError
-        raise kind(f"{_named(export.dest)} cannot be written: {cause.strerror}") from cause
+        raise kind(f"cannot write {_named(export.dest)}: {cause.strerror}") from cause
 
 
 def _to_tar(out: BinaryIO, layers: tuple[Layer, ...], files: LayerFiles) -> None:

@@ -18,7 +18,7 @@ from gazami.image.validate import check_image, name_of
 
 
 def check(finished: Finished, files: LayerFiles, *, bytes_leave: bool) -> None:
-    """``bytes_leave``: the layers' bytes go to a file, where nobody checks them. Raises :class:`IntegrityError` that names the
+    """``bytes_leave``: the layers' bytes go to a file, where no registry checks them. Raises :class:`IntegrityError` that names the
     layer, and :class:`NotFoundError` for a blob that is gone."""
     check_image(finished.image, finished.config, finished.manifest)
     for number, layer in enumerate(finished.image.layers, start=1):
@@ -35,9 +35,9 @@ def _check_size(layer: Layer, path: Path, number: int) -> None:
     try:
         size = os.stat(path).st_size
     except OSError as cause:
-        raise NotFoundError(f"{name_of(layer, number)} is gone from {path}: {cause.strerror}") from cause
+        raise NotFoundError(f"{name_of(layer, number)} is missing from {path}: {cause.strerror}") from cause
     if size != layer.descriptor.size:
-        raise IntegrityError(f"{name_of(layer, number)} has {size} bytes in {path} where {layer.descriptor.size} are expected")
+        raise IntegrityError(f"{name_of(layer, number)} has {size} bytes in {path} instead of {layer.descriptor.size}")
 
 
 def _read_again(layer: Layer, files: LayerFiles, number: int) -> None:

@@ -1,8 +1,8 @@
 """One index of images that several builds make, each on a machine of its platform (``--index``): the last one assembles it.
 
-Each build pushes its image under a tag that names the run and the platform, and then looks whether those of all others are
-there. Whoever sees all of them pushes the index to the destinations. Two that finish at the same moment may both do so, which
-does no harm: equal members make equal bytes. So nobody waits, and no place but the registry is needed.
+Each build pushes its image under a tag that names the run and the platform, then looks for those of all others. A build that sees
+all of them pushes the index to the destinations. Two that finish at the same moment may both do so: equal members make equal bytes.
+No coordinator is needed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def members(options: IndexOptions, platform: Platform, references: tuple[Referen
 
 
 def assemble(options: IndexOptions, references: tuple[Reference, ...], registry: RegistryClient, emit: Emit) -> Index | None:
-    """Push the index to every destination, if all members are there now. Raises what the registry says."""
+    """Push the index to every destination, if all members are there now. Raises the registry's errors."""
     here = registry.for_cache()  # the destinations' own registries, no mirrors of them
     made: Index | None = None
     for context in {each.context: each for each in references}.values():
@@ -37,14 +37,14 @@ def assemble(options: IndexOptions, references: tuple[Reference, ...], registry:
         )
         missing = [str(platform) for platform, descriptor in found if descriptor is None]
         if missing:
-            emit(Message("info", f"The index is left to the last build: {', '.join(missing)} not yet there"))
+            emit(Message("info", f"The build that finishes last pushes the index; missing so far: {', '.join(missing)}"))
             return None
         made = index_of(
             tuple(replace(descriptor, platform=platform) for platform, descriptor in found if descriptor is not None),
             options.annotations,
         )
         if options.annotations and made.media_type == DOCKER_MANIFEST_LIST:
-            emit(Message("warning", "Docker's manifest list has no annotations: use --image-format=oci for those of the index"))
+            emit(Message("warning", "Docker's manifest list has no annotations: use --image-format=oci"))
         for reference in references:
             if reference.context == context.context:
                 registry.push_manifest(reference, made.raw, made.media_type)

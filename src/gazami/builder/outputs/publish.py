@@ -40,7 +40,7 @@ def load(path: Path, name: str, workspace: Workspace) -> Stored:
     if path.is_dir():
         return _layout(OciLayout(path), name)
     if not path.is_file():
-        raise UsageError(f"{path} does not exist", hint="name an OCI layout directory, or an archive of an image")
+        raise UsageError(f"{path} does not exist", hint="give an OCI layout directory, or an archive of an image")
     archive = ImageArchive(path)
     if "index.json" in archive.names:
         layout = OciLayout(workspace.root / "archive")
@@ -49,7 +49,7 @@ def load(path: Path, name: str, workspace: Workspace) -> Stored:
         return _layout(layout, name)
     if "manifest.json" in archive.names:
         return Stored(archive.docker_image(workspace), (), workspace.blobs.root)
-    raise UsageError(f"{path} is neither an OCI archive nor one of docker save")
+    raise UsageError(f"{path} is neither an OCI archive nor an archive of docker save")
 
 
 def publish(stored: Stored, references: tuple[Reference, ...], client: RegistryClient, emit: Emit) -> Digest:
@@ -84,7 +84,7 @@ def _layout(layout: OciLayout, name: str) -> Stored:
         raise UsageError(error.message, hint=error.hint) from error
     if len(chosen) != 1:
         what = f"{len(chosen)} images" + (f" called {name!r}" if name else "")
-        raise UsageError(f"{layout.folder} has {what}", hint="write PATH:NAME, with the name or the digest of one")
+        raise UsageError(f"{layout.folder} has {what}", hint="write PATH:NAME, with the name or digest of one image")
     top = layout.manifest(chosen[0].digest)
     members: tuple[Manifest, ...] = ()
     if isinstance(top, Index):

@@ -42,7 +42,7 @@ def pack_context(folder: Path, ignore: Ignore, needed: frozenset[str], workspace
             chunks = observed(cancel.checked(write_members(_members(tree))), progress)
             return pack_layer(chunks, workspace.blobs, Packing(oci=True))
     except OSError as cause:
-        raise ContextError(f"{cause.filename or folder} cannot be read: {cause.strerror}") from cause
+        raise ContextError(f"cannot read {cause.filename or folder}: {cause.strerror}") from cause
 
 
 def push_context(layer: Layer, repository: Reference, build: str, client: RegistryClient) -> Reference:

@@ -1,6 +1,6 @@
 """Carry out the work that was planned: stages at the same time, the steps of each one after the other.
 
-Whoever wants to know that a layer exists (uploads, the layer cache) observes; nothing here knows of them.
+Uploads and the layer cache observe that a layer exists; nothing here knows of them.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class Observer(Protocol):
 
 @fast_dataclass(frozen=True, slots=True)
 class Stages:
-    """Builds stages. ``running`` is None where no command is to be run. ``follow`` begins to upload a layer of the target while
-    it is written."""
+    """Builds stages. ``running`` is None where no command runs. ``follow`` begins to upload a layer of the target while it is
+    written."""
 
     sources: Sources
     roots: Roots
@@ -123,7 +123,7 @@ class Stages:
         return stage
 
     def _step(self, step: StepWork, work: StageWork, stage: Stage) -> None:
-        """Carry a step out, or take its layer from the cache, and tell the observers."""
+        """Carry a step out, or take its layer from the cache, and notify the observers."""
         plan, common, emit = stage.plan, step.step.common, self.copying.emit
         identity, started = StepId(plan.number, common.number), time.monotonic()
         below = stage.image.config.diff_ids
@@ -168,7 +168,7 @@ class Stages:
         return self.cache.by_content(stage.plan, step.position, stage.image.config.diff_ids)
 
     def _work(self, step: StepWork, work: StageWork, stage: Stage) -> NewLayer:
-        """Do a step's work. Errors get its place in the Dockerfile."""
+        """Do a step's work. Errors get its lines in the Dockerfile."""
         common = step.step.common
         try:
             match step.step:

@@ -134,7 +134,7 @@ class Copying:
         for name in owner.unknown:
             self.emit(
                 Warned(
-                    f"{where}: {name} is not in the image's /etc/passwd or /etc/group; 0 is used",
+                    f"{where}: {name} is not in the image's /etc/passwd or /etc/group; using 0",
                     span=step.common.span,
                     hint="create it in a RUN above, or use a number",
                 )

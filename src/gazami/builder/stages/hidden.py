@@ -1,7 +1,7 @@
 """Credentials on this machine's files while RUN steps share its root (the ``inplace`` isolation).
 
-What the builder has read already and what is an ordinary file is taken away until the build is over; the bytes wait in
-memory that a step cannot read. What lies on a mount (a secret of the pod) cannot be taken away, only told about.
+What the builder has read already and what is an ordinary file is removed until the build ends; its bytes stay in memory that a step
+cannot read. A mount (a secret of the pod) cannot be removed; the log names it.
 """
 
 from __future__ import annotations

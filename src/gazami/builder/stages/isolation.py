@@ -56,7 +56,7 @@ class Isolation:
 
     @property
     def sandbox(self) -> Sandbox:
-        """The running sandbox. Raises :class:`SandboxError` where none can be had, :class:`SpaceError` where bases do not fit."""
+        """The running sandbox. Raises :class:`SandboxError` where none works, :class:`SpaceError` where bases do not fit."""
         with self._starting:
             if self._sandbox is None:
                 self._sandbox = self._start()
@@ -132,7 +132,7 @@ class Isolation:
         choice = choose(options.isolation, files, conditions=conditions)
         self.emit(SandboxChosen(choice.name, choice.reason))
         if not choice.overlay:
-            self.emit(Message("info", "roots are plain directories: snapshots scan them after each RUN"))
+            self.emit(Message("info", "no overlay mounts here: each RUN is followed by a scan of its root directory"))
         if not choice.mode.mounts:
             self.workspace.use_place(choice.folder or str(self.workspace.root))
         check_room(around.to_unpack, Path(self.workspace.new_path("room")).parent)
@@ -149,8 +149,8 @@ class Isolation:
             self.emit(
                 Message(
                     "warning",
-                    f"in this isolation a RUN step of root can read {', '.join(files.others)}; a pod with"
-                    " seccompProfile Unconfined keeps it out, and so does --isolation=chroot, where RUN has no /proc",
+                    f"a RUN step of root can read {', '.join(files.others)}; a pod with"
+                    " seccompProfile Unconfined prevents that, and so does --isolation=chroot, where RUN has no /proc",
                 )
             )
         return files.ordinary
@@ -164,5 +164,5 @@ def losses(reports: Iterable[UnpackReport], mode: str) -> str:
         return ""
     return (
         f"{mode} mode cannot set {owners} owners and {attributes} extended attributes of unpacked files:"
-        " RUN sees others, and the layer of a file that RUN changes records them"
+        " RUN sees different ones, and so has the layer of a file that RUN changes"
     )

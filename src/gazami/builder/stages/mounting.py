@@ -56,8 +56,8 @@ class MountStore(Protocol):
 
 @fast_dataclass(frozen=True, slots=True)
 class Mounting:
-    """Prepares what ``--mount`` asks for. ``secrets`` are ``(id, "file" | "env", value)``, ``agents`` sockets by id,
-    ``namespace`` tells cache mounts of several users of one state directory apart (``BUILDKIT_CACHE_MOUNT_NS``)."""
+    """Prepares what ``--mount`` asks for. ``secrets`` are ``(id, "file" | "env", value)``, ``agents`` sockets by id, ``namespace``
+    separates cache mounts of several users of one state directory (``BUILDKIT_CACHE_MOUNT_NS``)."""
 
     isolation: Isolation
     sources: Sources
@@ -96,7 +96,7 @@ class Mounting:
         return StepMounts(tuple(mounts), tuple(env), tuple(locks), tuple(shared))
 
     def script_path(self, name: str) -> str:
-        """Where a here-document that is a program lies. A container's own /dev, which BuildKit's place is in, runs no programs."""
+        """The path of a here-document that is a program. BuildKit's is below /dev, but a container's own /dev runs no programs."""
         shared = self.isolation.sandbox.choice.mode.shares_root
         return f"/.gazami/{posixpath.basename(name)}" if shared else name
 
@@ -175,7 +175,7 @@ class Mounting:
         return path
 
     def cache_identity(self, wanted: RunMount) -> str:
-        """What tells cache directories apart, as in BuildKit: the id, its namespace, and what the directory begins with: files,
+        """The identity of a cache directory, as in BuildKit: the id, its namespace, and what the directory begins with: files,
         owner and mode."""
         mount = wanted.mount
         parts = [mount.id or mount.target]
@@ -187,8 +187,8 @@ class Mounting:
 
     def _origin(self, files: FilesFrom) -> str:
         match files:
-            case StageSource(index):
-                return f"stage {index}"
+            case StageSource(number):
+                return f"stage {number}"
             case ImageSource(image):
                 return f"image {self.sources.images[image].digest}"
             case NamedSource(name):
@@ -235,7 +235,7 @@ def _secret(identity: str, secrets: tuple[tuple[str, str, str], ...]) -> bytes |
         try:
             data = Path(value).read_bytes()
         except OSError as cause:
-            raise UserError(f"the secret {identity} cannot be read from {value}: {cause.strerror}") from cause
+            raise UserError(f"cannot read the secret {identity} from {value}: {cause.strerror}") from cause
         if len(data) > MAX_SECRET:
             raise UserError(f"the secret {identity} is larger than {MAX_SECRET} bytes")
         return data

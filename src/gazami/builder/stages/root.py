@@ -35,17 +35,17 @@ class Roots:
         """A root without any layer yet. Starts the sandbox, if this is the first one."""
         if self.isolation.sandbox.choice.overlay:
             return StageRoot(self)
-        return StageRoot(self, self.isolation.new_directory("root"), self.layers.workspace.new_path("index"))
+        return StageRoot(self, self.isolation.new_directory("root"), self.layers.workspace.new_path("list"))
 
 
 @fast_dataclass(slots=True)
 class StageRoot:
     """``overlay`` is the directory of each layer so far, lowest first. Without overlay ``plain`` is the one root directory, and
-    ``index`` the file with the last scan's records. ``layers`` counts the image's layers that are unpacked."""
+    ``listing`` the file with the last scan's records. ``layers`` counts the image's layers that are unpacked."""
 
     roots: Roots
     plain: str = ""
-    index: str = ""
+    listing: str = ""
     overlay: list[str] = field(default_factory=list)
     layers: int = 0
 
@@ -82,8 +82,8 @@ class StageRoot:
                     directory = self._unpack(image, number, tree)
                     changed = True
                 self.add(chain, directory)
-        if self.plain and (changed or not Path(self.index).exists()):
-            request = ScanRequest(self.plain, self.index, self.roots.snapshot.mode, ignore=self.roots.ignore)
+        if self.plain and (changed or not Path(self.listing).exists()):
+            request = ScanRequest(self.plain, self.listing, self.roots.snapshot.mode, ignore=self.roots.ignore)
             self.roots.isolation.sandbox.call(request)
 
     def _unpack(self, image: Image, number: int, tree: StageTree | None) -> str:

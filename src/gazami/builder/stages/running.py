@@ -83,7 +83,7 @@ def hostname_of(build_args: Mapping[str, str]) -> str:
     """``BUILDKIT_SANDBOX_HOSTNAME``, or BuildKit's default. Raises :class:`UsageError` for what is no name."""
     name = build_args.get("BUILDKIT_SANDBOX_HOSTNAME") or "buildkitsandbox"
     if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?", name):
-        raise UsageError(f"BUILDKIT_SANDBOX_HOSTNAME={name!r} is not the name of a host", hint="up to 64 letters, digits, - and .")
+        raise UsageError(f"BUILDKIT_SANDBOX_HOSTNAME={name!r} is not a host name", hint="use up to 64 letters, digits, - and .")
     return name
 
 
@@ -92,13 +92,13 @@ def _failure(step: RunStep, exit_code: int, *, timed_out: bool, oom: bool, full:
     short = command if len(command) <= 300 else command[:297] + "..."
     hint = None
     if timed_out:
-        hint = "it reached the time limit of --timeout"
+        hint = "raise --timeout: the command reached it"
     elif oom:
-        hint = "killed: out of memory; give the container more"
+        hint = "killed: out of memory; raise the container's memory limit"
     elif full:
-        hint = "the file system of the state directory is full: choose a larger one with --state-dir"
+        hint = "choose a larger --state-dir: its file system is full"
     elif exit_code == 127:
-        hint = "127 usually means that the command was not found in the image"
+        hint = "check that the image has the command: 127 usually means that it was not found"
     elif exit_code == 137:
-        hint = "137 means that it was killed (SIGKILL), most often because memory ran out"
+        hint = "137: killed by SIGKILL, most often for lack of memory"
     return CommandFailed(f'process "{short}" did not complete successfully: exit code: {exit_code}', exit_code=exit_code, hint=hint)

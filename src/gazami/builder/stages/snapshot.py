@@ -29,7 +29,7 @@ def snapshot(stage: Stage, work: StepWork, result: RunResult, *, changed: str, p
     request: ScanRequest | UpperRequest
     if root.plain:
         mode = root.roots.snapshot.mode
-        request = ScanRequest(root.plain, root.index, mode, omit, ignore, result.touched, newest, owners)
+        request = ScanRequest(root.plain, root.listing, mode, omit, ignore, result.touched, newest, owners)
     else:
         request = UpperRequest(changed, omit, ignore, newest, owners)
     learns = work.needs_tree and stage.tree.shows == len(stage.image.layers)

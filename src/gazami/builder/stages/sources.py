@@ -43,7 +43,7 @@ class Sources:
     stages: dict[int, Stage] = field(default_factory=dict)
 
     def tree_of(self, files: FilesFrom) -> Tree:
-        """Raises :class:`GazamiError` kinds when the files cannot be had."""
+        """Raises :class:`GazamiError` kinds when the files are missing."""
         with self._lock(files):
             match files:
                 case ContextSource():
@@ -76,7 +76,7 @@ class Sources:
                 return Stage(stage, image, tree, roots, clock)
 
     def _lock(self, files: FilesFrom) -> threading.RLock:
-        """Held by whoever makes the tree of a source, or copies it."""
+        """Held while the tree of a source is made or copied."""
         return self.trees.lock(files)
 
     def _image_layers(self, image: ImageBase) -> tuple[Layer, ...]:

@@ -92,7 +92,7 @@ class Stage:
             self.image = self.image.with_history(History(None, created_by, COMMENT))
 
     def take_layer(self, config: ImageConfig, created_by: str | None, layer: Layer, made: datetime) -> None:
-        """Take over a layer of the cache in place of a step's work."""
+        """Take over a layer of the cache instead of doing a step's work."""
         self._take_config(config)
         self.append(layer, created_by, made=made)
 
@@ -106,8 +106,8 @@ class Stage:
             self.unpacked.add(self.image.config.diff_ids, directory)
 
     def join(self, layer: Layer, base: int) -> None:
-        """Put one layer in the place of all above the first ``base`` ones (``--single-snapshot``); of their history entries the
-        last keeps a layer."""
+        """Replace all layers above the first ``base`` ones by one (``--single-snapshot``); of their history entries the last keeps
+        a layer."""
         config, below = self.image.config, self.image.layers[:base]
         history = list(config.history)
         seen = 0

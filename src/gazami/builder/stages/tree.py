@@ -1,7 +1,7 @@
 """The files of one stage so far, as a tree that is made when it is first needed.
 
-A copy onto the stage looks at its destination alone, for which the word of a layer cache may do (``rootfs.unverified``); whatever
-reads from the stage gets a tree that was read from the layers themselves.
+A copy onto the stage looks at its destination alone, for which a layer cache's tree may be enough (``rootfs.unverified``); a copy
+from the stage gets a tree that was read from the layers.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def _push(flags: Flags, run: Execution) -> int:
     from gazami.builder.files.workspace import Workspace
     from gazami.builder.outputs.digest_files import digest_files, write_text
     from gazami.builder.outputs.publish import load, publish
-    from gazami.builder.request import OutputOptions
+    from gazami.builder.request import DigestFiles
     from gazami.cli.request.sandbox import state_dir
     from gazami.image.manifest import Manifest
     from gazami.image.reference import parse_reference
@@ -44,13 +44,13 @@ def _push(flags: Flags, run: Execution) -> int:
             for reference in {each.context: each for each in references}.values():
                 client.check_push(reference)
         digest = publish(stored, references, client, run.emit)
-        output = OutputOptions(
-            digest_file=flags[options.DIGEST_FILE],
-            image_name_with_digest_file=flags[options.IMAGE_NAME_WITH_DIGEST_FILE],
-            image_name_tag_with_digest_file=flags[options.IMAGE_NAME_TAG_WITH_DIGEST_FILE],
+        files = DigestFiles(
+            digest=flags[options.DIGEST_FILE],
+            names=flags[options.IMAGE_NAME_WITH_DIGEST_FILE],
+            tagged_names=flags[options.IMAGE_NAME_TAG_WITH_DIGEST_FILE],
         )
         image_id = stored.top.config.digest if isinstance(stored.top, Manifest) else digest
-        for place, text in digest_files(output, references, image_id, digest):
+        for place, text in digest_files(files, references, image_id, digest, pushed=True):
             write_text(place, text, client.transport)
     run.say(f"{digest}\n")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gazami.builder.request import IndexOptions, OutputOptions
+from gazami.builder.request import DigestFiles, FormatOptions, IndexOptions, OutputOptions
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags import options
 from gazami.cli.flags.argv import Flags
@@ -27,8 +27,8 @@ def output_options(flags: Flags, around: Surroundings, platform: Platform) -> Ou
     for option in (options.IMAGE_NAME_WITH_DIGEST_FILE, options.IMAGE_NAME_TAG_WITH_DIGEST_FILE):
         if flags[option] and not destinations:
             raise UsageError(f"you must provide --destination if setting --{option.name}")
-    image_format, compression = flags[options.IMAGE_FORMAT], flags[options.COMPRESSION]
     annotations = _annotations(flags, platform)
+    media, compression = flags[options.IMAGE_FORMAT], flags[options.COMPRESSION]
     return OutputOptions(
         destinations=destinations,
         push=push,
@@ -36,18 +36,27 @@ def output_options(flags: Flags, around: Surroundings, platform: Platform) -> Ou
         tar_paths=tars,
         oci_layout_paths=(*_given(absolute(flags[options.OCI_LAYOUT_PATH], cwd)), *outputs.layouts),
         exports=outputs.exports,
-        digest_file=absolute_or_url(flags[options.DIGEST_FILE], cwd),
-        image_name_with_digest_file=absolute_or_url(flags[options.IMAGE_NAME_WITH_DIGEST_FILE], cwd),
-        image_name_tag_with_digest_file=absolute_or_url(flags[options.IMAGE_NAME_TAG_WITH_DIGEST_FILE], cwd),
-        image_id_file=absolute_or_url(flags[options.IIDFILE], cwd),
-        metadata_file=absolute_or_url(flags[options.METADATA_FILE], cwd),
-        builder_output=absolute(around.environ.get("BUILDER_OUTPUT", ""), cwd),
-        image_format=image_format or None,
-        compression=compression or "gzip",
-        compression_level=flags[options.COMPRESSION_LEVEL] if flags[options.COMPRESSION_LEVEL] > 0 else None,
+        files=digest_files(flags, cwd, around.environ.get("BUILDER_OUTPUT", "")),
+        format=FormatOptions(
+            media or None,
+            compression or "gzip",
+            flags[options.COMPRESSION_LEVEL] if flags[options.COMPRESSION_LEVEL] > 0 else None,
+            outputs.rewrite_timestamp,
+        ),
         annotations=annotations.manifest,
-        rewrite_timestamp=outputs.rewrite_timestamp,
         index=_index(flags, platform, annotations, push=push),
+    )
+
+
+def digest_files(flags: Flags, cwd: str, builder_output: str = "") -> DigestFiles:
+    """Relative paths are those of ``cwd``."""
+    return DigestFiles(
+        digest=absolute_or_url(flags[options.DIGEST_FILE], cwd),
+        names=absolute_or_url(flags[options.IMAGE_NAME_WITH_DIGEST_FILE], cwd),
+        tagged_names=absolute_or_url(flags[options.IMAGE_NAME_TAG_WITH_DIGEST_FILE], cwd),
+        image_id=absolute_or_url(flags[options.IIDFILE], cwd),
+        metadata=absolute_or_url(flags[options.METADATA_FILE], cwd),
+        builder_output=absolute(builder_output, cwd),
     )
 
 

@@ -195,7 +195,7 @@ def _write_files(end: BuildFinished, request: BuildRequest, client: RegistryClie
     from gazami.registry.wire import redact
 
     references = tuple(parse_reference(text) for text in request.output.destinations)
-    for place, text in digest_files(request.output, references, end.image_id, end.digest):
+    for place, text in digest_files(request.output.files, references, end.image_id, end.digest, pushed=request.output.push):
         write_text(place, text, client.transport)
         emit(Exported("file", redact(place), end.digest))
 

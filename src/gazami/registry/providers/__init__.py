@@ -1,1 +1,1 @@
-"""CREDENTIALS WITHOUT A PROGRAM: environment variables, GitLab, Amazon, Google and Azure, each in a module of its own."""
+"""Credentials without a program: environment variables, GitLab, Amazon, Google and Azure, each in a module of its own."""

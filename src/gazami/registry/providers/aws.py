@@ -1,9 +1,8 @@
-"""Keys of Amazon Web Services, looked for where the SDKs look and in their order.
+"""Keys of Amazon Web Services, found where the SDKs find them, in their order.
 
-Variables, a web identity (IAM roles for service accounts), a profile with keys or a web identity, the container's
-credentials (ECS, EKS Pod Identity), the instance's role (IMDSv2). A profile that needs more (SSO, a source profile, a
-program) is left to botocore, of the extra ``aws``. An identity that a variable names is that one or none: what is asked after
-it would be somebody else.
+Variables, a web identity (IAM roles for service accounts), a profile with keys or a web identity, the container's credentials (ECS,
+EKS Pod Identity), the instance's role (IMDSv2). A profile that needs more (SSO, a source profile, a program) is left to botocore,
+of the extra ``aws``. An identity that a variable names is used or nothing is: the next source would be another identity.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ Environment = Mapping[str, str]
 
 
 def find_keys(environ: Environment, web: Web, region: str, now: Callable[[], float] = time.time) -> AwsKeys:
-    """Raises :class:`Unavailable` with what each place said."""
+    """Raises :class:`Unavailable` with what each source said."""
     reasons: list[str] = []
     for place in _places(environ):
         try:
             keys = place(environ, web, region, now)
         except Unavailable as error:
             if names := [name for name in _NAMED.get(place, ()) if environ.get(name)]:
-                raise Unavailable(f"{error.message}; no other identity is tried, since {names[0]} names this one") from None
+                raise Unavailable(f"{error.message}; no other identity is tried because {names[0]} names this one") from None
             reasons.append(error.message)
         else:
             if keys is not None:
@@ -84,10 +83,13 @@ def _web_identity(environ: Environment, web: Web, region: str, now: Callable[[],
         return None
     if not role:
         raise Unavailable("AWS_WEB_IDENTITY_TOKEN_FILE is set without AWS_ROLE_ARN")
-    return _assume(environ, web, region, now, file, role, environ.get("AWS_ROLE_SESSION_NAME", ""))
+    session = environ.get("AWS_ROLE_SESSION_NAME", "")
+    return _assume(environ, web, region, now, file=file, role=role, session=session)
 
 
-def _assume(environ: Environment, web: Web, region: str, now: Callable[[], float], file: str, role: str, session: str) -> AwsKeys:
+def _assume(
+    environ: Environment, web: Web, region: str, now: Callable[[], float], *, file: str, role: str, session: str
+) -> AwsKeys:
     """STS AssumeRoleWithWebIdentity, which is not signed: the token is the proof."""
     fields = {
         "Action": "AssumeRoleWithWebIdentity",
@@ -110,7 +112,7 @@ def _assume(environ: Environment, web: Web, region: str, now: Callable[[], float
 
     access, secret = element("AccessKeyId"), element("SecretAccessKey")
     if not access or not secret:
-        raise Unavailable("the answer of STS has no keys")
+        raise Unavailable("STS answered without keys")
     lifetime = _lifetime(element("Expiration"), now)
     return AwsKeys(access, secret, element("SessionToken"), lifetime, f"web identity, role {role}")
 
@@ -131,14 +133,14 @@ def _profile(environ: Environment, web: Web, region: str, now: Callable[[], floa
             web,
             settings.get("region") or region,
             now,
-            settings["web_identity_token_file"],
-            settings["role_arn"],
-            settings.get("role_session_name", ""),
+            file=settings["web_identity_token_file"],
+            role=settings["role_arn"],
+            session=settings.get("role_session_name", ""),
         )
     if any(key in settings for key in _FROM_ELSEWHERE):
         return _from_botocore(name, now)
     if any(key in settings for key in ("aws_access_key_id", "aws_secret_access_key", "role_arn")):
-        raise Unavailable(f"the AWS profile {name!r} has only a part of what it needs")
+        raise Unavailable(f"the AWS profile {name!r} is not complete")
     return None
 
 
@@ -169,7 +171,7 @@ def _settings(environ: Environment, name: str) -> dict[str, str]:
                 raise Unavailable(f"{path} does not exist") from None
             continue
         except (OSError, UnicodeDecodeError, configparser.Error):
-            raise Unavailable(f"{path} cannot be read") from None
+            raise Unavailable(f"cannot read {path}") from None
         if parser.has_section(section):
             found.update(parser.items(section))
     return found

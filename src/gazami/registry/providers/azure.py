@@ -1,4 +1,4 @@
-"""Azure Container Registry: a token of Microsoft Entra ID, exchanged at the registry for a refresh token of its own.
+"""Azure Container Registry: a token of Microsoft Entra ID, exchanged at the registry for its refresh token.
 
 The identity is a client secret, a federated token (workload identity), or the managed identity of the machine or app.
 The registry's answer is used as the password of a fixed user name (ACR documentation, authentication options).
@@ -75,12 +75,12 @@ def _grant(registry: str, environ: Environment, web: Web, now: Callable[[], floa
 
 
 def storage_token(environ: Environment, web: Web) -> str:
-    """A token for Blob Storage, of whichever identity there is. Raises :class:`Unavailable`."""
+    """A token of the configured identity for Blob Storage. Raises :class:`Unavailable`."""
     return _entra_token(environ, web, "io", "https://storage.azure.com")[0]
 
 
 def _entra_token(environ: Environment, web: Web, cloud: str, resource: str = "") -> tuple[str, str]:
-    """The token of whichever identity there is, and in words which. ``resource`` is what it is for, a registry's by default."""
+    """The token of the configured identity, and its name. ``resource`` is what it is for, by default a registry."""
     resource = resource or _RESOURCES[cloud]
     client, tenant = environ.get("AZURE_CLIENT_ID", ""), environ.get("AZURE_TENANT_ID", "")
     proof: dict[str, str] = {}

@@ -29,7 +29,7 @@ _LIFETIME = 12 * 3600.0
 
 @fast_dataclass(frozen=True, slots=True)
 class _Api:
-    """The operation of one registry: what it is called and where."""
+    """The operation that gives a registry's token: its name and endpoint."""
 
     service: str
     endpoint: str
@@ -77,7 +77,7 @@ def _grant(registry: str, environ: Mapping[str, str], web: Web, now: Callable[[]
     url = service_endpoint(environ, api.service.upper().replace("-", "_"), api.endpoint)
     body = json.dumps({"registryIds": [api.account]} if api.account else {}).encode()
     headers = (("Content-Type", "application/x-amz-json-1.1"), ("X-Amz-Target", api.target))
-    signed = sign("POST", url, headers, body, keys, api.region, api.service, datetime.fromtimestamp(now(), UTC))
+    signed = sign("POST", url, headers, body, keys, region=api.region, service=api.service, now=datetime.fromtimestamp(now(), UTC))
     try:
         document = web.json("POST", url, signed, body)
     except Unavailable as error:
@@ -95,7 +95,7 @@ def _authorization(document: dict[str, Any]) -> dict[str, Any]:
     if isinstance(data, list):
         data = data[0] if data else None
     if not isinstance(data, dict):
-        raise Unavailable("the answer of ECR has no authorizationData")
+        raise Unavailable("ECR answered without authorizationData")
     return data
 
 
@@ -105,5 +105,5 @@ def _decoded(token: str) -> tuple[str, str]:
     except (binascii.Error, UnicodeDecodeError):
         colon = ""
     if not colon:
-        raise Unavailable("the answer of ECR has a token of another form")
+        raise Unavailable("ECR answered with a token that is not user:password")
     return user, password

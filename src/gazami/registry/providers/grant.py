@@ -21,7 +21,7 @@ FAILED_FOR = 60.0
 
 
 class Unavailable(HostError):
-    """A provider has no credential; the message is why, and goes into what a registry's refusal tells."""
+    """A provider has no credential; the message says why and becomes part of the registry error."""
 
 
 @fast_dataclass(frozen=True, slots=True)

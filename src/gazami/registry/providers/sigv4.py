@@ -23,7 +23,9 @@ class AwsKeys:
     how: str = ""
 
 
-def sign(method: str, url: str, headers: Headers, body: bytes, keys: AwsKeys, region: str, service: str, now: datetime) -> Headers:
+def sign(
+    method: str, url: str, headers: Headers, body: bytes, keys: AwsKeys, *, region: str, service: str, now: datetime
+) -> Headers:
     """``headers`` with what proves who sends the request. ``url`` has no query; ``now`` is an aware time."""
     parts = urlsplit(url)
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")

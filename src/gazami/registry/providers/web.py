@@ -33,9 +33,9 @@ class Web:
         self._trust = trust or Trust()
 
     def ask(self, method: str, url: str, headers: Headers = (), body: bytes | None = None, *, metadata: bool = False) -> bytes:
-        """The body of a 200 answer. ``metadata`` services are asked directly, and given up quickly.
+        """The body of a 200 answer. ``metadata`` services are asked without a proxy and with a short timeout.
 
-        Raises :class:`Unavailable` with the host and what it said, never with the request.
+        Raises :class:`Unavailable` with the host and its answer, never with the request.
         """
         host = urlsplit(url).netloc.rpartition("@")[2]
         if urlsplit(url).scheme not in ("http", "https") or not host:
@@ -97,7 +97,7 @@ def text_of(document: dict[str, Any], name: str, whose: str) -> str:
     """A text that has to be in an answer. Raises :class:`Unavailable`."""
     value = document.get(name)
     if not isinstance(value, str) or not value or "\n" in value or "\r" in value:
-        raise Unavailable(f"the answer of {whose} has no {name}")
+        raise Unavailable(f"{whose} answered without {name}")
     return value
 
 
@@ -115,7 +115,7 @@ def read_secret(path: str, what: str) -> str:
             return file.read(_MOST).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise Unavailable(f"{what} {path} cannot be read: {reason}") from None
+        raise Unavailable(f"cannot read {what} {path}: {reason}") from None
 
 
 def missing_extra(extra: str, what: str) -> Unavailable:
