@@ -11,10 +11,6 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gazami.builder.cached.inputs import ContentInputs
-from gazami.builder.cached.keys import StepKeys
-from gazami.builder.cached.places import open_stores
-from gazami.builder.cached.step_cache import StepCache, Storing
 from gazami.builder.clock import Clock
 from gazami.builder.files.blob_files import BlobFiles
 from gazami.builder.files.kept_trees import KeptTrees
@@ -25,31 +21,33 @@ from gazami.builder.inputs.check import Given, missing, raise_errors
 from gazami.builder.inputs.epoch import source_date_epoch
 from gazami.builder.inputs.fetched import Fetched
 from gazami.builder.inputs.needs import FileNeed, needs_of, needs_of_step
-from gazami.builder.inputs.prepared import Prepared
 from gazami.builder.inputs.readers import read_once
 from gazami.builder.outputs.check import unwritable
-from gazami.builder.outputs.uploading import Uploading
-from gazami.builder.request import BuildRequest, FormatOptions
 from gazami.builder.stages.carry_out import Observer, Stages
 from gazami.builder.stages.copying import Copying
 from gazami.builder.stages.isolation import Isolation, IsolationInputs
 from gazami.builder.stages.root import Roots
 from gazami.builder.stages.sources import Sources
 from gazami.builder.stages.work import Position, StageWork, layers_of_roots, plan_work, shared_bases
-from gazami.cache.keys import RunSettings
-from gazami.cancel import Cancel
 from gazami.events import Emit, Message
 from gazami.image.manifest import OCI_MANIFEST
-from gazami.image.model import Image
 from gazami.layer.pack import Packing
 from gazami.plan.scope import proxy_env
 from gazami.plan.steps import ImageBase, Plan, RunStep, StagePlan
-from gazami.registry.resolved import Resolved
 from gazami.values import fast_dataclass
 
 if TYPE_CHECKING:
     from gazami.builder.cached.cache_mounts import CacheMounts
+    from gazami.builder.cached.step_cache import StepCache
+    from gazami.builder.cached.stores import Stores
+    from gazami.builder.inputs.prepared import Prepared
+    from gazami.builder.outputs.uploading import Uploading
+    from gazami.builder.request import BuildRequest, FormatOptions
     from gazami.builder.stages.running import Running
+    from gazami.cache.keys import RunSettings
+    from gazami.cancel import Cancel
+    from gazami.image.model import Image
+    from gazami.registry.resolved import Resolved
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -78,6 +76,8 @@ class Attempt:
         self._check_secrets(works)
         observers: tuple[Observer, ...] = (uploading,)
         if self.cache is not None:
+            from gazami.builder.cached.step_cache import Storing
+
             observers += (Storing(self.cache, uploading.wait_for),)
         isolation = self.closing.enter_context(self._isolation(works))
         mounts = self._cache_mounts(isolation)
@@ -145,7 +145,7 @@ def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
     stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
     plan, images = ready.plan, ready.images.found
     with contextlib.ExitStack() as stack:
-        stores = open_stores(request.cache, request.output, ready.registry, emit, cancel, hides_hits=hides_hits)
+        stores = _stores(request, ready, emit, cancel, hides_hits=hides_hits)
         kept = KeptTrees(ready.workspace.state / "indexes", stores)
         once = read_once(plan, images, request.output, kept.has_image)
         blobs = BlobFiles(ready.workspace.blobs, ready.registry, stop, ready.images.blobs, once)
@@ -165,12 +165,27 @@ def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
         clock = _clock(request, ready, fetched, emit)
         sources = Sources(ready.context, images, Trees(layers, kept, shared_bases(plan, images)), fetched)
         packer = Packer(layers, _packing(request.output.format, plan, images), clock.newest, lists_members=stores is not None)
-        cache = None
-        if stores is not None:
-            contents = ContentInputs(layers, fetched, sources.tree_of)
-            keys = StepKeys(plan, images, contents, _run_settings(request), _form(request, clock))
-            cache = StepCache(plan, keys, stores, layers)
+        cache = _cache(request, plan, stores, sources, layers, clock) if stores is not None else None
         yield Attempt(request, ready, emit, cancel, clock, sources, packer, cache, closing)
+
+
+def _stores(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, *, hides_hits: bool) -> Stores | None:
+    """The places of the layer cache; None, and nothing of one is imported, where the build has none."""
+    if not request.cache.enabled:
+        return None
+    from gazami.builder.cached.places import open_stores
+
+    return open_stores(request.cache, request.output, ready.registry, emit, cancel, hides_hits=hides_hits)
+
+
+def _cache(request: BuildRequest, plan: Plan, stores: Stores, sources: Sources, layers: LayerFiles, clock: Clock) -> StepCache:
+    from gazami.builder.cached.inputs import ContentInputs
+    from gazami.builder.cached.keys import StepKeys
+    from gazami.builder.cached.step_cache import StepCache
+
+    contents = ContentInputs(layers, sources.fetched, sources.tree_of)
+    keys = StepKeys(plan, sources.images, contents, _run_settings(request), _form(request, clock))
+    return StepCache(plan, keys, stores, layers)
 
 
 def _given(request: BuildRequest, fetched: Fetched, ready: Prepared, *, known: bool) -> Given:
@@ -206,6 +221,8 @@ def _manifest_type(plan: Plan, stage: StagePlan, images: Mapping[ImageBase, Reso
 
 
 def _run_settings(request: BuildRequest) -> RunSettings:
+    from gazami.cache.keys import RunSettings
+
     sandbox = request.sandbox
     return RunSettings(
         request.plan.platform,

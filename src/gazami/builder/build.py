@@ -7,22 +7,23 @@ gate → outputs. ``--dryrun`` ends at the look-ups.
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from gazami.builder.attempt import Attempt, attempt
 from gazami.builder.inputs.prepared import Prepared, prepared
 from gazami.builder.outputs.export import Exporter, Finished, finish
 from gazami.builder.outputs.gate import check
 from gazami.builder.outputs.uploading import Uploading
-from gazami.builder.request import BuildRequest
-from gazami.cache.inline import inline_note
-from gazami.cancel import Cancel
 from gazami.errors import IntegrityError, NotFoundError
 from gazami.events import BuildFinished, Emit, Message
-from gazami.image.digest import Digest
-from gazami.plan.render import render_plan
 from gazami.registry.transfer import Uploads
 from gazami.values import fast_dataclass
+from gazami.worker import Worker
+
+if TYPE_CHECKING:
+    from gazami.builder.request import BuildRequest
+    from gazami.cancel import Cancel
+    from gazami.image.digest import Digest
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -39,9 +40,13 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
     started = time.monotonic()
     with prepared(request, emit, cancel) as ready:
         if request.dryrun:
+            from gazami.plan.render import render_plan
+
             with attempt(request, ready, emit, cancel) as tried:
                 return BuildResult(plan_text=render_plan(ready.plan, _cache_notes(tried)))
         if request.print_plan:
+            from gazami.plan.render import render_plan
+
             emit(Message("info", render_plan(ready.plan)))
         finished = _carry_out(request, ready, emit, cancel)
     layers = [layer.descriptor for layer in finished.image.layers]
@@ -75,13 +80,17 @@ def _build_and_export(tried: Attempt) -> Finished:
     request, registry, layers = tried.request, tried.ready.registry, tried.packer.files
     with Uploads(registry) as uploads:
         exporter = Exporter(request.output, registry, layers, tried.emit, request.plan.platform)
-        with ThreadPoolExecutor(1, thread_name_prefix="check") as pool:
-            allowed = pool.submit(exporter.check_permissions)
+        allowed = Worker("check", exporter.check_permissions)
+        try:
             hits = tried.look_up()
-            allowed.result()  # before anything runs
+        finally:
+            allowed.join()
+        allowed.result()  # before anything runs
         image = tried.build(hits, Uploading(exporter, uploads, request.snapshot.single))
         notes = request.output.annotations
         if tried.cache is not None and request.cache.inline:
+            from gazami.cache.inline import inline_note
+
             notes = (*notes, inline_note(tried.cache.keys_of(image.config.diff_ids)))
         finished = finish(image, notes, tried.clock.timestamp(tried.clock.now()))
         check(finished, layers, bytes_leave=request.output.writes_layers)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from gazami.cli.exhaustion import Places
 from gazami.cli.flags.argv import Flags
-from gazami.cli.flags.help import flag_rows
 from gazami.cli.flags.option import Table
 from gazami.errors import UsageError
 from gazami.values import fast_dataclass, field
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from gazami.cli.environ import Surroundings
     from gazami.events import Emit
     from gazami.registry.client import RegistryClient
+
+
+_WIDTH = 100
+"""Columns of help that goes to no terminal."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -80,12 +85,22 @@ class Command:
 
 def help_of(command: Command) -> str:
     """The text of ``gazami COMMAND --help``."""
-    import shutil
+    from gazami.cli.flags.help import flag_rows
 
-    width = shutil.get_terminal_size((100, 24)).columns
+    width = _columns()
     table = command.shown or command.table
     parts = [command.usage, *([flag_rows(table, width, grouped=command.grouped)] if [*table] else []), command.notes]
     return "\n".join(part for part in parts if part)
+
+
+def _columns() -> int:
+    """The width of the terminal, as ``shutil`` finds it, which would import the modules of archives for that."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # standard output is closed, or is no terminal
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _WIDTH  # type: ignore[union-attr]
+    return _WIDTH
 
 
 def task(work: Callable[[Flags, Execution], int]) -> Start:

@@ -14,10 +14,11 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from gazami.errors import IntegrityError, NotFoundError, RegistryError
 from gazami.image.digest import Digest, verified
+from gazami.registry.exchange import Request, Response
 from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, joined, same_origin
 from gazami.registry.resumed import resumed
 from gazami.registry.routing import Trust
-from gazami.registry.transport import Request, Response, Transport
+from gazami.registry.transport import Transport
 from gazami.registry.wire import redact
 from gazami.values import fast_dataclass
 

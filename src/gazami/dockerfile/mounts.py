@@ -5,7 +5,6 @@ An option is a field of :class:`Mount`; its row says how it is spelled, how its 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -150,6 +149,8 @@ def mount_source(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
+    import csv
+
     try:
         rows = list(csv.reader([text], strict=True))
     except csv.Error as cause:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
 
 from gazami.errors import UsageError
+
+if TYPE_CHECKING:
+    import hashlib
 
 Digest = NewType("Digest", str)
 """A checked ``sha256:<64 lower-case hex>`` (or sha512) string. A layer's *diff id* is also a Digest."""
@@ -28,11 +30,15 @@ def is_digest(text: str) -> bool:
 
 
 def digest_of(data: bytes) -> Digest:
+    import hashlib
+
     return Digest("sha256:" + hashlib.sha256(data).hexdigest())
 
 
 def matches(data: bytes, digest: str) -> bool:
     """Whether bytes have a digest, by its own algorithm; no bytes have one of an algorithm that we do not know."""
+    import hashlib
+
     return is_digest(digest) and hashlib.new(digest.split(":", 1)[0], data).hexdigest() == hex_of(Digest(digest))
 
 
@@ -42,6 +48,8 @@ def hex_of(digest: Digest) -> str:
 
 def hasher_for(digest: Digest) -> hashlib._Hash:
     """A new hash object of the digest's own algorithm."""
+    import hashlib
+
     return hashlib.new(digest.split(":", 1)[0])
 
 

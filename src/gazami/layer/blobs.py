@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import tempfile
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -52,8 +52,8 @@ class BlobStore:
     @contextlib.contextmanager
     def create(self) -> Iterator[tuple[BinaryIO, Path]]:
         """A new temporary file in the store; it is removed unless :meth:`commit` takes it."""
-        fd, name = tempfile.mkstemp(dir=self.root, prefix=".part-")
-        path = Path(name)
+        path = self.root / f".part-{os.urandom(8).hex()}"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with _Whole(fd, "wb") as file:
                 yield file, path

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import bz2
 import importlib
-import lzma
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, Protocol
 
@@ -67,6 +64,9 @@ def _prefixed(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _decoded(kind: Format, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    import lzma
+    import zlib
+
     new = _decoder(kind)
     decoder: _Decoder | None = new()
     fed = False
@@ -105,8 +105,12 @@ def _decoder(kind: Format) -> Callable[[], _Decoder]:
         case "gzip":
             return _Gzip
         case "bzip2":
+            import bz2
+
             return bz2.BZ2Decompressor
         case "xz":
+            import lzma
+
             return lzma.LZMADecompressor
         case _:
             return _zstd().ZstdDecompressor  # type: ignore[no-any-return]
@@ -166,6 +170,8 @@ def compressor(kind: Literal["gzip", "zstd", "none"], level: int | None = None) 
         return zstd.ZstdCompressor(level=bounded)  # type: ignore[no-any-return]
     wanted = 1 if level is None or level < 1 else min(level, 9)
     if wanted > 3:
+        import zlib
+
         return zlib.compressobj(wanted, wbits=31)
     from isal import isal_zlib
 

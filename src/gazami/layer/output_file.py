@@ -12,7 +12,6 @@ import contextlib
 import errno
 import os
 import re
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +118,8 @@ class OutputFolder:
         except OSError as cause:
             if cause.errno not in _MOUNTED:
                 raise
+            import shutil
+
             reading = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
             with self._opened(part, reading, mode) as whole, self._opened(name, _IN_PLACE, mode) as file:
                 shutil.copyfileobj(whole, file, 1 << 20)

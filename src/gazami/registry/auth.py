@@ -11,20 +11,23 @@ import base64
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
 from gazami.errors import AuthenticationError, RegistryError
 from gazami.foreign import read_json
 from gazami.registry.credentials import Credential, Keychain, Lookup
+from gazami.registry.exchange import Request, Response
 from gazami.registry.flights import Flights
 from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, joined, same_origin
 from gazami.registry.refusal import Refusal, error_of
-from gazami.registry.routing import Trust
-from gazami.registry.transport import Request, Response, Transport
+from gazami.registry.transport import Transport
 from gazami.registry.wire import Challenge, is_token, merge_scopes, parse_error, redact, with_query
 from gazami.values import fast_dataclass, field
 from gazami.worker import Worker
+
+if TYPE_CHECKING:
+    from gazami.registry.routing import Trust
 
 CLIENT_ID = "gazami"
 DEFAULT_LIFETIME = 60.0

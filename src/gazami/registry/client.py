@@ -1,7 +1,8 @@
 """The registry client: what a build asks of registries, by reference.
 
 Resolving reads manifests and configs only; blobs are streamed. One client serves a whole build and all its threads:
-connections, tokens and manifests are kept, and nothing is asked twice.
+connections, tokens and manifests are kept, and nothing is asked twice. Every build has a client, and many ask nothing: what
+speaks the protocol is imported when it is called.
 """
 
 from __future__ import annotations
@@ -10,33 +11,31 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from gazami.cancel import Cancel
 from gazami.errors import IntegrityError, NotFoundError, RegistryError
 from gazami.events import Emit, Message
 from gazami.image.config import parse_config
 from gazami.image.digest import Digest, digest_of
 from gazami.image.manifest import MAX_MANIFEST, Descriptor, Index, Manifest
-from gazami.image.platform import Platform
-from gazami.image.reference import Reference
-from gazami.registry.credentials import Credential, Keychain
 from gazami.registry.flights import Flights
-from gazami.registry.manifests import call_of, get_manifest, head_manifest, tags_of
-from gazami.registry.options import RegistryOptions
 from gazami.registry.origins import Origins
 from gazami.registry.progress import Progress
-from gazami.registry.pull import download
-from gazami.registry.push import Bytes, Push, from_file, from_start
-from gazami.registry.redirects import joined
 from gazami.registry.resolved import NESTING, Resolved, check_is_image, check_layers, choose
-from gazami.registry.session import Call
 from gazami.registry.sessions import Sessions
-from gazami.registry.stream import GrowingUpload
 from gazami.registry.transport import Transport
-from gazami.registry.upload import How
-from gazami.registry.wire import next_link
 from gazami.values import replace
+
+if TYPE_CHECKING:
+    from gazami.cancel import Cancel
+    from gazami.image.platform import Platform
+    from gazami.image.reference import Reference
+    from gazami.registry.credentials import Credential, Keychain
+    from gazami.registry.options import RegistryOptions
+    from gazami.registry.push import Bytes
+    from gazami.registry.session import Call
+    from gazami.registry.stream import GrowingUpload
+    from gazami.registry.upload import How
 
 MAX_CONFIG = 8 * 1024 * 1024
 """Bytes; a larger image config is refused."""
@@ -91,6 +90,8 @@ class RegistryClient:
 
     def head_manifest(self, reference: Reference) -> Descriptor | None:
         """Type, digest and size of what the reference names at this moment, or None when there is nothing."""
+        from gazami.registry.manifests import head_manifest
+
         try:
             found = self._origins.first(reference, lambda origin: head_manifest(origin, reference))
             if found is not None:
@@ -128,6 +129,10 @@ class RegistryClient:
 
     def list_tags(self, reference: Reference) -> tuple[str, ...]:
         """All tags of the repository, page by page; none when the registry does not know the repository."""
+        from gazami.registry.manifests import call_of, tags_of
+        from gazami.registry.redirects import joined
+        from gazami.registry.wire import next_link
+
         session = self._sessions.of(reference, "pull")
         target: str | None = f"/v2/{reference.repository}/tags/list?n={_PAGE}"
         found: dict[str, None] = {}
@@ -160,10 +165,14 @@ class RegistryClient:
         ``open_file`` is called for each attempt. ``stop`` ends this push alone. Raises :class:`AuthenticationError`,
         :class:`TransportError`, :class:`RegistryError`, :class:`HostError` when the file cannot be read.
         """
+        from gazami.registry.push import from_file
+
         return self._push(reference, descriptor, from_file(open_file), mount_from, stop)
 
     def follow_blob(self, reference: Reference, path: Path) -> GrowingUpload:
         """Begin to upload a blob whose file is still being written. See ``registry.stream``."""
+        from gazami.registry.stream import GrowingUpload
+
         session = self._sessions.of(reference, "push")
         return GrowingUpload(session, reference.repository, path, 3 * self._options.read_timeout)
 
@@ -178,6 +187,8 @@ class RegistryClient:
     ) -> How:
         """As :meth:`push_blob` for a blob of another repository, which is streamed through without being stored, or taken from
         ``open_bytes``."""
+        from gazami.registry.push import from_start
+
         blob = from_start(open_bytes or (lambda: self.open_blob(source, descriptor)))
         return self._push(destination, descriptor, blob, (source,), stop)
 
@@ -187,6 +198,8 @@ class RegistryClient:
         The repository must have everything that it refers to. Raises :class:`IntegrityError` when the registry says that it stored
         something else.
         """
+        from gazami.registry.manifests import call_of
+
         digest = digest_of(raw)
         target = f"/v2/{reference.repository}/manifests/{reference.tag or digest}"
         headers = (("Content-Type", media_type),)
@@ -223,6 +236,8 @@ class RegistryClient:
 
     def delete_manifest(self, reference: Reference) -> None:
         """Delete what a tag names. Raises :class:`RegistryError` where the registry does not allow deletions."""
+        from gazami.registry.manifests import call_of
+
         found = self.head_manifest(reference)
         if found is None:
             return
@@ -238,6 +253,8 @@ class RegistryClient:
 
     def check_push(self, reference: Reference) -> None:
         """Open an upload and cancel it. Raises :class:`AuthenticationError` when the registry does not allow a push."""
+        from gazami.registry.manifests import call_of
+
         session = self._sessions.of(reference, "push")
         call = call_of("POST", "blobs/uploads/", reference, "push")
         with _named(_CHECKING), session.send(call) as response:
@@ -266,6 +283,8 @@ class RegistryClient:
         return RegistryClient(options, self._keychain, self._emit, self._cancel, transport=self._transport)
 
     def _download(self, reference: Reference, descriptor: Descriptor, reached: Callable[[int], None]) -> Iterator[bytes]:
+        from gazami.registry.pull import download
+
         candidates = self._origins.of(reference)
         by_origin = {id(each.origin): each for each in candidates}
         return download(
@@ -276,6 +295,8 @@ class RegistryClient:
         )
 
     def _get_manifest(self, reference: Reference) -> Manifest | Index:
+        from gazami.registry.manifests import get_manifest
+
         return self._origins.first(reference, lambda origin: get_manifest(origin, reference))
 
     def _resolve(self, reference: Reference, platform: Platform) -> Resolved:
@@ -298,6 +319,8 @@ class RegistryClient:
     def _push(
         self, reference: Reference, descriptor: Descriptor, blob: Bytes, mount_from: tuple[Reference, ...], stop: Cancel | None
     ) -> How:
+        from gazami.registry.push import Push
+
         mounts = dict.fromkeys(
             each.repository
             for each in mount_from

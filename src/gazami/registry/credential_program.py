@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 from gazami.errors import HostError
 from gazami.foreign import printable, read_json
 from gazami.registry.flights import Flights
@@ -35,6 +33,8 @@ class CredentialProgram:
         return self._answers.get(server, lambda: self._ask(server))
 
     def _ask(self, server: str) -> tuple[str, str] | None:
+        import subprocess
+
         try:
             done = subprocess.run([self.name, "get"], input=server.encode(), capture_output=True, timeout=TIMEOUT, check=False)
         except FileNotFoundError:

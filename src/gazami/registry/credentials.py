@@ -7,8 +7,6 @@ Secrets appear in no repr, message or event.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -196,6 +194,9 @@ def _entry(key: str, value: Any, place: str) -> Credential:
         raise UsageError(f"{place}: the entry {key!r} is not a JSON object")
     username, password = str(value.get("username") or ""), str(value.get("password") or "")
     if encoded := value.get("auth"):
+        import base64
+        import binascii
+
         try:
             decoded = base64.b64decode(re.sub(r"[\r\n]", "", str(encoded)).strip(), validate=True).decode()
         except (binascii.Error, ValueError):

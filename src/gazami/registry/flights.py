@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gazami.cancel import Cancel
 from gazami.errors import Cancelled
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from gazami.cancel import Cancel
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -27,6 +30,8 @@ class Flights(Generic[K, V]):
     def get(self, key: K, work: Callable[[], V], cancel: Cancel | None = None) -> V:
         """The result of ``work``, of this call or of an earlier one. ``cancel`` ends the wait for another thread's work; where that
         one was cancelled and this one is not, the work begins again here."""
+        from concurrent.futures import Future
+
         while True:
             with self._lock:
                 flight = self._flights.get(key)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING
 
 from gazami.errors import RegistryError, UsageError
 from gazami.foreign import read_json
 from gazami.image.digest import parse_digest
 from gazami.image.manifest import ACCEPT, INDEX_TYPES, MANIFEST_TYPES, MAX_MANIFEST, Descriptor, Index, Manifest
 from gazami.image.manifest import parse_manifest as read_manifest
-from gazami.image.reference import Reference
-from gazami.registry.options import Direction
-from gazami.registry.pull import Origin
 from gazami.registry.resolved import verify_manifest
 from gazami.registry.session import Call
 from gazami.registry.wire import parse_length
 from gazami.values import replace
+
+if TYPE_CHECKING:
+    from gazami.image.reference import Reference
+    from gazami.registry.options import Direction
+    from gazami.registry.pull import Origin
 
 NO_HEAD = (400, 405, 501)
 """Statuses of registries that do not know HEAD there."""

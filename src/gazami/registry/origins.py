@@ -7,16 +7,18 @@ a dead mirror costs its patience once and not for every layer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gazami.errors import RegistryError, TransportError
 from gazami.events import Emit, Message
-from gazami.image.reference import Reference
 from gazami.registry.mirrors import PullSource, none_has, places
-from gazami.registry.options import RegistryOptions
-from gazami.registry.pull import Origin
-from gazami.registry.session import Session
 from gazami.values import fast_dataclass
+
+if TYPE_CHECKING:
+    from gazami.image.reference import Reference
+    from gazami.registry.options import RegistryOptions
+    from gazami.registry.pull import Origin
+    from gazami.registry.session import Session
 
 T = TypeVar("T")
 
@@ -46,6 +48,8 @@ class Origins:
 
     def of(self, reference: Reference) -> tuple[Candidate, ...]:
         """The sources of an image, the likely ones first."""
+        from gazami.registry.pull import Origin
+
         gave = self._gave.get(reference.context)
         found = sorted(places(reference, self._options), key=lambda place: (place != gave, place.registry in self._away))
         patience = self._options.retry.attempts

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from gazami.errors import IntegrityError, RegistryError
 from gazami.image.digest import verified
-from gazami.image.manifest import Descriptor
 from gazami.registry.resumed import Ask, resumed
 from gazami.registry.session import Call, Session
-from gazami.registry.transport import Response
 from gazami.registry.wire import parse_content_range_start, parse_length, redact
 from gazami.values import fast_dataclass
+
+if TYPE_CHECKING:
+    from gazami.image.manifest import Descriptor
+    from gazami.registry.exchange import Response
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, assert_never
+from typing import TYPE_CHECKING, BinaryIO, assert_never
 
 from gazami.errors import AuthenticationError, HostError, NotFoundError, RegistryError
-from gazami.image.manifest import Descriptor
+from gazami.registry.exchange import Body, Response
 from gazami.registry.faults import FINAL, ConnectionFault
 from gazami.registry.session import Call, Session
-from gazami.registry.transport import Body, Response
 from gazami.registry.upload import (
     LOST,
     Action,
@@ -28,6 +27,9 @@ from gazami.registry.upload import (
     begin,
 )
 from gazami.registry.wire import parse_length, parse_range_end, with_query
+
+if TYPE_CHECKING:
+    from gazami.image.manifest import Descriptor
 
 Bytes = Callable[[int], Iterator[bytes]]
 """A blob's bytes from an offset on."""
@@ -144,6 +146,8 @@ class Push:
             self._session.transport.retry_after(response),
             parse_length(response.header("OCI-Chunk-Min-Length")),
         )
+        if isinstance(action, Head) and answer.status == 404:  # it is not there yet, and no source of credentials is asked for that
+            return answer
         if not answer.good:
             self._problem = self._session.refusal(response, _describe(action, self._descriptor, self._repository), call)
         elif isinstance(action, Start) and not answer.location:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TypeAlias
 
+from gazami.registry.exchange import Response
 from gazami.registry.faults import ConnectionFault
-from gazami.registry.transport import Response, Transport
+from gazami.registry.transport import Transport
 
 Ask: TypeAlias = Callable[[int], AbstractContextManager[tuple[Response, int]]]
 """From the bytes that there are to an answer and the offset of its body's first byte. Raises refusals."""

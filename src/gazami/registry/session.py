@@ -6,19 +6,23 @@ registry's own host alone, never along a redirect or an upload location to anoth
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from gazami.errors import RegistryError, TransportError
-from gazami.registry.auth import Authorizer
+from gazami.registry.exchange import Body, Request, Response
 from gazami.registry.faults import ConnectionFault
 from gazami.registry.flights import Flights
 from gazami.registry.redirects import MAX_REDIRECTS, STATUSES, check_redirect, joined, same_origin
 from gazami.registry.refusal import Refusal, error_of
 from gazami.registry.retry import RETRYABLE
-from gazami.registry.routing import Route, Trust
-from gazami.registry.transport import Body, Request, Response, Transport
+from gazami.registry.transport import Transport
 from gazami.registry.wire import parse_challenges, parse_error, redact
 from gazami.values import fast_dataclass, replace
+
+if TYPE_CHECKING:
+    from gazami.registry.auth import Authorizer
+    from gazami.registry.routing import Route, Trust
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from gazami.image.reference import Reference
-from gazami.registry.auth import Authorizer
-from gazami.registry.credentials import Keychain
+from typing import TYPE_CHECKING
+
 from gazami.registry.flights import Flights
-from gazami.registry.options import Direction, RegistryOptions
-from gazami.registry.routing import route, trust
-from gazami.registry.session import Session
-from gazami.registry.transport import Transport
 from gazami.values import fast_dataclass, field, replace
+
+if TYPE_CHECKING:
+    from gazami.image.reference import Reference
+    from gazami.registry.credentials import Keychain
+    from gazami.registry.options import Direction, RegistryOptions
+    from gazami.registry.session import Session
+    from gazami.registry.transport import Transport
 
 
 @fast_dataclass(slots=True)
@@ -30,6 +32,10 @@ class Sessions:
         return self._get(registry, "pull", scheme, attempts)
 
     def _get(self, registry: str, direction: Direction, scheme: str | None, attempts: int) -> Session:
+        from gazami.registry.auth import Authorizer
+        from gazami.registry.routing import route, trust
+        from gazami.registry.session import Session
+
         def begin() -> Session:
             trusted, way = (trust(registry, self.options.trust, direction), route(registry, self.options.trust, direction))
             if scheme is not None:

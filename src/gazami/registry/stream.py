@@ -10,14 +10,17 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError
-from gazami.image.manifest import Descriptor
+from gazami.registry.exchange import Body
 from gazami.registry.session import Call, Session
-from gazami.registry.transport import Body
 from gazami.registry.wire import with_query
 from gazami.worker import Worker
+
+if TYPE_CHECKING:
+    from gazami.image.manifest import Descriptor
 
 STARTS_AT = 16 << 20
 """Bytes that there must be before it is worth a request: smaller blobs are there at once anyway."""

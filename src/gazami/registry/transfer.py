@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from gazami.image.digest import Digest
-from gazami.image.manifest import Descriptor
-from gazami.image.reference import Reference
-from gazami.registry.client import RegistryClient
-from gazami.registry.stream import GrowingUpload
-from gazami.registry.upload import How
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+    from pathlib import Path
+    from types import TracebackType
+
+    from gazami.image.digest import Digest
+    from gazami.image.manifest import Descriptor
+    from gazami.image.reference import Reference
+    from gazami.registry.client import RegistryClient
+    from gazami.registry.stream import GrowingUpload
+    from gazami.registry.upload import How
 
 THREADS = 32
 """Blobs looked after at the same time. Of these, :data:`gazami.registry.transport.SENDING` send bytes."""
@@ -32,7 +34,8 @@ class Uploads:
         self.stop = client.transport.cancel.part()
         """Set by the first upload that fails, and at the end."""
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="upload")
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
         self._blobs: dict[tuple[str, str, Digest], Future[How]] = {}
         self._growing: list[GrowingUpload] = []
         self._error: BaseException | None = None
@@ -108,7 +111,8 @@ class Uploads:
         self.stop.set("the upload was cancelled")
         for growing in self._growing:
             growing.give_up()
-        self._pool.shutdown()
+        if self._pool is not None:
+            self._pool.shutdown()
         for growing in self._growing:
             growing.abandon()
 
@@ -119,6 +123,10 @@ class Uploads:
         with self._lock:
             blob = self._blobs.get(key)
             if blob is None:
+                if self._pool is None:
+                    from concurrent.futures import ThreadPoolExecutor
+
+                    self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="upload")
                 blob = self._blobs[key] = self._pool.submit(self._run, work)
                 not_needed = None
         if not_needed is not None:

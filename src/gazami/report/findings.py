@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import binascii
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -62,7 +61,7 @@ def as_check_json(findings: Findings, source: Source) -> str:
             {
                 "filename": source.name,
                 "language": "Dockerfile",
-                "data": base64.b64encode(source.text.encode("utf-8", "surrogateescape")).decode(),
+                "data": binascii.b2a_base64(source.text.encode("utf-8", "surrogateescape"), newline=False).decode(),
             }
         ],
     }
@@ -128,6 +127,8 @@ def _property(text: str) -> str:
 
 def as_gitlab(findings: Findings, source: Source) -> str:
     """A Code Quality report. The fingerprint does not hold the line, so that a finding that moves stays the same one."""
+    import hashlib
+
     seen: Counter[tuple[str, str]] = Counter()
     issues: list[dict[str, Any]] = []
     for each in findings:

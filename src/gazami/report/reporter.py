@@ -8,7 +8,6 @@ from gazami.errors import GazamiError
 from gazami.events import Event
 from gazami.report.line import Settings
 from gazami.report.plain import PlainSink, Streams
-from gazami.report.record_sink import RecordSink
 
 
 class Reporter(Protocol):
@@ -28,6 +27,8 @@ def open_reporter(settings: Settings, streams: Streams, *, progress: Literal["au
     ``events`` gives records.
     """
     if settings.format == "events":
+        from gazami.report.record_sink import RecordSink
+
         return RecordSink(streams.stderr)
     live = progress == "tty" or (progress == "auto" and terminal)
     if live and settings.format != "json" and not settings.quiet:

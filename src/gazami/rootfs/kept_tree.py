@@ -7,8 +7,7 @@ files costs a few directories.
 
 from __future__ import annotations
 
-import base64
-import copy
+import binascii
 import json
 import threading
 from collections.abc import Iterable, Iterator
@@ -58,7 +57,7 @@ def decode_members(data: bytes) -> Iterator[tuple[Entry, bytes | None]]:
             if min(mode, uid, gid, size) < 0 or max(mode, uid, gid, size, abs(mtime)) >= _LARGEST:
                 raise ValueError("number")
             entry = Entry(name, Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs))
-            yield entry, base64.b64decode(inline) if inline is not None else None
+            yield entry, binascii.a2b_base64(inline) if inline is not None else None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
         raise ArchiveError(f"the kept members of a layer are damaged ({type(cause).__name__})") from cause
 
@@ -69,8 +68,8 @@ def _row(name: str, entry: Entry | Node, data: bytes | None) -> list[Any]:
     rest = [
         entry.link,
         list(entry.device),
-        [[key, base64.b64encode(value).decode()] for key, value in entry.xattrs],
-        None if data is None else base64.b64encode(data).decode(),
+        [[key, binascii.b2a_base64(value, newline=False).decode()] for key, value in entry.xattrs],
+        None if data is None else binascii.b2a_base64(data, newline=False).decode(),
     ]
     while rest and rest[-1] == _NONE[len(rest) - 1]:
         rest.pop()
@@ -82,7 +81,7 @@ def _padded(row: list[Any], fixed: int) -> list[Any]:
 
 
 def _xattrs(rows: list[list[str]]) -> Xattrs:
-    return tuple((key, base64.b64decode(value)) for key, value in rows)
+    return tuple((key, binascii.a2b_base64(value)) for key, value in rows)
 
 
 # -- an image's tree --------------------------------------------------------------------------------------------------
@@ -169,17 +168,23 @@ class KeptTree(Tree):
         return children
 
     def rooted_at(self, node: Node) -> Tree:
-        view = copy.copy(self)
+        view = self._alike()
         view.root = node
         return view
 
     def copy(self) -> Tree:
-        new = copy.copy(self)
+        new = self._alike()
         new._unread, new._held, new._shared, new._lock = {}, [], {}, threading.RLock()
         seen: dict[int, Node] = {}
         with self._lock:
             new.root = self._clone(new, seen)
             new._shared = {number: seen[id(node)] for number, node in self._shared.items() if id(node) in seen}
+        return new
+
+    def _alike(self) -> KeptTree:
+        """Another object with the same attributes."""
+        new = KeptTree.__new__(KeptTree)
+        new.__dict__.update(self.__dict__)
         return new
 
     def _clone(self, new: KeptTree, seen: dict[int, Node]) -> Node:
@@ -228,7 +233,7 @@ class KeptTree(Tree):
         _, layer, place, _, kind, mode, uid, gid, mtime, size, link, device, xattrs, inline = _padded(row, 10)
         content: Content | None = None
         if inline is not None:
-            content = BytesContent(base64.b64decode(inline))
+            content = BytesContent(binascii.a2b_base64(inline))
         elif layer >= 0:
             content = LayerContent(self._layers[layer], place or path)
         return Node(Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs), content)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +15,8 @@ class Spool:
     """Append-only. Creating one file per content costs ten times as much as appending to one."""
 
     def __init__(self, folder: Path) -> None:
+        import tempfile
+
         fd, self._path = tempfile.mkstemp(dir=folder, prefix="spool-")
         self._fd, self._end = fd, 0
 

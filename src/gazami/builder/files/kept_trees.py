@@ -10,20 +10,21 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 import threading
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from gazami.cache.store import CacheStore
 from gazami.errors import GazamiError
-from gazami.image.digest import Digest
-from gazami.image.manifest import Descriptor
 from gazami.layer.entry import BytesContent, LayerContent
 from gazami.rootfs.kept_tree import MAX_MEMBERS, MAX_TREE, KeptTree, Members, decode_members, encode_members, encode_tree
 from gazami.rootfs.tree import LayerApplier, Tree
 from gazami.rootfs.unverified import UnverifiedTree
 from gazami.values import fast_dataclass, field
+
+if TYPE_CHECKING:
+    from gazami.cache.store import CacheStore
+    from gazami.image.digest import Digest
+    from gazami.image.manifest import Descriptor
 
 KEPT = 64
 """Files of a kind in the state directory; the ones used least recently go first."""
@@ -140,6 +141,8 @@ class KeptTrees:
         return None
 
     def _keep(self, kind: str, name: str, data: bytes) -> None:
+        import tempfile
+
         with contextlib.suppress(OSError), self._lock:
             self.folder.mkdir(exist_ok=True, mode=0o700)
             fd, part = tempfile.mkstemp(dir=self.folder, prefix=".part-")

@@ -9,23 +9,23 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from gazami.builder.files.blob_files import BlobFiles
-from gazami.builder.files.streams import Ahead, SandboxUnpacker
-from gazami.builder.files.workspace import Workspace
-from gazami.cancel import Cancel
 from gazami.errors import ArchiveError, IntegrityError
 from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
 from gazami.image.digest import Digest, hex_of, verified
-from gazami.image.model import Layer
-from gazami.layer.compression import decompressed
 from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
-from gazami.layer.tar_reader import TarReader
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members
 from gazami.rootfs.owners import MAX_ACCOUNTS
 from gazami.rootfs.tree import LayerApplier, Tree
 from gazami.values import fast_dataclass, field
+
+if TYPE_CHECKING:
+    from gazami.builder.files.blob_files import BlobFiles
+    from gazami.builder.files.streams import Ahead, SandboxUnpacker
+    from gazami.builder.files.workspace import Workspace
+    from gazami.cancel import Cancel
+    from gazami.image.model import Layer
 
 _CHUNK = 1 << 20
 _KEPT = frozenset({"etc/passwd", "etc/group"})
@@ -74,7 +74,7 @@ class LayerFiles:
         for layer in layers:
             with self._starting:
                 if layer.diff_id not in self._started and not self._closed:
-                    self._started[layer.diff_id] = Ahead(self._tar_chunks(layer))
+                    self._started[layer.diff_id] = self._ahead(layer)
 
     def tar_chunks(self, layer: Layer) -> Iterator[bytes]:
         """The layer's tar, read and decompressed in a thread of its own.
@@ -83,7 +83,12 @@ class LayerFiles:
         """
         with self._starting:
             ahead = self._started.pop(layer.diff_id, None)
-        return (ahead or Ahead(self._tar_chunks(layer))).chunks()
+        return (ahead or self._ahead(layer)).chunks()
+
+    def _ahead(self, layer: Layer) -> Ahead:
+        from gazami.builder.files.streams import Ahead
+
+        return Ahead(self._tar_chunks(layer))
 
     def close(self) -> None:
         """Stop what was begun and not asked for."""
@@ -95,6 +100,8 @@ class LayerFiles:
             ahead.stop()
 
     def _tar_chunks(self, layer: Layer) -> Iterator[bytes]:
+        from gazami.layer.compression import decompressed
+
         def wrong(what: str) -> IntegrityError:
             return IntegrityError(f"layer {layer.descriptor.digest} does not unpack to its diff id {layer.diff_id}: {what}")
 
@@ -150,6 +157,8 @@ class LayerFiles:
         return found
 
     def _spool(self, layer: Layer, paths: dict[str, LayerContent], found: dict[LayerContent, FileContent]) -> None:
+        from gazami.layer.tar_reader import TarReader
+
         reader = TarReader(self.tar_chunks(layer))
         spool = self.workspace.spool()
         for entry in reader:
@@ -169,6 +178,8 @@ def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None, members: 
 def learn_layer(name: str, chunks: Iterator[bytes], tree: Tree, members: Members | None = None) -> None:
     """Apply a tar stream to a tree, and list its members where that is wanted. Account files keep their bytes, so that owners can
     be looked up without a fetch."""
+    from gazami.layer.tar_reader import TarReader
+
     applier = LayerApplier(tree, lambda path: LayerContent(name, path))
     reader = TarReader(chunks)
     for entry in reader:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from gazami.builder.files.layer_files import LayerFiles, keeps_bytes, learn_layer, observed, phase, teed
-from gazami.image.model import Layer
 from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind, LayerContent
 from gazami.layer.pack import Packing, layer_writer, pack_layer
 from gazami.layer.tar_writer import write_members
-from gazami.registry.stream import GrowingUpload
-from gazami.rootfs.changes import Changes
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members
-from gazami.rootfs.tree import Tree
 from gazami.values import fast_dataclass, replace
 
-Follow = Callable[[Path], GrowingUpload]
+if TYPE_CHECKING:
+    from gazami.image.model import Layer
+    from gazami.registry.stream import GrowingUpload
+    from gazami.rootfs.changes import Changes
+    from gazami.rootfs.tree import Tree
+
+Follow: TypeAlias = "Callable[[Path], GrowingUpload]"
 """Begins the upload of a blob while its file grows."""
 
 _Member: TypeAlias = tuple[Entry, FileContent | BytesContent | None]

@@ -10,7 +10,6 @@ import fcntl
 import itertools
 import os
 import stat
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -125,7 +124,8 @@ class Workspace:
 def _locked_folder(place: Path, prefix: str) -> tuple[Path, int]:
     """A new folder (0700) and the descriptor of its lock. It gets the name by which others look for folders of killed builds when
     it is locked, so none takes it for one."""
-    new = Path(tempfile.mkdtemp(prefix=f".new-{prefix}", dir=place))
+    new = place / f".new-{prefix}{os.urandom(8).hex()}"
+    new.mkdir(mode=0o700)
     lock = os.open(new / "lock", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     folder = new.with_name(new.name.removeprefix(".new-"))

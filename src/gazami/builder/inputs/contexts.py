@@ -12,25 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazami.builder.files.layer_files import observed, phase
-from gazami.builder.files.streams import Ahead
-from gazami.builder.files.workspace import Workspace
-from gazami.builder.request import ContextOptions
-from gazami.cancel import Cancel
 from gazami.context.local import below, local_folder
 from gazami.errors import ArchiveError, ContextError, SpaceError
 from gazami.events import Emit, Message
-from gazami.layer.compression import decompressed
 from gazami.layer.entry import Entry, Kind
-from gazami.layer.tar_reader import TarReader
 from gazami.layer.whiteout import is_whiteout
-from gazami.registry.client import RegistryClient
-from gazami.registry.options import RegistryOptions
-from gazami.rootfs.requests import UnpackRequest
-from gazami.rootfs.unpack import Unpacker
 from gazami.values import replace
 
 if TYPE_CHECKING:
+    from gazami.builder.files.workspace import Workspace
+    from gazami.builder.request import ContextOptions
+    from gazami.cancel import Cancel
     from gazami.context.schemes import Access, Archive
+    from gazami.registry.client import RegistryClient
+    from gazami.registry.options import RegistryOptions
 
 _TRUE = frozenset({"1", "t", "true"})
 _LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
@@ -64,6 +59,12 @@ def access_of(
 
 def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, cancel: Cancel) -> Path:
     folder.mkdir(mode=0o700)
+    from gazami.builder.files.streams import Ahead
+    from gazami.layer.compression import decompressed
+    from gazami.layer.tar_reader import TarReader
+    from gazami.rootfs.requests import UnpackRequest
+    from gazami.rootfs.unpack import Unpacker
+
     unpacker = Unpacker(UnpackRequest(str(folder), devices=True), str(folder))
     owner, mask, left_out = (os.geteuid(), os.getegid()), os.umask(0), 0
     chunks = observed(cancel.checked(archive.chunks), progress)  # type: ignore[arg-type]

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gazami.builder.request import Pairs, PlanOptions
 from gazami.context.confined import lies_in, read_inside
-from gazami.context.download import file_name, stream
 from gazami.context.ignore import Ignore, parse_ignore
 from gazami.errors import ContextError, Source, UsageError
 from gazami.plan.inputs import PlanInputs, context_name
-from gazami.registry.transport import Transport
 from gazami.registry.wire import redact
+
+if TYPE_CHECKING:
+    from gazami.builder.request import Pairs, PlanOptions
+    from gazami.registry.transport import Transport
 
 MAX_DOCKERFILE = 16 << 20
 """Bytes; a larger Dockerfile is refused."""
@@ -27,6 +29,8 @@ def find_dockerfile(
     if wanted == "-":
         return Source("Dockerfile", _decode(sys.stdin.buffer.read(MAX_DOCKERFILE + 1), "standard input")), None
     if wanted.startswith(("http://", "https://")):
+        from gazami.context.download import file_name
+
         return Source(file_name(wanted), _decode(_downloaded(wanted, transport), redact(wanted))), None
     places = (Path(wanted), folder / wanted)
     for path in places if given else reversed(places):
@@ -60,6 +64,8 @@ def _downloaded(url: str, transport: Transport | None) -> bytes:
     if transport is None:
         raise UsageError("this command reads no Dockerfile from a URL", hint="give it on standard input: -f -")
     data = bytearray()
+    from gazami.context.download import stream
+
     for chunk in stream(url, transport):
         data += chunk
         if len(data) > MAX_DOCKERFILE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gazami.errors import ContextError, RegistryError
 from gazami.image.config import parse_config
@@ -10,9 +11,11 @@ from gazami.image.digest import Digest, parse_digest
 from gazami.image.manifest import Manifest
 from gazami.image.model import Layer, LocalFile, Remote
 from gazami.image.reference import Reference, parse_reference
-from gazami.layer.oci_layout import OciLayout
-from gazami.plan.steps import ImageBase
-from gazami.registry.resolved import NESTING, Resolved, check_is_image, check_layers, choose
+
+if TYPE_CHECKING:
+    from gazami.layer.oci_layout import OciLayout
+    from gazami.plan.steps import ImageBase
+    from gazami.registry.resolved import Resolved
 
 _LAYOUT = "oci-layout://"
 
@@ -33,6 +36,8 @@ def image_layers(base: ImageBase, resolved: Resolved) -> tuple[Layer, ...]:
 
 def resolve_layout(base: ImageBase) -> Resolved:
     """Read manifest and config of ``oci-layout://PATH[:TAG|@DIGEST]``. Raises :class:`ContextError`, :class:`RegistryError`."""
+    from gazami.registry.resolved import NESTING, Resolved, check_is_image, check_layers, choose
+
     layout, name = _split(base.reference)
     digest = _wanted(layout, name)
     reference = Reference("oci-layout.invalid", "image", None, digest)
@@ -51,6 +56,8 @@ def resolve_layout(base: ImageBase) -> Resolved:
 
 
 def _split(reference: str) -> tuple[OciLayout, str]:
+    from gazami.layer.oci_layout import OciLayout
+
     text = reference.removeprefix(_LAYOUT)
     path, at, digest = text.partition("@")
     if at:

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gazami.builder.inputs.base_cache import BaseCache
 from gazami.builder.inputs.layout_images import is_layout, resolve_layout
 from gazami.cancel import Cancel
-from gazami.context.ignore import Ignore
 from gazami.dockerfile.check_options import check_options
-from gazami.dockerfile.instructions import Dockerfile
 from gazami.dockerfile.rules import UNKNOWN_STAGE
 from gazami.errors import GazamiError
 from gazami.events import BaseResolved, Emit, PlanReady, Warned
-from gazami.image.digest import Digest
 from gazami.image.reference import parse_reference
 from gazami.plan.compile import Compiled, Missing, compile_plan
 from gazami.plan.control_args import other_syntax
-from gazami.plan.inputs import PlanInputs
 from gazami.plan.lint import findings_as_events, lint_names, lint_stages, violation
-from gazami.plan.outline import Outline
 from gazami.plan.reached import ResolvedImage
 from gazami.plan.stage_names import advice
-from gazami.plan.steps import ImageBase
-from gazami.registry.client import RegistryClient
-from gazami.registry.resolved import Resolved
 from gazami.values import fast_dataclass, field
+
+if TYPE_CHECKING:
+    from gazami.builder.inputs.base_cache import BaseCache
+    from gazami.context.ignore import Ignore
+    from gazami.dockerfile.instructions import Dockerfile
+    from gazami.image.digest import Digest
+    from gazami.plan.inputs import PlanInputs
+    from gazami.plan.outline import Outline
+    from gazami.plan.steps import ImageBase
+    from gazami.registry.client import RegistryClient
+    from gazami.registry.resolved import Resolved
 
 _AT_ONCE = 8
 
@@ -44,6 +46,8 @@ class Images:
     def resolve(self, wanted: tuple[ImageBase, ...], outlined: Outline) -> None:
         """Ask for manifests and configs, all at the same time. Raises the first error, with its FROM's lines; it ends the requests
         that still run."""
+        from concurrent.futures import ThreadPoolExecutor
+
         transport = self.registry.transport
         stop, failures = Cancel(), list[BaseException]()
 

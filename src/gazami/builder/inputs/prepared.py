@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 
 from gazami.builder.files.own_places import omitted, own_places, visible
 from gazami.builder.files.workspace import Workspace
-from gazami.builder.inputs.base_cache import BaseCache
 from gazami.builder.inputs.contexts import access_of, fetch_context
 from gazami.builder.inputs.dockerfile import find_dockerfile, find_ignore, inputs_of
 from gazami.builder.inputs.planning import Images, check_plan, make_plan, warn_of_names
 from gazami.builder.inputs.registries import open_registry
-from gazami.builder.request import BuildRequest, CacheOptions
-from gazami.cancel import Cancel
 from gazami.dockerfile.parser import parse
-from gazami.events import Emit
-from gazami.plan.inputs import PlanInputs
 from gazami.plan.outline import Outline, outline
-from gazami.plan.steps import Plan
-from gazami.registry.client import RegistryClient
 from gazami.rootfs.folder import FolderTree
 from gazami.values import fast_dataclass
 
 if TYPE_CHECKING:
+    from gazami.builder.inputs.base_cache import BaseCache
+    from gazami.builder.request import BuildRequest, CacheOptions
+    from gazami.cancel import Cancel
     from gazami.context.schemes import Access
+    from gazami.events import Emit
+    from gazami.plan.inputs import PlanInputs
+    from gazami.plan.steps import Plan
+    from gazami.registry.client import RegistryClient
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -76,4 +76,8 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Prep
 
 def _base_cache(options: CacheOptions) -> BaseCache | None:
     folder = Path(options.directory)
-    return BaseCache(folder, options.ttl) if options.enabled and folder.is_dir() else None
+    if not (options.enabled and folder.is_dir()):
+        return None
+    from gazami.builder.inputs.base_cache import BaseCache
+
+    return BaseCache(folder, options.ttl)

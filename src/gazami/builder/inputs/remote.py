@@ -35,7 +35,7 @@ def add_remote(copier: Copier, source: str, step: CopyStep, fetched: Fetched, sp
 
 
 def fetch_remote(source: str, step: CopyStep, fetched: Fetched) -> Path:
-    """Bring a remote source here, once in a build: the file, or the folder of a repository. Raises :class:`GazamiError` kinds of the
+    """Bring a remote source here, once in a build: the file, or a repository's folder. Raises :class:`GazamiError` kinds of the
     network, git and the file system, and :class:`DockerfileError` for flags that do not go with it."""
     _check(step, source)
     if is_git(source):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gazami.builder.request import DigestFiles
 from gazami.errors import HostError, RegistryError
-from gazami.image.reference import Reference
 from gazami.layer.output_file import write_output
-from gazami.registry.routing import Trust
-from gazami.registry.transport import Request, Transport
-from gazami.registry.wire import redact
+
+if TYPE_CHECKING:
+    from gazami.builder.request import DigestFiles
+    from gazami.image.reference import Reference
+    from gazami.registry.transport import Transport
 
 
 def digest_files(
@@ -52,6 +53,10 @@ def write_text(place: str, text: str, transport: Transport) -> None:
 
 
 def _put(url: str, text: str, transport: Transport) -> None:
+    from gazami.registry.exchange import Request
+    from gazami.registry.routing import Trust
+    from gazami.registry.wire import redact
+
     request = Request("PUT", url, (("Content-Type", "text/plain"),), text.encode())
     with transport.persist(lambda: transport.exchange(request, Trust())) as response:
         if response.status >= 400:

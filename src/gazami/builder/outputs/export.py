@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gazami.builder.files.layer_files import LayerFiles, open_layer
 from gazami.builder.outputs.digest_files import digest_files, write_text
-from gazami.builder.outputs.platform_index import assemble, members
-from gazami.builder.request import OutputOptions, Pairs
 from gazami.events import Emit, Exported
 from gazami.image.config import History, encode_config
 from gazami.image.digest import Digest, digest_of
@@ -31,14 +30,15 @@ from gazami.image.manifest import (
     encode_manifest,
 )
 from gazami.image.model import Image, Layer, LocalFile, Remote
-from gazami.image.platform import Platform
 from gazami.image.reference import Reference, parse_reference
-from gazami.layer.docker_archive import write_docker_archive
-from gazami.layer.oci_layout import OciLayout, blob_file
-from gazami.registry.client import RegistryClient
-from gazami.registry.transfer import Uploads
 from gazami.registry.wire import redact
 from gazami.values import fast_dataclass, replace
+
+if TYPE_CHECKING:
+    from gazami.builder.request import OutputOptions, Pairs
+    from gazami.image.platform import Platform
+    from gazami.registry.client import RegistryClient
+    from gazami.registry.transfer import Uploads
 
 _UNNAMED = "unset-repo/unset-image-name"
 _TO_OCI = {DOCKER_LAYER_GZIP: OCI_LAYER_GZIP, DOCKER_LAYER: OCI_LAYER, DOCKER_LAYER_ZSTD: OCI_LAYER_ZSTD}
@@ -123,9 +123,15 @@ class Exporter:
     def _push_all(self, finished: Finished, uploads: Uploads) -> Digest:
         """The digest that the destinations get: the image's, or the index's when this build has completed it."""
         index = self.output.index
-        for reference in members(index, self.platform, self.references) if index else self.references:
+        if index is None:
+            for reference in self.references:
+                self.push(finished, reference, uploads)
+            return finished.manifest.digest
+        from gazami.builder.outputs.platform_index import assemble, members
+
+        for reference in members(index, self.platform, self.references):
             self.push(finished, reference, uploads)
-        made = assemble(index, self.references, self.registry, self.emit) if index else None
+        made = assemble(index, self.references, self.registry, self.emit)
         return made.digest if made else finished.manifest.digest
 
     def check_permissions(self) -> None:
@@ -188,6 +194,8 @@ class Exporter:
         digest = finished.manifest.digest
         for place in self.output.tar_paths:
             names = tuple(_tagged(text) for text in self.output.destinations) or (f"docker.io/{_UNNAMED}:latest",)
+            from gazami.layer.docker_archive import write_docker_archive
+
             write_docker_archive(Path(place), finished.config, finished.manifest, self._blobs(finished), names)
             self.emit(Exported("docker-archive", place, digest))
         for place in self.output.oci_layout_paths:
@@ -200,6 +208,8 @@ class Exporter:
             self.emit(Exported("files" if export.kind != "oci" else "oci-layout", export.dest, digest))
 
     def _layout(self, finished: Finished, folder: Path) -> None:
+        from gazami.layer.oci_layout import OciLayout, blob_file
+
         layers = tuple(map(blob_file, finished.manifest.layers, self._blobs(finished)))
         OciLayout(folder).write(finished.manifest, finished.config, layers)
 

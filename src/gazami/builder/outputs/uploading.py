@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gazami.builder.files.layer_files import open_layer
-from gazami.builder.outputs.export import Exporter
-from gazami.builder.stages.carry_out import LayerMade
-from gazami.builder.stages.work import StageWork
 from gazami.image.model import Image, Layer, Origin, Remote
-from gazami.registry.stream import GrowingUpload
-from gazami.registry.transfer import Uploads
 from gazami.values import fast_dataclass
+
+if TYPE_CHECKING:
+    from gazami.builder.outputs.export import Exporter
+    from gazami.builder.stages.carry_out import LayerMade
+    from gazami.builder.stages.work import StageWork
+    from gazami.registry.stream import GrowingUpload
+    from gazami.registry.transfer import Uploads
 
 
 @fast_dataclass(frozen=True, slots=True)

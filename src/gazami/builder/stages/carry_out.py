@@ -10,27 +10,26 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from gazami.builder.clock import Clock
 from gazami.builder.files.packer import Follow, NewLayer
-from gazami.builder.files.squash import squash
-from gazami.builder.stages.copying import Copying
-from gazami.builder.stages.root import Roots
 from gazami.builder.stages.schedule import in_order_of_need
-from gazami.builder.stages.sources import Sources
-from gazami.builder.stages.stage import Stage
-from gazami.builder.stages.work import StageWork, StepWork
-from gazami.cache.store import CacheStore
 from gazami.errors import Cancelled, GazamiError
 from gazami.events import Message, StageFinished, StageStarted, StepFailed, StepFinished, StepId, StepStarted
-from gazami.image.digest import Digest
 from gazami.image.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Descriptor
-from gazami.image.model import Image, Layer
 from gazami.plan.steps import CopyStep, MetadataStep, RunStep, StagePlan, WorkdirStep
-from gazami.registry.transport import Transport
 from gazami.values import fast_dataclass
 
 if TYPE_CHECKING:
+    from gazami.builder.clock import Clock
+    from gazami.builder.stages.copying import Copying
+    from gazami.builder.stages.root import Roots
     from gazami.builder.stages.running import Running
+    from gazami.builder.stages.sources import Sources
+    from gazami.builder.stages.stage import Stage
+    from gazami.builder.stages.work import StageWork, StepWork
+    from gazami.cache.store import CacheStore
+    from gazami.image.digest import Digest
+    from gazami.image.model import Image, Layer
+    from gazami.registry.transport import Transport
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -200,4 +199,6 @@ class Stages:
             stage.tree.forget()  # room for the joining, which needs as much
         own, packer = stage.image.layers[base:], self.copying.packer
         self.copying.emit(Message("info", f"--single-snapshot: joining {len(own)} layers into one"))
+        from gazami.builder.files.squash import squash
+
         stage.join(packer.files.register(squash(own, packer.files, packer.packing)), base)

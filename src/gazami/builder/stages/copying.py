@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from gazami.builder.files.packer import NewLayer, Packer
 from gazami.builder.inputs import needs
 from gazami.builder.inputs.check import explained
-from gazami.builder.inputs.remote import add_remote, fetch_remote
-from gazami.builder.stages.sources import Sources
-from gazami.builder.stages.stage import Stage
-from gazami.builder.stages.work import StepWork
 from gazami.context.ignore import ignore_of
 from gazami.errors import DockerfileError
 from gazami.events import Emit, Warned
 from gazami.layer.entry import FileContent, Kind
 from gazami.plan.steps import ContextSource, CopyStep, WorkdirStep
-from gazami.rootfs.archive import archive_members, is_archive
 from gazami.rootfs.changes import Changes
 from gazami.rootfs.copy import Attributes, Copier, Excluded, MissingSource
 from gazami.rootfs.modes import parse_chmod
 from gazami.rootfs.owners import Accounts, Owner, parse_owner
-from gazami.rootfs.spool import Spool
 from gazami.rootfs.tree import Node, Tree
 from gazami.values import fast_dataclass
+
+if TYPE_CHECKING:
+    from gazami.builder.files.packer import NewLayer, Packer
+    from gazami.builder.stages.sources import Sources
+    from gazami.builder.stages.stage import Stage
+    from gazami.builder.stages.work import StepWork
+    from gazami.rootfs.spool import Spool
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -39,8 +40,11 @@ class Copying:
         chmod, octal = parse_chmod(step.flags.chmod)
         attributes = Attributes(self._owner(step, work, stage), chmod, octal)
         remote = [source for source in step.sources if is_remote(step, source)]
-        for source in remote:  # now, since other stages may wait for the tree
-            fetch_remote(source, step, self.sources.fetched)
+        if remote:  # now, since other stages may wait for the tree
+            from gazami.builder.inputs.remote import fetch_remote
+
+            for source in remote:
+                fetch_remote(source, step, self.sources.fetched)
         source_tree = self.sources.tree_of(step.files) if len(remote) < len(step.sources) else Tree()
 
         def copied(tree: Tree) -> Changes:
@@ -93,6 +97,8 @@ class Copying:
             if step.flags.checksum and not is_remote(step, source):
                 raise DockerfileError("checksum can't be specified for local sources")
             if is_remote(step, source):
+                from gazami.builder.inputs.remote import add_remote
+
                 add_remote(copier, source, step, self.sources.fetched, self._spool)
             elif step.flags.parents:
                 copier.copy_with_parents(source_tree, source, step.dest, _parents_pattern(source))
@@ -102,6 +108,8 @@ class Copying:
                 copier.copy(source_tree, source, step.dest)
 
     def _add(self, copier: Copier, source_tree: Tree, source: str, step: CopyStep) -> None:
+        from gazami.rootfs.archive import archive_members, is_archive
+
         for path, node in copier.matches(source_tree, source):
             target = source_tree.resolve(path).node or node
             content = target.content

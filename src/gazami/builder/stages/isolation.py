@@ -8,20 +8,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gazami.builder.files.memory import estimate, fits
-from gazami.builder.files.space import check_room
-from gazami.builder.files.streams import SandboxUnpacker
-from gazami.builder.files.workspace import Workspace
-from gazami.builder.request import SandboxOptions
-from gazami.builder.stages.hidden import exposed
-from gazami.cancel import Cancel
 from gazami.events import Emit, Message, SandboxChosen
-from gazami.image.manifest import Descriptor
 from gazami.rootfs.directories import MakeDirectories, RemoveTrees
 from gazami.rootfs.requests import UnpackReport, UnpackRequest
 from gazami.values import fast_dataclass, field
 
 if TYPE_CHECKING:
+    from gazami.builder.files.streams import SandboxUnpacker
+    from gazami.builder.files.workspace import Workspace
+    from gazami.builder.request import SandboxOptions
+    from gazami.cancel import Cancel
+    from gazami.image.manifest import Descriptor
     from gazami.sandbox.client import Sandbox
 
 _PRELOAD = ("gazami.rootfs.unpack", "gazami.rootfs.snapshot", "gazami.rootfs.directories")
@@ -90,10 +87,14 @@ class Isolation:
 
     def unpacker(self, directory: str) -> SandboxUnpacker:
         """Unpacks a layer of its own into a directory that exists."""
+        from gazami.builder.files.streams import SandboxUnpacker
+
         return SandboxUnpacker(self.sandbox, UnpackRequest(directory, devices=self.sandbox.choice.guards_devices))
 
     def layer_unpacker(self, directory: str, lowers: Iterable[str]) -> SandboxUnpacker:
         """Unpacks a layer of a stage, whose layers below are ``lowers``, topmost first."""
+        from gazami.builder.files.streams import SandboxUnpacker
+
         choice = self.sandbox.choice
         request = UnpackRequest(
             directory,
@@ -120,6 +121,8 @@ class Isolation:
                 self._sandbox = None
 
     def _start(self) -> Sandbox:
+        from gazami.builder.files.memory import estimate, fits
+        from gazami.builder.files.space import check_room
         from gazami.sandbox.client import Sandbox
         from gazami.sandbox.select import Conditions, choose
 
@@ -141,6 +144,7 @@ class Isolation:
 
     def _credentials_to_hide(self) -> tuple[str, ...]:
         """The files with credentials that can be taken out of a command's sight; warns of those that cannot."""
+        from gazami.builder.stages.hidden import exposed
         from gazami.sandbox.kernel.mountinfo import mount_points
 
         files = exposed(self.surroundings.credentials, self.surroundings.unread, mount_points())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
 
-from gazami.builder.stages.work import StageWork
-from gazami.cancel import Cancel
 from gazami.errors import Cancelled
+
+if TYPE_CHECKING:
+    from gazami.builder.stages.work import StageWork
+    from gazami.cancel import Cancel
 
 AT_ONCE = max(4, os.cpu_count() or 1)
 """Stages that work at the same time: the processors, and four where there are fewer, since many wait for a network."""
@@ -22,6 +24,8 @@ def in_order_of_need(works: Sequence[StageWork], build: Callable[[StageWork], No
     if len(works) == 1:
         build(works[0])
         return
+    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
     waiting = {work.stage.number: set(work.after) for work in works}
     waits_for: dict[int, list[StageWork]] = {}
     for work in works:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-
 from gazami.builder.request import FileExport
 from gazami.cli.paths import absolute, absolutes
 from gazami.errors import UsageError
@@ -101,6 +99,8 @@ def _image(word: str, fields: dict[str, str], *, push: bool) -> Outputs:
 
 def fields_of(word: str) -> dict[str, str]:
     """The pairs of a value, none for a bare directory."""
+    import csv
+
     pairs = [field.partition("=") for field in next(csv.reader([word]))]
     if len(pairs) == 1 and not pairs[0][1]:
         return {}

@@ -12,9 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gazami.registry.credentials import Credential
-from gazami.registry.providers.aws import find_keys, service_endpoint
 from gazami.registry.providers.grant import Grant, Provider, Unavailable
-from gazami.registry.providers.sigv4 import sign
 from gazami.registry.providers.web import Web, text_of
 from gazami.values import fast_dataclass
 
@@ -71,6 +69,9 @@ def api_of(registry: str) -> _Api:
 
 
 def _grant(registry: str, environ: Mapping[str, str], web: Web, now: Callable[[], float]) -> Grant:
+    from gazami.registry.providers.aws import find_keys, service_endpoint
+    from gazami.registry.providers.sigv4 import sign
+
     api = api_of(registry)
     keys = find_keys(environ, web, api.region, now)
     url = service_endpoint(environ, api.service.upper().replace("-", "_"), api.endpoint)

@@ -7,10 +7,11 @@ from urllib.parse import urlencode, urlsplit
 
 from gazami.errors import RegistryError
 from gazami.foreign import read_json
+from gazami.registry.exchange import Request, Response
 from gazami.registry.faults import ConnectionFault
 from gazami.registry.providers.grant import Unavailable
 from gazami.registry.routing import Trust
-from gazami.registry.transport import Request, Response, Transport
+from gazami.registry.transport import Transport
 from gazami.registry.wire import parse_error, redact
 
 Headers = tuple[tuple[str, str], ...]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 from typing import Final
 
 CLONE_NEWNS: Final = 0x00020000
@@ -52,7 +51,7 @@ FSCONFIG_CMD_CREATE: Final = 6
 CLOEXEC: Final = 1
 MOVE_MOUNT_F_EMPTY_PATH: Final = 4
 
-MACHINE: Final = platform.machine()
+MACHINE: Final = os.uname().machine
 _PIVOT_ROOT: Final = {"x86_64": 155, "aarch64": 41}.get(MACHINE, 155)
 _CAPSET: Final = {"x86_64": 126, "aarch64": 91}.get(MACHINE, 126)
 _CAPGET: Final = {"x86_64": 125, "aarch64": 90}.get(MACHINE, 125)
