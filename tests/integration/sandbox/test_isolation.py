@@ -1,4 +1,4 @@
-"""The end of a build's sandbox: whoever removes the roots says so to who would end the build, and the sandbox is closed in any case."""
+"""The end of a build's sandbox: removing the roots says so to the thread that would end the build; the sandbox closes in any case."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def test_a_build_that_was_told_to_end_starts_no_sandbox(tmp_path: Path) -> None:
     with (
         Workspace(options.state_dir) as workspace,
         Isolation(options, IsolationInputs(), workspace, discard, build, build) as isolation,
+        pytest.raises(Cancelled),
     ):
-        with pytest.raises(Cancelled):
-            isolation.new_directory("root")
+        isolation.new_directory("root")
