@@ -1,4 +1,4 @@
-"""The end of a build's sandbox: removing the roots says so to the thread that would end the build; the sandbox closes in any case."""
+"""The end of a build's sandbox: removing its roots is announced to a cancelled build, and it closes in any case."""
 
 from __future__ import annotations
 
