@@ -53,6 +53,10 @@ _FEW = 8
 """Values of a class that are made by a loop: to compile its ``__init__`` takes as long as forty of them."""
 
 
+_KNOWN = frozenset({"default", "default_factory", "init", "repr", "compare", "metadata"})
+"""What :func:`field` may be told."""
+
+
 class _Said:
     """What :func:`field` was told, by the standard library's names."""
 
@@ -105,12 +109,23 @@ class _Standard:
         return found
 
 
+def _check(written: Any, annotations: Mapping[str, str], defaults: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    """Refuse what the standard decorator does and this one does not."""
+    others = [key for each in said.values() for key in each if key not in _KNOWN]
+    others += [name for name, annotation in annotations.items() if annotation.startswith(("ClassVar", "InitVar"))]
+    others += [name for name, default in defaults.items() if type(default) in (list, dict, set)]
+    others += [base.__name__ for base in written.__bases__ if hasattr(base, "__match_args__")]
+    if others:
+        raise TypeError(f"{written.__name__} needs the standard dataclass, for {', '.join(others)}")
+
+
 def _made(written: Any, *, frozen: bool, order: bool) -> Any:
     space = dict(written.__dict__)
     annotations = space.get("__annotations__", {})
     names = tuple(annotations)
     defaults = {name: space.pop(name) for name in names if name in space}
     said = {name: each.said for name, each in defaults.items() if isinstance(each, _Said)}
+    _check(written, annotations, defaults, said)
     post, few = "__post_init__" in space, _FEW
     read = _reader([name for name in names if name not in said or said[name].get("compare", True)])
 

@@ -91,7 +91,7 @@ def test_a_snapshot_holds_no_file_from_outside(mode: Bench, builders: Path, func
                 with out.open("wb") as sink:
                     mode.sandbox.call(request, output_fd=sink.fileno())
             except GazamiError as error:  # the exchange was seen, and nothing else went wrong
-                assert "changed while" in error.message or "replaced while" in error.message, error.message
+                assert "changed during" in error.message or "replaced while" in error.message, error.message
             assert CANARY not in out.read_bytes()
 
 

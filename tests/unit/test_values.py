@@ -6,7 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pytest
 
@@ -133,3 +133,28 @@ def test_development_mode_has_the_standard_decorator() -> None:
     for options, expected in ((["-X", "dev"], "True"), ([], "False")):
         done = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, check=True, env=environ)
         assert done.stdout.strip() == expected
+
+
+def test_what_only_the_standard_decorator_does_is_refused() -> None:
+    if sys.flags.dev_mode:
+        return
+
+    class Constant:
+        LIMIT: ClassVar[int] = 5
+
+    class Keyword:
+        x: int = values.field(kw_only=True)
+
+    class Shared:
+        x: list[int] = []  # noqa: RUF012
+
+    @values.fast_dataclass(frozen=True, slots=True)
+    class Base:
+        y: int = 0
+
+    class Derived(Base):
+        x: int = 0
+
+    for written in (Constant, Keyword, Shared, Derived):
+        with pytest.raises(TypeError, match="needs the standard dataclass"):
+            values.fast_dataclass(frozen=True, slots=True)(written)

@@ -60,6 +60,8 @@ class Attempt:
     sources: Sources
     packer: Packer
     cache: StepCache | None
+    closing: contextlib.ExitStack
+    """What is closed with the attempt, after the outputs and when the cache has what it stores."""
 
     def look_up(self) -> Container[Position]:
         """The steps whose layers the cache has."""
@@ -77,27 +79,25 @@ class Attempt:
             from gazami.builder.cached.step_cache import Storing
 
             observers += (Storing(self.cache, uploading.wait_for),)
-        with self._isolation(works) as isolation:
-            mounts = self._cache_mounts(isolation)
-            ignored = tuple(path.strip("/") for path in self.request.context.ignore_paths)
-            try:
-                stages = Stages(
-                    self.sources,
-                    Roots(isolation, self.packer.files, self.request.snapshot, ignored),
-                    self.clock,
-                    Copying(self.sources, self.packer, self.emit),
-                    self._running(works, isolation, mounts),
-                    self.ready.registry.transport,
-                    self.cache,
-                    observers,
-                    uploading.follow if uploading.follows else None,
-                )
-                stages.build(works)
-            finally:
-                if self.cancel.is_set:
-                    self.cancel.cleaning()
-                elif mounts is not None:
-                    mounts.save()
+        isolation = self.closing.enter_context(self._isolation(works))
+        mounts = self._cache_mounts(isolation)
+        ignored = tuple(path.strip("/") for path in self.request.context.ignore_paths)
+        stages = Stages(
+            self.sources,
+            Roots(isolation, self.packer.files, self.request.snapshot, ignored),
+            self.clock,
+            Copying(self.sources, self.packer, self.emit),
+            self._running(works, isolation, mounts),
+            self.ready.registry.transport,
+            self.cache,
+            observers,
+            uploading.follow if uploading.follows else None,
+        )
+        try:
+            stages.build(works)
+        finally:
+            if mounts is not None and not self.cancel.is_set:
+                mounts.save()
         return self.sources.stages[plan.target].image
 
     def _check_secrets(self, works: Sequence[StageWork]) -> None:
@@ -117,7 +117,7 @@ class Attempt:
             credentials=credentials.docker_config_files,
             unread=(*credentials.secret_files, *(value for _, kind, value in sandbox.secrets if kind == "file")),
         )
-        return Isolation(sandbox, surroundings, self.ready.workspace, self.emit, self.packer.files.cancel)
+        return Isolation(sandbox, surroundings, self.ready.workspace, self.emit, self.packer.files.cancel, self.cancel)
 
     def _cache_mounts(self, isolation: Isolation) -> CacheMounts | None:
         if self.cache is None or not self.request.cache.mounts:
@@ -151,6 +151,7 @@ def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
         blobs = BlobFiles(ready.workspace.blobs, ready.registry, stop, ready.images.blobs, once)
         layers = LayerFiles(ready.workspace, blobs, emit, stop)
         stack.callback(layers.close)
+        closing = stack.enter_context(contextlib.ExitStack())
         if stores is not None:
             stack.enter_context(stores)
         agent = dict(request.sandbox.ssh).get("default", "")
@@ -165,7 +166,7 @@ def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
         sources = Sources(ready.context, images, Trees(layers, kept, shared_bases(plan, images)), fetched)
         packer = Packer(layers, _packing(request.output.format, plan, images), clock.newest, lists_members=stores is not None)
         cache = _cache(request, plan, stores, sources, layers, clock) if stores is not None else None
-        yield Attempt(request, ready, emit, cancel, clock, sources, packer, cache)
+        yield Attempt(request, ready, emit, cancel, clock, sources, packer, cache, closing)
 
 
 def _stores(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, *, hides_hits: bool) -> Stores | None:

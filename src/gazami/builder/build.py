@@ -71,7 +71,7 @@ def _carry_out(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cance
         except (NotFoundError, IntegrityError) as error:
             if tried.cache is None or not tried.cache.hits:
                 raise
-            emit(Message("warning", f"a cached layer is missing, rebuilding without the cache: {error.message}"))
+            emit(Message("warning", f"a cached layer is missing or damaged, building again without the cache: {error.message}"))
     with attempt(request, ready, emit, cancel, hides_hits=True) as tried:
         return _build_and_export(tried)
 

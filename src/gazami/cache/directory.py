@@ -15,7 +15,7 @@ from pathlib import Path
 from gazami.cache.entry import CONFIG, EMPTY, CacheEntry, decode_entry, encode_entry
 from gazami.cache.store import Blob, Listed
 from gazami.cancel import Cancel
-from gazami.errors import GazamiError, HostError, NotFoundError, RegistryError
+from gazami.errors import ArchiveError, ContextError, GazamiError, HostError, IntegrityError, NotFoundError, RegistryError
 from gazami.file_locks import locked
 from gazami.image.manifest import Descriptor, Manifest
 from gazami.image.model import LocalFile, Origin
@@ -48,17 +48,18 @@ class DirectoryStore:
             return None
         try:
             manifest = self._layout.manifest(digest)
-        except NotFoundError:
+            entry = decode_entry(manifest) if isinstance(manifest, Manifest) else None
+        except (NotFoundError, IntegrityError, ArchiveError, ContextError, RegistryError):  # damaged: the build stores it again
+            entry = None
+        if entry is None or not isinstance(manifest, Manifest):
             return None
-        if not isinstance(manifest, Manifest):
-            raise RegistryError(f"the entry {tag} of {self.name} is an index")
         paths = [self._layout.path(each) for each in (digest, *(layer.digest for layer in manifest.layers))]
         if not all(path.exists() for path in paths):
             return None
         for path in paths:
             with contextlib.suppress(OSError):
                 os.utime(path)
-        return decode_entry(manifest)
+        return entry
 
     def origin(self, descriptor: Descriptor) -> Origin:
         return LocalFile(str(self._layout.path(descriptor.digest)))

@@ -32,7 +32,7 @@ Key = NewType("Key", str)
 KeyInputs: TypeAlias = tuple[tuple[str, str], ...]
 """``(name, value)`` in order. Names are for people, too: an explanation of a miss shows them."""
 
-_VERSION = "gazami cache 1"
+_VERSION = "gazami cache 2"
 _VARIABLE = "variable "
 _INLINE = 2000
 """Longer values are recorded by their digest."""

@@ -203,7 +203,7 @@ def _now() -> datetime:
 
 @fast_dataclass(frozen=True, slots=True)
 class Scheme:
-    """``usage`` is how the scheme is written, for the hint of an unknown one; ``open`` gets what stands after ``://``."""
+    """``usage`` is how the scheme is written, for the hint of an unknown one; ``open`` gets the text after ``://``."""
 
     usage: str
     open: Callable[[str, Access], Opened]

@@ -8,6 +8,7 @@ and FIFOs have no ``user.`` attributes (xattr(7)): those that were changed are l
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 
 from gazami.layer.entry import Entry, Kind
@@ -15,6 +16,11 @@ from gazami.values import fast_dataclass
 
 ATTRIBUTE = "user.gazami.owner"
 _AS_SEEN = "="
+_VALUE = re.compile(
+    rb"(?P<uid>[0-9]{1,10}):(?P<gid>[0-9]{1,10})(?:(?P<seen>:=)|:(?P<letter>[bc]):(?P<major>[0-9]{1,4}):(?P<minor>[0-9]{1,7}))?"
+)
+_LAST_ID = (1 << 32) - 2
+"""The last one means "unchanged" to chown(2)."""
 _DEVICES = {"c": Kind.CHARACTER, "b": Kind.BLOCK}
 
 
@@ -40,15 +46,17 @@ class Recorded:
 
 
 def decode(value: bytes) -> Recorded | None:
-    """None for what is not one of our values (a command may write to the attribute itself)."""
-    with suppress(ValueError):
-        uid, gid, *device = value.decode("ascii").split(":")
-        if not device or device == [_AS_SEEN]:
-            return Recorded(int(uid), int(gid), as_seen=bool(device))
-        letter, major, minor = device
-        if letter in _DEVICES:
-            return Recorded(int(uid), int(gid), (letter, int(major), int(minor)))
-    return None
+    """None for what is not one of our values. A command may write the attribute itself, and a layer cannot hold any number."""
+    found = _VALUE.fullmatch(value)
+    if found is None:
+        return None
+    uid, gid = int(found["uid"]), int(found["gid"])
+    if uid > _LAST_ID or gid > _LAST_ID:
+        return None
+    if found["letter"] is None:
+        return Recorded(uid, gid, as_seen=found["seen"] is not None)
+    major, minor = int(found["major"]), int(found["minor"])
+    return Recorded(uid, gid, (found["letter"].decode(), major, minor)) if major < 1 << 12 and minor < 1 << 20 else None
 
 
 def record(path: str, owner: Recorded) -> None:

@@ -53,7 +53,7 @@ class GrowingUpload:
         try:
             self._worker.result()
         finally:
-            os.close(self._fd)
+            self._close()
         if self._location is None or self._sent != descriptor.size:
             return False
         url = with_query(self._location, "digest", descriptor.digest)
@@ -72,9 +72,15 @@ class GrowingUpload:
         self._stop.set("the upload was cancelled")
 
     def abandon(self) -> None:
+        """End it, whether it was completed or not."""
         self.give_up()
         self._worker.join()
-        os.close(self._fd)
+        self._close()
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def _run(self) -> None:
         with self._session.transport.obeying(self._stop):

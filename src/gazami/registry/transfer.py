@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
+    from pathlib import Path
     from types import TracebackType
 
     from gazami.image.digest import Digest
@@ -53,13 +54,18 @@ class Uploads:
 
         return self._once(reference, descriptor.digest, push)
 
+    def follow(self, reference: Reference, path: Path) -> GrowingUpload:
+        """Begin to upload a blob whose file still grows. :meth:`submit_followed` completes the upload; what is not completed
+        is abandoned at the end."""
+        growing = self._client.follow_blob(reference, path)
+        with self._lock:
+            self._growing.append(growing)
+        return growing
+
     def submit_followed(
         self, reference: Reference, descriptor: Descriptor, open_file: Callable[[], BinaryIO], growing: GrowingUpload
     ) -> Future[How]:
         """As :meth:`submit` for a blob whose upload began while it was written; if that failed, it is uploaded again."""
-
-        with self._lock:
-            self._growing.append(growing)
 
         def finish() -> How:
             if growing.complete(descriptor):
@@ -107,6 +113,8 @@ class Uploads:
             growing.give_up()
         if self._pool is not None:
             self._pool.shutdown()
+        for growing in self._growing:
+            growing.abandon()
 
     def _once(
         self, reference: Reference, digest: Digest, work: Callable[[], How], not_needed: Callable[[], None] | None = None

@@ -26,6 +26,8 @@ from gazami.values import fast_dataclass
 _LENGTH = 8
 _MOST_BYTES = 1 << 30
 _MOST_DESCRIPTORS = 8
+_PACKAGES = ("gazami.sandbox.", "gazami.rootfs.")
+"""Where the classes are that cross."""
 _CLASS = "class"
 
 
@@ -81,7 +83,10 @@ def encode(value: object) -> str:
 
 def decode(text: str | bytes) -> Any:
     """The value that :func:`encode` encoded. Raises ValueError for any other text."""
-    return _tuples(json.loads(text, object_hook=_value))
+    try:
+        return _tuples(json.loads(text, object_hook=_value))
+    except (ImportError, AttributeError, TypeError, KeyError, RecursionError) as cause:
+        raise ValueError(f"not a value of gazami's: {cause}") from cause
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -97,7 +102,7 @@ def _value(found: dict[str, Any]) -> object:
     if name == "bytes":
         return base64.b64decode(found["base64"])
     module, _, qualified = name.partition(":")
-    if not module.startswith("gazami."):
+    if not module.startswith(_PACKAGES):
         raise ValueError(f"{name!r} is no class of gazami's")
     kind: Any = getattr(importlib.import_module(module), qualified)
     if "__dataclass_fields__" not in vars(kind):

@@ -325,7 +325,7 @@ def test_a_layer_that_the_registry_lost_is_made_again(build: Builder, busybox: s
         whole = f"--oci-layout-path={tmp_path / 'layout'}"  # needs the layer itself, and nothing else has it
         second = build(dockerfile, "--no-push", whole, cache=cache)
         assert second.found == (2, 2)
-        assert "building again without the cache" in second.log
+        assert "rebuilding without the cache" in second.log
         assert build(dockerfile, cache=cache).reused == 2, "and it is stored again"
 
 

@@ -119,7 +119,7 @@ def pushed(tar: bytes, repository: Reference, client: RegistryClient, digest: st
         ([file("../outside")], "would leave its root"),
         ([member("out", tarfile.SYMTYPE, "/tmp"), file("out/outside")], ""),
         ([member("hard", tarfile.LNKTYPE, "../../etc/passwd")], "would leave its root"),
-        ([directory("d"), member("d/dev", tarfile.CHRTYPE)], "were left out"),
+        ([directory("d"), member("d/dev", tarfile.CHRTYPE)], "were skipped"),
     ],
 )
 def test_a_hostile_artifact_does_no_harm(

@@ -205,7 +205,7 @@ def test_a_permission_that_is_missing_is_named(
     done = submit(cluster, str(site), "-t", f"{host}/submit/forbidden", f"--secret=id=token,src={tmp_path / 'token'}")
     assert done.returncode == 1
     named = resource.replace("jobs", "jobs.batch")
-    assert f"does not allow to {verb} {named} in the namespace builds" in done.stderr and "submit-role.yaml" in done.stderr
+    assert f"not allowed to {verb} {named} in the namespace builds" in done.stderr and "submit-role.yaml" in done.stderr
     assert not cluster.jobs and not cluster.secrets
 
 

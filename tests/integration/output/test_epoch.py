@@ -116,7 +116,7 @@ def test_the_time_of_a_stage_of_sources(context: Path) -> None:
         for more in ("COPY f /\n", f"ADD {url} /\nENV a=b\n", f"ADD {url} {url}2 /\n", "ADD f /\n", ""):
             done = build(context, f"{head}{more}{end}", "--no-push")
             assert done.returncode == 1, more
-            assert "the stage src is more than FROM scratch and one ADD" in done.stderr
+            assert "the stage src is more than FROM scratch and one remote ADD" in done.stderr
 
 
 def test_files_are_not_newer_than_the_time(context: Path, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_last_build_makes_the_index(host: str, tmp_path: Path) -> None:
         assert not exists(f"{host}/index/a:1")
         done = build(tmp_path, platform, "r1", *names, f"--digest-file={tmp_path / str(number)}")
         assert done.returncode == 0, done.stderr
-    assert "left to the last build" not in done.stderr and "Pushed the index" in done.stderr
+    assert "finishes last pushes the index" not in done.stderr and "Pushed the index" in done.stderr
     raw = inspected(f"{host}/index/a:1", "--raw")
     assert [each["platform"].get("variant", each["platform"]["architecture"]) for each in raw["manifests"]] == [
         "amd64", "arm64", "v7",

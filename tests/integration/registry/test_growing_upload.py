@@ -22,6 +22,7 @@ from gazami.registry.client import RegistryClient
 from gazami.registry.credentials import Keychain
 from gazami.registry.options import RegistryOptions
 from gazami.registry.retry import RetryPolicy
+from gazami.registry.transfer import Uploads
 
 pytestmark = pytest.mark.service
 DATA = os.urandom(1 << 20) * 24
@@ -126,3 +127,16 @@ def test_giving_up_ends_at_once(client: RegistryClient, tmp_path: Path) -> None:
         started = time.monotonic()
         growing.abandon()
         assert time.monotonic() - started < 3
+
+
+def test_what_nobody_completes_is_given_up_at_the_end(client: RegistryClient, tmp_path: Path) -> None:
+    """A stage may fail between its layer and whoever goes on with the upload: neither a thread nor a file is left."""
+    blob = tmp_path / "blob"
+    blob.write_bytes(DATA)
+    with docker_registry(tmp_path) as registry:
+        with Uploads(client) as uploads:
+            growing = uploads.follow(parse_reference(f"{registry.host}/grow/left:x"), blob)
+            assert any(each.name == "grow" for each in threading.enumerate())
+        assert not any(each.name == "grow" for each in threading.enumerate())
+        growing.abandon()  # again: nothing happens
+    assert str(blob) not in [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]

@@ -169,7 +169,7 @@ def test_a_tag_that_may_not_change(faults: FaultyRegistry, repository: str, text
     events: list[Event] = []
     with client(replace(HASTY, ignore_immutable_tags=True), emit=events.append) as ours:
         push_image(ours, reference, image)
-        assert "cannot be changed" in warnings(events)[0]
+        assert "the tag exists and is immutable" in warnings(events)[0]
         faults.add("PUT", "/manifests/two", Canned(400, body=b"{}"))
         with pytest.raises(RegistryError, match="error pushing image"):
             ours.push_manifest(reference.with_tag("two"), image.manifest.raw, image.manifest.media_type)

@@ -31,11 +31,12 @@ from gazami.cancel import Cancel
 from gazami.errors import ContextError
 from gazami.events import Event, StageFinished, StageStarted, StepFailed, StepFinished, StepStarted
 from gazami.image.digest import Digest
-from gazami.image.model import Image
+from gazami.image.model import Image, LocalFile
 from gazami.layer.pack import Packing
 from gazami.plan.steps import StagePlan
 from gazami.registry.options import RegistryOptions
 from gazami.rootfs.folder import FolderTree
+from gazami.values import replace
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 TEXT = "FROM scratch AS a\nCOPY one /dir/one\nFROM scratch\nLABEL a=b\nCOPY --from=a /dir /\nCOPY two /\n"
@@ -44,9 +45,13 @@ TEXT = "FROM scratch AS a\nCOPY one /dir/one\nFROM scratch\nLABEL a=b\nCOPY --fr
 class Observing:
     def __init__(self) -> None:
         self.seen: list[object] = []
+        self.ended: list[tuple[str, int]] = []
         self.layers: dict[Position, LayerMade] = {}
 
-    def stage_at(self, work: StageWork, image: Image) -> None:
+    def step_ended(self, work: StageWork, image: Image) -> None:
+        self.ended.append((work.stage.name, len(image.layers)))
+
+    def stage_ended(self, work: StageWork, image: Image) -> None:
         self.seen.append((work.stage.name, len(image.layers)))
 
     def layer_made(self, event: LayerMade) -> None:
@@ -84,7 +89,7 @@ def stages(
     with (
         Workspace(str(tmp_path / "state")) as workspace,
         open_registry(RegistryOptions(), CredentialOptions(), emit, cancel) as registry,
-        Isolation(SandboxOptions("unused"), IsolationInputs(), workspace, emit, cancel) as isolation,
+        Isolation(SandboxOptions("unused"), IsolationInputs(), workspace, emit, cancel, cancel) as isolation,
     ):
         layers = LayerFiles(workspace, BlobFiles(workspace.blobs, registry, cancel), emit, cancel)
         fetched = Fetched({}, registry.transport, lambda: pytest.fail("fetched"), "", (), workspace, emit)
@@ -111,7 +116,8 @@ def built(
 
 def test_each_layer_is_told_after_it_is_in_the_image(tmp_path: Path) -> None:
     image, observing, events = built(tmp_path)
-    assert observing.seen == [("a", 0), (0, 0), ("a", 1), ("1", 0), (1, 1), (1, 2), ("1", 2)]
+    assert observing.seen == [(0, 0), ("a", 1), (1, 1), (1, 2), ("1", 2)]
+    assert observing.ended == [("a", 1), ("1", 0), ("1", 1), ("1", 2)]
     made = observing.layers[1, 2]
     assert made.below == image.config.diff_ids[:1] and made.image.config.diff_ids == image.config.diff_ids
     assert made.new is not None and made.new.layer == image.layers[1] and made.new.entries == 1
@@ -152,3 +158,39 @@ def test_a_single_snapshot_joins_a_stages_layers_and_keeps_one_history_entry(tmp
     image, _, _ = built(tmp_path, single=True)
     assert len(image.layers) == len(image.config.diff_ids) == 1
     assert [entry.empty_layer for entry in image.config.history] == [True, True, False]
+
+
+LINKED = "FROM scratch AS a\nCOPY one /one\nCOPY --link two /two\nFROM scratch\nCOPY --from=a / /\n"
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_what_a_linked_copy_made_is_copied_on(tmp_path: Path, single: bool) -> None:
+    """The layer of ``COPY --link`` is not in the stage's tree until somebody asks for the whole of it."""
+    events: list[Event] = []
+    with stages(tmp_path, events, Observing(), single=single) as ready:
+        ready.build(plan_work(plan_of(LINKED), ()))
+        tree = ready.sources.stages[1].files()
+        assert [name for name in ("one", "two") if tree.get(name) is not None] == ["one", "two"]
+
+
+class FoundByContent(Remembering):
+    def by_content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Hit | None:
+        return self.hits.get((stage.number, position))
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_what_was_found_by_content_is_copied_on(tmp_path: Path, single: bool) -> None:
+    """A layer that the cache has after all, between two copies: the tree does not show it yet when the stage ends."""
+    text = "FROM scratch AS a\nCOPY one /one\nCOPY --link two /two\nFROM scratch\nCOPY --from=a / /\n"
+    events: list[Event] = []
+    with stages(tmp_path, events, Observing()) as ready:
+        ready.build(plan_work(plan_of(text), ()))
+        layer = ready.sources.stages[0].image.layers[1]
+        assert isinstance(layer.origin, LocalFile)
+        (tmp_path / "blob").write_bytes(Path(layer.origin.path).read_bytes())
+    kept = replace(layer, origin=LocalFile(str(tmp_path / "blob")))
+    cache = FoundByContent({(0, 1): Hit(kept, MADE)})
+    with stages(tmp_path, events, Observing(), cache=cache, single=single) as ready:
+        ready.build(plan_work(plan_of(text), ()))
+        tree = ready.sources.stages[1].files()
+        assert [name for name in ("one", "two") if tree.get(name) is not None] == ["one", "two"]

@@ -151,7 +151,10 @@ class Storing:
     cache: StepCache
     wait_for: Callable[[LayerMade, Layer], Origin | None]
 
-    def stage_at(self, work: StageWork, image: Image) -> None:
+    def step_ended(self, work: StageWork, image: Image) -> None:
+        """Nothing to store."""
+
+    def stage_ended(self, work: StageWork, image: Image) -> None:
         """Nothing to store."""
 
     def layer_made(self, event: LayerMade) -> None:

@@ -19,24 +19,12 @@ from gazami.rootfs.tree import Node
 
 
 def add_remote(copier: Copier, source: str, step: CopyStep, fetched: Fetched, spool: Callable[[], Spool]) -> None:
-    """Fetch one source of ADD and copy it. Raises :class:`GazamiError` kinds of the network, git and the file system."""
-    if step.flags.checksum and len(step.sources) > 1:
-        raise DockerfileError("checksum can't be specified for multiple sources")
+    """Copy one source of ADD, which :func:`fetch_remote` brings here where it was not yet. Raises what that raises."""
     if is_git(source):
         copier.copy(FolderTree(str(fetch_remote(source, step, fetched))), "/", step.dest)
-    else:
-        _add_file(copier, source, step, fetched, spool)
-
-
-def _add_file(copier: Copier, url: str, step: CopyStep, fetched: Fetched, spool: Callable[[], Spool]) -> None:
-    if step.flags.keep_git_dir is not None:
-        raise DockerfileError("keep-git-dir can't be specified for a URL that is not a Git repository")
-    if step.flags.checksum:
-        try:
-            parse_digest(step.flags.checksum)
-        except UsageError as error:
-            raise DockerfileError(f"invalid checksum {step.flags.checksum!r}: {error.message}") from None
-    found = fetched.file(url, step.flags.checksum)
+        return
+    _check(step, source)
+    found = fetched.file(source, step.flags.checksum)
     content = FileContent(str(found.path))
     if step.flags.unpack and is_archive(content):
         extractor = Copier(copier.tree, Attributes(copier.attributes.owner), copier.changes)
@@ -47,7 +35,24 @@ def _add_file(copier: Copier, url: str, step: CopyStep, fetched: Fetched, spool:
 
 
 def fetch_remote(source: str, step: CopyStep, fetched: Fetched) -> Path:
-    """Bring a remote source here, as :func:`add_remote` will: the file, or the folder of a repository."""
+    """Bring a remote source here, once in a build: the file, or a repository's folder. Raises :class:`GazamiError` kinds of the
+    network, git and the file system, and :class:`DockerfileError` for flags that do not go with it."""
+    _check(step, source)
     if is_git(source):
         return fetched.repository(source, step.flags.checksum, keep_git_dir=step.flags.keep_git_dir)
     return fetched.file(source, step.flags.checksum).path
+
+
+def _check(step: CopyStep, source: str) -> None:
+    flags = step.flags
+    if flags.checksum and len(step.sources) > 1:
+        raise DockerfileError("checksum can't be specified for multiple sources")
+    if is_git(source):
+        return
+    if flags.keep_git_dir is not None:
+        raise DockerfileError("keep-git-dir can't be specified for a URL that is not a Git repository")
+    if flags.checksum:
+        try:
+            parse_digest(flags.checksum)
+        except UsageError as error:
+            raise DockerfileError(f"invalid checksum {flags.checksum!r}: {error.message}") from None

@@ -28,16 +28,12 @@ class Uploading:
 
     def follow(self, path: Path) -> GrowingUpload:
         """Begin to upload a blob to the first destination while its file grows."""
-        return self.exporter.registry.follow_blob(self.exporter.first_of_each_registry()[0], path)
+        return self.uploads.follow(self.exporter.first_of_each_registry()[0], path)
 
     @property
     def follows(self) -> bool:
         """Whether there is a destination to upload to, and a layer to upload before the stage has ended."""
         return bool(self.exporter.first_of_each_registry()) and not self.joined
-
-    def stage_at(self, work: StageWork, image: Image) -> None:
-        if work.in_target:
-            self.exporter.upload_layers(image, self.uploads)
 
     def layer_made(self, event: LayerMade) -> None:
         if not event.work.in_target or self.joined:
@@ -46,7 +42,15 @@ class Uploading:
         if new is not None and new.layer is not None and new.growing is not None:
             first, open_file = self.exporter.first_of_each_registry()[0], open_layer(self.exporter.layers, new.layer)
             self.uploads.submit_followed(first, new.layer.descriptor, open_file, new.growing)
-        self.exporter.upload_layers(event.image, self.uploads)
+
+    def step_ended(self, work: StageWork, image: Image) -> None:
+        """The layers of the base too: not before a step went well, so that a build that fails at once leaves nothing behind."""
+        if work.in_target and not self.joined:
+            self.exporter.upload_layers(image, self.uploads)
+
+    def stage_ended(self, work: StageWork, image: Image) -> None:
+        if work.in_target:
+            self.exporter.upload_layers(image, self.uploads)
 
     def wait_for(self, event: LayerMade, layer: Layer) -> Origin | None:
         """Wait until a layer is in a destination's repository; where, or None when no upload of it is under way or succeeds."""

@@ -73,10 +73,12 @@ class LayerMade:
 class Observer(Protocol):
     """Called in the stage's thread, in order."""
 
-    def stage_at(self, work: StageWork, image: Image) -> None:
-        """The image at the beginning of a stage, and at its end."""
-
     def layer_made(self, event: LayerMade) -> None: ...
+
+    def step_ended(self, work: StageWork, image: Image) -> None:
+        """A step went well, with a layer or without one."""
+
+    def stage_ended(self, work: StageWork, image: Image) -> None: ...
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -110,7 +112,6 @@ class Stages:
         media_type = OCI_MANIFEST if self.copying.packer.packing.oci else DOCKER_MANIFEST
         stage = self.sources.begin(plan, media_type, self.roots, self.clock)
         base = len(stage.image.layers)
-        self._tell_image(work, stage.image)
         for step in work.steps:
             self.copying.packer.files.cancel.check()
             if step.explains:
@@ -118,7 +119,8 @@ class Stages:
             self._step(step, work, stage)
         if self.roots.snapshot.single and len(stage.image.layers) - base > 1:
             self._join(stage, base, keep_tree=work.is_source)
-        self._tell_image(work, stage.image)
+        for observer in self.observers:
+            observer.stage_ended(work, stage.image)
         emit(StageFinished(plan.number, time.monotonic() - started))
         return stage
 
@@ -149,10 +151,8 @@ class Stages:
         emit(StepFinished(identity, time.monotonic() - started, hit is not None, size, entries))
         if len(stage.image.config.diff_ids) > len(below):
             self._tell(LayerMade(work, step.position, stage.image, stage.made or self.clock.now(), below, new))
-
-    def _tell_image(self, work: StageWork, image: Image) -> None:
         for observer in self.observers:
-            observer.stage_at(work, image)
+            observer.step_ended(work, stage.image)
 
     def _tell(self, event: LayerMade) -> None:
         for observer in self.observers:

@@ -39,8 +39,13 @@ class Copying:
         """The layer of a COPY or ADD. Raises :class:`GazamiError` kinds for what is missing or cannot be fetched."""
         chmod, octal = parse_chmod(step.flags.chmod)
         attributes = Attributes(self._owner(step, work, stage), chmod, octal)
-        local = [source for source in step.sources if not is_remote(step, source)]
-        source_tree = self.sources.tree_of(step.files) if local else Tree()
+        remote = [source for source in step.sources if is_remote(step, source)]
+        if remote:  # now, since other stages may wait for the tree
+            from gazami.builder.inputs.remote import fetch_remote
+
+            for source in remote:
+                fetch_remote(source, step, self.sources.fetched)
+        source_tree = self.sources.tree_of(step.files) if len(remote) < len(step.sources) else Tree()
 
         def copied(tree: Tree) -> Changes:
             copier = Copier(tree, attributes, exclude=_excluded(step.flags.exclude))
@@ -84,7 +89,7 @@ class Copying:
 
     def _packed(self, changes: Changes, tree: Tree, stage: Stage) -> NewLayer:
         new = self.packer.changes(changes, tree)
-        stage.tree.shows += 1  # the stage's own tree shows the changes already
+        stage.tree.applied()
         return new
 
     def _copy_sources(self, step: CopyStep, copier: Copier, source_tree: Tree) -> None:

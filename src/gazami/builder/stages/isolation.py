@@ -42,13 +42,15 @@ class IsolationInputs:
 
 @fast_dataclass(slots=True)
 class Isolation:
-    """A context manager: leaving it removes what the sandbox's namespace owns."""
+    """A context manager: leaving it removes what the sandbox's namespace owns. ``build`` is the whole build's switch, ``cancel``
+    the one of an attempt."""
 
     options: SandboxOptions
     surroundings: IsolationInputs
     workspace: Workspace
     emit: Emit
     cancel: Cancel
+    build: Cancel
     _sandbox: Sandbox | None = None
     _unpacked: list[UnpackReport] = field(default_factory=list)
     _starting: threading.Lock = field(default_factory=threading.Lock)
@@ -109,10 +111,11 @@ class Isolation:
 
     def __exit__(self, *_: object) -> None:
         if self._sandbox is not None:
-            if warning := losses(self._unpacked, self._sandbox.choice.name):
-                self.emit(Message("warning", warning))
             try:
-                self.remove(*self.workspace.all_files, cleanup=True)
+                if warning := losses(self._unpacked, self._sandbox.choice.name):
+                    self.emit(Message("warning", warning))
+                with self.build.on_set(self.build.cleaning):  # what is removed may be large
+                    self.remove(*self.workspace.all_files, cleanup=True)
             finally:  # also when a command has killed the sandbox's server
                 self._sandbox.close()
                 self._sandbox = None

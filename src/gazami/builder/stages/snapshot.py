@@ -36,5 +36,6 @@ def snapshot(stage: Stage, work: StepWork, result: RunResult, *, changed: str, p
     what = "taking a snapshot of the changed files"
     with phase(packer.files.emit, f"snapshot-{changed}", what) as progress, produced(sandbox, request) as chunks:
         new = packer.stream(observed(chunks, progress), stage.tree.tree if learns else None, follow)
-        stage.tree.shows += learns
+        if learns:
+            stage.tree.applied()
         return replace(new, directory=changed)

@@ -108,6 +108,7 @@ class Stage:
     def join(self, layer: Layer, base: int) -> None:
         """Replace all layers above the first ``base`` ones by one (``--single-snapshot``); of their history entries the last keeps
         a layer."""
+        self.tree.join(self.image, base)
         config, below = self.image.config, self.image.layers[:base]
         history = list(config.history)
         seen = 0
@@ -118,7 +119,6 @@ class Stage:
                     history[position] = replace(history[position], empty_layer=True)
         config = replace(config, diff_ids=(*config.diff_ids[:base], layer.diff_id), history=tuple(history))
         self.image = replace(self.image, config=config, layers=(*below, layer))
-        self.tree.shows = len(self.image.layers) if self.tree.shows else 0
 
     def _take_config(self, planned: ImageConfig) -> None:
         """Take a step's config over, keeping the layers and the history that the build made."""

@@ -73,6 +73,17 @@ class StageTree:
             chain = image.config.diff_ids[: self.shows]
             self.trees.complete(chain, self.tree, base=self.shows == len(self.base))
 
+    def applied(self) -> None:
+        """Count a new layer whose changes the tree shows already."""
+        self.shows += 1
+
+    def join(self, image: Image, base: int) -> None:
+        """All layers of ``image`` above the first ``base`` ones become one."""
+        if self.shows == len(image.layers):
+            self.shows = base + 1
+        elif self.shows > base:  # it shows a part of what is one layer now
+            self.forget()
+
     def forget(self) -> None:
         """Free the memory; the tree can be made again."""
         self.tree, self.shows, self.confirmed = Tree(), 0, True

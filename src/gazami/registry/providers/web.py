@@ -97,7 +97,7 @@ def text_of(document: dict[str, Any], name: str, whose: str) -> str:
     """A text that has to be in an answer. Raises :class:`Unavailable`."""
     value = document.get(name)
     if not isinstance(value, str) or not value or "\n" in value or "\r" in value:
-        raise Unavailable(f"{whose} answered without {name}")
+        raise Unavailable(f"{whose} has no {name}")
     return value
 
 
