@@ -129,9 +129,9 @@ def test_a_value_is_the_same_before_and_after_its_class_is_compiled(given: tuple
 
 def test_development_mode_has_the_standard_decorator() -> None:
     code = "import dataclasses; from gazami import values; print(values.fast_dataclass is dataclasses.dataclass)"
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDEVMODE"}
     for options, expected in ((["-X", "dev"], "True"), ([], "False")):
-        command = [sys.executable, *options, "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]})
+        done = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, check=True, env=environ)
         assert done.stdout.strip() == expected
 
 
