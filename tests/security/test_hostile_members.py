@@ -203,5 +203,6 @@ def test_the_control_writes_outside(name: str, tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "x.tar").write_bytes(archives(os.fsencode(out))[name] + END)
     with tarfile.open(tmp_path / "x.tar") as archive:
-        archive.extractall(tmp_path / "root", filter="fully_trusted")
+        archive.extraction_filter = lambda found, _: found  # newer Pythons have to be told; Debian's 3.11 has no filters
+        archive.extractall(tmp_path / "root")
     assert (out / "new").read_bytes() == b"x"
