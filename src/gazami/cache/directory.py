@@ -48,18 +48,19 @@ class DirectoryStore:
             return None
         try:
             manifest = self._layout.manifest(digest)
-            entry = decode_entry(manifest) if isinstance(manifest, Manifest) else None
-        except (NotFoundError, IntegrityError, ArchiveError, ContextError, RegistryError):  # damaged: the build stores it again
-            entry = None
-        if entry is None or not isinstance(manifest, Manifest):
+        except NotFoundError:
             return None
+        except (ArchiveError, ContextError, RegistryError) as error:
+            raise IntegrityError(f"the entry {tag} is damaged: {error.message}") from error
+        if not isinstance(manifest, Manifest):
+            raise IntegrityError(f"the entry {tag} is damaged: it is an index")
         paths = [self._layout.path(each) for each in (digest, *(layer.digest for layer in manifest.layers))]
         if not all(path.exists() for path in paths):
             return None
         for path in paths:
             with contextlib.suppress(OSError):
                 os.utime(path)
-        return entry
+        return decode_entry(manifest)
 
     def origin(self, descriptor: Descriptor) -> Origin:
         return LocalFile(str(self._layout.path(descriptor.digest)))

@@ -1,4 +1,4 @@
-"""A damaged entry of a cache directory is a miss, and is stored again."""
+"""A damaged entry of a cache directory is an error of its own, and can be stored again."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from gazami.cache.directory import DirectoryStore
 from gazami.cache.entry import CacheEntry
+from gazami.errors import IntegrityError
 from gazami.image.digest import digest_of
 from gazami.image.manifest import OCI_LAYER_GZIP, Descriptor
 from gazami.image.model import LocalFile
@@ -24,12 +25,13 @@ def put(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{", b'{"schemaVersion":2}', b"x" * 100])
-def test_a_damaged_entry_is_a_miss_and_is_stored_again(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_entry_is_told_of_and_can_be_stored_again(tmp_path: Path, damage: bytes) -> None:
     put(tmp_path)
     assert DirectoryStore(tmp_path).get("tag") == ENTRY  # the control
     for path in (tmp_path / "blobs/sha256").iterdir():
         if path.name != LAYER.digest.partition(":")[2]:
             path.write_bytes(damage)
-    assert DirectoryStore(tmp_path).get("tag") is None
+    with pytest.raises(IntegrityError, match="damaged"):
+        DirectoryStore(tmp_path).get("tag")
     put(tmp_path)
     assert DirectoryStore(tmp_path).get("tag") == ENTRY

@@ -16,7 +16,7 @@ from gazami.builder.stages.carry_out import Hit
 from gazami.cache.entry import FILES, CacheEntry
 from gazami.cache.store import Blob, CacheStore
 from gazami.cancel import Cancel
-from gazami.errors import Cancelled, GazamiError
+from gazami.errors import Cancelled, GazamiError, IntegrityError
 from gazami.events import Emit, Message
 from gazami.image.digest import digest_of
 from gazami.image.manifest import Descriptor
@@ -59,6 +59,9 @@ class Stores:
                 entry = store.get(tag)
             except Cancelled:
                 raise
+            except IntegrityError as error:
+                self._warn_once(f"damaged {store.name}", f"the cache {store.name} is damaged, building what it lacks: {error}")
+                continue
             except GazamiError as error:
                 self._warn_once(store.name, f"cannot read the cache {store.name}, building without it: {error}")
                 continue
