@@ -1,4 +1,6 @@
+from gazami import events as events
 from gazami.api import Cancel as Cancel
+from gazami.api import Cancelled as Cancelled
 from gazami.api import Event as Event
 from gazami.api import Finding as Finding
 from gazami.api import GazamiError as GazamiError

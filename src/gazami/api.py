@@ -11,17 +11,22 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
+from typing import TYPE_CHECKING
 
 from gazami.cancel import Cancel
 from gazami.cli.environ import look_around, require_secret_files
 from gazami.cli.flags.argv import Flags, parse, with_environment
 from gazami.cli.flags.option import Table
 from gazami.dockerfile.rules import Finding
-from gazami.errors import GazamiError
+from gazami.errors import Cancelled, GazamiError, UsageError
 from gazami.events import Emit, Event
 from gazami.values import fast_dataclass
 
-__all__ = ["Cancel", "Event", "Finding", "GazamiError", "Image", "PlannedStage", "PlannedStep", "build", "dry_run", "lint", "push"]
+if TYPE_CHECKING:
+    from gazami.builder.request import BuildRequest
+
+__all__ = ["Cancel", "Cancelled", "Event", "Finding", "GazamiError", "Image", "PlannedStage", "PlannedStep"]
+__all__ += ["build", "dry_run", "lint", "push"]
 
 Path = str | PathLike[str]
 OnEvent = Callable[[Event], None]
@@ -82,7 +87,6 @@ def build(
     Raises :class:`GazamiError`; :meth:`Cancel.set`, from any thread, ends the build with :class:`Cancelled`.
     """
     from gazami.builder.build import build as build_image
-    from gazami.cli.request.build import build_request
 
     words = _words(context, dockerfile, target, platform, build_args)
     words += [f"--destination={tag}" for tag in tags]
@@ -91,15 +95,11 @@ def build(
     words += [f"--oci-layout-path={os.fspath(oci_layout)}"] if oci_layout is not None else []
     words += [f"--tar-path={os.fspath(archive)}"] if archive is not None else []
     words += [] if push else ["--no-push"]
-    environ = os.environ if environ is None else environ
-    around, emit = look_around(environ), _one_at_a_time(on_event)
-    wanted = build_request(_flags([*words, *flags], environ), around)
-    require_secret_files(wanted.request.sandbox.secrets)
-    for message in wanted.messages:
-        emit(message)
-    finished = build_image(wanted.request, emit, cancel or Cancel()).finished
-    if finished is None:
-        raise GazamiError("--dryrun builds no image", hint="call dry_run()")
+    emit = _one_at_a_time(on_event)
+    request = _request(words, flags, environ, emit)
+    require_secret_files(request.sandbox.secrets)
+    finished = build_image(request, emit, cancel or Cancel()).finished
+    assert finished is not None  # only a dry run has none
     manifest = finished.manifest
     layers = tuple(layer.digest for layer in manifest.layers)
     return Image(manifest.digest, manifest.config.digest, manifest.raw, finished.config, layers)
@@ -119,12 +119,10 @@ def dry_run(
 ) -> tuple[PlannedStage, ...]:
     """The stages that a build would carry out, with every variable expanded. Asks registries for manifests and configs."""
     from gazami.builder.inputs.prepared import prepared
-    from gazami.cli.request.build import build_request
 
-    environ = os.environ if environ is None else environ
-    words = [*_words(context, dockerfile, target, platform, build_args), "--no-push", *flags]
-    request = build_request(_flags(words, environ), look_around(environ)).request
-    with prepared(request, _one_at_a_time(on_event), cancel or Cancel()) as ready:
+    emit = _one_at_a_time(on_event)
+    words = [*_words(context, dockerfile, target, platform, build_args), "--no-push"]
+    with prepared(_request(words, flags, environ, emit), emit, cancel or Cancel()) as ready:
         return tuple(
             PlannedStage(
                 stage.number,
@@ -174,6 +172,24 @@ def push(
     assert not isinstance(task, int)
     task.work(Execution(task.around, _one_at_a_time(on_event), cancel or Cancel(), said.append))
     return str(said[0]).strip()
+
+
+def _request(words: Sequence[str], flags: Sequence[str], environ: Mapping[str, str] | None, emit: Emit) -> BuildRequest:
+    """Raises :class:`UsageError`, also for words in ``flags`` that would say nothing here."""
+    from gazami.cli.flags.options import BUILD, CALL, CHECK, DRYRUN, LOGGING
+    from gazami.cli.request.build import build_request
+
+    given = parse(list(flags), BUILD)
+    useless = [f"--{option.name}" for option in (CALL, CHECK, DRYRUN, *LOGGING) if given.given(option)]
+    useless += ["--help"] * given.help + list(given.positionals)
+    if useless:
+        hint = "call lint() or dry_run(); what a build says goes to on_event; the context is the first argument"
+        raise UsageError(f"{useless[0]} has no effect in flags", hint=hint)
+    environ = os.environ if environ is None else environ
+    wanted = build_request(_flags([*words, *flags], environ), look_around(environ))
+    for message in wanted.messages:
+        emit(message)
+    return wanted.request
 
 
 def _words(context: Path, dockerfile: Path | None, target: str, platform: str, build_args: Mapping[str, str] | None) -> list[str]:

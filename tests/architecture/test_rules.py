@@ -161,7 +161,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 
 def test_a_folder_has_rooms() -> None:
-    """A folder of more than two dozen modules is more than one room; the registry's protocol is the largest."""
+    """A folder of more than 32 modules is more than one room; the registry's protocol is the largest."""
     crowded = {
         name(folder): count for folder in SOURCE.rglob("*") if folder.is_dir() and (count := len([*folder.glob("*.py")])) > 32
     }

@@ -135,10 +135,8 @@ def test_development_mode_has_the_standard_decorator() -> None:
         assert done.stdout.strip() == expected
 
 
+@pytest.mark.skipif(sys.flags.dev_mode, reason="development mode has the standard decorator")
 def test_what_only_the_standard_decorator_does_is_refused() -> None:
-    if sys.flags.dev_mode:
-        return
-
     class Constant:
         LIMIT: ClassVar[int] = 5
 

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 @fast_dataclass(frozen=True, slots=True)
 class Attempt:
+    """What one attempt works with. ``cancel`` is the whole build's switch; the stages' own one is that of the layers' files."""
+
     request: BuildRequest
     ready: Prepared
     emit: Emit

@@ -13,7 +13,7 @@ import pytest
 from tests.services import docker_registry
 
 import gazami
-from gazami import api
+from gazami import api, events
 from gazami.errors import Cancelled
 from gazami.events import BuildFinished, Event
 
@@ -52,7 +52,7 @@ def test_it_is_imported_without_the_builder() -> None:
 
 def test_every_name_is_there_and_no_other() -> None:
     stub = (Path(gazami.__file__).parent / "__init__.pyi").read_text()
-    assert set(re.findall(r" as (\w+)", stub)) == set(api.__all__)
+    assert set(re.findall(r" as (\w+)", stub)) == {*api.__all__, "events"}
     assert all(getattr(gazami, name) is getattr(api, name) for name in api.__all__)
     with pytest.raises(AttributeError, match="no attribute 'builds'"):
         gazami.builds  # noqa: B018
@@ -94,9 +94,28 @@ def test_errors_have_their_place(app: Path) -> None:
     assert [finding.level for finding in gazami.lint(app)] == ["error"]
     with pytest.raises(gazami.GazamiError, match="unknown flag"):
         gazami.build(app, push=False, flags=["--no-such-flag"])
-    (app / "Dockerfile").write_text(DOCKERFILE)
-    with pytest.raises(gazami.GazamiError, match="builds no image"):
-        gazami.build(app, push=False, flags=["--dryrun"])
+
+
+@pytest.mark.parametrize(
+    "word", ["--dryrun", "--check", "--call=outline", "--quiet", "--log-format=json", "--verbosity=debug", "--help", "x"]
+)
+def test_a_flag_that_would_say_nothing_is_refused(word: str, app: Path) -> None:
+    for function in (gazami.build, gazami.dry_run):
+        with pytest.raises(gazami.GazamiError, match="has no effect in flags"):
+            function(app, flags=[word])
+
+
+def test_what_there_is_to_say_of_flags_is_an_event(app: Path) -> None:
+    for function in (gazami.build, gazami.dry_run):
+        seen: list[Event] = []
+        function(app, flags=["--no-push", "--cleanup"], on_event=seen.append)
+        assert any(isinstance(each, events.Message) and "--cleanup has no effect" in each.text for each in seen)
+
+
+def test_events_are_there_without_an_import_of_their_own() -> None:
+    code = "import gazami; print(gazami.events.StepFinished.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "StepFinished"
 
 
 def test_a_build_that_was_told_to_end_ends(app: Path) -> None:

@@ -42,6 +42,7 @@ class Uploading:
         if new is not None and new.layer is not None and new.growing is not None:
             first, open_file = self.exporter.first_of_each_registry()[0], open_layer(self.exporter.layers, new.layer)
             self.uploads.submit_followed(first, new.layer.descriptor, open_file, new.growing)
+        self.exporter.upload_layers(event.image, self.uploads)  # before the cache asks whether the layer is on its way
 
     def step_ended(self, work: StageWork, image: Image) -> None:
         """The layers of the base too: not before a step went well, so that a build that fails at once leaves nothing behind."""
