@@ -246,6 +246,40 @@ def test_single_snapshot_makes_one_layer_of_a_stage(busybox: str, context: Path,
     assert layouts[0][1] == layouts[1][1]
 
 
+JOINED = """FROM {base} AS a
+COPY f /f
+COPY --link g /g
+RUN mkdir /d && echo x > /d/x
+COPY --link f /linked
+FROM a AS b
+RUN rm /d/x && echo y > /d/y
+COPY g /d/g
+FROM scratch
+COPY --from=a / /a
+COPY --from=b / /b
+"""
+"""Stages that are copied from and built on, whose tree and root show some, all or none of the layers at their end."""
+
+
+@as_root
+@pytest.mark.parametrize("isolation", ["namespaces", "userns", "userns-single", "chroot"])
+def test_a_joined_stage_gives_on_what_it_has(isolation: str, busybox: str, context: Path, tmp_path: Path) -> None:
+    for name in ("f", "g"):
+        (context / name).write_text(name)
+    found = []
+    for flag in ("--single-snapshot=false", "--single-snapshot"):
+        for cache in ([], ["--cache=true", "--cache-copy-layers", f"--cache-repo=oci:{tmp_path / flag}"]):
+            layout = tmp_path / f"layout-{len(found)}"
+            arguments = ("--no-push", flag, "--reproducible", f"--isolation={isolation}", f"--oci-layout-path={layout}", *cache)
+            done = build(context, JOINED.format(base=busybox), *arguments)
+            if "cannot be isolated" in done.stderr:
+                pytest.skip(f"{isolation} does not work here")
+            assert done.returncode == 0, done.stderr
+            found.append(read_layout(layout)[1])
+    assert {"a/f", "a/g", "a/linked", "a/d/x", "b/d/y", "b/d/g", "b/linked"} <= found[0].keys() and "b/d/x" not in found[0]
+    assert all(files == found[0] for files in found)
+
+
 @as_root
 @pytest.mark.parametrize("mode", ["full", "redo", "time"])
 def test_snapshot_modes_of_a_plain_root(mode: str, busybox: str, context: Path, tmp_path: Path) -> None:
