@@ -76,3 +76,8 @@ def exists(name: str) -> bool:
             found: object = importlib.import_module(".".join(("gazami", *parts[:length])))
             return all((found := getattr(found, part, None)) is not None for part in parts[length:])
     return False
+
+
+def test_the_readme_counts_the_cases() -> None:
+    counted = re.search(r"(\d+) cases are built by gazami and by buildah", (ROOT / "README.md").read_text())
+    assert counted is not None and int(counted[1]) == len([*(ROOT / "tests/conformance/cases").iterdir()])
