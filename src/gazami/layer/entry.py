@@ -87,6 +87,12 @@ def clean_path(name: str) -> str:
     """
     if "\0" in name:
         raise ArchiveError(f"archive member {name!r} has a NUL in its name")
+    if name.startswith("./"):
+        name = name[2:]
+    if name.endswith("/"):
+        name = name[:-1]
+    if name[:1] not in ("", "/", ".") and "//" not in name and "/." not in name and name[-1] != "/":
+        return name  # as nearly every name is written
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise RefusedArchive(

@@ -6,6 +6,8 @@ fails elsewhere. Standard library only: the fork server imports this.
 
 from __future__ import annotations
 
+import contextlib
+import struct
 from collections.abc import Mapping
 
 from gazami.errors import ArchiveError
@@ -19,6 +21,9 @@ MAX_GLOBAL = 64 << 10
 MAX_PATH = 65535
 """Bytes of a member's path and of a link's target. Linux takes less at once (PATH_MAX); an index may hold what no disk does."""
 
+_PLAIN = struct.Struct("7ss7ss7ss12x11ss")
+"""Mode, owner, group and time as octal digits, each with the byte behind it; from offset 100."""
+
 _MAX_ID = 1 << 32
 _MAX_SIZE = 1 << 63
 _XATTR = "SCHILY.xattr."
@@ -27,6 +32,12 @@ _LIBARCHIVE_XATTR = "LIBARCHIVE.xattr."
 
 def number(field: bytes, what: str) -> int:
     """A numeric field. Raises :class:`ArchiveError` unless it holds octal digits or GNU's base 256."""
+    digits = field[:-1]
+    if digits.isdigit() and field[-1] in b"\0 ":  # as nearly every field is written
+        try:
+            return int(digits, 8)
+        except ValueError:
+            pass
     if field[:1] in (b"\x80", b"\xff"):
         value = int.from_bytes(field, "big", signed=field[0] == 0xFF)
         value = value if field[0] == 0xFF else value - (0x80 << (8 * (len(field) - 1)))
@@ -57,6 +68,22 @@ def owner(value: int) -> int:
     if not -(_MAX_ID >> 1) <= value < _MAX_ID:
         raise ArchiveError(f"the archive is corrupt: the owner {value} is out of range")
     return value % _MAX_ID
+
+
+def attributes(header: bytes, records: Mapping[str, bytes]) -> tuple[int, int, int, int]:
+    """Mode, owner, group and modification time of a member; what PAX records say wins."""
+    if not records:
+        mode, _, uid, _, gid, _, mtime, _ = plain = _PLAIN.unpack_from(header, 100)
+        if b"".join(plain[::2]).isdigit() and not b"".join(plain[1::2]).strip(b"\0 "):  # as nearly every header is written
+            with contextlib.suppress(ValueError):
+                return int(mode, 8) & 0o7777, int(uid, 8), int(gid, 8), int(mtime, 8)
+    owner_text, group_text, time = records.get("uid"), records.get("gid"), records.get("mtime")
+    return (
+        number(header[100:108], "mode") & 0o7777,
+        owner(signed(owner_text, "uid") if owner_text else number(header[108:116], "uid")),
+        owner(signed(group_text, "gid") if group_text else number(header[116:124], "gid")),
+        seconds(time) if time else number(header[136:148], "mtime"),
+    )
 
 
 def decimal(text: bytes, what: str) -> int:

@@ -8,7 +8,7 @@ Standard library only: the fork server imports this. ``tarfile`` needs four time
 
 from __future__ import annotations
 
-import struct
+import zlib
 from collections.abc import Iterable, Iterator
 
 from gazami.errors import ArchiveError, RefusedArchive
@@ -26,7 +26,6 @@ _KINDS = {
 }  # fmt: skip
 _META = (b"x", b"g", b"L", b"K")
 _ZERO = bytes(BLOCK)
-_UNSIGNED = struct.Struct("148B8x356B")
 
 
 class TarReader:
@@ -126,19 +125,9 @@ class TarReader:
         device = (0, 0)
         if known in (Kind.CHARACTER, Kind.BLOCK):
             device = (fields.device(header[329:337]), fields.device(header[337:345]))
-        uid, gid, mtime = records.get("uid"), records.get("gid"), records.get("mtime")
-        return Entry(
-            path,
-            known,
-            number(header[100:108], "mode") & 0o7777,
-            fields.owner(fields.signed(uid, "uid") if uid else number(header[108:116], "uid")),
-            fields.owner(fields.signed(gid, "gid") if gid else number(header[116:124], "gid")),
-            fields.seconds(mtime) if mtime else number(header[136:148], "mtime"),
-            size if known is Kind.FILE else 0,
-            target,
-            device,
-            fields.xattrs(records) if records else (),
-        )
+        mode, uid, gid, mtime = fields.attributes(header, records)
+        xattrs = fields.xattrs(records) if records else ()
+        return Entry(path, known, mode, uid, gid, mtime, size if known is Kind.FILE else 0, target, device, xattrs)
 
     def _header(self) -> bytes | None:
         block = self._exactly(BLOCK, at_end_ok=True)
@@ -148,8 +137,11 @@ class TarReader:
             stored = number(block[148:156], "checksum")
         except ArchiveError as cause:
             raise ArchiveError("this is not a tar archive, or it is corrupt (bad header checksum)") from cause
-        total = 256 + sum(_UNSIGNED.unpack(block))
-        if stored != total and stored != 256 + sum(byte - 256 if byte > 127 else byte for byte in _UNSIGNED.unpack(block)):
+        rest = block[:148] + block[156:]
+        # adler32's lower half is the sum of the bytes and 1, as far as 65521: a tenth of the time that sum() takes
+        if stored == 255 + (zlib.adler32(rest) & 0xFFFF) or stored == 256 + sum(rest):
+            return block
+        if stored != 256 + sum(byte - 256 if byte > 127 else byte for byte in rest):  # as signed bytes, as some old programs did
             raise ArchiveError("this is not a tar archive, or it is corrupt (bad header checksum)")
         return block
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 
 from gazami.errors import ContextError
@@ -22,6 +23,11 @@ _FLAGS = {
     Kind.DIRECTORY: b"5", Kind.FIFO: b"6",
 }  # fmt: skip
 _MAGIC = b"ustar\x0000"
+_NO_OWNERS = bytes(64)
+_END_OF_HEADER = bytes(12)
+_EXACT = 65520 // 255
+"""Bytes, whatever they are, whose sum is less than adler32's modulus."""
+
 _OCTAL_7 = 0o7777777
 _OCTAL_11 = 0o77777777777
 
@@ -63,11 +69,17 @@ def _block(name: bytes, prefix: bytes, entry: Entry, link: bytes, size: int, uid
     major, minor = entry.device
     head = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (name.ljust(100, b"\0"), entry.mode & 0o7777, uid, gid, size, mtime)
     tail = b"%b%b%b%b%07o\0%07o\0%b" % (
-        _FLAGS[entry.kind], link.ljust(100, b"\0"), _MAGIC, bytes(64), major & _OCTAL_7, minor & _OCTAL_7,
+        _FLAGS[entry.kind], link.ljust(100, b"\0"), _MAGIC, _NO_OWNERS, major & _OCTAL_7, minor & _OCTAL_7,
         prefix.ljust(155, b"\0"),
     )  # fmt: skip
-    total = sum(head) + sum(tail) + 256
-    return b"%b%06o\0 %b%b" % (head, total, tail, bytes(12))
+    return b"%b%06o\0 %b%b" % (head, _sum(head + tail) + 256, tail, _END_OF_HEADER)
+
+
+def _sum(data: bytes) -> int:
+    """The sum of the bytes. That is adler32's lower half less 1, modulo 65521, and comes in a tenth of the time."""
+    if len(data) - data.count(0) <= _EXACT:
+        return (zlib.adler32(data) & 0xFFFF) - 1
+    return sum(data)
 
 
 def _pax(name: bytes, records: list[tuple[bytes, bytes]]) -> bytes:
@@ -119,7 +131,7 @@ def write_members(members: Iterable[tuple[Entry, FileContent | BytesContent | No
             pending.append(block)
             held += len(block)
             if entry.kind is Kind.FILE and entry.size:
-                for piece in _content(entry, content, opener):
+                for piece in _pieces(entry, content, opener):
                     pending.append(piece)
                     held += len(piece)
                     if held >= CHUNK:
@@ -134,24 +146,29 @@ def write_members(members: Iterable[tuple[Entry, FileContent | BytesContent | No
     yield b"".join([*pending, END])
 
 
-def _content(entry: Entry, content: FileContent | BytesContent | None, opener: FileOpener) -> Iterator[bytes]:
+def _pieces(entry: Entry, content: FileContent | BytesContent | None, opener: FileOpener) -> Iterable[bytes]:
     match content:
         case BytesContent(data):
-            yield data
+            return (data,)
         case FileContent():
-            yield from _file_content(entry, content, opener)
+            return _small_file(entry, content, opener) if entry.size <= CHUNK else _file_content(entry, content, opener)
         case None:
             raise AssertionError(f"{entry.path} has no content")
 
 
+def _small_file(entry: Entry, content: FileContent, opener: FileOpener) -> tuple[bytes, ...]:
+    """A whole file, nearly always by one read: most layers have many files and few large ones."""
+    fd = _opened(content, opener)
+    try:
+        data = os.pread(fd, entry.size, content.offset)
+    finally:
+        os.close(fd)
+    return (data,) if len(data) == entry.size else tuple(_file_content(entry, content, opener))
+
+
 def _file_content(entry: Entry, content: FileContent, opener: FileOpener) -> Iterator[bytes]:
     path, offset = content.path, content.offset
-    try:
-        fd = opener.open(content)
-    except OSError as cause:
-        if cause.errno not in (errno.ESTALE, errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO):
-            raise
-        raise ContextError(f"{path} was replaced while it was read", hint="do not change the files during the build") from cause
+    fd = _opened(content, opener)
     try:
         left = entry.size
         while left:
@@ -163,3 +180,13 @@ def _file_content(entry: Entry, content: FileContent, opener: FileOpener) -> Ite
             yield data
     finally:
         os.close(fd)
+
+
+def _opened(content: FileContent, opener: FileOpener) -> int:
+    try:
+        return opener.open(content)
+    except OSError as cause:
+        if cause.errno not in (errno.ESTALE, errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO):
+            raise
+        text = f"{content.path} was replaced while it was read"
+        raise ContextError(text, hint="do not change the files during the build") from cause

@@ -14,6 +14,7 @@ from contextlib import suppress
 from gazami.layer.beneath import open_directory
 from gazami.layer.recorded_owner import ATTRIBUTE, Recorded, decode
 
+_CHUNK = 1 << 20
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -96,6 +97,21 @@ class Lower:
             finally:
                 os.close(fd)
         return None
+
+
+def copy_file(source: int, target: str, ours: tuple[str, ...]) -> None:
+    """Copy an open file, which is closed, to a new one; ``ours`` are how attributes begin that are left out."""
+    with open(source, "rb", buffering=0) as reader:
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb", buffering=0) as writer:
+            while data := reader.read(_CHUNK):
+                view = memoryview(data)
+                while view:
+                    view = view[writer.write(view) or 0 :]
+            for name in os.listxattr(source):
+                if not name.startswith(ours):
+                    with suppress(OSError):
+                        os.setxattr(fd, name, os.getxattr(source, name))
 
 
 class _Parent:

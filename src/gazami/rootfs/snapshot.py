@@ -213,7 +213,7 @@ class _Upper:
                 todo.pop()
                 continue
             path = f"{base}/{item.name}" if base else item.name
-            if path in self._omit or _is_ignored(path, self._ignore):
+            if path in self._omit or (self._ignore and _is_ignored(path, self._ignore)):
                 continue
             info = item.stat(follow_symlinks=False)
             if stat.S_ISCHR(info.st_mode) and info.st_rdev == 0:  # before any look at nlink: whiteouts share an inode

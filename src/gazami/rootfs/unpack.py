@@ -28,7 +28,7 @@ from gazami.layer.tar_reader import TarReader
 from gazami.layer.tar_sparse import HOLE
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
 from gazami.rootfs import inside
-from gazami.rootfs.lowers import Lower, find, is_whiteout, open_lowers
+from gazami.rootfs.lowers import Lower, copy_file, find, is_whiteout, open_lowers
 from gazami.rootfs.requests import UnpackReport, UnpackRequest
 from gazami.values import fast_dataclass, field
 
@@ -103,6 +103,9 @@ class Unpacker:
             self._whiteout(parent, name)
             return
         path = f"{self._parent(parent)}/{name}"
+        if entry.kind is Kind.FILE:
+            self._file(path, entry, content)
+            return
         old = _lstat(path)
         if entry.kind is Kind.DIRECTORY:
             self._add_directory(path, entry, old)
@@ -110,8 +113,6 @@ class Unpacker:
         if old is not None:
             self._remove(path, old)
         match entry.kind:
-            case Kind.FILE:
-                self._file(path, entry, content)
             case Kind.SYMLINK:
                 os.symlink(entry.link, path)
             case Kind.HARDLINK:
@@ -121,7 +122,7 @@ class Unpacker:
                     return
         self._brought(path)
         if entry.kind is not Kind.HARDLINK:
-            self._attributes(path, entry)
+            self._attributes(path, path, entry)
 
     def _brought(self, path: str) -> None:
         self._mine.add(path)
@@ -144,23 +145,36 @@ class Unpacker:
         if not exists:
             os.mkdir(path, 0o700)
         self._brought(path)
-        self._attributes(path or "/", entry)
+        self._attributes(path or "/", path or "/", entry)
         self._times[path] = entry.mtime
 
     def _file(self, path: str, entry: Entry, content: Iterator[bytes]) -> None:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = self._create(path)
         try:
+            at_hole = False
             for piece in content:
-                if piece is HOLE or (len(piece) >= 4096 and not piece.strip(b"\0")):
+                at_hole = piece is HOLE or (piece[:1] == b"\0" and len(piece) >= 4096 and not piece.strip(b"\0"))
+                if at_hole:
                     os.lseek(fd, len(piece), os.SEEK_CUR)
                     continue
                 view = memoryview(piece)
                 while view:
                     view = view[os.write(fd, view) :]
-            if entry.size:
+            if at_hole:
                 os.ftruncate(fd, entry.size)
+            self._brought(path)
+            self._attributes(fd, path, entry)  # by its descriptor: no path is walked again
         finally:
             os.close(fd)
+
+    def _create(self, path: str) -> int:
+        """A new file for writing, instead of whatever this layer or one below in a plain root had there."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(path, flags, 0o600)
+        except FileExistsError:
+            self._remove(path, os.lstat(path))
+            return os.open(path, flags, 0o600)
 
     def _hard_link(self, path: str, entry: Entry) -> None:
         target = self._linked(entry)
@@ -214,7 +228,7 @@ class Unpacker:
         if stat.S_ISLNK(info.st_mode):
             os.symlink(lower.readlink(target[1:]), copy)
         else:
-            _copy_file(lower.open(target[1:]), copy)
+            copy_file(lower.open(target[1:]), copy, _OURS[:2])
         os.chown(copy, info.st_uid, info.st_gid, follow_symlinks=False)
         if not stat.S_ISLNK(info.st_mode):
             os.chmod(copy, stat.S_IMODE(info.st_mode))
@@ -235,24 +249,26 @@ class Unpacker:
             return False
         return True
 
-    def _attributes(self, path: str, entry: Entry) -> None:
+    def _attributes(self, file: str | int, path: str, entry: Entry) -> None:
+        """Of the file at ``path``, which is open as ``file``, or is the same path."""
+        is_open = isinstance(file, int)
         try:
-            os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
+            os.chown(file, entry.uid, entry.gid, follow_symlinks=is_open)
         except (OSError, OverflowError):
             self._unowned += not self.request.records_owners
         if entry.kind is not Kind.SYMLINK:
-            os.chmod(path, entry.mode)
+            os.chmod(file, entry.mode)
         if self.request.records_owners and entry.kind in (Kind.FILE, Kind.DIRECTORY):
             recorded_owner.record(path, Recorded(entry.uid, entry.gid))
         for name, value in entry.xattrs:
             if not name.startswith(_OURS):
                 try:
-                    os.setxattr(path, name, value, follow_symlinks=False)
+                    os.setxattr(file, name, value, follow_symlinks=is_open)
                 except (OSError, ValueError):
                     self._unmarked += not name.startswith(_MACHINES)
         if entry.kind is not Kind.DIRECTORY:
             with contextlib.suppress(OverflowError):
-                os.utime(path, (entry.mtime, entry.mtime), follow_symlinks=False)
+                os.utime(file, (entry.mtime, entry.mtime), follow_symlinks=is_open)
 
     # -- deletions ------------------------------------------------------------------------------------------------
 
@@ -377,20 +393,6 @@ class Unpacker:
         os.chown(path, like.st_uid, like.st_gid)
         os.chmod(path, stat.S_IMODE(like.st_mode))
         self._times[path] = int(like.st_mtime)
-
-
-def _copy_file(source: int, target: str) -> None:
-    with open(source, "rb", buffering=0) as reader:
-        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(fd, "wb", buffering=0) as writer:
-            while data := reader.read(_CHUNK):
-                view = memoryview(data)
-                while view:
-                    view = view[writer.write(view) or 0 :]
-            for name in os.listxattr(source):
-                if not name.startswith(_OURS[:2]):
-                    with contextlib.suppress(OSError):
-                        os.setxattr(fd, name, os.getxattr(source, name))
 
 
 def _lstat(path: str) -> os.stat_result | None:
