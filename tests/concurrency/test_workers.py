@@ -15,10 +15,11 @@ from typing import Any, BinaryIO, cast
 import pytest
 from tests.strict_registry import Quirks, StrictRegistry, strict_registry
 
+from gazami.ahead import AHEAD, Ahead
 from gazami.builder.cached.stores import Stores
 from gazami.builder.files.blob_files import BlobFiles, Fetch
 from gazami.builder.files.layer_files import phase
-from gazami.builder.files.streams import AHEAD, Ahead, SandboxUnpacker, produced
+from gazami.builder.files.streams import SandboxUnpacker, produced
 from gazami.builder.request import CacheOptions
 from gazami.cache.store import CacheStore
 from gazami.cancel import Cancel

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from gazami.values import fast_dataclass, field
 
+ACCOUNT_FILES = ("etc/passwd", "etc/group")
+
 MAX_ACCOUNTS = 10 << 20
 """Bytes of a passwd or group file; a larger one is not read."""
 

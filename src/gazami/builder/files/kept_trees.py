@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import threading
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gazami.cache.store import CacheStore
     from gazami.image.digest import Digest
     from gazami.image.manifest import Descriptor
+    from gazami.image.model import Layer
 
 KEPT = 64
 """Files of a kind in the state directory; the ones used least recently go first."""
@@ -53,27 +55,29 @@ class KeptTrees:
 
     # -- our own --------------------------------------------------------------------------------------------------
 
-    def load(self, layers: tuple[Digest, ...]) -> Tree | None:
-        """The tree of an image with just these layers, if this machine made it."""
-        data = self._read(_IMAGE + _name(layers))
+    def load(self, layers: Sequence[Layer]) -> Tree | None:
+        """The tree of an image with just these layers, if this machine read it from just these blobs."""
+        data = self._read(_IMAGE + _name(_blobs_of(layers)))
         if data is None:
             return None
         with contextlib.suppress(GazamiError):
             tree = KeptTree(data)
-            return tree if tree.layers == layers else None
+            return tree if tree.layers == _diff_ids_of(layers) else None
         return None
 
-    def has_image(self, layers: tuple[Digest, ...]) -> bool:
+    def has_image(self, blobs: Iterable[Digest]) -> bool:
         """Whether :meth:`load` probably finds something."""
-        return (self.folder / (_IMAGE + _name(layers))).exists()
+        return (self.folder / (_IMAGE + _name(blobs))).exists()
 
-    def save(self, layers: tuple[Digest, ...], tree: Tree) -> None:
-        """Keep the tree of an image. ``tree`` was read from its layers, and shows them and nothing else."""
-        data = encode_tree(tree, layers)
+    def save(self, layers: Sequence[Layer], tree: Tree) -> None:
+        """Keep the tree of an image. ``tree`` was read from its layers' blobs, and shows them and nothing else. Its diff ids are
+        names only: an image that lies about them has a tree of its own."""
+        diff_ids = _diff_ids_of(layers)
+        data = encode_tree(tree, diff_ids)
         if data is not None:
-            self._keep(_IMAGE, _name(layers), data)
+            self._keep(_IMAGE, _name(_blobs_of(layers)), data)
             if self.shared is not None:
-                self.shared.write_tree(_tag(layers), data)
+                self.shared.write_tree(_tag(diff_ids), data)
 
     def save_layer(self, diff_id: Digest, members: Members) -> None:
         """Keep the members of a layer that this machine made or read."""
@@ -169,8 +173,16 @@ def _apply(data: bytes, diff_id: Digest, tree: Tree, *, bytes_too: bool) -> bool
     return True
 
 
-def _name(layers: tuple[Digest, ...]) -> str:
-    return hashlib.sha256(" ".join(layers).encode()).hexdigest()
+def _blobs_of(layers: Iterable[Layer]) -> Iterator[Digest]:
+    return (layer.descriptor.digest for layer in layers)
+
+
+def _diff_ids_of(layers: Iterable[Layer]) -> tuple[Digest, ...]:
+    return tuple(layer.diff_id for layer in layers)
+
+
+def _name(digests: Iterable[Digest]) -> str:
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def _tag(layers: tuple[Digest, ...]) -> str:

@@ -7,28 +7,32 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from gazami.errors import ArchiveError, IntegrityError
 from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
 from gazami.image.digest import Digest, hex_of, verified
 from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members
-from gazami.rootfs.owners import MAX_ACCOUNTS
+from gazami.rootfs.owners import ACCOUNT_FILES, MAX_ACCOUNTS
 from gazami.rootfs.tree import LayerApplier, Tree
 from gazami.values import fast_dataclass, field
 
 if TYPE_CHECKING:
+    from gazami.ahead import Ahead
     from gazami.builder.files.blob_files import BlobFiles
-    from gazami.builder.files.streams import Ahead, SandboxUnpacker
+    from gazami.builder.files.listed import ListedLayers
+    from gazami.builder.files.streams import SandboxUnpacker
     from gazami.builder.files.workspace import Workspace
     from gazami.cancel import Cancel
     from gazami.image.model import Layer
 
 _CHUNK = 1 << 20
-_KEPT = frozenset({"etc/passwd", "etc/group"})
+
+WORTH_A_PROCESS = 4 << 20
+"""Bytes of a blob that a process of its own lists. To start one takes as long as reading some twenty megabytes of tar."""
 
 
 @fast_dataclass(slots=True)
@@ -45,12 +49,15 @@ class LayerFiles:
     _started: dict[str, Ahead] = field(default_factory=dict)
     _starting: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
+    _listed: ListedLayers | None = None
+    _pinned: set[tuple[Digest, Digest]] = field(default_factory=set)
     _checked: set[tuple[Digest, Digest]] = field(default_factory=set)
 
     def register(self, layer: Layer, *, pinned: bool = False) -> Layer:
         """Remember where the bytes of a diff id are. An image's own manifest (``pinned``) wins over a cache; a stage keeps its
         layer even if another blob claims the same diff id."""
         if pinned:
+            self._pinned.add((layer.descriptor.digest, layer.diff_id))
             self.layers[layer.diff_id] = layer
         self.layers.setdefault(layer.diff_id, layer)
         return layer
@@ -76,6 +83,43 @@ class LayerFiles:
                 if layer.diff_id not in self._started and not self._closed:
                     self._started[layer.diff_id] = self._ahead(layer)
 
+    def list_ahead(self, layers: Sequence[Layer]) -> None:
+        """Begin to list layers whose members will be asked for soon, and nothing else of them."""
+        large = [layer for layer in layers if layer.descriptor.size >= WORTH_A_PROCESS]
+        if large:
+            self._listing().ahead((layer, not self._is_pinned(layer)) for layer in large)
+        self.prefetch(layer for layer in layers if layer not in large)
+
+    def learn(self, layer: Layer, tree: Tree, members: Members | None = None) -> None:
+        """Read a layer once, into the tree. ``members`` gets its list."""
+        if layer.descriptor.size < WORTH_A_PROCESS:
+            self.ingest(layer, tree, None, members)
+            return
+        self.register(layer)
+        checked = not self._is_pinned(layer)
+        what = f"reading the files of layer {hex_of(layer.descriptor.digest)[:12]}"
+        with (
+            phase(self.emit, f"ingest-{layer.diff_id}", what, "files") as progress,
+            _of_layer(layer),
+            contextlib.closing(self._listing().members(layer, checked=checked)) as listed,
+        ):
+            apply_members(layer.diff_id, listed, tree, members, progress)
+        if checked:
+            self._checked.add((layer.descriptor.digest, layer.diff_id))
+
+    def _is_pinned(self, layer: Layer) -> bool:
+        """Whether an image's own manifest and config say that the blob has this diff id. Nothing else of the build rests on that as
+        long as the layer is only listed, for trees are known by their blobs; it is checked where it is unpacked."""
+        return (layer.descriptor.digest, layer.diff_id) in self._pinned
+
+    def _listing(self) -> ListedLayers:
+        from gazami.builder.files.listed import ListedLayers
+
+        with self._starting:
+            if self._listed is None:
+                self._listed = ListedLayers(self.blobs)
+            return self._listed
+
     def tar_chunks(self, layer: Layer) -> Iterator[bytes]:
         """The layer's tar, read and decompressed in a thread of its own.
 
@@ -86,7 +130,7 @@ class LayerFiles:
         return (ahead or self._ahead(layer)).chunks()
 
     def _ahead(self, layer: Layer) -> Ahead:
-        from gazami.builder.files.streams import Ahead
+        from gazami.ahead import Ahead
 
         return Ahead(self._tar_chunks(layer))
 
@@ -98,6 +142,8 @@ class LayerFiles:
             self._started.clear()
         for ahead in started:
             ahead.stop()
+        if self._listed is not None:
+            self._listed.close()
 
     def _tar_chunks(self, layer: Layer) -> Iterator[bytes]:
         from gazami.layer.compression import decompressed
@@ -123,17 +169,14 @@ class LayerFiles:
         what = f"unpacking layer {short}" if unpacker else f"reading the files of layer {short}"
         with (
             phase(self.emit, f"ingest-{layer.diff_id}", what) as progress,
+            _of_layer(layer),
             contextlib.closing(observed(self.tar_chunks(layer), progress)) as chunks,
         ):
-            try:
-                if unpacker is not None:
-                    with unpacker.feeding() as write:
-                        _consume(layer, teed(chunks, write), tree, members)
-                else:
-                    _consume(layer, chunks, tree, members)
-            except ArchiveError as error:
-                error.message = f"layer {layer.descriptor.digest}: {error.message}"
-                raise
+            if unpacker is not None:
+                with unpacker.feeding() as write:
+                    _consume(layer, teed(chunks, write), tree, members)
+            else:
+                _consume(layer, chunks, tree, members)
 
     # -- contents -------------------------------------------------------------------------------------------------
 
@@ -180,18 +223,31 @@ def learn_layer(name: str, chunks: Iterator[bytes], tree: Tree, members: Members
     be looked up without a fetch."""
     from gazami.layer.tar_reader import TarReader
 
-    applier = LayerApplier(tree, lambda path: LayerContent(name, path))
     reader = TarReader(chunks)
-    for entry in reader:
-        data = b"".join(reader.content()) if keeps_bytes(entry) else None
+    found = ((entry, b"".join(reader.content()) if keeps_bytes(entry) else None) for entry in reader)
+    apply_members(name, found, tree, members)
+
+
+def apply_members(
+    name: str,
+    found: Iterable[tuple[Entry, bytes | None]],
+    tree: Tree,
+    members: Members | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Apply a layer's members to a tree, and list them where that is wanted. ``progress`` is told how many there were."""
+    applier = LayerApplier(tree, lambda path: LayerContent(name, path))
+    for count, (entry, data) in enumerate(found, 1):
         applier.add(entry, BytesContent(data) if data is not None else None)
         if members is not None and len(members) <= MAX_MEMBERS:
             members.append((entry, data))
+        if progress is not None and not count % 1024:
+            progress(count)
 
 
 def keeps_bytes(entry: Entry) -> bool:
     """Whether a tree holds the file's bytes: account files of a reasonable size."""
-    return entry.path in _KEPT and entry.kind is Kind.FILE and entry.size <= MAX_ACCOUNTS
+    return entry.path in ACCOUNT_FILES and entry.kind is Kind.FILE and entry.size <= MAX_ACCOUNTS
 
 
 def teed(chunks: Iterator[bytes], write: Callable[[bytes], None]) -> Iterator[bytes]:
@@ -209,10 +265,21 @@ def observed(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Genera
 
 
 @contextlib.contextmanager
-def phase(emit: Emit, key: str, what: str) -> Iterator[Callable[[int], None]]:
-    """Events around a long piece of work, also where it fails; the yielded function reports bytes, at most five times a second."""
+def _of_layer(layer: Layer) -> Iterator[None]:
+    """Says which layer it is whose archive is wrong."""
+    try:
+        yield
+    except ArchiveError as error:
+        error.message = f"layer {layer.descriptor.digest}: {error.message}"
+        raise
+
+
+@contextlib.contextmanager
+def phase(emit: Emit, key: str, what: str, unit: Literal["files", "bytes"] = "bytes") -> Iterator[Callable[[int], None]]:
+    """Events around a long piece of work, also where it fails; the yielded function reports bytes or files, at most five times a
+    second."""
     started = last = time.monotonic()
-    emit(PhaseStarted(key, what, None, "bytes"))
+    emit(PhaseStarted(key, what, None, unit))
 
     def progress(done: int) -> None:
         nonlocal last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from gazami.builder.files.layer_files import LayerFiles, keeps_bytes, learn_layer, observed, phase, teed
 from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind, LayerContent
-from gazami.layer.pack import Packing, layer_writer, pack_layer
+from gazami.layer.pack import LayerWriter, Packing, layer_writer
 from gazami.layer.tar_writer import write_members
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members
 from gazami.values import fast_dataclass, replace
@@ -29,14 +30,15 @@ _Member: TypeAlias = tuple[Entry, FileContent | BytesContent | None]
 @fast_dataclass(frozen=True, slots=True)
 class NewLayer:
     """What a step made: no layer, or one with so many ``entries`` (None where they were not counted). ``directory`` is where
-    its files lie already, or empty; ``members`` are listed for a cache that keeps those, and ``growing`` is the upload that began
-    while the layer was written."""
+    its files lie already, or empty; ``members`` are listed for a cache that keeps those, ``growing`` is the upload that began
+    while the layer was written, and ``name`` the one by which the stage's tree knows it, if that is not its diff id."""
 
     layer: Layer | None = None
     entries: int | None = None
     directory: str = ""
     members: Members | None = None
     growing: GrowingUpload | None = None
+    name: str = ""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -48,37 +50,43 @@ class Packer:
     newest: int | None = None
     lists_members: bool = False
 
-    def changes(self, changes: Changes, tree: Tree) -> NewLayer:
+    def changes(self, changes: Changes, tree: Tree, follow: Follow | None = None) -> NewLayer:
         """Write changes that ``tree`` shows, from wherever the contents lie."""
-        workspace = self.files.workspace
         members: Members | None = [] if self.lists_members else None
         stream = write_members(self._listed(self.placed(changes, tree), members))
-        with phase(self.files.emit, f"pack-{workspace.new_name()}", "writing the layer") as progress:
-            chunks = observed(self.files.cancel.checked(stream), progress)
-            layer = pack_layer(chunks, workspace.blobs, self.packing)
-        return NewLayer(layer, len(changes), members=members)
+        name = self.files.workspace.new_name()
+        with phase(self.files.emit, f"pack-{name}", "writing the layer") as progress, self._writer(follow) as (writer, growing):
+            for chunk in observed(self.files.cancel.checked(stream), progress):
+                writer.write(chunk)
+            layer = writer.finish()
+        return NewLayer(layer, len(changes), members=members, growing=growing)
 
     def stream(self, chunks: Iterator[bytes], tree: Tree | None, follow: Follow | None) -> NewLayer:
         """Pack a tar stream. ``tree`` learns of its files from the same bytes, and so does a registry by ``follow``."""
         name = self.files.workspace.new_name()
         members: Members | None = [] if self.lists_members and tree is not None else None
-        growing = None
+        with self._writer(follow) as (writer, growing):
+            written = teed(chunks, writer.write)
+            if tree is not None:
+                learn_layer(name, written, tree, members)
+            else:
+                for _ in written:
+                    pass
+            layer = writer.finish()
+        self.files.layers[name] = layer
+        return NewLayer(layer, members=members, growing=growing, name=name)
+
+    @contextlib.contextmanager
+    def _writer(self, follow: Follow | None) -> Iterator[tuple[LayerWriter, GrowingUpload | None]]:
+        """Where a layer is written, and its upload beside that, which is given up with the layer."""
         with layer_writer(self.files.workspace.blobs, self.packing) as writer:
+            growing = follow(writer.path) if follow is not None else None
             try:
-                growing = follow(writer.path) if follow is not None else None
-                written = teed(chunks, writer.write)
-                if tree is not None:
-                    learn_layer(name, written, tree, members)
-                else:
-                    for _ in written:
-                        pass
-                layer = writer.finish()
+                yield writer, growing
             except BaseException:
                 if growing is not None:
                     growing.abandon()
                 raise
-        self.files.layers[name] = layer
-        return NewLayer(layer, members=members, growing=growing)
 
     def placed(self, changes: Changes, tree: Tree) -> Iterator[_Member]:
         """The members of changes with their contents on this machine; what lies elsewhere is fetched first."""

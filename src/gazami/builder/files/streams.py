@@ -1,4 +1,4 @@
-"""Bytes of layers between threads and processes: read ahead, given to the sandbox, taken from it.
+"""Bytes of layers between threads and the sandbox: given to it, and taken from it.
 
 Each has a thread. Its error is raised again when the stream is read or closed; a stream that ended without an error was complete.
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from gazami.builder.files.pipes import CHUNK, pipe
 from gazami.errors import SandboxError
 from gazami.rootfs.requests import ScanRequest, UnpackReport, UnpackRequest, UpperRequest
 from gazami.values import fast_dataclass
@@ -19,48 +18,6 @@ from gazami.worker import Worker
 
 if TYPE_CHECKING:
     from gazami.sandbox.client import Sandbox
-
-AHEAD = 8
-"""Chunks of at most 1 MiB."""
-
-_CHUNK = 1 << 20
-
-
-class Ahead:
-    """Runs an iterator in a thread, at most :data:`AHEAD` chunks ahead of its reader, so that fetching, inflating and hashing go on
-    beside the reader's own work."""
-
-    def __init__(self, source: Iterator[bytes]) -> None:
-        self._source = source
-        self._queue: queue.Queue[bytes | None] = queue.Queue(AHEAD)
-        self._stopped = threading.Event()
-        self._worker = Worker("ahead", self._run)
-
-    def chunks(self) -> Iterator[bytes]:
-        """The iterator's chunks. Raises what it raised, at the chunk where that came."""
-        try:
-            while (item := self._queue.get()) is not None:
-                yield item
-            self._worker.result()
-        finally:
-            self.stop()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        while self._worker.is_running:  # it may wait for room in the queue
-            with contextlib.suppress(queue.Empty):
-                self._queue.get(timeout=0.02)
-        self._worker.join()
-
-    def _run(self) -> None:
-        try:
-            with contextlib.closing(self._source) as source:  # type: ignore[type-var]
-                for chunk in source:
-                    if self._stopped.is_set():
-                        return
-                    self._queue.put(chunk)
-        finally:
-            self._queue.put(None)
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -75,7 +32,7 @@ class SandboxUnpacker:
     def feeding(self) -> Iterator[Callable[[bytes], None]]:
         """Yields a function that takes the tar's chunks; returns when everything is on disk. Raises what the other side raised,
         and :class:`SandboxError` when it stopped before it had all."""
-        reader, writer = os.pipe2(os.O_CLOEXEC)
+        reader, writer = pipe()
 
         def work() -> None:
             try:
@@ -110,7 +67,7 @@ class SandboxUnpacker:
 def produced(sandbox: Sandbox, request: UpperRequest | ScanRequest) -> Iterator[Iterator[bytes]]:
     """The layer that a request writes in the sandbox's namespace, while it writes them. Raises what it raised: at the end of the
     bytes, and again when the context is left, so that an incomplete one is never used."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
+    reader, writer = pipe()
 
     def work() -> None:
         try:
@@ -123,7 +80,7 @@ def produced(sandbox: Sandbox, request: UpperRequest | ScanRequest) -> Iterator[
         opened.remove(writer)  # the thread's from now on
 
         def chunks() -> Iterator[bytes]:
-            while data := os.read(reader, _CHUNK):
+            while data := os.read(reader, CHUNK):
                 yield data
             worker.result()
 

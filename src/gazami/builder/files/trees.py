@@ -14,10 +14,16 @@ from gazami.rootfs.tree import Tree
 from gazami.values import fast_dataclass, field
 
 Chain = tuple[Digest, ...]
-"""The diff ids of an image's layers, lowest first."""
+"""Digests of an image's layers, lowest first: their diff ids, or those of their blobs."""
 
 PARALLEL = 3
 """Layers that are fetched and decompressed at the same time."""
+
+
+def blobs_of(layers: Iterable[Layer]) -> Chain:
+    """By which trees are known: the bytes that they were read from, which were checked. A base's diff ids are what its config says,
+    and are checked where its layers are unpacked."""
+    return tuple(layer.descriptor.digest for layer in layers)
 
 
 @fast_dataclass(slots=True)
@@ -34,7 +40,7 @@ class Locks:
 
 @fast_dataclass(slots=True)
 class Trees:
-    """``shared`` are the images whose tree several stages or copies ask for; theirs stay in memory."""
+    """``shared`` are the images, by their blobs, whose tree several stages or copies ask for; theirs stay in memory."""
 
     layers: LayerFiles
     kept: KeptTrees
@@ -46,39 +52,37 @@ class Trees:
         """Held while the tree of an image, or of one stage, is made."""
         return self._locks.of(name)
 
-    def known(self, chain: Chain) -> Tree | None:
-        """A copy of an image's tree, if this build has made it."""
-        known = self._known.get(chain)
-        return known.copy() if known is not None else None
+    def is_shared(self, layers: Sequence[Layer]) -> bool:
+        return blobs_of(layers) in self.shared
 
-    def begin(self, chain: Chain) -> Tree | None:
+    def begin(self, layers: Sequence[Layer]) -> Tree | None:
         """A tree of an image for a stage to go on with, if this build or an earlier one on this machine has made it."""
-        known = self.known(chain)
-        if known is not None:
-            return known
-        kept = self.kept.load(chain)
+        chain = blobs_of(layers)
+        if (known := self._known.get(chain)) is not None:
+            return known.copy()
+        kept = self.kept.load(layers)
         if kept is not None and chain in self.shared:
             self._known[chain] = kept.copy()
         return kept
 
-    def complete(self, chain: Chain, tree: Tree, *, base: bool) -> None:
+    def complete(self, layers: Sequence[Layer], tree: Tree, *, base: bool) -> None:
         """``tree`` shows an image's layers and nothing else; the tree of a ``base`` is kept for later builds."""
         if base:
-            self.kept.save(chain, tree)
-        if chain in self.shared:
+            self.kept.save(layers, tree)
+        if (chain := blobs_of(layers)) in self.shared:
             self._known[chain] = tree.copy()
 
     def of_image(self, layers: Sequence[Layer]) -> Tree:
         """The tree of an image that files are copied from. Do not change it."""
-        chain = tuple(layer.diff_id for layer in layers)
+        chain = blobs_of(layers)
         with self.lock(chain):  # a stage may be built from it at the same time
-            tree = self._known.get(chain) or self.kept.load(chain)
+            tree = self._known.get(chain) or self.kept.load(layers)
             if tree is None:
                 tree = Tree()
                 for number, layer in enumerate(layers):
-                    self.layers.prefetch(layers[number : number + PARALLEL])
-                    self.layers.ingest(layer, tree, None)
-                self.kept.save(chain, tree)
+                    self.layers.list_ahead(layers[number : number + PARALLEL])
+                    self.layers.learn(layer, tree)
+                self.kept.save(layers, tree)
             self._known[chain] = tree
             return tree
 
@@ -87,8 +91,8 @@ class Trees:
         a layer above the base, whose members a cache may want."""
         if self.kept.apply(layer.diff_id, tree):
             return
-        self.layers.prefetch(each for each in ahead if not self.kept.is_cached(each.diff_id))
+        self.layers.list_ahead([each for each in ahead if not self.kept.is_cached(each.diff_id)])
         members: Members | None = [] if own and self.kept.is_shared else None
-        self.layers.ingest(layer, tree, None, members)
+        self.layers.learn(layer, tree, members)
         if members is not None:
             self.kept.save_layer(layer.diff_id, members)

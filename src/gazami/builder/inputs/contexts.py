@@ -59,7 +59,7 @@ def access_of(
 
 def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, cancel: Cancel) -> Path:
     folder.mkdir(mode=0o700)
-    from gazami.builder.files.streams import Ahead
+    from gazami.ahead import Ahead
     from gazami.layer.compression import decompressed
     from gazami.layer.tar_reader import TarReader
     from gazami.rootfs.requests import UnpackRequest

@@ -32,12 +32,12 @@ _SEVERAL = 2
 def read_once(
     plan: Plan, images: dict[ImageBase, Resolved], output: OutputOptions, has_tree: Callable[[tuple[Digest, ...]], bool]
 ) -> frozenset[Digest]:
-    """Digests of blobs. ``has_tree``: whether the tree of an image with these layers is kept from an earlier build."""
+    """Digests of blobs. ``has_tree``: whether the tree of an image with these blobs is kept from an earlier build."""
     if output.tar_paths or output.oci_layout_paths or output.exports:
         return frozenset()
     readers: collections.Counter[Digest] = collections.Counter()
     for image, resolved in images.items():
-        count = _of_stages(plan, image, has_tree=has_tree(resolved.config.diff_ids))
+        count = _of_stages(plan, image, has_tree=has_tree(tuple(layer.digest for layer in resolved.manifest.layers)))
         count += _copies(plan, image, resolved, output)
         for layer in resolved.manifest.layers:
             readers[layer.digest] += count

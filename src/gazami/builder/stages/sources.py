@@ -65,14 +65,14 @@ class Sources:
                 resolved = self.images[stage.base]
                 config = replace(stage.config, diff_ids=resolved.config.diff_ids, history=_repaired(resolved))
                 image = Image(config, self._image_layers(stage.base), media_type)
-                return Stage(stage, image, StageTree(self.trees, config.diff_ids), roots, clock)
+                return Stage(stage, image, StageTree(self.trees, image.layers), roots, clock)
             case StageBase(number):
                 parent = self.stages[number]
                 made = parent.image.config
                 config = replace(stage.config, diff_ids=made.diff_ids, history=made.history)
                 image = replace(parent.image, media_type=media_type, config=config)
                 with self._lock(StageSource(number)):
-                    tree = parent.tree.begun_from(made.diff_ids)
+                    tree = parent.tree.begun_from(len(made.diff_ids))
                 return Stage(stage, image, tree, roots, clock)
 
     def _lock(self, files: FilesFrom) -> threading.RLock:

@@ -10,9 +10,10 @@ import threading
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from gazami.builder.files.trees import PARALLEL, Chain, Trees
+from gazami.builder.files.trees import PARALLEL, Trees, blobs_of
 from gazami.errors import ArchiveError, ContextError, DockerfileError
-from gazami.image.model import Image
+from gazami.image.digest import Digest
+from gazami.image.model import Image, Layer
 from gazami.rootfs.tree import Tree
 from gazami.rootfs.unverified import UnverifiedTree
 from gazami.values import fast_dataclass, field
@@ -32,7 +33,7 @@ class StageTree:
     ``confirmed``: they were read from layers, here or in an earlier build on this machine."""
 
     trees: Trees
-    base: Chain = ()
+    base: tuple[Layer, ...] = ()
     tree: Tree = field(default_factory=Tree)
     shows: int = 0
     confirmed: bool = True
@@ -70,8 +71,7 @@ class StageTree:
         """Count a layer that was applied to the tree."""
         self.shows += 1
         if self.confirmed:
-            chain = image.config.diff_ids[: self.shows]
-            self.trees.complete(chain, self.tree, base=self.shows == len(self.base))
+            self.trees.complete(image.layers[: self.shows], self.tree, base=self.shows == len(self.base))
 
     def applied(self) -> None:
         """Count a new layer whose changes the tree shows already."""
@@ -88,14 +88,14 @@ class StageTree:
         """Free the memory; the tree can be made again."""
         self.tree, self.shows, self.confirmed = Tree(), 0, True
 
-    def begun_from(self, base: Chain) -> StageTree:
-        """The tree of a stage that is built from this one, where the parent's shows all ``base`` layers; else a new one."""
-        if self.confirmed and self.shows == len(base):
+    def begun_from(self, layers: int) -> StageTree:
+        """The tree of a stage that is built from this one, where the parent's shows all its ``layers``; else a new one."""
+        if self.confirmed and self.shows == layers:
             return StageTree(self.trees, self.base, self.tree.copy(), self.shows)
         return StageTree(self.trees, self.base)
 
     def _lock(self) -> threading.RLock:
-        return self.trees.lock(self.base if self.base in self.trees.shared else id(self))
+        return self.trees.lock(blobs_of(self.base) if self.trees.is_shared(self.base) else id(self))
 
     def _whole(self, image: Image, root: Unpacking | None) -> Tree:
         if not self.confirmed:
@@ -109,7 +109,7 @@ class StageTree:
     def _destination(self, image: Image) -> Tree:
         kept = self.trees.kept
         self.show_base()
-        if not self.shows and self.base and (said := kept.load_unverified(self.base)) is not None:
+        if not self.shows and self.base and (said := kept.load_unverified(_diff_ids_of(self.base))) is not None:
             self.tree, self.shows, self.confirmed = said, len(self.base), False
         for number in range(self.shows, len(image.layers)):
             diff_id = image.layers[number].diff_id
@@ -129,3 +129,7 @@ class StageTree:
         layer, ahead = image.layers[number], image.layers[number : number + PARALLEL]
         self.trees.learn(layer, self.tree, ahead, own=number >= len(self.base))
         self.show_one(image)
+
+
+def _diff_ids_of(layers: tuple[Layer, ...]) -> tuple[Digest, ...]:
+    return tuple(layer.diff_id for layer in layers)

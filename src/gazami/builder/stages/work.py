@@ -130,7 +130,7 @@ def layers_of_roots(works: Iterable[StageWork], plan: Plan, images: Mapping[Imag
 
 
 def shared_bases(plan: Plan, images: Mapping[ImageBase, Resolved]) -> frozenset[Chain]:
-    """The layers of images whose tree several stages (or copies) ask for."""
+    """The blobs of images whose tree several stages (or copies) ask for."""
     files = {each for stage in plan.stages for each in sources_of(stage)}
     sources = {each.number for each in files if isinstance(each, StageSource)}
     sources |= {stage.base.number for stage in plan.stages if isinstance(stage.base, StageBase)}
@@ -141,5 +141,5 @@ def shared_bases(plan: Plan, images: Mapping[ImageBase, Resolved]) -> frozenset[
         and (stage.number in sources or any(isinstance(step, CopyStep | WorkdirStep) for step in stage.steps))
     ]
     used += [each.image for each in files if isinstance(each, ImageSource)]
-    counted = Counter(images[base].config.diff_ids for base in used)
+    counted = Counter(tuple(layer.digest for layer in images[base].manifest.layers) for base in used)
     return frozenset(chain for chain, times in counted.items() if times > 1)

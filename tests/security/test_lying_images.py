@@ -1,0 +1,124 @@
+"""An image whose config claims the diff ids of another one, over layers that are never unpacked: it can only spoil itself.
+
+What gazami learns of an image's files serves later copies, in this build and in later ones on this machine. It is kept by the
+blobs that were read, which their digests prove, and not by what a config says of them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from tests.programs import gazami
+
+from gazami.builder.files.layer_files import WORTH_A_PROCESS
+
+FILLER = os.urandom(WORTH_A_PROCESS + 100)
+
+
+def a_tar(*, app_is_a_link: bool) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name in ("etc", "app"):
+            info = tarfile.TarInfo(name)
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+            if name == "app" and app_is_a_link:
+                info.type, info.linkname = tarfile.SYMTYPE, "/etc"
+            archive.addfile(info)
+        info = tarfile.TarInfo("filler")
+        info.size = len(FILLER)
+        archive.addfile(info, io.BytesIO(FILLER))
+    return out.getvalue()
+
+
+GOOD, EVIL = a_tar(app_is_a_link=False), a_tar(app_is_a_link=True)
+
+
+def layout(place: Path, tar: bytes, claims: bytes) -> Path:
+    """An image with one layer, whose config has the diff id of ``claims``."""
+    blobs = place / "blobs/sha256"
+    blobs.mkdir(parents=True)
+
+    def put(data: bytes) -> dict[str, object]:
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        return {"digest": f"sha256:{digest}", "size": len(data)}
+
+    kind = "application/vnd.oci.image."
+    rootfs = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(claims).hexdigest()}"]}
+    config = put(json.dumps({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).encode())
+    layers = [{"mediaType": f"{kind}layer.v1.tar+gzip", **put(gzip.compress(tar, 1))}]
+    text = {"schemaVersion": 2, "config": {"mediaType": f"{kind}config.v1+json", **config}, "layers": layers}
+    manifest = put(json.dumps({**text, "mediaType": f"{kind}manifest.v1+json"}).encode())
+    index = {"schemaVersion": 2, "manifests": [{"mediaType": f"{kind}manifest.v1+json", **manifest}]}
+    (place / "index.json").write_text(json.dumps(index))
+    (place / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return place
+
+
+def copied(place: Path, dockerfile: str) -> list[str]:
+    """Where the last layer's file went."""
+    context, out = place / "context", place / "out"
+    context.mkdir(exist_ok=True)
+    (context / "file").write_text("text")
+    (context / "Dockerfile").write_text(dockerfile)
+    done = gazami(
+        "build", str(context), "--no-push", f"--state-dir={place / 'state'}", f"--oci-layout-path={out}", "--platform=linux/amd64",
+        *(f"--build-context={name}=oci-layout://{place / name}" for name in ("good", "evil")),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    manifests = json.loads((out / "index.json").read_text())["manifests"]
+    manifest = json.loads((out / "blobs" / manifests[-1]["digest"].replace(":", "/")).read_text())
+    with tarfile.open(out / "blobs" / manifest["layers"][-1]["digest"].replace(":", "/")) as archive:
+        return [each.name for each in archive if each.isfile()]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    layout(tmp_path / "good", GOOD, GOOD)
+    layout(tmp_path / "evil", EVIL, GOOD)
+    return tmp_path
+
+
+COPY = "COPY file /app/\n"
+
+
+def test_control_the_image_has_another_tree(place: Path) -> None:
+    (place / "evil").rename(place / "liar")
+    layout(place / "evil", EVIL, EVIL)
+    assert copied(place, f"FROM evil\n{COPY}") == ["etc/file"]
+
+
+@pytest.mark.parametrize("first", ["good", "evil"])
+def test_a_later_build_on_this_machine(place: Path, first: str) -> None:
+    found = {}
+    for name in (first, "evil" if first == "good" else "good"):
+        if name == "good":
+            found[name] = copied(place, f"FROM {name}\n{COPY}")
+        else:  # it is built from, and not written, since an image that leaves has its diff ids checked
+            copied(place, f"FROM {name} AS one\n{COPY}FROM scratch\nCOPY --from=one /app/file /\n")
+    assert found == {"good": ["app/file"]}
+
+
+def test_another_stage_of_the_same_build(place: Path) -> None:
+    text = f"FROM evil AS one\n{COPY}FROM good AS two\nCOPY --from=one /app/file /seen\n{COPY}"
+    assert copied(place, text) == ["app/file"]
+
+
+def test_an_image_that_leaves_is_what_it_says(place: Path) -> None:
+    """Written to a layout, or unpacked for a command, its diff ids are checked."""
+    (place / "context").mkdir()
+    (place / "context/file").write_text("text")
+    (place / "context/Dockerfile").write_text(f"FROM evil\n{COPY}")
+    done = gazami(
+        "build", str(place / "context"), "--no-push", f"--state-dir={place / 'state'}", f"--oci-layout-path={place / 'out'}",
+        f"--build-context=evil=oci-layout://{place / 'evil'}", "--platform=linux/amd64",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "does not unpack to its diff id" in done.stderr
