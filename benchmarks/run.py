@@ -57,6 +57,12 @@ def payload(folder: Path) -> None:
 WORKLOADS = (
     Workload("copy-only", "COPY of 2 MB onto a Debian base", "FROM $BIG\nCOPY app /app\n", payload),
     Workload(
+        "copy-only-large",
+        "the same onto seven layers of 1.3 GB, which nobody has read before",
+        "FROM $LARGE\nCOPY app /app\n",
+        payload,
+    ),
+    Workload(
         "many-files",
         "RUN makes 30 000 small files (300 MB)",
         "FROM $BIG\nRUN mkdir /m && cd /m && for d in $(seq 30); do mkdir $d; head -c 10000000 /dev/urandom | "
@@ -84,8 +90,8 @@ STEPS = "".join(
 WORKLOADS += (
     Workload(
         "copy-only-seen",
-        "copy-only again, on a base whose index the cache has",
-        "FROM $BIG\nCOPY app /app\n",
+        "copy-only-large again, with another file, when the cache knows the base's files",
+        "FROM $LARGE\nCOPY app /app\n",
         payload,
         True,
         lambda context: (context / "app/module0.py").write_text("changed"),
@@ -101,8 +107,8 @@ WORKLOADS += (
     ),
     Workload(
         "four-stages",
-        "four stages that do not need each other",
-        "".join(f"FROM $SMALL AS s{n}\nRUN sleep 1; seq 300000 >/f; md5sum /f >/sum\n" for n in range(4))
+        "four stages that do not need each other, each with a processor's work",
+        "".join(f"FROM $SMALL AS s{n}\nRUN seq 3000000 >/f; md5sum /f /f /f >/sum\n" for n in range(4))
         + "FROM $SMALL\n"
         + "".join(f"COPY --from=s{n} /sum /sum{n}\n" for n in range(4)),
     ),
@@ -124,7 +130,8 @@ def main() -> int:
             host = f"localhost:{registry.port}"
             bases = make_bases(host, folder)
             tables = [measure(each, bases, host, folder, wanted.n) for each in chosen]
-    text = report(tables, wanted.n, wanted.state)
+            alone = {each.name: commands_alone(each, folder) for each in chosen}
+    text = report(tables, alone, wanted.n, wanted.state)
     Path(wanted.output).write_text(text)
     print(text)
     worst = max(measure.memory for _, results in tables for measure in results["gazami"])
@@ -178,7 +185,40 @@ def make_bases(host: str, folder: Path) -> dict[str, str]:
         made[name] = f"{host}/base/{name.lower()}"
         subprocess.run(gazami(context, made[name], folder / "state", context / "Dockerfile"), check=True)
         shutil.rmtree(context)
+    context = folder / "base-LARGE"
+    context.mkdir()
+    shutil.copyfile(debian_rootfs(), context / "rootfs.tar")
+    copies = "".join(f"ADD rootfs.tar /opt/{n}/\n" for n in range(6))
+    (context / "Dockerfile").write_text(f"FROM {made['BIG']}\n{copies}")
+    made["LARGE"] = f"{host}/base/large"
+    subprocess.run(gazami(context, made["LARGE"], folder / "state", context / "Dockerfile"), check=True)
+    shutil.rmtree(context)
     return made
+
+
+def commands_alone(workload: Workload, folder: Path) -> Measure:
+    """The RUNs of a workload in a chroot, one after the other, with nothing around them: what no builder can do without."""
+    total = Measure(0, 0, 0)
+    if workload.cached:
+        return total
+    base = ""
+    for line in workload.dockerfile.splitlines():
+        word, _, rest = line.partition(" ")
+        base = rest.split()[0] if word == "FROM" else base
+        if word != "RUN":
+            continue
+        root = folder / "alone"
+        root.mkdir()
+        tar = debian_rootfs() if base == "$BIG" else folder / "busybox.tar"
+        subprocess.run(["tar", "-C", str(root), "-xf", str(tar)], check=True)
+        (root / "dev").mkdir(exist_ok=True)
+        for name in ("null", "urandom"):
+            (root / "dev" / name).unlink(missing_ok=True)
+            subprocess.run(["cp", "-a", f"/dev/{name}", str(root / "dev")], check=True)
+        found = run_measured(["chroot", str(root), "/bin/sh", "-c", rest])
+        total = Measure(total.wall + found.wall, total.cpu + found.cpu, 0)
+        subprocess.run(["rm", "-rf", str(root)], check=True)
+    return total
 
 
 def busybox_tar(folder: Path) -> Path:
@@ -273,27 +313,31 @@ def anonymous(pid: int) -> int:
 # -- report -----------------------------------------------------------------------------------------------------------
 
 
-def report(tables: list[tuple[Workload, dict[str, list[Measure]]]], runs: int, state: str) -> str:
+def report(tables: list[tuple[Workload, dict[str, list[Measure]]]], alone: dict[str, Measure], runs: int, state: str) -> str:
     lines = [
         "# Results",
         "",
         f"Made by `benchmarks/run.py -n {runs}` on {platform.machine()}, {os.cpu_count()} processors, Linux "
         f"{platform.release()}, Python {platform.python_version()}; state in {state}. Medians; buildah-vfs ran once. CPU is of the "
-        "tool's whole process tree as far as its parent reaps it, memory the peak of its anonymous memory.",
+        "tool's whole process tree as far as its parent reaps it, memory the peak of its anonymous memory. *Own* is what is left of "
+        "wall time without the commands themselves, run in a chroot one after the other (of stages beside each other: on all "
+        "processors).",
         "",
     ]
     for workload, results in tables:
         lines += [
             f"## {workload.name}: {workload.what}",
             "",
-            "| tool | wall s | min–max | CPU s | peak MB | wall, gazami = 1 |",
-            "|---|---|---|---|---|---|",
+            "| tool | wall s | min–max | own wall s | CPU s | peak MB | wall, gazami = 1 |",
+            "|---|---|---|---|---|---|---|",
         ]
+        commands = alone[workload.name].wall / (os.cpu_count() or 1 if workload.name == "four-stages" else 1)
         ours = statistics.median(each.wall for each in results["gazami"])
         for name, found in results.items():
             walls = [each.wall for each in found]
             lines.append(
                 f"| {name} | {statistics.median(walls):.2f} | {min(walls):.2f}–{max(walls):.2f} | "
+                f"{statistics.median(walls) - commands:.2f} | "
                 f"{statistics.median(each.cpu for each in found):.2f} | {max(each.memory for each in found):.0f} | "
                 f"{statistics.median(walls) / ours:.2f} |"
             )

@@ -100,6 +100,8 @@ class Attempt:
         finally:
             if mounts is not None and not self.cancel.is_set:
                 mounts.save()
+        if not self.request.output.exports:
+            isolation.begin_clearing()
         return self.sources.stages[plan.target].image
 
     def _check_secrets(self, works: Sequence[StageWork]) -> None:
@@ -119,7 +121,8 @@ class Attempt:
             credentials=credentials.docker_config_files,
             unread=(*credentials.secret_files, *(value for _, kind, value in sandbox.secrets if kind == "file")),
         )
-        return Isolation(sandbox, surroundings, self.ready.workspace, self.emit, self.packer.files.cancel, self.cancel)
+        stop = self.packer.files.cancel
+        return Isolation(sandbox, surroundings, self.ready.workspace, self.emit, stop, self.cancel, self.ready.standby)
 
     def _cache_mounts(self, isolation: Isolation) -> CacheMounts | None:
         if self.cache is None or not self.request.cache.mounts:

@@ -10,22 +10,19 @@ from __future__ import annotations
 import os
 import select
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar, cast
 
-import gazami
 from gazami.cancel import Cancel
-from gazami.errors import SandboxError, UsageError
+from gazami.errors import UsageError
 from gazami.sandbox.inside import inplace
 from gazami.sandbox.inside.hidden import HiddenFiles
 from gazami.sandbox.inside.inplace import ContainerRoot
-from gazami.sandbox.protocol import Failure, encode, rebuild_error, receive_message, send_message
+from gazami.sandbox.protocol import Failure, rebuild_error, receive_message, send_message
+from gazami.sandbox.server_process import ServerProcess
 from gazami.sandbox.spec import Call, CallResult, Choice, RunResult, RunSpec, SandboxRequest, ServerStart
 from gazami.values import fast_dataclass, field
 
@@ -33,19 +30,11 @@ Stream: TypeAlias = Literal["stdout", "stderr"]
 OnOutput: TypeAlias = Callable[[Stream, bytes], None]
 T = TypeVar("T")
 
-_START_SECONDS = 30.0
 _GRACE_SECONDS = 10.0
 """How long a cancelled request may take to clean up before it is abandoned."""
 _CHUNK = 65536
 _NEVER = Cancel()
 """The switch of calls that go on when the build is cancelled; it is never set."""
-
-
-def helper_command(module: str, argument: str) -> list[str]:
-    """The command line of one of the package's own programs: isolated, without site-packages, standard library only."""
-    package = str(Path(gazami.__file__).resolve().parent.parent)
-    code = f"import sys; sys.path.append({package!r}); from {module} import main; main()"
-    return [sys.executable, "-I", "-S", "-X", "utf8", "-c", code, argument]
 
 
 def _hide_this_process(*, adopt: bool) -> None:
@@ -60,47 +49,36 @@ def _hide_this_process(*, adopt: bool) -> None:
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
 
 
-HELPER_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-
-
 @fast_dataclass(slots=True)
 class Sandbox:
     """A running fork server. Threads may use it at the same time; close it when none does any more."""
 
     choice: Choice
     _cancel: Cancel
-    _server: subprocess.Popen[bytes]
-    _control: socket.socket
-    _log: int
+    _server: ServerProcess
     _hidden: HiddenFiles
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def start(cls, choice: Choice, cancel: Cancel, *, preload: Sequence[str] = (), hide: Sequence[str] = ()) -> Sandbox:
+    def start(
+        cls,
+        choice: Choice,
+        cancel: Cancel,
+        *,
+        preload: Sequence[str] = (),
+        hide: Sequence[str] = (),
+        server: ServerProcess | None = None,
+    ) -> Sandbox:
         """Start the server in the chosen mode. ``preload`` names standard-library-only modules that calls will use. The files
-        ``hide`` are away until the sandbox is closed.
+        ``hide`` are away until the sandbox is closed. ``server`` was begun before, and is the sandbox's from now on.
 
         Raises SandboxError when the server cannot enter its namespaces.
         """
         _hide_this_process(adopt=not choice.pid_namespace)
-        ours, theirs = socket.socketpair()
-        log = os.memfd_create("gazami-sandbox-log", os.MFD_CLOEXEC)
-        start = ServerStart(theirs.fileno(), choice, tuple(preload), tuple(hide))
         hidden = HiddenFiles(hide)  # read before the server takes them away
-        server = subprocess.Popen(
-            helper_command("gazami.sandbox.inside.server", encode(start)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            cwd="/",
-            env=HELPER_ENVIRONMENT,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-        )
-        theirs.close()
-        sandbox = cls(choice, cancel, server, ours, log, hidden)
+        sandbox = cls(choice, cancel, server or ServerProcess.begin(preload), hidden)
         try:
-            sandbox._await_start()
+            _expect(sandbox._server.ask(ServerStart(choice, tuple(preload), tuple(hide))), CallResult)
         except BaseException:
             sandbox.close()
             raise
@@ -108,7 +86,7 @@ class Sandbox:
 
     @property
     def server_pid(self) -> int:
-        return self._server.pid
+        return self._server.process.pid
 
     def __enter__(self) -> Sandbox:
         return self
@@ -165,21 +143,14 @@ class Sandbox:
 
     def close(self) -> None:
         """End the server and everything that it still runs."""
-        self._control.close()
-        try:
-            self._server.wait(timeout=_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._server.kill()
-            self._server.wait()
+        self._server.end()
         if not self.choice.pid_namespace:
             self._end_orphans()
         if self.choice.mode.shares_root:
             self._take_root_back()
         self._hidden.restore()
         with self._lock:
-            if self._log >= 0:
-                os.close(self._log)
-                self._log = -1
+            self._server.close()
 
     def _end_orphans(self) -> None:
         """What the server does, unless a command of root has killed it: then the command's processes have come to this one, which
@@ -187,7 +158,7 @@ class Sandbox:
         from gazami.sandbox.inside import reap
         from gazami.sandbox.kernel import linux
 
-        if self._server.returncode != 0:
+        if self._server.process.returncode != 0:
             reap.end_strangers()
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 0)
 
@@ -205,28 +176,17 @@ class Sandbox:
             except OSError:
                 return
 
-    def _await_start(self) -> None:
-        self._control.settimeout(_START_SECONDS)
-        try:
-            received = receive_message(self._control)
-        except TimeoutError:
-            raise SandboxError("the sandbox server did not start in time") from None
-        self._control.settimeout(None)
-        if received is None:
-            raise self._died()
-        _expect(received[0], CallResult)
-
     def _request(self, message: object, descriptors: list[int], cancel: Cancel) -> socket.socket:
         """Send a request on a socket of its own, which is returned."""
         ours, theirs = socket.socketpair()
         try:
             with theirs, self._lock:
-                socket.send_fds(self._control, [b"r"], [theirs.fileno()])
+                socket.send_fds(self._server.control, [b"r"], [theirs.fileno()])
             send_message(ours, message, descriptors)
         except OSError:
             ours.close()
             cancel.check()
-            raise self._died() from None
+            raise self._server.died() from None
         except BaseException:
             ours.close()
             raise
@@ -263,21 +223,10 @@ class Sandbox:
                 received = receive_message(channel)
                 if received is None or deadline is not None:
                     cancel.check()
-                    raise self._died()
+                    raise self._server.died()
                 return received[0]
             if deadline is not None and time.monotonic() >= deadline:
                 cancel.check()
-
-    def _died(self) -> SandboxError:
-        """What is known about a server that went away."""
-        with suppress(subprocess.TimeoutExpired):
-            self._server.wait(timeout=1.0)
-        status = self._server.poll()
-        how = "a process of the sandbox died" if status is None else f"the sandbox server ended with status {status}"
-        text = ""
-        with suppress(OSError):
-            text = os.pread(self._log, _CHUNK, 0).decode(errors="replace").strip()
-        return SandboxError(f"{how}: {text}" if text else how)
 
 
 def _expect(message: object, kind: type[T]) -> T:

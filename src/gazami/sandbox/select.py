@@ -1,6 +1,7 @@
 """Which isolation RUN steps get: the best mode that works here, or the one asked for.
 
-The attempts are made by a program of their own (:mod:`.probe`), so the threads of the caller are not in their way.
+The attempts are made by a program of their own (:mod:`.inside.probe`), or by a fork server that has not
+begun, so the threads of the caller are not in their way.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from gazami.errors import SandboxError
-from gazami.sandbox.client import HELPER_ENVIRONMENT, helper_command
 from gazami.sandbox.inside import inplace
 from gazami.sandbox.modes import MODES
 from gazami.sandbox.protocol import decode, encode
-from gazami.sandbox.spec import Choice, ProbeRequest, ProbeResult
+from gazami.sandbox.server_process import HELPER_ENVIRONMENT, ServerProcess, helper_command
+from gazami.sandbox.spec import CallResult, Choice, ProbeRequest, ProbeResult
 from gazami.values import fast_dataclass, replace
 
 _SECONDS = 60.0
@@ -41,10 +43,14 @@ class Conditions:
 _NONE = Conditions()
 
 
-def choose(requested: str | None, state_dir: Path, *, conditions: Conditions = _NONE) -> Choice:
-    """The mode to run steps in. Raises SandboxError with a reason for each mode when none works."""
+def choose(
+    requested: str | None, state_dir: Path, *, conditions: Conditions = _NONE, server: ServerProcess | None = None
+) -> Choice:
+    """The mode to run steps in. ``server`` tries them, if one was begun. Raises SandboxError with a reason for each mode when none
+    works."""
     modes = None if requested is None else (requested,)
-    choice = decide(survey(state_dir, modes, every=False, conditions=conditions))
+    request = _request(state_dir, modes, every=False, conditions=conditions)
+    choice = decide(_by_server(request, server) if server is not None else _by_program(request))
     return replace(choice, own=conditions.own)
 
 
@@ -64,10 +70,19 @@ def survey(
 ) -> tuple[ProbeResult, ...]:
     """Try ``modes``, by default all, in this order with roots in ``state_dir``; unless ``every``, only up to the first that
     works."""
+    return _by_program(_request(state_dir, modes, every=every, conditions=conditions))
+
+
+def _request(state_dir: Path, modes: Sequence[str] | None, *, every: bool, conditions: Conditions) -> ProbeRequest:
+    """Makes the directory, too."""
     state = state_dir.resolve()
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SandboxError(f"the sandbox modes cannot be tried: {error}") from None
     lasting = conditions.state_dir or str(state)
     keep = {path.strip("/").split("/", 1)[0] for path in (*conditions.local, lasting, str(state))} | inplace.OWN
-    request = ProbeRequest(
+    return ProbeRequest(
         state_dir=str(state),
         modes=tuple(mode.name for mode in MODES) if modes is None else tuple(modes),
         every=every,
@@ -77,10 +92,18 @@ def survey(
         lasting=lasting,
         prefixes=tuple(sorted({sys.prefix, sys.base_prefix})),
     )
+
+
+def _by_server(request: ProbeRequest, server: ServerProcess) -> tuple[ProbeResult, ...]:
+    answer = server.ask(request)
+    assert isinstance(answer, CallResult), answer
+    return cast("tuple[ProbeResult, ...]", answer.value)
+
+
+def _by_program(request: ProbeRequest) -> tuple[ProbeResult, ...]:
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
-            helper_command("gazami.sandbox.probe", encode(request)),
+            helper_command("gazami.sandbox.inside.probe", encode(request)),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             cwd="/",

@@ -185,9 +185,8 @@ class CallResult:
 
 @fast_dataclass(frozen=True, slots=True)
 class ServerStart:
-    """``control`` is the number of the socket for requests, ``preload`` are modules to import, ``hide`` files to take away."""
+    """``preload`` are modules to import, ``hide`` files to take away."""
 
-    control: int
     choice: Choice
     preload: tuple[str, ...]
     hide: tuple[str, ...]

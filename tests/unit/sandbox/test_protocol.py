@@ -80,7 +80,7 @@ VALUES = [
     RunSpec(PlainRoot("/r"), ("true",)),
     RunResult(3, ("a",), owner=(1, 2), owners=(("a/b\n\udcff", 1, 2),), notes=("n",)),
     CHOICE,
-    ServerStart(3, CHOICE, ("m",), ()),
+    ServerStart(CHOICE, ("m",), ()),
     ProbeRequest("/s", ("chroot",), True, False, False, ("a",), "/l", ("/usr",)),
     (ProbeResult("chroot", None, "no"), ProbeResult("inplace", CHOICE, "yes")),
     Call(ScanRequest("/d", "/i", "redo", touched=("a",), owners=Owners((1, 2), (("l", 3, 4),), ("/low",))), False, True),

@@ -13,6 +13,7 @@ from gazami.builder.inputs.contexts import access_of, fetch_context
 from gazami.builder.inputs.dockerfile import find_dockerfile, find_ignore, inputs_of
 from gazami.builder.inputs.planning import Images, check_plan, make_plan, warn_of_names
 from gazami.builder.inputs.registries import open_registry
+from gazami.builder.inputs.standby import standby_for
 from gazami.dockerfile.parser import parse
 from gazami.plan.outline import Outline, outline
 from gazami.rootfs.folder import FolderTree
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gazami.plan.inputs import PlanInputs
     from gazami.plan.steps import Plan
     from gazami.registry.client import RegistryClient
+    from gazami.sandbox.server_process import Standby
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Prepared:
     access: Callable[[Cancel], Access]
     workspace: Workspace
     registry: RegistryClient
+    standby: Standby | None = None
 
 
 @contextlib.contextmanager
@@ -63,15 +66,18 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Prep
         images = Images(registry, emit, _base_cache(request.cache))
         outlined = outline(dockerfile, source, inputs)
         warn_of_names(dockerfile, outlined, inputs, emit)
-        compiled = make_plan(outlined, inputs, images)
-        ignore = find_ignore(path, folder)
-        check_plan(dockerfile, outlined, inputs, ignore, compiled, emit)
-        own = own_places(request.output, request.cache, str(workspace.state), state_dir)
-        context = FolderTree(str(folder), visible(ignore, omitted(str(folder), own, str(workspace.state))))
-        try:
-            yield Prepared(compiled.plan, outlined, inputs, images, context, own, access, workspace, registry)
-        finally:
-            cancel.cleaning()
+        runs_all = not (request.dryrun or request.cache.enabled)  # a cache may have every layer
+        standby = standby_for(outlined) if runs_all else None
+        with standby or contextlib.nullcontext():
+            compiled = make_plan(outlined, inputs, images)
+            ignore = find_ignore(path, folder)
+            check_plan(dockerfile, outlined, inputs, ignore, compiled, emit)
+            own = own_places(request.output, request.cache, str(workspace.state), state_dir)
+            context = FolderTree(str(folder), visible(ignore, omitted(str(folder), own, str(workspace.state))))
+            try:
+                yield Prepared(compiled.plan, outlined, inputs, images, context, own, access, workspace, registry, standby)
+            finally:
+                cancel.cleaning()
 
 
 def _base_cache(options: CacheOptions) -> BaseCache | None:

@@ -170,17 +170,18 @@ class Stages:
     def _work(self, step: StepWork, work: StageWork, stage: Stage) -> NewLayer:
         """Do a step's work. Errors get its lines in the Dockerfile."""
         common = step.step.common
+        follow = self.follow if work.in_target else None
         try:
             match step.step:
                 case MetadataStep():
                     return NewLayer()
                 case CopyStep() as copy:
-                    return self.copying.copy(copy, step, stage)
+                    return self.copying.copy(copy, step, stage, follow)
                 case WorkdirStep() as workdir:
                     return self.copying.make_workdir(workdir, step, stage)
                 case RunStep() as run:
                     assert self.running is not None
-                    return self.running.run(run, step, stage, self.follow if work.in_target else None)
+                    return self.running.run(run, step, stage, follow)
             assert_never(step.step)
         except Cancelled:
             raise

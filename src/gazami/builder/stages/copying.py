@@ -11,7 +11,7 @@ from gazami.context.ignore import ignore_of
 from gazami.errors import DockerfileError
 from gazami.events import Emit, Warned
 from gazami.layer.entry import FileContent, Kind
-from gazami.plan.steps import ContextSource, CopyStep, WorkdirStep
+from gazami.plan.steps import ContextSource, CopyStep, StageSource, WorkdirStep
 from gazami.rootfs.changes import Changes
 from gazami.rootfs.copy import Attributes, Copier, Excluded, MissingSource
 from gazami.rootfs.modes import parse_chmod
@@ -20,7 +20,7 @@ from gazami.rootfs.tree import Node, Tree
 from gazami.values import fast_dataclass
 
 if TYPE_CHECKING:
-    from gazami.builder.files.packer import NewLayer, Packer
+    from gazami.builder.files.packer import Follow, NewLayer, Packer
     from gazami.builder.stages.sources import Sources
     from gazami.builder.stages.stage import Stage
     from gazami.builder.stages.work import StepWork
@@ -35,8 +35,13 @@ class Copying:
     packer: Packer
     emit: Emit
 
-    def copy(self, step: CopyStep, work: StepWork, stage: Stage) -> NewLayer:
-        """The layer of a COPY or ADD. Raises :class:`GazamiError` kinds for what is missing or cannot be fetched."""
+    def copy(self, step: CopyStep, work: StepWork, stage: Stage, follow: Follow | None) -> NewLayer:
+        """The layer of a COPY or ADD. Raises :class:`GazamiError` kinds for what is missing or cannot be fetched.
+
+        ``follow``: what comes from a stage is uploaded while it is written. Other files are likely to be the same as last time,
+        and then the registry has the layer already.
+        """
+        follow = follow if isinstance(step.files, StageSource) else None
         chmod, octal = parse_chmod(step.flags.chmod)
         attributes = Attributes(self._owner(step, work, stage), chmod, octal)
         remote = [source for source in step.sources if is_remote(step, source)]
@@ -62,13 +67,13 @@ class Copying:
 
         if step.flags.link and not step.flags.chmod:
             tree = Tree()
-            return self.packer.changes(copied(tree), tree)  # the stage reads the layer when it needs the tree again
+            return self.packer.changes(copied(tree), tree, follow)  # the stage reads the layer when it needs the tree again
         if step.flags.chown or step.flags.chmod:  # what is missing on the way gets these: it has to be missing indeed
             tree = stage.files(work)
             changes = copied(tree)
         else:
             tree, changes = stage.onto(work, copied)
-        return self._packed(changes, tree, stage)
+        return self._packed(changes, tree, stage, follow)
 
     def make_workdir(self, step: WorkdirStep, work: StepWork, stage: Stage) -> NewLayer:
         """The layer of a WORKDIR: the directories that are missing."""
@@ -87,8 +92,8 @@ class Copying:
             changes = made(tree)
         return self._packed(changes, tree, stage)
 
-    def _packed(self, changes: Changes, tree: Tree, stage: Stage) -> NewLayer:
-        new = self.packer.changes(changes, tree)
+    def _packed(self, changes: Changes, tree: Tree, stage: Stage, follow: Follow | None = None) -> NewLayer:
+        new = self.packer.changes(changes, tree, follow)
         stage.tree.applied()
         return new
 

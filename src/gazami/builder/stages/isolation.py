@@ -8,10 +8,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gazami.builder.inputs.standby import PRELOAD
+from gazami.errors import HostError
 from gazami.events import Emit, Message, SandboxChosen
 from gazami.rootfs.directories import MakeDirectories, RemoveTrees
 from gazami.rootfs.requests import UnpackReport, UnpackRequest
 from gazami.values import fast_dataclass, field
+from gazami.worker import Worker
 
 if TYPE_CHECKING:
     from gazami.builder.files.streams import SandboxUnpacker
@@ -20,9 +23,7 @@ if TYPE_CHECKING:
     from gazami.cancel import Cancel
     from gazami.image.manifest import Descriptor
     from gazami.sandbox.client import Sandbox
-
-_PRELOAD = ("gazami.rootfs.unpack", "gazami.rootfs.snapshot", "gazami.rootfs.directories")
-"""Modules whose functions run in the sandbox's namespace."""
+    from gazami.sandbox.server_process import Standby
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class IsolationInputs:
 @fast_dataclass(slots=True)
 class Isolation:
     """A context manager: leaving it removes what the sandbox's namespace owns. ``build`` is the whole build's switch, ``cancel``
-    the one of an attempt."""
+    the one of an attempt. ``standby`` has the server's process, if it was begun when the Dockerfile was read."""
 
     options: SandboxOptions
     surroundings: IsolationInputs
@@ -51,7 +52,9 @@ class Isolation:
     emit: Emit
     cancel: Cancel
     build: Cancel
+    standby: Standby | None = None
     _sandbox: Sandbox | None = None
+    _clearing: Worker[None] | None = None
     _unpacked: list[UnpackReport] = field(default_factory=list)
     _starting: threading.Lock = field(default_factory=threading.Lock)
     _root: threading.RLock = field(default_factory=threading.RLock)
@@ -109,13 +112,25 @@ class Isolation:
     def __enter__(self) -> Isolation:
         return self
 
+    def begin_clearing(self) -> None:
+        """Begin to remove the unpacked files, which nothing reads any more, beside the last uploads."""
+        if self._sandbox is not None:
+            with contextlib.suppress(HostError):  # no thread to be had: they are removed at the end
+                self._clearing = Worker("clear", self._clear)
+
+    def _clear(self) -> None:
+        with self.build.on_set(self.build.cleaning):  # what is removed may be large
+            self.remove(*self.workspace.all_files, cleanup=True)
+
     def __exit__(self, *_: object) -> None:
         if self._sandbox is not None:
             try:
                 if warning := losses(self._unpacked, self._sandbox.choice.name):
                     self.emit(Message("warning", warning))
-                with self.build.on_set(self.build.cleaning):  # what is removed may be large
-                    self.remove(*self.workspace.all_files, cleanup=True)
+                if self._clearing is not None:
+                    self._clearing.result()
+                else:
+                    self._clear()
             finally:  # also when a command has killed the sandbox's server
                 self._sandbox.close()
                 self._sandbox = None
@@ -125,6 +140,7 @@ class Isolation:
         from gazami.builder.files.space import check_room
         from gazami.sandbox.client import Sandbox
         from gazami.sandbox.select import Conditions, choose
+        from gazami.sandbox.server_process import Standby
 
         options, around = self.options, self.surroundings
         if options.memory and fits(estimate(around.images)):
@@ -132,15 +148,20 @@ class Isolation:
         files = Path(self.workspace.files)
         state = str(self.workspace.state)
         conditions = Conditions(options.in_container, options.force, around.local, around.own, state)
-        choice = choose(options.isolation, files, conditions=conditions)
-        self.emit(SandboxChosen(choice.name, choice.reason))
-        if not choice.overlay:
-            self.emit(Message("info", "no overlay mounts here: each RUN is followed by a scan of its root directory"))
-        if not choice.mode.mounts:
-            self.workspace.use_place(choice.folder or str(self.workspace.root))
-        check_room(around.to_unpack, Path(self.workspace.new_path("room")).parent)
-        hide = self._credentials_to_hide() if choice.mode.shares_root else ()
-        return Sandbox.start(choice, self.cancel, preload=_PRELOAD, hide=hide)
+        server = (self.standby or Standby(PRELOAD)).take()
+        try:
+            choice = choose(options.isolation, files, conditions=conditions, server=server)
+            self.emit(SandboxChosen(choice.name, choice.reason))
+            if not choice.overlay:
+                self.emit(Message("info", "no overlay mounts here: each RUN is followed by a scan of its root directory"))
+            if not choice.mode.mounts:
+                self.workspace.use_place(choice.folder or str(self.workspace.root))
+            check_room(around.to_unpack, Path(self.workspace.new_path("room")).parent)
+            hide = self._credentials_to_hide() if choice.mode.shares_root else ()
+        except BaseException:
+            server.close()
+            raise
+        return Sandbox.start(choice, self.cancel, preload=PRELOAD, hide=hide, server=server)
 
     def _credentials_to_hide(self) -> tuple[str, ...]:
         """The files with credentials that can be taken out of a command's sight; warns of those that cannot."""

@@ -38,4 +38,6 @@ def snapshot(stage: Stage, work: StepWork, result: RunResult, *, changed: str, p
         new = packer.stream(observed(chunks, progress), stage.tree.tree if learns else None, follow)
         if learns:
             stage.tree.applied()
+        if not root.plain and root.roots.isolation.files_are_readable:
+            packer.files.directories[new.name] = changed  # the tree's name of the layer: copies read the files that are here
         return replace(new, directory=changed)

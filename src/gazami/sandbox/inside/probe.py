@@ -1,6 +1,6 @@
 """What works here, found out by doing it: a program that tries each mode in a child of its own and prints what happened.
 
-No rule about kernels, containers or security modules is as good as the attempt (:mod:`.inside.probes`). A child's mounts and
+No rule about kernels, containers or security modules is as good as the attempt (:mod:`.probes`). A child's mounts and
 namespaces end with it.
 """
 
@@ -21,14 +21,18 @@ from gazami.sandbox.spec import Choice, ProbeRequest, ProbeResult
 
 def main() -> None:
     """``argv[1]`` is a :class:`ProbeRequest`. Prints a tuple of :class:`ProbeResult`."""
-    request: ProbeRequest = decode(sys.argv[1])
+    sys.stdout.write(encode(probed(decode(sys.argv[1]))))
+    sys.stdout.flush()
+
+
+def probed(request: ProbeRequest) -> tuple[ProbeResult, ...]:
+    """What happened in each mode that was tried. The process must have one thread only."""
     found: list[ProbeResult] = []
     for mode in request.modes:
         found.append(_attempt(mode, request))
         if found[-1].choice is not None and not request.every:
             break
-    sys.stdout.write(encode(tuple(found)))
-    sys.stdout.flush()
+    return tuple(found)
 
 
 def _attempt(mode: str, request: ProbeRequest) -> ProbeResult:

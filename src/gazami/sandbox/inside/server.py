@@ -25,10 +25,11 @@ from gazami.sandbox.inside import inplace, reap, step
 from gazami.sandbox.inside.hidden import HiddenFiles
 from gazami.sandbox.inside.inplace import ContainerRoot
 from gazami.sandbox.inside.launch import SeccompFilter
+from gazami.sandbox.inside.probe import probed
 from gazami.sandbox.kernel import linux, namespaces, seccomp
 from gazami.sandbox.kernel.capabilities import Capability, has
-from gazami.sandbox.protocol import decode, describe_error, receive_descriptors, receive_message, send_message
-from gazami.sandbox.spec import Call, CallResult, Choice, RunSpec, ServerStart
+from gazami.sandbox.protocol import describe_error, receive_descriptors, receive_message, send_message
+from gazami.sandbox.spec import Call, CallResult, Choice, ProbeRequest, RunSpec, ServerStart
 from gazami.values import fast_dataclass
 
 _FAREWELL = 4
@@ -44,12 +45,13 @@ class _Server:
 
 
 def main() -> NoReturn:
-    """Serve until the control socket ends. ``argv[1]`` is a :class:`ServerStart`."""
-    start: ServerStart = decode(sys.argv[1])
-    control = socket.socket(fileno=start.control)
+    """Serve until the control socket ends. ``argv[1]`` is the number of its descriptor, the rest are modules to import at once."""
+    control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
     try:
-        server = _prepare(start, control)
+        for module in sys.argv[2:]:
+            importlib.import_module(module)
+        server = _prepare(_told(control), control)
     except BaseException as error:
         send_message(control, describe_error(error))
         os._exit(1)
@@ -64,6 +66,19 @@ def main() -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         reap.end_children(_FAREWELL)
     os._exit(0)
+
+
+def _told(control: socket.socket) -> ServerStart:
+    """Say what works here as often as that is asked, until the mode is told."""
+    while True:
+        received = receive_message(control)
+        match received[0] if received is not None else None:
+            case ProbeRequest() as request:
+                send_message(control, CallResult(probed(request)))
+            case ServerStart() as start:
+                return start
+            case _:  # nobody needs a sandbox after all
+                os._exit(0)
 
 
 def _stop_waiting(number: int, frame: object) -> NoReturn:
