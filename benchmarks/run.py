@@ -319,8 +319,8 @@ def report(tables: list[tuple[Workload, dict[str, list[Measure]]]], alone: dict[
         "",
         f"Made by `benchmarks/run.py -n {runs}` on {platform.machine()}, {os.cpu_count()} processors, Linux "
         f"{platform.release()}, Python {platform.python_version()}; state in {state}. Medians; buildah-vfs ran once. CPU is of the "
-        "tool's whole process tree as far as its parent reaps it, memory the peak of its anonymous memory. *Own* is what is left of "
-        "wall time without the commands themselves, run in a chroot one after the other (of stages beside each other: on all "
+        "tool's whole process tree as far as its parent reaps it, memory the peak of its anonymous memory. *Own* is what is left "
+        "of wall time without the commands themselves, run in a chroot one after the other (of stages beside each other: on all "
         "processors).",
         "",
     ]
