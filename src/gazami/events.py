@@ -89,13 +89,33 @@ class StageFinished:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class BaseStarted:
+    """A step needs the files that its stage begins with, which are pulled and unpacked now; ``id`` is the step that waits."""
+
+    id: StepId
+    reference: str
+
+
+@fast_dataclass(frozen=True, slots=True)
+class BaseFinished:
+    """The files of a stage's base are there, or (``failed``) cannot be had. The step's own time begins now."""
+
+    id: StepId
+    seconds: float
+    failed: bool = False
+
+
+@fast_dataclass(frozen=True, slots=True)
 class StepStarted:
-    """``text`` is the instruction as written (one line, heredocs abridged); ``total`` steps in its stage."""
+    """``text`` is the instruction as written (one line, heredocs abridged); ``total`` steps in its stage. ``file`` names the text
+    that ``span`` points into; ``cached``: its layer is taken from the cache."""
 
     id: StepId
     total: int
     text: str
     span: Span | None = None
+    file: str = ""
+    cached: bool = False
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -109,20 +129,25 @@ class StepOutput:
 
 @fast_dataclass(frozen=True, slots=True)
 class StepFinished:
-    """``layer_size`` is the compressed size of the layer that the step made, None where it made none."""
+    """``layer_size`` is the compressed size of the layer that the step made, None where it made none. ``missed``: the cache was
+    asked for it in vain."""
 
     id: StepId
     seconds: float
     cached: bool = False
     layer_size: int | None = None
     files: int | None = None
+    missed: bool = False
 
 
 @fast_dataclass(frozen=True, slots=True)
 class StepFailed:
+    """A step did not end well: on its own account, or (``cancelled``) because something else ended the build."""
+
     id: StepId
     seconds: float
     message: str
+    cancelled: bool = False
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -144,10 +169,11 @@ class TransferProgress:
 
 @fast_dataclass(frozen=True, slots=True)
 class TransferFinished:
-    """``how``: moved over the wire, mounted from another repository, or found there already."""
+    """``how``: moved over the wire, mounted from another repository, found there already, or not: it failed, or nobody wants it any
+    more."""
 
     key: str
-    how: Literal["moved", "mounted", "exists", "failed"]
+    how: Literal["moved", "mounted", "exists", "failed", "cancelled"]
     size: int
     seconds: float
 
@@ -207,6 +233,8 @@ Event: TypeAlias = (
     | CacheChecked
     | StageStarted
     | StageFinished
+    | BaseStarted
+    | BaseFinished
     | StepStarted
     | StepOutput
     | StepFinished

@@ -7,7 +7,8 @@ from typing import Literal, Protocol
 from gazami.errors import GazamiError
 from gazami.events import Event
 from gazami.report.line import Settings
-from gazami.report.plain import PlainSink, Streams
+from gazami.report.log_streams import Streams
+from gazami.report.plain import PlainSink
 
 
 class Reporter(Protocol):
@@ -20,7 +21,9 @@ class Reporter(Protocol):
     def close(self) -> None: ...
 
 
-def open_reporter(settings: Settings, streams: Streams, *, progress: Literal["auto", "plain", "tty"], terminal: bool) -> Reporter:
+def open_reporter(
+    settings: Settings, streams: Streams, *, progress: Literal["auto", "plain", "raw", "tty"], terminal: bool
+) -> Reporter:
     """``terminal``: standard error understands cursor movements.
 
     ``auto`` takes the live view there; ``tty`` asks for it anywhere. JSON, quiet, and a missing rich give lines; the format

@@ -73,6 +73,9 @@ class Remembering:
     def by_content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Hit | None:
         self.asked.append((stage.number, position))
 
+    def is_cacheable(self, stage: StagePlan, position: int) -> bool:
+        return True
+
     def explain(self, stage: StagePlan, position: int) -> tuple[str, ...]:
         return ("one",)
 
