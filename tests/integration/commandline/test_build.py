@@ -28,7 +28,8 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 def build(context: Path, dockerfile: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     (context / "Dockerfile").write_text(dockerfile)
-    return gazami("build", str(context), f"--state-dir={context.parent / 'state'}", *arguments, **options)  # type: ignore[arg-type]
+    words = ("build", str(context), f"--state-dir={context.parent / 'state'}", "--progress=raw")
+    return gazami(*words, *arguments, **options)  # type: ignore[arg-type]
 
 
 def test_two_destinations_and_every_file(host: str, context: Path, tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def test_a_build_without_run_needs_no_privilege(shared_folder: Path) -> None:
 def test_an_interrupt_cleans_up(how: signal.Signals, busybox: str, context: Path, tmp_path: Path) -> None:
     (context / "Dockerfile").write_text(f"FROM {busybox}\nRUN echo begun; sleep 98{how:d}\n")
     process = subprocess.Popen(
-        [sys.executable, "-m", "gazami", "build", str(context), "--no-push", f"--state-dir={tmp_path / 'state'}"],
+        [sys.executable, "-m", "gazami", "build", str(context), "--no-push", "--progress=raw", f"--state-dir={tmp_path / 'state'}"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
@@ -200,8 +201,8 @@ def test_a_killed_build_is_cleaned_up_by_the_next(busybox: str, context: Path, t
     (context / "Dockerfile").write_text(f"FROM {busybox}\nRUN echo begun; sleep 986\n")
     state = tmp_path / "state"
     process = subprocess.Popen(
-        [sys.executable, "-m", "gazami", "build", str(context), "--no-push", f"--state-dir={state}"], stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "gazami", "build", str(context), "--no-push", "--progress=raw", f"--state-dir={state}"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stdout is not None and process.stdout.readline() == b"begun\n"
     process.kill()

@@ -125,12 +125,10 @@ class Stages:
         emit(StageStarted(plan.number, plan.name, plan.base_text, len(plan.steps)))
         media_type = OCI_MANIFEST if self.copying.packer.packing.oci else DOCKER_MANIFEST
         stage = self.sources.begin(plan, media_type, self.roots, self.clock)
-        base = len(stage.image.layers)
+        base, missed = len(stage.image.layers), False
         for step in work.steps:
             self.copying.packer.files.cancel.check()
-            if step.explains:
-                self._explain(plan, step)
-            self._step(step, work, stage)
+            missed = self._step(step, work, stage, explains=not missed) or missed
         if self.roots.snapshot.single and len(stage.image.layers) - base > 1:
             self._join(stage, base, keep_tree=work.is_source)
         for observer in self.observers:
@@ -138,8 +136,9 @@ class Stages:
         emit(StageFinished(plan.number, time.monotonic() - started))
         return stage
 
-    def _step(self, step: StepWork, work: StageWork, stage: Stage) -> None:
-        """Carry a step out, or take its layer from the cache, and notify the observers."""
+    def _step(self, step: StepWork, work: StageWork, stage: Stage, *, explains: bool) -> bool:
+        """Carry a step out, or take its layer from the cache, and notify the observers. Returns whether the cache was asked in
+        vain, which is explained if ``explains``."""
         plan, common, emit = stage.plan, step.step.common, self.copying.emit
         identity, started = StepId(plan.number, common.number), time.monotonic()
         below = stage.image.config.diff_ids
@@ -150,6 +149,9 @@ class Stages:
             emit(begun)
             self._failed(identity, started, error)
             raise
+        missed = hit is None and self.cache is not None and self.cache.is_cacheable(plan, step.position)
+        if missed and explains:
+            self._explain(plan, step)
         if hit is None:
             self._base(identity, step, stage)
         started = time.monotonic()
@@ -161,12 +163,12 @@ class Stages:
             raise
         layer, made = (hit.layer, None) if hit is not None else (new.layer, new)
         size = layer.descriptor.size if layer is not None else None
-        missed = hit is None and self.cache is not None and self.cache.is_cacheable(plan, step.position)
         emit(StepFinished(identity, time.monotonic() - started, hit is not None, size, new.entries, missed))
         if len(stage.image.config.diff_ids) > len(below):
             self._tell(LayerMade(work, step.position, stage.image, stage.made or self.clock.now(), below, made))
         for observer in self.observers:
             observer.step_ended(work, stage.image)
+        return missed
 
     def _take(self, hit: Hit, step: StepWork, stage: Stage) -> NewLayer:
         """Take a step's layer from the cache; nothing is new."""
@@ -241,10 +243,12 @@ class Stages:
         assert_never(step.step)
 
     def _explain(self, plan: StagePlan, step: StepWork) -> None:
-        """Say which input of a stage's first missed step differs from last time's."""
-        names = self.cache.explain(plan, step.position) if self.cache is not None else ()
-        if names:
-            self.copying.emit(Message("info", f"cache miss, because these changed: {', '.join(names)}"))
+        """Say what a stage's first missed step has other than last time."""
+        reasons = self.cache.explain(plan, step.position) if self.cache is not None else ()
+        if reasons:
+            common = step.step.common
+            where = f"{common.source.name}:{common.span.start}"
+            self.copying.emit(Message("info", f"{where} is not in the cache: {', '.join(reasons)}"))
 
     def _join(self, stage: Stage, base: int, *, keep_tree: bool) -> None:
         """Replace a stage's own layers by one (``--single-snapshot``)."""

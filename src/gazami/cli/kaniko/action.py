@@ -156,7 +156,7 @@ def run(environ: Mapping[str, str]) -> int:
 
 def _environment(inputs: ActionInputs, folder: Path) -> dict[str, str]:
     """The build's environment: the runner's, without what only the action needs, with the credentials."""
-    kept = {key: value for key, value in inputs.environ.items() if not key.startswith("INPUT_")}
+    kept = {key: value for key, value in inputs.environ.items() if not key.startswith("INPUT_")} | {"GITHUB_ACTIONS": "true"}
     if config := docker_config(inputs):
         (folder / "docker").mkdir(mode=0o700)
         (folder / "docker/config.json").write_text(config)
