@@ -75,6 +75,13 @@ class CacheChecked:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class StagesNeeded:
+    """The numbers of the stages that are built after all: the cache stands in for the others."""
+
+    numbers: tuple[int, ...]
+
+
+@fast_dataclass(frozen=True, slots=True)
 class StageStarted:
     stage: int
     name: str
@@ -231,6 +238,7 @@ Event: TypeAlias = (
     | BaseResolved
     | PlanReady
     | CacheChecked
+    | StagesNeeded
     | StageStarted
     | StageFinished
     | BaseStarted

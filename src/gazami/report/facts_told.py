@@ -17,6 +17,7 @@ Fact = (
     | events.BaseResolved
     | events.PlanReady
     | events.CacheChecked
+    | events.StagesNeeded
     | events.Exported
 )
 
@@ -45,6 +46,8 @@ def told_plainly(event: Fact) -> list[Line]:
         case events.CacheChecked():
             text = f"Cache {event.where}: {event.found} of {_count(event.asked, 'step')} found"
             return [Line("info", text, {"where": event.where, "asked": event.asked, "found": event.found})]
+        case events.StagesNeeded():
+            return []
         case events.Exported():
             return [_exported(event)]
         case _:

@@ -17,12 +17,15 @@ from gazami.report.labels import runs
 from gazami.report.line import Line, Settings, rfc3339, written
 from gazami.report.log_streams import LogStreams, Streams
 from gazami.report.story import Story
+from gazami.report.summary import kept, shorten
 from gazami.values import replace
 from gazami.worker import Worker
 
 if TYPE_CHECKING:
     from gazami.report.run_output import RunOutput
     from gazami.report.tail import Tail
+
+_TITLE = 100
 
 
 class PlainSink:
@@ -44,6 +47,8 @@ class PlainSink:
         self._story = Story("kaniko" if settings.raw or settings.format == "json" else "short")
         self._output: RunOutput | None = None
         self._failed: tuple[str, Tail] | None = None
+        self._alone: events.StepId | None = None
+        """The step whose output is all that the log has had since the step began."""
         self._done = threading.Event()
         self._heart = Worker("heartbeat", self._beat) if heartbeat else None
 
@@ -56,6 +61,7 @@ class PlainSink:
             lines = self._story.tell(event, now)
             match event:
                 case events.StepOutput():
+                    self._alone = self._alone if self._alone == event.id else None
                     self._of_runs().feed(event, self._story.seconds(event.id, now), now)
                     return
                 case events.StepStarted() if runs(event.text) and self._of_runs().begin(event, now):
@@ -71,6 +77,8 @@ class PlainSink:
                 case _:
                     pass
             self._write(lines)
+            if isinstance(event, events.StepStarted):
+                self._alone = event.id
 
     def tick(self) -> None:
         """Say what is due about work in progress."""
@@ -85,13 +93,15 @@ class PlainSink:
 
         line = failure(error, self._settings.failed)
         failed = None if isinstance(error, Cancelled) else self._failed
+        left = kept(self._story.record) if isinstance(error, Cancelled) and not self._settings.raw else ""
         with self._lock:
             if self._settings.format == "json":
                 said = [text for _, text in failed[1].lines] if failed else []
                 self._write([replace(line, facts={**line.facts, "output": said}) if said else line])
                 return
             self._interrupt()
-            self._log.own(f"{failed[1].text(failed[0]) if failed else ''}{line.text}\n")
+            tail = failed[1].text(failed[0]) if failed else ""
+            self._log.own("\n".join([f"{tail}{line.text}", *([left] if left else []), ""]))
             if self._settings.ci == "github":
                 from gazami.report.workflow import annotation
 
@@ -117,7 +127,9 @@ class PlainSink:
         if isinstance(event, events.StepFailed) and not event.cancelled:
             started = self._story.record.started.get(event.id)
             text = printable(started.text) if started else ""
-            self._failed = (f"{self._story.labels.step(event.id)} {text}".strip(), tail)
+            just_read = self._alone == event.id and tail.count <= len(tail.lines) and not self._settings.ci
+            title = f"{self._story.labels.step(event.id)} {shorten(text, _TITLE)}".strip()
+            self._failed = None if just_read and self._settings.format != "json" else (title, tail)
 
     def _interrupt(self) -> None:
         if self._output is not None:
@@ -126,6 +138,7 @@ class PlainSink:
     def _write(self, lines: list[Line]) -> None:
         for line in lines:
             if self._settings.shows(line):
+                self._alone = None
                 self._interrupt()
                 now = self._clock()
                 self._log.own(written(line, self._settings, now - self._start, rfc3339(self._wall())))

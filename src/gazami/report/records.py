@@ -126,6 +126,7 @@ _CODECS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "span": (_encode_span, _decode_span),
     "data": (_encode_bytes, _decode_bytes),
     "destinations": (list, tuple),
+    "numbers": (list, tuple),
     "stages": (
         lambda stages: [[index, name, list(texts)] for index, name, texts in stages],
         lambda value: tuple((index, name, tuple(texts)) for index, name, texts in value),

@@ -87,7 +87,7 @@ class Story:
             case events.BaseFinished():
                 work = self._steps.pop(event.id, None)
                 what = work.what.removesuffix(": pulling and unpacking") if work else "base"
-                severity: Severity = "info" if event.seconds >= _QUICK and not event.failed else "debug"
+                severity: Severity = "info" if event.seconds >= NOTICEABLE and not event.failed else "debug"
                 how = "failed after" if event.failed else "ready in"
                 members = {"stage": event.id.stage, "seconds": round(event.seconds, 3)}
                 return [Line(severity, f"{what} {how} {units.seconds(event.seconds)}", members)]

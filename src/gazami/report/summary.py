@@ -22,6 +22,7 @@ class Record:
     finished: list[events.StepFinished] = field(default_factory=list)
     exported: list[events.Exported] = field(default_factory=list)
     end: events.BuildFinished | None = None
+    cache: str = ""
 
     def note(self, event: events.Event) -> None:
         match event:
@@ -37,6 +38,8 @@ class Record:
                 self.exported.append(event)
             case events.BuildFinished():
                 self.end = event
+            case events.CacheChecked():
+                self.cache = event.where
             case _:
                 pass
 
@@ -87,13 +90,13 @@ def _total(end: events.BuildFinished) -> str:
 
 
 def ending(record: Record) -> str:
-    """The end of a build in one line: ``Build finished in 0.6s: sha256:…, 2 layers, 13.0 MB, 4 of 6 cached, first miss
-    Dockerfile:5``."""
+    """The end of a build in one line: ``Build finished in 0.6s: 2 layers, 13.0 MB, 4 of 6 cached, first miss Dockerfile:5,
+    sha256:…``."""
     end = record.end
     if end is None:
         return ""
     layers = "1 layer" if end.layers == 1 else f"{end.layers} layers"
-    parts = [end.digest, layers, units.size(end.size), *hits_of(record)]
+    parts = [layers, units.size(end.size), *hits_of(record), end.digest]
     return f"Build finished in {units.seconds(end.seconds)}: {', '.join(parts)}"
 
 
@@ -109,6 +112,15 @@ def hits_of(record: Record) -> list[str]:
         if first is not None and first.span is not None and first.file:
             found.append(f"first miss {printable(first.file)}:{first.span.start}")
     return found
+
+
+def kept(record: Record) -> str:
+    """What an interrupted build leaves, in one sentence; empty for what is no build."""
+    if not record.names:
+        return ""
+    made = [item.where for item in record.exported]
+    text = f"{', '.join(made)} had been written" if made else "nothing was pushed or written"
+    return text + (f"; layers that were stored by then stay in the cache {record.cache}" if record.cache else "")
 
 
 def facts(record: Record) -> dict[str, object]:

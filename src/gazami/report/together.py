@@ -29,6 +29,8 @@ class Named:
             case events.StageStarted():
                 name = f"{self._label} {event.name or f'stage {event.stage}'}"
                 return [replace(event, stage=event.stage + self._offset, name=name)]
+            case events.StagesNeeded():
+                return [replace(event, numbers=tuple(number + self._offset for number in event.numbers))]
             case events.StageFinished():
                 return [replace(event, stage=event.stage + self._offset)]
             case events.BaseStarted() | events.BaseFinished():
@@ -43,16 +45,24 @@ class Named:
                 return [replace(event, key=self._key(event.key), what=f"{event.what} ({self._label})")]
             case events.TransferProgress() | events.TransferFinished() | events.PhaseProgress() | events.PhaseFinished():
                 return [replace(event, key=self._key(event.key))]
-            case events.Message() | events.Warned():
-                return [replace(event, text=f"{self._label}: {event.text}")]
-            case events.SandboxChosen():
-                return [replace(event, mode=f"{event.mode} ({self._label})")]
-            case events.BaseResolved():
-                return [replace(event, reference=f"{event.reference} for {self._label}")]
-            case events.CacheChecked():
-                return [replace(event, where=f"{event.where} ({self._label})")]
+            case events.Message() | events.Warned() | events.SandboxChosen() | events.BaseResolved() | events.CacheChecked():
+                return [self._fact(event)]
             case events.Exported() | events.BuildFinished():
                 return [event] if isinstance(event, events.Exported) else []
+
+    def _fact(
+        self, event: events.Message | events.Warned | events.SandboxChosen | events.BaseResolved | events.CacheChecked
+    ) -> events.Event:
+        """A fact with the name of its build."""
+        match event:
+            case events.Message() | events.Warned():
+                return replace(event, text=f"{self._label}: {event.text}")
+            case events.SandboxChosen():
+                return replace(event, mode=f"{event.mode} ({self._label})")
+            case events.BaseResolved():
+                return replace(event, reference=f"{event.reference} for {self._label}")
+            case events.CacheChecked():
+                return replace(event, where=f"{event.where} ({self._label})")
 
     def _id(self, step: events.StepId) -> events.StepId:
         return replace(step, stage=step.stage + self._offset)

@@ -132,7 +132,7 @@ def test_a_full_disk_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_good_build(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert built(good) == 0
     out, err = capfdbinary.readouterr()
-    assert out == b"" and b" \xe2\x94\x82 from RUN\n" in err and b": sha256:abc, " in err
+    assert out == b"" and b" \xe2\x94\x82 from RUN\n" in err and b", sha256:abc\n" in err
 
 
 def test_raw_leaves_what_a_run_prints_as_it_is_on_its_stream(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -15,7 +15,7 @@ from gazami.report.line import Settings
 from gazami.report.log_streams import Streams
 from gazami.report.plain import PlainSink
 from gazami.report.reporter import open_reporter
-from gazami.report.tty import TtySink, View
+from gazami.report.tty import TtySink
 from gazami.report.workflow import Files
 
 STEP = events.StepId(0, 1)
@@ -100,12 +100,24 @@ def test_neighbours_that_were_stopped_are_cancelled_without_their_output_and_the
     assert end[21:] == ["error building image: process did not complete", "hint: mend it"]
 
 
-def test_an_interrupted_build_fails_no_step() -> None:
+def test_an_interrupted_build_fails_no_step_and_says_what_was_kept() -> None:
     sink = Sink(format="color")
-    sink(START, output(b"x\n"), events.StepFailed(STEP, 5.0, "interrupted", cancelled=True))
+    sink(BOTH, START, output(b"x\n"), events.StepFailed(STEP, 5.0, "interrupted", cancelled=True))
     sink.sink.fail(Cancelled("interrupted by SIGINT"))
     lines = sink.err.getvalue().decode().splitlines()
-    assert lines[-2:] == ["\x1b[90mINFO[0000] [1/1] cancelled after 5.0s\x1b[0m", "error building image: interrupted by SIGINT"]
+    assert lines[-3:] == [
+        "\x1b[90mINFO[0000] [deps 1/1] cancelled after 5.0s\x1b[0m",
+        "error building image: interrupted by SIGINT",
+        "nothing was pushed or written",
+    ]
+
+
+def test_what_was_just_read_is_not_repeated() -> None:
+    for between in ((), (events.Message("info", "something else"),)):
+        sink = Sink()
+        sink(BOTH, START, output(b"boom\n"), *between, events.StepFailed(STEP, 5.0, "exit 2"))
+        sink.sink.fail(CommandFailed("process did not complete", exit_code=2))
+        assert sink.err.getvalue().count(b"boom") == 1 + len(between)
 
 
 def test_json_is_json_on_every_line() -> None:
@@ -159,43 +171,6 @@ def test_a_line_without_end_is_cut_into_pieces() -> None:
     lines = WholeLines()
     pieces = [*lines.feed(output(b"x" * 200_000)), *(line for _, line in lines.end(STEP))]
     assert sum(map(len, pieces)) == 200_000 and len(pieces) == 4
-
-
-def test_view_of_running_work() -> None:
-    view = View()
-    for event in (START, output(b"one\r\ntwo\x1b[31m\nthr"), events.TransferStarted("t", "pull", "layer", "r", 100)):
-        view.note(event, 0.0)
-    view.note(events.TransferProgress("t", 50), 1.0)
-    rows = [text for text, _ in view.rows(2.0, 80)]
-    assert rows[0].startswith("[1/1] RUN x") and rows[0].endswith("2.0s")
-    assert [row.strip() for row in rows[1:4]] == ["│ one", "│ two", "│ thr"]
-    assert "██████████░░░░░░░░░░ 50 B of 100 B 25 B/s" in rows[4]
-    assert all(len(row) <= 80 for row in rows)
-    assert view.note(events.StepFailed(STEP, 2.0, "m"), 2.0) == ["one", "two", "thr"]
-    view.note(events.TransferFinished("t", "moved", 100, 2.0), 2.0)
-    assert view.rows(3.0, 80) == []
-
-
-def test_live_view_on_a_terminal_of_text() -> None:
-    from rich.console import Console
-
-    text = io.StringIO()
-    sink = TtySink(Settings(), Console(file=text, force_terminal=True, width=80, height=10))
-    threads = [
-        threading.Thread(target=lambda: [sink.emit(events.Message("info", "[bold]note[/]")) for _ in range(50)]) for _ in range(3)
-    ]
-    for thread in threads:
-        thread.start()
-    for event in (START, output(b"x\n"), events.StepFinished(STEP, 1.0, layer_size=1000)):
-        sink.emit(event)
-    for thread in threads:
-        thread.join(10)
-    sink.emit(events.BuildFinished(2.0, "sha256:abc", 1000, 1))
-    sink.fail(UserError("late"))
-    sink.close()
-    shown = text.getvalue()
-    assert shown.count("[bold]note[/]") == 150
-    assert "[1/1] RUN x  (1.0s, layer 1.0 kB)" in shown and "sha256:abc, 1 layer" in shown and "late" in shown
 
 
 @pytest.mark.parametrize(

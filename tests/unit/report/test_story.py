@@ -48,7 +48,7 @@ def test_the_short_style_has_a_line_for_a_copy_a_number_for_cached_steps_and_one
         "[final] 1 step cached",
         "[final 2/2] COPY b /b: 0.2s, layer 10 B, 1 file",
         "Pushed r.example.com/app@sha256:abc",
-        "Build finished in 4.0s: sha256:abc, 2 layers, 13.0 MB, 1 of 2 cached, first miss Dockerfile:7",
+        "Build finished in 4.0s: 2 layers, 13.0 MB, 1 of 2 cached, first miss Dockerfile:7, sha256:abc",
     ]
 
 
