@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from gazami.report.workflow import CI, Files
 
 
+_BUILDS = ("build", "submit")
+"""Commands whose log has what others print."""
+
+
 @fast_dataclass(frozen=True, slots=True)
 class CISystem:
     """``commands`` is the stream for gazami's own commands to GitHub's runner."""
@@ -36,7 +40,7 @@ class CISystem:
 def ci_around(command: str, environ: Mapping[str, str]) -> Iterator[CISystem]:
     """The system by the variables that it sets. While GitHub's runner reads the log of a build, nothing but gazami's own commands
     on standard error is a command to it."""
-    if command != "build":
+    if command not in _BUILDS:
         yield CISystem()
     elif environ.get("GITHUB_ACTIONS") == "true":
         from gazami.cli.workflow_commands import no_commands

@@ -19,7 +19,7 @@ from typing import Any, Literal, cast
 from gazami import errors, events
 from gazami.errors import CommandFailed, GazamiError, RegistryError, SeveralErrors, Source, Span
 from gazami.foreign import read_json
-from gazami.report.excerpt import causes
+from gazami.report.causes import causes
 from gazami.values import fast_dataclass, fields
 
 VERSION = 1

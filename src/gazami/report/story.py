@@ -82,7 +82,7 @@ class Story:
                 return [*self._cached_steps(event.stage), Line("debug", text)]
             case events.BaseStarted():
                 what = f"{self.labels.stage(event.id.stage)} base {printable(event.reference)}".strip()
-                self._steps[event.id] = Work(f"{what}: pulling and unpacking", now, now, announced=False)
+                self._steps[event.id] = Work(f"{what}: pulling and unpacking", now, now, announced=False, where="base")
                 return self._cached_steps(event.id.stage)
             case events.BaseFinished():
                 work = self._steps.pop(event.id, None)
@@ -169,7 +169,8 @@ class Story:
         for step, work in self._steps.items():
             if not self._work.is_busy and now - work.told >= 3 * SILENCE:
                 work.told = now
-                lines.append(Line("info", f"{self.labels.step(step)} still running: {units.seconds(now - work.since)}"))
+                what = work.what if work.where else self.labels.step(step)
+                lines.append(Line("info", f"{what} still running: {units.seconds(now - work.since)}"))
         return lines
 
     def _end(self) -> list[Line]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from gazami import events
 from gazami.errors import GazamiError, SeveralErrors
+from gazami.foreign import printable_lines
 from gazami.values import fast_dataclass
 
 CI = Literal["", "github", "gitlab"]
@@ -59,9 +60,12 @@ class Files:
 
 def annotation(error: GazamiError, files: Files) -> str:
     """An error as the command that puts it beside the lines of a commit; of several, one each."""
+    from gazami.report.causes import causes
+
     if isinstance(error, SeveralErrors):
         return "".join(annotation(each, files) for each in error.errors)
-    text = error.message + (f"\nhint: {error.hint}" if error.hint else "")
+    told = [error.message, *(f"caused by: {cause}" for cause in causes(error)), *([f"hint: {error.hint}"] if error.hint else [])]
+    text = printable_lines("\n".join(told))
     if error.source is None or error.span is None:
         return command("error", text, title="gazami")
     lines = error.source.text.splitlines()
