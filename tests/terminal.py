@@ -37,16 +37,15 @@ class Terminal:
                 if self.row == len(self.lines):
                     self.lines.append("")
             else:
-                assert self.column + len(text) <= self.width or self.column == 0, "a line that is wrapped begins at the left"
                 self._put(text)
 
     def _put(self, text: str) -> None:
-        for start in range(0, len(text), self.width):
-            if start:
-                self.row += 1
+        while text:
+            if self.column >= self.width:
+                self.row, self.column = self.row + 1, 0
                 self.lines.insert(self.row, "")
-                self.column = 0
-            piece, line = text[start : start + self.width], self.lines[self.row].ljust(self.column)
+            piece, text = text[: self.width - self.column], text[self.width - self.column :]
+            line = self.lines[self.row].ljust(self.column)
             self.lines[self.row] = line[: self.column] + piece + line[self.column + len(piece) :]
             self.column += len(piece)
 
