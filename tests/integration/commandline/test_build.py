@@ -467,3 +467,11 @@ def test_a_reproducible_image_has_the_same_digest_at_another_time(busybox: str, 
         if blob.read_bytes()[:2] == b"\x1f\x8b" and blob.stat().st_size < 10_000:  # the new layers
             with tarfile.open(blob) as archive:
                 assert {member.mtime for member in archive} == {0}
+
+
+def test_the_executor_has_kanikos_lines(context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nWORKDIR /x\n")
+    words = [f"--context={context}", "--no-push", f"--state-dir={context.parent / 'state'}"]
+    done = subprocess.run([sys.executable, "-m", "gazami.cli.kaniko.executor", *words], capture_output=True, text=True, check=True)
+    assert "INFO[0000] Building stage '0' [idx: '0', base: 'scratch', steps: 1]\nINFO[0000] [1/1] WORKDIR /x\n" in done.stderr
+    assert "Building stage" not in build(context, "FROM scratch\nWORKDIR /x\n", "--no-push", "--progress=plain").stderr
