@@ -149,8 +149,7 @@ def packages(kaniko: Path) -> None:
     shutil.copytree(ROOT / "src/gazami", target / "gazami", ignore=shutil.ignore_patterns("__pycache__"))
     for each in target.glob("*/tests"):
         shutil.rmtree(each)
-    for name in ("bin", "pygments", "markdown_it", "mdurl"):  # for rich's syntax and markdown, which are not used
-        shutil.rmtree(target / name, ignore_errors=True)
+    shutil.rmtree(target / "bin", ignore_errors=True)
     shutil.copy(ROOT / "LICENSE", kaniko / "LICENSE")
 
 

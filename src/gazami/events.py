@@ -75,6 +75,13 @@ class CacheChecked:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class StagesNeeded:
+    """The numbers of the stages that are built after all: the cache stands in for the others."""
+
+    numbers: tuple[int, ...]
+
+
+@fast_dataclass(frozen=True, slots=True)
 class StageStarted:
     stage: int
     name: str
@@ -89,13 +96,33 @@ class StageFinished:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class BaseStarted:
+    """A step needs the files that its stage begins with, which are pulled and unpacked now; ``id`` is the step that waits."""
+
+    id: StepId
+    reference: str
+
+
+@fast_dataclass(frozen=True, slots=True)
+class BaseFinished:
+    """The files of a stage's base are there, or (``failed``) cannot be had. The step's own time begins now."""
+
+    id: StepId
+    seconds: float
+    failed: bool = False
+
+
+@fast_dataclass(frozen=True, slots=True)
 class StepStarted:
-    """``text`` is the instruction as written (one line, heredocs abridged); ``total`` steps in its stage."""
+    """``text`` is the instruction as written (one line, heredocs abridged); ``total`` steps in its stage. ``file`` names the text
+    that ``span`` points into; ``cached``: its layer is taken from the cache."""
 
     id: StepId
     total: int
     text: str
     span: Span | None = None
+    file: str = ""
+    cached: bool = False
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -109,20 +136,25 @@ class StepOutput:
 
 @fast_dataclass(frozen=True, slots=True)
 class StepFinished:
-    """``layer_size`` is the compressed size of the layer that the step made, None where it made none."""
+    """``layer_size`` is the compressed size of the layer that the step made, None where it made none. ``missed``: the cache was
+    asked for it in vain."""
 
     id: StepId
     seconds: float
     cached: bool = False
     layer_size: int | None = None
     files: int | None = None
+    missed: bool = False
 
 
 @fast_dataclass(frozen=True, slots=True)
 class StepFailed:
+    """A step did not end well: on its own account, or (``cancelled``) because something else ended the build."""
+
     id: StepId
     seconds: float
     message: str
+    cancelled: bool = False
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -144,10 +176,11 @@ class TransferProgress:
 
 @fast_dataclass(frozen=True, slots=True)
 class TransferFinished:
-    """``how``: moved over the wire, mounted from another repository, or found there already."""
+    """``how``: moved over the wire, mounted from another repository, found there already, or not: it failed, or nobody wants it any
+    more."""
 
     key: str
-    how: Literal["moved", "mounted", "exists", "failed"]
+    how: Literal["moved", "mounted", "exists", "failed", "cancelled"]
     size: int
     seconds: float
 
@@ -205,8 +238,11 @@ Event: TypeAlias = (
     | BaseResolved
     | PlanReady
     | CacheChecked
+    | StagesNeeded
     | StageStarted
     | StageFinished
+    | BaseStarted
+    | BaseFinished
     | StepStarted
     | StepOutput
     | StepFinished

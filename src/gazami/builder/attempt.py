@@ -29,7 +29,7 @@ from gazami.builder.stages.isolation import Isolation, IsolationInputs
 from gazami.builder.stages.root import Roots
 from gazami.builder.stages.sources import Sources
 from gazami.builder.stages.work import Position, StageWork, layers_of_roots, plan_work, shared_bases
-from gazami.events import Emit, Message
+from gazami.events import Emit, Message, StagesNeeded
 from gazami.image.manifest import OCI_MANIFEST
 from gazami.layer.pack import Packing
 from gazami.plan.scope import proxy_env
@@ -76,6 +76,7 @@ class Attempt:
         """Build the stages that are needed; the target's image."""
         plan, works = self.ready.plan, plan_work(self.ready.plan, hits)
         self._check_secrets(works)
+        self.emit(StagesNeeded(tuple(work.stage.number for work in works)))
         observers: tuple[Observer, ...] = (uploading,)
         if self.cache is not None:
             from gazami.builder.cached.step_cache import Storing

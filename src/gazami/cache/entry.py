@@ -42,6 +42,8 @@ class CacheEntry:
     """The instruction, for people."""
     inputs: KeyInputs = ()
     files: Descriptor | None = None
+    listing: str = ""
+    """The files that the step took from elsewhere, see ``cache.listing``."""
 
     def with_files(self, files: Descriptor) -> CacheEntry:
         return replace(self, files=files)
@@ -52,6 +54,8 @@ def encode_entry(entry: CacheEntry) -> Manifest:
     if len(inputs) > _MAX_RECORD:
         inputs = "[]"
     notes = {_CREATED: entry.created.strftime(_TIME), _PREFIX + "text": entry.text[:1000], _PREFIX + "inputs": inputs}
+    if entry.listing:
+        notes[_PREFIX + "listing"] = entry.listing
     if entry.diff_id is not None:
         notes[_PREFIX + "diff-id"] = entry.diff_id
     layers = tuple(each for each in (entry.layer, entry.files) if each is not None)
@@ -78,6 +82,7 @@ def decode_entry(manifest: Manifest) -> CacheEntry:
             notes.get(_PREFIX + "text", ""),
             inputs,
             indexes[0] if indexes else None,
+            notes.get(_PREFIX + "listing", ""),
         )
     except (KeyError, ValueError, TypeError, UsageError) as cause:
         raise RegistryError(f"the cache entry is malformed ({type(cause).__name__}: {cause})") from cause

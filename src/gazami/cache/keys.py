@@ -32,6 +32,9 @@ Key = NewType("Key", str)
 KeyInputs: TypeAlias = tuple[tuple[str, str], ...]
 """``(name, value)`` in order. Names are for people, too: an explanation of a miss shows them."""
 
+FROM_STAGE = "the stage it takes files from"
+"""The name of an input."""
+
 _VERSION = "gazami cache 2"
 _VARIABLE = "variable "
 _INLINE = 2000

@@ -81,6 +81,8 @@ class Command:
     grouped: bool = False
     """Whether help lists the flags by group."""
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    raw: bool = False
+    """Whether the log is as kaniko's, and what RUN prints goes out as it is, unless --progress says otherwise."""
 
 
 def help_of(command: Command) -> str:

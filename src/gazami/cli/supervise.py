@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
+from gazami.cli.ci import CISystem, annotated_files, ci_around, shows_colors
 from gazami.cli.command import Command, Execution, Task, help_of
 from gazami.cli.exhaustion import Places, exhausted
 from gazami.cli.flags.argv import Flags, parse, with_environment
@@ -24,13 +25,18 @@ from gazami.errors import Cancelled, CommandFailed, GazamiError, UsageError
 
 if TYPE_CHECKING:
     from gazami.cancel import Cancel
-    from gazami.report.line import Settings
+    from gazami.report.line import Format, Settings
     from gazami.report.reporter import Reporter
 
 
 def supervise(command: Command, words: list[str], environ: Mapping[str, str]) -> int:
     """Do what ``words`` say, which are without the command's name; returns the exit status. Nothing but
     KeyboardInterrupt, SystemExit and a BrokenPipeError of standard output leaves this function."""
+    with ci_around(command.name, environ) as ci:
+        return _supervised(command, words, environ, ci)
+
+
+def _supervised(command: Command, words: list[str], environ: Mapping[str, str], ci: CISystem) -> int:
     flags, places = Flags(), Places()
     try:
         flags = with_environment(parse(words, command.table, command.elsewhere), command.table, environ)
@@ -41,7 +47,7 @@ def supervise(command: Command, words: list[str], environ: Mapping[str, str]) ->
         if isinstance(started, int):
             return started
         places = started.places
-        status, said = _worked(command, started, flags, environ)
+        status, said = _worked(command, started, flags, environ, ci)
     except BrokenPipeError:
         raise
     except Exception as cause:
@@ -50,25 +56,25 @@ def supervise(command: Command, words: list[str], environ: Mapping[str, str]) ->
         error = _explained(cause, flags, places)
         text = failure(error, command.failed).text
         sys.stderr.write(f"{text}\n{_hint(command) if isinstance(error, UsageError) else ''}")
+        ci.annotate(error)
         return exit_status(error)
     _print(said)
     return status
 
 
-def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, str]) -> tuple[int, list[str | bytes]]:
+def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, str], ci: CISystem) -> tuple[int, list[str | bytes]]:
     """Do the task under signals; returns the exit status and what goes to standard output."""
     from gazami.cancel import Cancel
-    from gazami.report.plain import Streams
+    from gazami.report.log_streams import Streams
     from gazami.report.reporter import open_reporter
 
-    terminal = sys.stderr.isatty()
-    settings = log_settings(flags, environ, failed=command.failed, terminal=terminal)
+    settings = log_settings(command, flags, environ, ci)
     stderr = _bytes(sys.stderr)
     reporter = open_reporter(
         settings,
-        Streams(stderr if task.takes_stdout else _bytes(sys.stdout), stderr),
+        Streams(stderr if task.takes_stdout else _bytes(sys.stdout), stderr, ci.commands),
         progress=flags[PROGRESS],
-        terminal=terminal and environ.get("TERM", "dumb") != "dumb" and not environ.get("CI"),
+        terminal=sys.stderr.isatty() and environ.get("TERM", "dumb") != "dumb" and not environ.get("CI"),
     )
     cancel = Cancel()
     said: list[str | bytes] = []
@@ -146,17 +152,23 @@ def stopped_by_signals(cancel: Cancel) -> Iterator[list[int]]:
             yield came
 
 
-def log_settings(flags: Flags, environ: Mapping[str, str], *, failed: str, terminal: bool) -> Settings:
-    """The form of the log: as asked, else color where it is likely to be seen as such (a terminal, a CI job's page)."""
+def log_settings(command: Command, flags: Flags, environ: Mapping[str, str], ci: CISystem) -> Settings:
+    """The form of the log: as asked, else color where it is likely to be seen as such."""
     from gazami.report.line import Settings
+    from gazami.report.workflow import Files
 
-    form, colored = flags[LOG_FORMAT], (terminal or environ.get("CI")) and not environ.get("NO_COLOR")
+    form: Format = asked if (asked := flags[LOG_FORMAT]) else ("color" if shows_colors(environ, sys.stderr) else "text")
+    raw = flags[PROGRESS] == "raw" or (command.raw and flags[PROGRESS] == "auto")
+    plain = not raw and form in ("text", "color")
     return Settings(
         verbosity=flags[VERBOSITY],
-        format=form or ("color" if colored else "text"),
+        format=form,
         timestamps=flags[LOG_TIMESTAMP],
         quiet=flags[QUIET],
-        failed=failed,
+        raw=raw,
+        ci=ci.name if plain else "",
+        files=annotated_files(flags, environ) if plain and ci.name else Files(),
+        failed=command.failed,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Literal
 
+from gazami.errors import Cancelled
 from gazami.events import Emit, TransferFinished, TransferProgress, TransferStarted
 from gazami.image.manifest import Descriptor
 from gazami.image.reference import Reference
@@ -33,7 +34,7 @@ class Progress:
         self._where = reference.context
         self._descriptor = descriptor
         self._key = f"{direction} {reference.context}@{descriptor.digest}"
-        self._how: Literal["moved", "mounted", "exists", "failed"] = "failed"
+        self._how: Literal["moved", "mounted", "exists", "failed", "cancelled"] = "failed"
         self._began = self._shown = 0.0
 
     def __enter__(self) -> Progress:
@@ -53,5 +54,7 @@ class Progress:
         self._how = how
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        how = "failed" if error is not None else self._how
+        how = self._how
+        if error is not None:
+            how = "cancelled" if isinstance(error, Cancelled | GeneratorExit) else "failed"
         self._emit(TransferFinished(self._key, how, self._descriptor.size, self._clock() - self._began))

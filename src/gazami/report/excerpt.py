@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gazami.errors import GazamiError, SeveralErrors, Source, Span, UsageError
 from gazami.foreign import printable_lines
+from gazami.report.causes import causes
 from gazami.report.line import Line
 
 _RULE = "-" * 20
@@ -31,20 +32,6 @@ def excerpt(source: Source, span: Span) -> str:
         mark = ">>>" if span.start <= number <= end else "   "
         rows.append(f" {number:3d} | {mark} {lines[number - 1].rstrip()}".rstrip())
     return "\n".join([head, _RULE, *rows, _RULE])
-
-
-def causes(error: BaseException) -> list[str]:
-    """What the errors say that led to this one, outermost first, without repetitions of what is said already."""
-    said = str(error)
-    found: list[str] = []
-    cause = error.__cause__
-    while cause is not None and len(found) < 5:
-        text = str(cause) or type(cause).__name__
-        if text not in said:
-            found.append(text)
-            said += text
-        cause = cause.__cause__
-    return found
 
 
 def failure(error: GazamiError, failed: str = "error building image") -> Line:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from gazami.foreign import printable_lines
+from gazami.report.workflow import CI, Files
 from gazami.values import fast_dataclass, field, replace
 
 Severity = Literal["trace", "debug", "info", "warn", "error", "fatal", "panic"]
@@ -23,22 +24,27 @@ _LONG = {"warn": "warning"}
 @fast_dataclass(frozen=True, slots=True)
 class Line:
     """``text`` for people, one or more lines. The JSON form has ``brief`` instead where that is set, and ``facts`` as further
-    members."""
+    members. ``muted``: grey where there are colors."""
 
     severity: Severity
     text: str
     facts: Mapping[str, object] = field(default_factory=dict)
     brief: str = ""
+    muted: bool = False
 
 
 @fast_dataclass(frozen=True, slots=True)
 class Settings:
-    """How to write: the least severity that is shown, the form, and whether times are of the day or since the start."""
+    """How to write: the least severity that is shown, the form, and whether times are of the day or since the start. ``raw``: what
+    RUN prints goes out as it is, and the lines are those of kaniko. ``ci`` is the system whose commands the log may have."""
 
     verbosity: Severity = "info"
     format: Format = "text"
     timestamps: bool = False
     quiet: bool = False
+    raw: bool = False
+    ci: CI = ""
+    files: Files = field(default_factory=Files)
     failed: str = "error building image"
     """What the text of an error begins with that is not the user's."""
 
@@ -62,6 +68,8 @@ def written(line: Line, settings: Settings, elapsed: float, clock: str) -> str:
     name, mark = line.severity[:4].upper(), clock if settings.timestamps else f"{int(elapsed):04d}"
     head = f"{name}[{mark}]"
     if settings.format == "color":
+        if line.muted:
+            return f"\x1b[90m{head} {line.text}\x1b[0m\n"
         head = f"\x1b[{_COLORS[line.severity]}m{name}\x1b[0m[{mark}]"
     return f"{head} {line.text}\n".replace("\n", "\n  ", line.text.count("\n"))
 

@@ -1,48 +1,31 @@
-"""The sink for logs: one line a fact on standard error, RUN output passed through, a heartbeat in long silences.
+"""The sink for logs: one line a fact on standard error, RUN output in one of its forms, a heartbeat in long silences.
 
-Events come from several threads and the heartbeat from one more, so one lock guards the story and the streams. A stream
-that is closed or full must not end a build: what cannot be written is dropped.
+Events come from several threads and the heartbeat from one more, so one lock guards the story and the streams.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 from gazami import events
-from gazami.errors import GazamiError
-from gazami.report.excerpt import failure
-from gazami.report.jsonlog import OutputLines
+from gazami.errors import Cancelled, GazamiError
+from gazami.foreign import printable
+from gazami.report.labels import runs
 from gazami.report.line import Line, Settings, rfc3339, written
+from gazami.report.log_streams import LogStreams, Streams
 from gazami.report.story import Story
-from gazami.values import fast_dataclass, field
+from gazami.report.summary import kept, shorten
+from gazami.values import replace
 from gazami.worker import Worker
 
-_TAIL = 64 * 1024
+if TYPE_CHECKING:
+    from gazami.report.run_output import RunOutput
+    from gazami.report.tail import Tail
 
-
-@fast_dataclass(frozen=True, slots=True)
-class Streams:
-    stdout: BinaryIO
-    stderr: BinaryIO
-
-
-@fast_dataclass(slots=True)
-class _Tail:
-    """The last bytes of a step's output, :data:`_TAIL` of them or a little more."""
-
-    pieces: deque[bytes] = field(default_factory=deque)
-    size: int = 0
-
-    def add(self, data: bytes) -> None:
-        self.pieces.append(data)
-        self.size += len(data)
-        while self.size > _TAIL and len(self.pieces) > 1:
-            self.size -= len(self.pieces.popleft())
+_TITLE = 100
 
 
 class PlainSink:
@@ -57,14 +40,15 @@ class PlainSink:
         wall: Callable[[], float] = time.time,
         heartbeat: bool = True,
     ) -> None:
-        self._settings, self._streams = settings, streams
+        self._settings, self._log = settings, LogStreams(streams)
         self._clock, self._wall = clock, wall
         self._start = clock()
         self._lock = threading.Lock()
-        self._story = Story()
-        self._output = OutputLines()
-        self._tails: dict[events.StepId, _Tail] = {}
-        self._open_line: BinaryIO | None = None
+        self._story = Story("kaniko" if settings.raw or settings.format == "json" else "short")
+        self._output: RunOutput | None = None
+        self._failed: tuple[str, Tail] | None = None
+        self._alone: events.StepId | None = None
+        """The step whose output is all that the log has had since the step began."""
         self._done = threading.Event()
         self._heart = Worker("heartbeat", self._beat) if heartbeat else None
 
@@ -73,29 +57,55 @@ class PlainSink:
         if self._heart is not None and self._heart.failure is not None:
             raise self._heart.failure
         with self._lock:
+            now = self._clock()
+            lines = self._story.tell(event, now)
             match event:
                 case events.StepOutput():
-                    self._run_output(event)
-                case events.StepFinished():
-                    self._end_output(event.id, failed=False)
-                case events.StepFailed():
-                    self._end_output(event.id, failed=True)
+                    self._alone = self._alone if self._alone == event.id else None
+                    self._of_runs().feed(event, self._story.seconds(event.id, now), now)
+                    return
+                case events.StepStarted() if runs(event.text) and self._of_runs().begin(event, now):
+                    return
+                case events.StepFinished() | events.StepFailed() if self._output is not None:
+                    self._end_output(event, self._output.end(event, now))
+                case events.Warned() | events.Message() if self._annotates(event):
+                    from gazami.report.workflow import warning
+
+                    self._interrupt()
+                    self._log.command(warning(event, self._settings.files))
+                    return
                 case _:
                     pass
-            self._write(self._story.tell(event, self._clock()))
+            self._write(lines)
+            if isinstance(event, events.StepStarted):
+                self._alone = event.id
 
     def tick(self) -> None:
         """Say what is due about work in progress."""
         with self._lock:
+            if self._output is not None:
+                self._output.tick(self._clock())
             self._write(self._story.tick(self._clock()))
 
     def fail(self, error: GazamiError) -> None:
+        """Write the error, below the last lines of the step that failed."""
+        from gazami.report.excerpt import failure
+
         line = failure(error, self._settings.failed)
+        failed = None if isinstance(error, Cancelled) else self._failed
+        left = kept(self._story.record) if isinstance(error, Cancelled) and not self._settings.raw else ""
         with self._lock:
             if self._settings.format == "json":
-                self._write([line])
-            else:
-                self._put(self._streams.stderr, f"{line.text}\n".encode("utf-8", "replace"))
+                said = [text for _, text in failed[1].lines] if failed else []
+                self._write([replace(line, facts={**line.facts, "output": said}) if said else line])
+                return
+            self._interrupt()
+            tail = failed[1].text(failed[0]) if failed else ""
+            self._log.own("\n".join([f"{tail}{line.text}", *([left] if left else []), ""]))
+            if self._settings.ci == "github":
+                from gazami.report.workflow import annotation
+
+                self._log.command(annotation(error, self._settings.files))
 
     def close(self) -> None:
         self._done.set()
@@ -104,46 +114,37 @@ class PlainSink:
         while not self._done.wait(1.0):
             self.tick()
 
+    def _of_runs(self) -> RunOutput:
+        """What writes the output of RUN, from the first one on."""
+        if self._output is None:
+            from gazami.report.run_output import run_output
+
+            self._output = run_output(self._log, self._story.labels, self._settings, self._wall)
+        return self._output
+
+    def _end_output(self, event: events.StepFinished | events.StepFailed, tail: Tail) -> None:
+        """Keep the last lines of the step that failed, for the end."""
+        if isinstance(event, events.StepFailed) and not event.cancelled:
+            started = self._story.record.started.get(event.id)
+            text = printable(started.text) if started else ""
+            just_read = self._alone == event.id and tail.count <= len(tail.lines) and not self._settings.ci
+            title = f"{self._story.labels.step(event.id)} {shorten(text, _TITLE)}".strip()
+            self._failed = None if just_read and self._settings.format != "json" else (title, tail)
+
+    def _interrupt(self) -> None:
+        if self._output is not None:
+            self._output.interrupt()
+
     def _write(self, lines: list[Line]) -> None:
         for line in lines:
             if self._settings.shows(line):
+                self._alone = None
+                self._interrupt()
                 now = self._clock()
-                text = written(line, self._settings, now - self._start, rfc3339(self._wall()))
-                self._put(self._streams.stderr, text.encode("utf-8", "replace"))
+                self._log.own(written(line, self._settings, now - self._start, rfc3339(self._wall())))
 
-    def _put(self, stream: BinaryIO, data: bytes) -> None:
-        """Write a line of our own, not onto the end of a line that a RUN has begun."""
-        if self._open_line is not None:
-            self._raw(self._open_line, b"\n")
-            self._open_line = None
-        self._raw(stream, data)
-
-    def _run_output(self, event: events.StepOutput) -> None:
-        if self._settings.quiet:
-            self._keep(event)
-        elif self._settings.format == "json":
-            for line in self._output.feed(event):
-                self._put(self._streams.stderr, written(line, self._settings, 0, rfc3339(self._wall())).encode())
-        else:
-            self._pass(event.stream, event.data)
-
-    def _keep(self, event: events.StepOutput) -> None:
-        self._tails.setdefault(event.id, _Tail()).add(event.data)
-
-    def _pass(self, stream: str, data: bytes) -> None:
-        if data:
-            target = self._streams.stdout if stream == "stdout" else self._streams.stderr
-            self._raw(target, data)
-            self._open_line = None if data.endswith(b"\n") else target
-
-    def _end_output(self, step: events.StepId, *, failed: bool) -> None:
-        tail = b"".join(self._tails.pop(step, _Tail()).pieces)
-        if failed:
-            self._pass("stderr", tail)
-        for line in self._output.end(step):
-            self._put(self._streams.stderr, written(line, self._settings, 0, rfc3339(self._wall())).encode())
-
-    def _raw(self, stream: BinaryIO, data: bytes) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            stream.write(data)
-            stream.flush()
+    def _annotates(self, event: events.Warned | events.Message) -> bool:
+        """Whether an event is a warning that GitHub shows beside the lines that it is about, and in the log itself."""
+        if self._settings.ci != "github" or self._settings.quiet or self._settings.format == "json":
+            return False
+        return isinstance(event, events.Warned) or event.level == "warning"

@@ -19,7 +19,7 @@ from typing import Any, Literal, cast
 from gazami import errors, events
 from gazami.errors import CommandFailed, GazamiError, RegistryError, SeveralErrors, Source, Span
 from gazami.foreign import read_json
-from gazami.report.excerpt import causes
+from gazami.report.causes import causes
 from gazami.values import fast_dataclass, fields
 
 VERSION = 1
@@ -126,6 +126,7 @@ _CODECS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "span": (_encode_span, _decode_span),
     "data": (_encode_bytes, _decode_bytes),
     "destinations": (list, tuple),
+    "numbers": (list, tuple),
     "stages": (
         lambda stages: [[index, name, list(texts)] for index, name, texts in stages],
         lambda value: tuple((index, name, tuple(texts)) for index, name, texts in value),

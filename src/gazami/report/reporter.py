@@ -7,7 +7,8 @@ from typing import Literal, Protocol
 from gazami.errors import GazamiError
 from gazami.events import Event
 from gazami.report.line import Settings
-from gazami.report.plain import PlainSink, Streams
+from gazami.report.log_streams import Streams
+from gazami.report.plain import PlainSink
 
 
 class Reporter(Protocol):
@@ -20,11 +21,13 @@ class Reporter(Protocol):
     def close(self) -> None: ...
 
 
-def open_reporter(settings: Settings, streams: Streams, *, progress: Literal["auto", "plain", "tty"], terminal: bool) -> Reporter:
+def open_reporter(
+    settings: Settings, streams: Streams, *, progress: Literal["auto", "plain", "raw", "tty"], terminal: bool
+) -> Reporter:
     """``terminal``: standard error understands cursor movements.
 
-    ``auto`` takes the live view there; ``tty`` asks for it anywhere. JSON, quiet, and a missing rich give lines; the format
-    ``events`` gives records.
+    ``auto`` takes the live view there; ``tty`` asks for it anywhere. JSON and quiet give lines; the format ``events``
+    gives records.
     """
     if settings.format == "events":
         from gazami.report.record_sink import RecordSink
@@ -32,19 +35,7 @@ def open_reporter(settings: Settings, streams: Streams, *, progress: Literal["au
         return RecordSink(streams.stderr)
     live = progress == "tty" or (progress == "auto" and terminal)
     if live and settings.format != "json" and not settings.quiet:
-        try:
-            return _tty(settings, force=progress == "tty")
-        except ImportError:
-            pass
+        from gazami.report.tty import TtySink
+
+        return TtySink(settings, streams)
     return PlainSink(settings, streams)
-
-
-def _tty(settings: Settings, *, force: bool) -> Reporter:
-    from rich.console import Console
-
-    from gazami.report.tty import TtySink
-
-    console = Console(
-        stderr=True, force_terminal=True if force else None, no_color=True if settings.format == "text" else None, highlight=False
-    )
-    return TtySink(settings, console)

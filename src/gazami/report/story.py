@@ -1,276 +1,185 @@
 """Events → log lines: what is worth saying, and when. No I/O and no clock: the time comes in as an argument.
 
-The wording keeps what scripts look for in kaniko's log where the same fact exists ("Retrieving image manifest …", "Taking snapshot
-…", "Pushed …@sha256:…"). ``tick`` reports work in progress at a measured pace, so that a long phase is never silent and a fast one
-never noisy.
+Two styles. ``kaniko`` has a line for everything that kaniko's log has one for, and a table at the end: scripts and programs read
+it. ``short`` is for people who read a job's page: a cached step is a number, a copy is one line, the end is one line. ``tick``
+reports work in progress at a measured pace, so that a long phase is never silent and a fast one never noisy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, assert_never
+from typing import Literal
 
 from gazami import events
-from gazami.foreign import printable, printable_lines
+from gazami.foreign import printable
 from gazami.report import units
+from gazami.report.facts_told import told_plainly
+from gazami.report.labels import Labels, runs, works
 from gazami.report.line import Line, Severity
-from gazami.report.summary import Record, facts, summary
+from gazami.report.summary import Record, ending, facts, summary
+from gazami.report.work_told import NOTICEABLE, SILENCE, Work, WorkTold
 from gazami.values import fast_dataclass, field
 
-TRANSFER_PACE = 5.0
-SILENCE = 10.0
-NOTICEABLE = 1.0
-_ALWAYS_TOLD = ("taking snapshot", "unpacking rootfs")
+Style = Literal["short", "kaniko"]
 
-
-@fast_dataclass(slots=True)
-class _Work:
-    """A phase, a step or a transfer that is going on."""
-
-    what: str
-    since: float
-    told: float
-    announced: bool = True
-    done: int = 0
-    total: int | None = None
-    unit: str = ""
+_QUICK = 0.5
 
 
 @fast_dataclass(slots=True)
 class Story:
     """The state that turns facts into sentences. Not thread-safe: the sink has the lock."""
 
+    style: Style = "short"
     record: Record = field(default_factory=Record)
-    _phases: dict[str, _Work] = field(default_factory=dict)
-    _steps: dict[events.StepId, _Work] = field(default_factory=dict)
-    _transfers: dict[str, _Work] = field(default_factory=dict)
-    _moved: dict[str, tuple[int, int]] = field(default_factory=lambda: {"pull": (0, 0), "push": (0, 0)})
-    _paced: float = 0.0
+    labels: Labels = field(default_factory=Labels)
+    _work: WorkTold = field(default_factory=WorkTold)
+    _steps: dict[events.StepId, Work] = field(default_factory=dict)
+    _cached: dict[int, int] = field(default_factory=dict)
+    """How many cached steps of a stage were not told yet."""
 
     def tell(self, event: events.Event, now: float) -> list[Line]:
         """The lines that an event gives at once; ``now`` in seconds of any steady clock."""
         self.record.note(event)
+        self.labels.note(event)
         match event:
-            case (
-                events.StageStarted()
-                | events.StageFinished()
-                | events.StepStarted()
-                | events.StepOutput()
-                | events.StepFinished()
-                | events.StepFailed()
-            ):
+            case events.StepOutput():
+                if work := self._steps.get(event.id):
+                    work.told = now
+                return []
+            case events.StageStarted() | events.StageFinished() | events.BaseStarted() | events.BaseFinished():
+                return self._stage(event, now)
+            case events.StepStarted() | events.StepFinished() | events.StepFailed():
                 return self._step(event, now)
             case events.TransferStarted() | events.TransferProgress() | events.TransferFinished():
-                return self._transfer(event, now)
+                return self._work.transfer(event, now)
             case events.PhaseStarted() | events.PhaseProgress() | events.PhaseFinished():
-                return self._phase(event, now)
+                return self._work.phase(event, now)
             case events.BuildFinished():
-                text = "Build finished\n" + summary(self.record)
-                return [Line("info", text, facts(self.record), brief="Build finished")]
+                return self._end()
             case _:
-                return _plainly(event)
+                return told_plainly(event)
 
     def tick(self, now: float) -> list[Line]:
         """What to say about work that has been going on without news; call about once a second."""
-        return [*self._transfer_news(now), *self._heartbeats(now)]
+        return [*self._step_news(now), *self._work.news(now), *self._heartbeats(now)]
 
-    def _step(self, event: events.Event, now: float) -> list[Line]:
+    def seconds(self, step: events.StepId, now: float) -> float:
+        """Since a running step began; 0 for one that does not run."""
+        work = self._steps.get(step)
+        return now - work.since if work is not None else 0.0
+
+    # -- stages ---------------------------------------------------------------------------------------------------
+
+    def _stage(
+        self, event: events.StageStarted | events.StageFinished | events.BaseStarted | events.BaseFinished, now: float
+    ) -> list[Line]:
         match event:
             case events.StageStarted():
                 name = event.name or str(event.stage)
                 text = f"Building stage '{name}' [idx: '{event.stage}', base: '{event.base}', steps: {event.steps}]"
-                return [Line("info", text, {"stage": event.stage})]
+                return [Line("info" if self.style == "kaniko" else "debug", text, {"stage": event.stage})]
             case events.StageFinished():
-                return [Line("debug", f"Stage {event.stage} finished in {units.seconds(event.seconds)}")]
-            case events.StepStarted():
-                name = self.record.names.get(event.id.stage, "") if len(self.record.names) > 1 else ""
-                label = f"[{name + ' ' if name else ''}{event.id.step}/{event.total}]"
-                self._steps[event.id] = _Work(label, now, now)
-                return [Line("info", f"{label} {printable(event.text)}", _place(event.id))]
-            case events.StepOutput() if work := self._steps.get(event.id):
-                work.told = now
-            case events.StepFinished():
+                text = f"Stage {event.stage} finished in {units.seconds(event.seconds)}"
+                return [*self._cached_steps(event.stage), Line("debug", text)]
+            case events.BaseStarted():
+                what = f"{self.labels.stage(event.id.stage)} base {printable(event.reference)}".strip()
+                self._steps[event.id] = Work(f"{what}: pulling and unpacking", now, now, announced=False, where="base")
+                return self._cached_steps(event.id.stage)
+            case events.BaseFinished():
                 work = self._steps.pop(event.id, None)
-                return [_finished(event, work.what if work else "", self.record)]
-            case events.StepFailed():
-                work = self._steps.pop(event.id, None)
-                text = f"{work.what if work else ''} failed after {units.seconds(event.seconds)}"
-                members = {**_place(event.id), "seconds": round(event.seconds, 3), "reason": event.message}
-                return [Line("error", text.strip(), members)]
-            case _:
-                pass
-        return []
+                what = work.what.removesuffix(": pulling and unpacking") if work else "base"
+                severity: Severity = "info" if event.seconds >= NOTICEABLE and not event.failed else "debug"
+                how = "failed after" if event.failed else "ready in"
+                members = {"stage": event.id.stage, "seconds": round(event.seconds, 3)}
+                return [Line(severity, f"{what} {how} {units.seconds(event.seconds)}", members)]
 
-    def _transfer(self, event: events.Event, now: float) -> list[Line]:
-        match event:
-            case events.TransferStarted():
-                what = f"{'Pulling' if event.direction == 'pull' else 'Pushing'} {event.what}"
-                if not self._transfers:
-                    self._paced = now
-                self._transfers[event.key] = _Work(what, now, now, total=event.total, unit=event.direction)
-                return [Line("debug", f"{what}, {event.where}" + (f", {units.size(event.total)}" if event.total else ""))]
-            case events.TransferProgress() if work := self._transfers.get(event.key):
-                work.done = event.done
-            case events.TransferFinished():
-                work = self._transfers.pop(event.key, None)
-                if work is None:
-                    return []
-                count, moved = self._moved[work.unit]
-                self._moved[work.unit] = (count + 1, moved + (event.size if event.how == "moved" else 0))
-                words = {"moved": "done", "mounted": "mounted from another repository", "exists": "is there already"}
-                time = f" in {units.seconds(event.seconds)}" if event.how == "moved" else ""
-                severity: Severity = "warn" if event.how == "failed" else "debug"
-                return [Line(severity, f"{work.what}: {words.get(event.how, 'failed')}{time}, {units.size(event.size)}")]
-            case _:
-                pass
-        return []
-
-    def _phase(self, event: events.Event, now: float) -> list[Line]:
-        match event:
-            case events.PhaseStarted():
-                what = event.what[:1].upper() + event.what[1:]
-                loud = what.lower().startswith(_ALWAYS_TOLD)
-                self._phases[event.key] = _Work(what, now, now, loud, total=event.total, unit=event.unit)
-                return [Line("info" if loud else "debug", _dotted(what))]
-            case events.PhaseProgress() if work := self._phases.get(event.key):
-                work.done = event.done
-            case events.PhaseFinished():
-                work = self._phases.pop(event.key, None)
-                if work is None:
-                    return []
-                severity: Severity = "info" if event.seconds >= NOTICEABLE else "debug"
-                how = "failed after" if event.failed else "done in"
-                text = f"{work.what.rstrip('.')}: {how} {units.seconds(event.seconds)}"
-                return [Line(severity, text, {"seconds": round(event.seconds, 3)})]
-            case _:
-                pass
-        return []
-
-    def _transfer_news(self, now: float) -> list[Line]:
-        """One line for all transfers of a direction, since a line for each of many layers says nothing."""
-        if not self._transfers or now - self._paced < TRANSFER_PACE:
+    def _cached_steps(self, stage: int) -> list[Line]:
+        count = self._cached.pop(stage, 0)
+        if not count:
             return []
-        self._paced = now
+        text = f"{self.labels.stage(stage)} {count} {'step' if count == 1 else 'steps'} cached".strip()
+        return [Line("info", text, {"stage": stage})]
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _step(self, event: events.StepStarted | events.StepFinished | events.StepFailed, now: float) -> list[Line]:
+        match event:
+            case events.StepStarted():
+                return self._step_started(event, now)
+            case events.StepFinished():
+                return self._step_finished(event, self._steps.pop(event.id, None))
+            case events.StepFailed():
+                self._steps.pop(event.id, None)
+                how = "cancelled" if event.cancelled else "failed"
+                text = f"{self.labels.step(event.id)} {how} after {units.seconds(event.seconds)}"
+                members = {**_place(event.id), "seconds": round(event.seconds, 3), "reason": event.message}
+                return [Line("info" if event.cancelled else "error", text, members, muted=event.cancelled)]
+
+    def _step_started(self, event: events.StepStarted, now: float) -> list[Line]:
+        label, text = self.labels.step(event.id), printable(event.text)
+        line = Line("info", f"{label} {text}", _place(event.id))
+        if self.style == "kaniko":
+            self._steps[event.id] = Work(label, now, now)
+            return [line]
+        if event.cached:
+            return []
+        told = [*self._cached_steps(event.id.stage)]
+        if runs(event.text):
+            self._steps[event.id] = Work(label, now, now)
+            return [*told, line]
+        if works(event.text):  # told when it is done, or when that takes long
+            self._steps[event.id] = Work(line.text, now, now, announced=False)
+            return told
+        return [*told, Line("debug", line.text, line.facts)]
+
+    def _step_finished(self, event: events.StepFinished, work: Work | None) -> list[Line]:
+        place = {**_place(event.id), "seconds": round(event.seconds, 3), "cached": event.cached}
+        if event.layer_size is not None:
+            place["layer_size"] = event.layer_size
+        if event.cached:
+            return [self._using_cache(event, place)]
+        label, time = self.labels.step(event.id), units.seconds(event.seconds)
+        held = work is not None and not work.announced
+        text = f"{work.what}: {time}" if work is not None and held else f"{label} done in {time}"
+        if event.layer_size is not None:
+            text += f", layer {units.size(event.layer_size)}"
+        if event.files is not None:
+            text += f", {units.number(event.files)} {'file' if event.files == 1 else 'files'}"
+        quick = not held and event.layer_size is None and event.seconds < _QUICK
+        return [Line("debug" if quick else "info", text, place)]
+
+    def _using_cache(self, event: events.StepFinished, place: dict[str, object]) -> Line:
+        started = self.record.started.get(event.id)
+        text = printable(started.text) if started else self.labels.step(event.id)
+        if self.style == "short":
+            self._cached[event.id.stage] = self._cached.get(event.id.stage, 0) + 1
+        return Line("info" if self.style == "kaniko" else "debug", f"Using caching version of cmd: {text}", place)
+
+    def _step_news(self, now: float) -> list[Line]:
+        """The beginnings that were held back of what takes long."""
         lines: list[Line] = []
-        for direction, word in (("pull", "Pulling"), ("push", "Pushing")):
-            running = [work for work in self._transfers.values() if work.unit == direction]
-            if not running:
-                continue
-            done = sum(work.done for work in running)
-            total = sum(work.total or work.done for work in running)
-            rate = done / max(0.001, now - min(work.since for work in running))
-            finished = self._moved[direction][0]
-            text = (
-                f"{word} {_count(len(running), 'layer')} ({finished} finished): {units.size(done)} of {units.size(total)}, "
-                f"{units.size(rate)}/s"
-            )
-            lines.append(Line("info", text))
-            for work in running:
-                work.told = now
+        for step, work in self._steps.items():
+            if not work.announced and now - work.since >= NOTICEABLE:
+                work.announced, work.told = True, now
+                lines.append(Line("info", work.what, _place(step)))
+                work.what = work.what.removesuffix(": pulling and unpacking")
         return lines
 
     def _heartbeats(self, now: float) -> list[Line]:
         lines: list[Line] = []
-        for work in self._phases.values():
-            if not work.announced and now - work.since >= NOTICEABLE:
-                work.announced, work.told = True, now
-                lines.append(Line("info", _dotted(work.what)))
-            elif now - work.told >= SILENCE:
+        for step, work in self._steps.items():
+            if not self._work.is_busy and now - work.told >= 3 * SILENCE:
                 work.told = now
-                so_far = f"{units.amount(work.done, work.total, work.unit)}, " if work.done else ""
-                what = f"Still {work.what[:1].lower()}{work.what[1:].rstrip('.')}"
-                lines.append(Line("info", f"{what}: {so_far}{units.seconds(now - work.since)}"))
-        busy = bool(self._phases or self._transfers)
-        for work in self._steps.values():
-            if not busy and now - work.told >= 3 * SILENCE:
-                work.told = now
-                lines.append(Line("info", f"{work.what} still running: {units.seconds(now - work.since)}"))
+                what = work.what if work.where else self.labels.step(step)
+                lines.append(Line("info", f"{what} still running: {units.seconds(now - work.since)}"))
         return lines
 
-
-def _dotted(what: str) -> str:
-    return what if what.endswith("...") else f"{what}..."
-
-
-def _finished(event: events.StepFinished, label: str, record: Record) -> Line:
-    place = {**_place(event.id), "seconds": round(event.seconds, 3), "cached": event.cached}
-    if event.layer_size is not None:
-        place["layer_size"] = event.layer_size
-    if event.cached:
-        started = record.started.get(event.id)
-        return Line("info", f"Using caching version of cmd: {printable(started.text) if started else label}", place)
-    text = f"{label} done in {units.seconds(event.seconds)}"
-    if event.layer_size is not None:
-        text += f", layer {units.size(event.layer_size)}"
-    if event.files is not None:
-        text += f", {units.number(event.files)} {'file' if event.files == 1 else 'files'}"
-    quick = event.layer_size is None and event.seconds < 0.5
-    return Line("debug" if quick else "info", text.strip(), place)
+    def _end(self) -> list[Line]:
+        told = [line for stage in sorted(self._cached) for line in self._cached_steps(stage)]
+        if self.style == "kaniko":
+            return [Line("info", "Build finished\n" + summary(self.record), facts(self.record), brief="Build finished")]
+        table = Line("debug", "Steps\n" + summary(self.record)) if self.record.finished else None
+        return [*told, *([table] if table else []), Line("info", ending(self.record), facts(self.record), brief="Build finished")]
 
 
 def _place(step: events.StepId) -> dict[str, object]:
     return {"stage": step.stage, "step": step.step}
-
-
-_Plain = (
-    events.Message
-    | events.Warned
-    | events.SandboxChosen
-    | events.BaseResolved
-    | events.PlanReady
-    | events.CacheChecked
-    | events.Exported
-)
-
-
-def _plainly(event: _Plain) -> list[Line]:
-    """Events that are one line, independent of earlier ones."""
-    match event:
-        case events.Message():
-            return [Line("warn" if event.level == "warning" else event.level, event.text)]
-        case events.Warned():
-            place = f" (line {event.span.start})" if event.span else ""
-            rule = f"{event.rule}: " if event.rule else ""
-            hint = f"\nhint: {event.hint}" if event.hint else ""
-            members = {"rule": event.rule, "line": event.span.start if event.span else None}
-            return [Line("warn", f"{rule}{event.text}{place}{hint}", {k: v for k, v in members.items() if v is not None})]
-        case events.SandboxChosen():
-            return [Line("info", f"RUN steps are isolated by {event.mode}: {event.reason}", {"mode": event.mode})]
-        case events.BaseResolved():
-            members = {"reference": event.reference, "digest": event.digest}
-            return [Line("info", f"Retrieving image manifest {event.reference} ({event.digest})", members)]
-        case events.PlanReady():
-            steps = sum(len(texts) for _, _, texts in event.stages)
-            listed = "".join(f"\n[{name or index}] {text}" for index, name, texts in event.stages for text in texts)
-            head = f"Building {_count(len(event.stages), 'stage')}, {_count(steps, 'step')}"
-            return [Line("info", head), *([Line("debug", "Plan:" + printable_lines(listed))] if listed else [])]
-        case events.CacheChecked():
-            text = f"Cache {event.where}: {event.found} of {_count(event.asked, 'step')} found"
-            return [Line("info", text, {"where": event.where, "asked": event.asked, "found": event.found})]
-        case events.Exported():
-            return [_exported(event)]
-        case _:
-            assert_never(event)
-
-
-def _exported(event: events.Exported) -> Line:
-    verbs: dict[Literal["image", "index", "docker-archive", "oci-layout", "files", "file"], Callable[[], str]] = {
-        "image": lambda: f"Pushed {_by_digest(event.where, event.digest)}",
-        "index": lambda: f"Pushed the index {_by_digest(event.where, event.digest)}",
-        "docker-archive": lambda: f"Wrote the docker archive {event.where}",
-        "oci-layout": lambda: f"Wrote the OCI layout {event.where}",
-        "files": lambda: f"Wrote the image's files to {'standard output' if event.where == '-' else event.where}",
-        "file": lambda: f"Wrote {event.where}",
-    }
-    return Line("info", verbs[event.kind](), {"kind": event.kind, "where": event.where, "digest": event.digest})
-
-
-def _by_digest(where: str, digest: str) -> str:
-    """``registry/app:1.0`` → ``registry/app@sha256:…``, as kaniko logs a push."""
-    name = where.partition("@")[0]
-    head, slash, tail = name.rpartition("/")
-    return f"{head}{slash}{tail.partition(':')[0]}@{digest}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

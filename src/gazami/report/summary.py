@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from gazami import events
 from gazami.foreign import printable
 from gazami.report import units
+from gazami.report.labels import stage_names
 from gazami.values import fast_dataclass, field
 
 _WIDTH = 56
@@ -21,11 +22,14 @@ class Record:
     finished: list[events.StepFinished] = field(default_factory=list)
     exported: list[events.Exported] = field(default_factory=list)
     end: events.BuildFinished | None = None
+    cache: str = ""
 
     def note(self, event: events.Event) -> None:
         match event:
+            case events.PlanReady():
+                self.names |= stage_names(event.stages)
             case events.StageStarted():
-                self.names[event.stage] = event.name or f"stage {event.stage}"
+                self.names.setdefault(event.stage, event.name or f"stage {event.stage}")
             case events.StepStarted():
                 self.started[event.id] = event
             case events.StepFinished():
@@ -34,6 +38,8 @@ class Record:
                 self.exported.append(event)
             case events.BuildFinished():
                 self.end = event
+            case events.CacheChecked():
+                self.cache = event.where
             case _:
                 pass
 
@@ -83,6 +89,40 @@ def _total(end: events.BuildFinished) -> str:
     return f"image {end.digest}, {layers}, {units.size(end.size)}, built in {units.seconds(end.seconds)}"
 
 
+def ending(record: Record) -> str:
+    """The end of a build in one line: ``Build finished in 0.6s: 2 layers, 13.0 MB, 4 of 6 cached, first miss Dockerfile:5,
+    sha256:…``."""
+    end = record.end
+    if end is None:
+        return ""
+    layers = "1 layer" if end.layers == 1 else f"{end.layers} layers"
+    parts = [layers, units.size(end.size), *hits_of(record), end.digest]
+    return f"Build finished in {units.seconds(end.seconds)}: {', '.join(parts)}"
+
+
+def hits_of(record: Record) -> list[str]:
+    """``4 of 6 cached`` and the first miss; nothing for a build without a cache."""
+    hits = sum(step.cached for step in record.finished)
+    missed = [step for step in record.finished if step.missed]
+    if not hits and not missed:
+        return []
+    found = [f"{hits} of {hits + len(missed)} cached"]
+    if missed:
+        first = record.started.get(min(missed, key=lambda step: (step.id.stage, step.id.step)).id)
+        if first is not None and first.span is not None and first.file:
+            found.append(f"first miss {printable(first.file)}:{first.span.start}")
+    return found
+
+
+def kept(record: Record) -> str:
+    """What an interrupted build leaves, in one sentence; empty for what is no build."""
+    if not record.names:
+        return ""
+    made = [item.where for item in record.exported]
+    text = f"{', '.join(made)} had been written" if made else "nothing was pushed or written"
+    return text + (f"; layers that were stored by then stay in the cache {record.cache}" if record.cache else "")
+
+
 def facts(record: Record) -> dict[str, object]:
     """The same for the JSON log: numbers instead of text."""
     end = record.end
@@ -100,7 +140,10 @@ def facts(record: Record) -> dict[str, object]:
     outputs = [{"kind": item.kind, "where": item.where, "digest": item.digest} for item in record.exported]
     if end is None:
         return {"steps": steps, "outputs": outputs}
-    total = {"digest": end.digest, "size": end.size, "layers": end.layers, "seconds": round(end.seconds, 3)}
+    total: dict[str, object] = {"digest": end.digest, "size": end.size, "layers": end.layers, "seconds": round(end.seconds, 3)}
+    if hits_of(record):
+        hits = sum(step.cached for step in record.finished)
+        total |= {"cached": hits, "cacheable": hits + sum(step.missed for step in record.finished)}
     return {**total, "steps": steps, "outputs": outputs}
 
 

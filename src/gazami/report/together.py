@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gazami import events
+from gazami.report.labels import stage_names
 from gazami.values import replace
 
 _APART = 1000
@@ -28,27 +29,40 @@ class Named:
             case events.StageStarted():
                 name = f"{self._label} {event.name or f'stage {event.stage}'}"
                 return [replace(event, stage=event.stage + self._offset, name=name)]
+            case events.StagesNeeded():
+                return [replace(event, numbers=tuple(number + self._offset for number in event.numbers))]
             case events.StageFinished():
                 return [replace(event, stage=event.stage + self._offset)]
+            case events.BaseStarted() | events.BaseFinished():
+                return [replace(event, id=self._id(event.id))]
             case events.PlanReady():
-                stages = tuple((index + self._offset, f"{self._label} {name}", texts) for index, name, texts in event.stages)
+                names = stage_names(event.stages)
+                stages = tuple(
+                    (index + self._offset, f"{self._label} {names[index]}".strip(), texts) for index, _, texts in event.stages
+                )
                 return [replace(event, stages=stages)]
             case events.TransferStarted() | events.PhaseStarted():
                 return [replace(event, key=self._key(event.key), what=f"{event.what} ({self._label})")]
             case events.TransferProgress() | events.TransferFinished() | events.PhaseProgress() | events.PhaseFinished():
                 return [replace(event, key=self._key(event.key))]
+            case events.Message() | events.Warned() | events.SandboxChosen() | events.BaseResolved() | events.CacheChecked():
+                return [self._fact(event)]
+            case events.Exported() | events.BuildFinished():
+                return [event] if isinstance(event, events.Exported) else []
+
+    def _fact(
+        self, event: events.Message | events.Warned | events.SandboxChosen | events.BaseResolved | events.CacheChecked
+    ) -> events.Event:
+        """A fact with the name of its build."""
+        match event:
             case events.Message() | events.Warned():
-                return [replace(event, text=f"{self._label}: {event.text}")]
+                return replace(event, text=f"{self._label}: {event.text}")
             case events.SandboxChosen():
-                return [replace(event, mode=f"{event.mode} ({self._label})")]
+                return replace(event, mode=f"{event.mode} ({self._label})")
             case events.BaseResolved():
-                return [replace(event, reference=f"{event.reference} for {self._label}")]
+                return replace(event, reference=f"{event.reference} for {self._label}")
             case events.CacheChecked():
-                return [replace(event, where=f"{event.where} ({self._label})")]
-            case events.Exported():
-                return [event]
-            case events.BuildFinished():
-                return []
+                return replace(event, where=f"{event.where} ({self._label})")
 
     def _id(self, step: events.StepId) -> events.StepId:
         return replace(step, stage=step.stage + self._offset)
@@ -64,15 +78,12 @@ class Named:
             self._held[key] = rest
         if not whole:
             return []
-        data = b"".join(self._line(line) for line in whole)
+        data = b"".join(line + b"\n" for line in whole)
         return [replace(event, id=self._id(event.id), data=data)]
 
     def _rest(self, step: events.StepId) -> list[events.Event]:
         keys = [key for key in self._held if key[0] == step]
         return [
-            events.StepOutput(self._id(step), "stderr" if key[1] == "stderr" else "stdout", self._line(self._held.pop(key)))
+            events.StepOutput(self._id(step), "stderr" if key[1] == "stderr" else "stdout", self._held.pop(key) + b"\n")
             for key in keys
         ]
-
-    def _line(self, line: bytes) -> bytes:
-        return self._label.encode() + b" | " + line + b"\n"

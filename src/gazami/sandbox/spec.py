@@ -98,6 +98,16 @@ class RunSpec:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class Unrunnable:
+    """A file that the command may have started in vain. ``kind`` is a word of the table in ``builder.stages.failed_command``,
+    ``what`` the interpreter, loader or machine that it asks for."""
+
+    path: str
+    kind: str
+    what: str = ""
+
+
+@fast_dataclass(frozen=True, slots=True)
 class RunResult:
     """How the command ended: ``exit_code`` as a shell would say it (128 + signal). ``created`` are the paths (relative to
     the root, parents first) that were made in the root only to mount something on them and that must not be in the layer: they are
@@ -118,6 +128,8 @@ class RunResult:
     """``userns-single``: the uid and gid of files that have no recorded owner, the command's."""
     owners: tuple[tuple[str, int, int], ...] = ()
     """``userns-single``: ``(path, uid, gid)`` of symbolic links and FIFOs that the command chowned."""
+    unrunnable: tuple[Unrunnable, ...] = ()
+    """Of a command that failed."""
 
 
 @fast_dataclass(frozen=True, slots=True)

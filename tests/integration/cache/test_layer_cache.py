@@ -35,7 +35,7 @@ class Builder:
         done = gazami(
             "build", str(self.context), f"--state-dir={self.context.parent / f'state-{self.count}'}", "--cache",
             "--cache-copy-layers", f"--cache-repo={where}", f"-t={self.host}/{self.name}:{self.count}",
-            f"--digest-file={digest}", "--verbosity=debug", *arguments,
+            f"--digest-file={digest}", "--verbosity=debug", "--progress=raw", *arguments,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return Built(digest.read_text(), done.stderr, done.stdout)
@@ -170,9 +170,39 @@ def test_a_copy_from_a_rebuilt_stage_hits_when_the_file_is_the_same(build: Build
 def test_a_miss_says_what_changed(build: Builder, busybox: str) -> None:
     dockerfile = f"FROM {busybox}\nARG V=1\nCOPY a.txt /\nRUN cat a.txt $V || true\n"
     build(dockerfile)
-    assert "these changed: variable V" in build(dockerfile, "--build-arg=V=2").log
+    assert "Dockerfile:4 is not in the cache: variable V changed" in build(dockerfile, "--build-arg=V=2").log
     (build.context / "a.txt").write_text("other")
-    assert "these changed: content of a.txt" in build(dockerfile).log
+    assert "Dockerfile:3 is not in the cache: a.txt changed\n" in build(dockerfile).log
+
+
+def test_a_miss_names_the_files_of_the_context_of_stages_and_of_mounts(build: Builder, busybox: str) -> None:
+    source = build.context / "src"
+    (source / "deep").mkdir(parents=True)
+    for name in ("server.sh", "old.c", "deep/same.c"):
+        (source / name).write_text(name)
+    (build.context / "mounted").write_text("1")
+    dockerfile = (
+        f"FROM {busybox} AS build\nCOPY src/ /app/\nRUN --mount=type=bind,source=mounted,target=/m cat /m /app/server.sh > /made\n"
+        "FROM scratch\nCOPY --from=build /app /made /\n"
+    )
+    build(dockerfile)
+    (source / "server.sh").write_text("other")
+    (source / "new.c").write_text("new")
+    (source / "old.c").unlink()
+    second = build(dockerfile).log
+    assert "Dockerfile:2 is not in the cache: src/server.sh changed, src/new.c is new, src/old.c is gone\n" in second
+    assert (
+        "Dockerfile:5 is not in the cache: /made changed, /server.sh changed, /new.c is new, /old.c is gone (from stage build)"
+        in second
+    )
+    (build.context / "mounted").write_text("2")
+    assert "Dockerfile:3 is not in the cache: mounted changed\n" in build(dockerfile).log
+    (source / "deep/same.c").chmod(0o755)
+    copies = build(dockerfile, "--cache-copy-layers=false", cache=f"oci:{build.context.parent / 'runs'}").log
+    assert "is not in the cache" not in copies, "there is nothing to compare with"
+    (source / "server.sh").write_text("a third")
+    runs = build(dockerfile, "--cache-copy-layers=false", cache=f"oci:{build.context.parent / 'runs'}").log
+    assert "Dockerfile:3 is not in the cache: src/server.sh changed\n" in runs, "by the copy before it, which is not cached"
 
 
 def test_an_expired_entry_is_not_used(build: Builder, busybox: str) -> None:

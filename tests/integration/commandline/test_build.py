@@ -28,7 +28,8 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 def build(context: Path, dockerfile: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     (context / "Dockerfile").write_text(dockerfile)
-    return gazami("build", str(context), f"--state-dir={context.parent / 'state'}", *arguments, **options)  # type: ignore[arg-type]
+    words = ("build", str(context), f"--state-dir={context.parent / 'state'}", "--progress=raw")
+    return gazami(*words, *arguments, **options)  # type: ignore[arg-type]
 
 
 def test_two_destinations_and_every_file(host: str, context: Path, tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def test_a_build_without_run_needs_no_privilege(shared_folder: Path) -> None:
 def test_an_interrupt_cleans_up(how: signal.Signals, busybox: str, context: Path, tmp_path: Path) -> None:
     (context / "Dockerfile").write_text(f"FROM {busybox}\nRUN echo begun; sleep 98{how:d}\n")
     process = subprocess.Popen(
-        [sys.executable, "-m", "gazami", "build", str(context), "--no-push", f"--state-dir={tmp_path / 'state'}"],
+        [sys.executable, "-m", "gazami", "build", str(context), "--no-push", "--progress=raw", f"--state-dir={tmp_path / 'state'}"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
@@ -200,8 +201,8 @@ def test_a_killed_build_is_cleaned_up_by_the_next(busybox: str, context: Path, t
     (context / "Dockerfile").write_text(f"FROM {busybox}\nRUN echo begun; sleep 986\n")
     state = tmp_path / "state"
     process = subprocess.Popen(
-        [sys.executable, "-m", "gazami", "build", str(context), "--no-push", f"--state-dir={state}"], stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "gazami", "build", str(context), "--no-push", "--progress=raw", f"--state-dir={state}"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stdout is not None and process.stdout.readline() == b"begun\n"
     process.kill()
@@ -223,7 +224,7 @@ def test_a_full_state_directory_says_so(busybox: str, context: Path, tmp_path: P
     try:
         done = build(context, f"FROM {busybox}\nRUN head -c 20000000 /dev/urandom >/big\n", "--no-push", f"--state-dir={small}")
         assert done.returncode == 1
-        assert "choose a larger --state-dir" in done.stderr
+        assert f"caused by: no space left: {small}" in done.stderr and "give a larger place with --state-dir" in done.stderr
         (context / "big").write_bytes(os.urandom(9_000_000))
         done = build(context, "FROM scratch\nCOPY big /\n", "--no-push", f"--state-dir={small}")
         assert done.returncode == 1
@@ -466,3 +467,11 @@ def test_a_reproducible_image_has_the_same_digest_at_another_time(busybox: str, 
         if blob.read_bytes()[:2] == b"\x1f\x8b" and blob.stat().st_size < 10_000:  # the new layers
             with tarfile.open(blob) as archive:
                 assert {member.mtime for member in archive} == {0}
+
+
+def test_the_executor_has_kanikos_lines(context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nWORKDIR /x\n")
+    words = [f"--context={context}", "--no-push", f"--state-dir={context.parent / 'state'}"]
+    done = subprocess.run([sys.executable, "-m", "gazami.cli.kaniko.executor", *words], capture_output=True, text=True, check=True)
+    assert "INFO[0000] Building stage '0' [idx: '0', base: 'scratch', steps: 1]\nINFO[0000] [1/1] WORKDIR /x\n" in done.stderr
+    assert "Building stage" not in build(context, "FROM scratch\nWORKDIR /x\n", "--no-push", "--progress=plain").stderr

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.service, pytest.mark.sandbox]
 
 def build(context: Path, dockerfile: str, *arguments: str) -> tuple[int, str, str]:
     (context / "Dockerfile").write_text(dockerfile)
-    done = gazami("build", str(context), f"--state-dir={context.parent / 'state'}", "--no-push", *arguments)
+    done = gazami("build", str(context), f"--state-dir={context.parent / 'state'}", "--no-push", "--progress=raw", *arguments)
     return done.returncode, done.stdout, done.stderr
 
 

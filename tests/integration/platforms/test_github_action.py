@@ -52,7 +52,7 @@ def test_a_job_pushes_and_tells(tmp_path: Path, busybox: str) -> None:
         (tmp_path / "workspace/Dockerfile").write_text(f"FROM {busybox}\nRUN echo hello > /x; ls /; env\n")
         refused = job.run()
         assert refused.returncode == 1
-        assert "::error file=Dockerfile::" in refused.stdout
+        assert "::error title=gazami::" in refused.stderr and "401" in refused.stderr
         done = job.run(password="t0ken", tag_with_latest="true", tag="1.0", cache="true")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "::add-mask::t0ken" in done.stdout
@@ -75,6 +75,7 @@ def test_a_failed_step_has_its_status_and_an_annotation(tmp_path: Path, busybox:
     (tmp_path / "workspace/Dockerfile").write_text(f"FROM {busybox}\nRUN exit 9\n")
     done = job.run()
     assert done.returncode == 9
-    assert "::error file=Dockerfile::" in done.stdout
+    assert "::error file=Dockerfile,line=2,endLine=2,title=RUN exit 9::process" in done.stderr
+    assert "::group::[1/1] RUN exit 9\n" in done.stderr
     missing = job.run(image="")
     assert missing.returncode == 1 and "the input image is needed" in missing.stdout

@@ -73,6 +73,9 @@ class Remembering:
     def by_content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Hit | None:
         self.asked.append((stage.number, position))
 
+    def is_cacheable(self, stage: StagePlan, position: int) -> bool:
+        return True
+
     def explain(self, stage: StagePlan, position: int) -> tuple[str, ...]:
         return ("one",)
 
@@ -143,7 +146,7 @@ def test_what_is_missed_is_looked_up_by_content_and_explained_once(tmp_path: Pat
     with stages(tmp_path, events, Observing(), cache=cache) as ready:
         ready.build(plan_work(plan_of(TEXT), cache.hits))
     assert cache.asked == [(0, 0), (1, 0), (1, 1), (1, 2)]
-    assert sum("these changed: one" in str(each) for each in events) == 2  # once for each stage
+    assert sum("is not in the cache: one" in str(each) for each in events) == 2  # once for each stage
 
 
 def test_an_error_has_the_steps_place_and_the_step_is_told_to_have_failed(tmp_path: Path) -> None:

@@ -72,12 +72,6 @@ def test_a_stage_that_others_copy_from_needs_its_tree_to_the_end() -> None:
     assert [each.needs_tree for each in plan_stage(stage, (), is_source=False)] == [False, False]
 
 
-def test_the_first_missed_step_with_a_layer_is_explained() -> None:
-    stage = plan_of("FROM scratch\nLABEL a=b\nCOPY a /\nRUN one\nRUN two\n").stages[0]
-    assert [each.explains for each in plan_stage(stage, {(0, 1)}, is_source=False)] == [False, False, True, False]
-    assert not any(each.explains for each in plan_stage(stage, {(0, 1), (0, 2), (0, 3)}, is_source=False))
-
-
 def test_the_missed_steps_of_a_stage() -> None:
     work = plan_work(plan_of("FROM scratch\nCOPY a /\nCOPY b /\n"), {(0, 0)})[0]
     (step,) = work.missed

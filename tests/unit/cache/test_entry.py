@@ -27,6 +27,7 @@ def test_an_entry_comes_back_as_it_was() -> None:
     assert again(ENTRY) == ENTRY
     with_files = ENTRY.with_files(Descriptor(FILES, digest_of(b"index"), 5))
     assert again(with_files) == with_files
+    assert again(replace(ENTRY, listing="eJw=")) == replace(ENTRY, listing="eJw=")
     assert again(CacheEntry(WHEN, files=with_files.files)) == CacheEntry(WHEN, files=with_files.files)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from gazami.builder.request import BuildRequest
 from gazami.cancel import Cancel
+from gazami.cli.ci import shows_colors
 from gazami.cli.command import Command, Execution, help_of, task
 from gazami.cli.commands.build import Builder, build_with
 from gazami.cli.commands.rows import ROWS, called, command
@@ -21,7 +24,8 @@ from gazami.cli.flags.option import Table
 from gazami.cli.main import run
 from gazami.cli.supervise import supervise
 from gazami.errors import Cancelled, CommandFailed, DockerfileError, GazamiError, NotFoundError, Source, Span, UsageError
-from gazami.events import BuildFinished, Emit, StepId, StepOutput
+from gazami.events import BuildFinished, Emit, Message, StepId, StepOutput
+from gazami.values import replace
 
 WORDS = [".", "--no-push", "--log-format=text"]
 
@@ -132,7 +136,62 @@ def test_a_full_disk_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_good_build(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert built(good) == 0
     out, err = capfdbinary.readouterr()
+    assert out == b"" and b" \xe2\x94\x82 from RUN\n" in err and b", sha256:abc\n" in err
+
+
+def test_raw_leaves_what_a_run_prints_as_it_is_on_its_stream(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert built(good, "--progress=raw") == 0
+    out, err = capfdbinary.readouterr()
     assert out == b"from RUN\n" and b"image sha256:abc" in err
+
+
+def test_the_executor_is_raw_unless_it_is_told_otherwise(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    executor = replace(build_with(good), raw=True)
+    assert supervise(executor, WORDS, {}) == 0
+    out, err = capfdbinary.readouterr()
+    assert out == b"from RUN\n" and b"image sha256:abc" in err
+    assert supervise(executor, [*WORDS, "--progress=plain"], {}) == 0
+    out, err = capfdbinary.readouterr()
+    assert out == b"" and b" \xe2\x94\x82 from RUN\n" in err
+
+
+def test_on_github_nothing_that_others_print_is_a_command(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    def hostile(request: BuildRequest, emit: Emit, cancel: Cancel):
+        emit(StepOutput(StepId(0, 1), "stderr", b"::error::not ours ##[group]x\n"))
+        emit(Message("warning", "ours\n::add-mask::a"))
+        raise DockerfileError("::set-output::x", span=Span(1, 1), source=Source("Dockerfile", "##[error]FROM\n"))
+
+    for form in ("--progress=plain", "--progress=raw", "--log-format=json"):
+        assert supervise(build_with(hostile), [*WORDS, form], {"GITHUB_ACTIONS": "true"}) == 1
+        out, err = capfdbinary.readouterr()
+        commands = [line.split(":")[2].split()[0] for line in err.decode().splitlines() if line.lstrip().startswith("::")]
+        assert commands == (["group", "endgroup", "warning", "error"] if form == "--progress=plain" else [])
+        assert b"##[" not in out + err
+
+
+@pytest.mark.parametrize(
+    "environ, tty, kind, colored",
+    [
+        ({}, True, "pipe", True),
+        ({}, False, "pipe", False),
+        ({"CI": "true"}, False, "pipe", True),
+        ({"CI": "true"}, False, "file", False),
+        ({"CI": "true", "NO_COLOR": "1"}, False, "pipe", False),
+        ({"TERM": "dumb"}, True, "pipe", False),
+        ({"TERM": "dumb", "FORCE_COLOR": "1"}, False, "file", True),
+        ({"FORCE_COLOR": "0"}, False, "pipe", False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, True, "pipe", False),
+    ],
+)
+def test_where_there_are_colors(environ: dict[str, str], tty: bool, kind: str, colored: bool, tmp_path: Path) -> None:
+    class Stream(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return tty
+
+    read, write = os.pipe()
+    with Stream(os.fdopen(write, "wb") if kind == "pipe" else (tmp_path / "log").open("wb")) as stream:
+        assert shows_colors(environ, stream) == colored
+    os.close(read)
 
 
 def test_quiet_prints_the_digest_alone(capsys: pytest.CaptureFixture[str]) -> None:

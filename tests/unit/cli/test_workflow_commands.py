@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gazami.cli.kaniko.workflow_commands import Barred, command, masks, no_commands
+from gazami.cli.workflow_commands import Barred, command, masks, no_commands
 
 
 def commands_of(log: str) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gazami import events
-from gazami.report.story import Story
+from gazami.errors import Span
+from gazami.report.story import Story, Style
 from gazami.report.summary import summarise
 
 STEP = events.StepId(0, 2)
@@ -20,8 +21,8 @@ BUILD: list[events.Event] = [
 ]
 
 
-def tell(*told: events.Event, severity: str = "info") -> list[str]:
-    story = Story()
+def tell(*told: events.Event, severity: str = "info", style: Style = "kaniko") -> list[str]:
+    story = Story(style)
     return [line.text for event in told for line in story.tell(event, 0.0) if line.severity == severity]
 
 
@@ -31,6 +32,33 @@ def test_steps() -> None:
     assert "[build 2/2] RUN make" in lines
     assert "[build 2/2] done in 3.2s, layer 12.3 MB, 1 200 files" in lines
     assert "Using caching version of cmd: COPY --from=build /a /a" in lines
+
+
+def test_the_short_style_has_a_line_for_a_copy_a_number_for_cached_steps_and_one_for_the_end() -> None:
+    last = events.StepId(1, 2)
+    plan = events.PlanReady(((0, "build", ("ENV A=1", "RUN make")), (1, "", ("COPY --from=build /a /a", "COPY b /b"))))
+    started = events.StepStarted(last, 2, "COPY b /b", Span(7, 7), "Dockerfile")
+    missed = events.StepFinished(last, 0.2, layer_size=10, files=1, missed=True)
+    cached = events.StepStarted(events.StepId(1, 1), 2, "COPY --from=build /a /a", cached=True)
+    told = (plan, *BUILD[:4], cached, BUILD[5], started, missed, events.StageFinished(1, 1.0), BUILD[6], BUILD[8])
+    assert tell(*told, style="short") == [
+        "Building 2 stages, 4 steps",
+        "[build 2/2] RUN make",
+        "[build 2/2] done in 3.2s, layer 12.3 MB, 1 200 files",
+        "[final] 1 step cached",
+        "[final 2/2] COPY b /b: 0.2s, layer 10 B, 1 file",
+        "Pushed r.example.com/app@sha256:abc",
+        "Build finished in 4.0s: 2 layers, 13.0 MB, 1 of 2 cached, first miss Dockerfile:7, sha256:abc",
+    ]
+
+
+def test_a_copy_that_takes_long_is_told_while_it_does() -> None:
+    story = Story("short")
+    assert story.tell(events.StepStarted(STEP, 2, "COPY . /"), 0.0) == []
+    assert [line.text for line in story.tick(1.0)] == ["[2/2] COPY . /"]
+    assert [line.text for line in story.tell(events.StepFinished(STEP, 9.0, layer_size=1), 9.0)] == [
+        "[2/2] done in 9.0s, layer 1 B"
+    ]
 
 
 def test_lines_that_scripts_look_for() -> None:
@@ -80,10 +108,12 @@ def test_transfers_share_one_line_every_five_seconds() -> None:
         story.tell(events.TransferStarted(key, "pull", "layer", "r", total), 100.0)
     story.tell(events.TransferProgress("a", 1_000_000), 101.0)
     assert story.tick(104.0) == []
-    assert [line.text for line in story.tick(105.0)] == ["Pulling 2 layers (0 finished): 1.0 MB of 10.0 MB, 200.0 kB/s"]
+    assert [line.text for line in story.tick(105.0)] == [
+        "Pulling r (2 layers, 0 finished): 1.0 MB of 10.0 MB, 200.0 kB/s, about 45.0s left"
+    ]
     assert story.tick(109.0) == []
     story.tell(events.TransferFinished("a", "moved", 4_000_000, 6.0), 106.0)
-    assert [line.text for line in story.tick(110.0)] == ["Pulling 1 layer (1 finished): 0 B of 6.0 MB, 0 B/s"]
+    assert [line.text for line in story.tick(110.0)] == ["Pulling r (1 layer, 1 finished): 0 B of 6.0 MB, 0 B/s"]
 
 
 def test_a_silent_run_is_told() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from gazami.builder.files.layer_files import LayerFiles
@@ -11,11 +11,12 @@ from gazami.builder.inputs.fetched import Fetched
 from gazami.builder.inputs.remote import fetch_remote
 from gazami.builder.stages.copying import copier_of_sources, is_remote
 from gazami.cache.keys import KeyInputs
+from gazami.cache.listing import DIGITS, Listing, bounded
 from gazami.context.git_url import is_git
 from gazami.errors import ContextError
 from gazami.layer.beneath import open_content
-from gazami.layer.entry import BytesContent, Content, FileContent, Kind, LayerContent
-from gazami.plan.steps import CopyStep, FilesFrom, RunMount, RunStep, Step
+from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
+from gazami.plan.steps import ContextSource, CopyStep, FilesFrom, NamedSource, RunMount, RunStep, Step
 from gazami.rootfs.contents import contents_digest
 from gazami.rootfs.copy import Attributes, Copier
 from gazami.rootfs.folder import FolderTree
@@ -30,11 +31,12 @@ Named = Callable[[FilesFrom], tuple[str, str] | None]
 
 @fast_dataclass(slots=True)
 class ContentInputs:
-    """Digests of file contents are remembered for the whole build."""
+    """Digests of file contents are remembered for the whole build. ``listings`` are the files by the digest of them all."""
 
     layers: LayerFiles
     fetched: Fetched
     tree_of: Callable[[FilesFrom], Tree]
+    listings: dict[str, Listing] = field(default_factory=dict)
     _known: dict[FileContent, str] = field(default_factory=dict)
 
     def of(self, step: Step, named: Named) -> KeyInputs:
@@ -57,7 +59,7 @@ class ContentInputs:
                 found.append(name)
                 continue
             copier = copier_of_sources(step, source, self.tree_of(step.files))
-            found.append((f"content of {source}", self._digest(copier)))
+            found.append((f"content of {source}", self._digest(copier, by_source=_is_local(step.files))))
         return tuple(dict.fromkeys(found))
 
     def _fetched(self, source: str, step: CopyStep) -> str:
@@ -68,7 +70,7 @@ class ContentInputs:
             return _hash_file(FileContent(str(place)), place.stat().st_size)
         copier = Copier(Tree(), Attributes())
         copier.copy(FolderTree(str(place)), "/", step.dest)
-        return self._digest(copier)
+        return self._digest(copier, by_source=False)
 
     def _mounted(self, wanted: RunMount, named: Named) -> KeyInputs:
         if wanted.files is None:
@@ -81,9 +83,12 @@ class ContentInputs:
             raise ContextError(f'"/{source.lstrip("/")}": not found')
         copier = Copier(Tree(), Attributes())
         copier.copy_node(tree, place.path or "mount", place.node, "/mount")
-        return ((f"content of {source or '/'} mounted at {wanted.mount.target}", self._digest(copier)),)
+        digest = self._digest(copier, by_source=_is_local(wanted.files), seen_at=wanted.mount.target.rstrip("/"))
+        return ((f"content of {source or '/'} mounted at {wanted.mount.target}", digest),)
 
-    def _digest(self, copier: Copier) -> str:
+    def _digest(self, copier: Copier, *, by_source: bool, seen_at: str = "") -> str:
+        """The digest of what was copied, whose files are listed: as the source calls them, or by where they go, below
+        ``seen_at``."""
         members = list(copier.changes.members(copier.tree))
         contents = [(content, entry.size) for entry, content in members if entry.kind is Kind.FILE]
         located = self.layers.locate(contents)
@@ -98,7 +103,23 @@ class ContentInputs:
                 self._known[content] = _hash_file(content, size)
             return self._known[content]
 
-        return contents_digest(members, hash_of)
+        files: dict[str, str] = {}
+
+        def list_file(entry: Entry, content: Content | None, fields: Sequence[str]) -> None:
+            if entry.kind is not Kind.DIRECTORY:
+                local = content.path if isinstance(content, FileContent) and content.beneath else ""
+                path = local if by_source and local else f"{seen_at}/{entry.path.removeprefix('mount/') if seen_at else entry.path}"
+                said = "\0".join(fields[1:]).encode("utf-8", "surrogateescape")
+                files[path] = hashlib.sha256(said).hexdigest()[:DIGITS]
+
+        digest = contents_digest(members, hash_of, list_file)
+        self.listings[digest] = bounded(files)
+        return digest
+
+
+def _is_local(files: FilesFrom) -> bool:
+    """Whether people know the files by the paths that they have where they come from."""
+    return isinstance(files, ContextSource | NamedSource)
 
 
 def _hash_file(content: FileContent, size: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gazami.builder.cached.inputs import ContentInputs, Named
-from gazami.cache.keys import CacheableStep, KeyInputs, RunSettings, after, files_of, key_of, step_inputs
+from gazami.cache.keys import FROM_STAGE, CacheableStep, KeyInputs, RunSettings, after, files_of, key_of, step_inputs
 from gazami.errors import Cancelled, GazamiError
 from gazami.image.digest import Digest
 from gazami.plan.steps import (
@@ -95,7 +95,7 @@ class StepKeys:
     def _by_definition(self, files: FilesFrom) -> tuple[str, str] | None:
         match files:
             case StageSource(index):
-                return "the stage it takes files from", self._result(self.plan.stage(index))[1]
+                return FROM_STAGE, self._result(self.plan.stage(index))[1]
             case _:
                 return self._by_content(files)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from gazami.builder.cached.keys import StepKeys, cacheable, near_tag
 from gazami.builder.cached.stores import Stores, files_blob
@@ -12,14 +13,18 @@ from gazami.builder.files.layer_files import LayerFiles, open_layer
 from gazami.builder.stages.carry_out import Hit, LayerMade
 from gazami.builder.stages.work import Position, StageWork
 from gazami.cache.entry import CacheEntry
-from gazami.cache.keys import KeyInputs, differences, key_of, record
+from gazami.cache.keys import FROM_STAGE, KeyInputs, differences, key_of, record
+from gazami.cache.listing import FileChanges, Listing, changes, decode_listing, encode_listing
 from gazami.cache.store import Blob, CacheStore
 from gazami.events import CacheChecked
 from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer, Origin
-from gazami.plan.steps import MetadataStep, Plan, StagePlan
+from gazami.plan.steps import MetadataStep, Plan, StagePlan, StageSource, Step, sources_of_step
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members, encode_members
 from gazami.values import fast_dataclass, field
+
+if TYPE_CHECKING:
+    from gazami.cache.reasons import Difference
 
 THREADS = 32
 """Look-ups at the same time, so that their number is no number of round trips."""
@@ -36,6 +41,8 @@ class StepCache:
     layers: LayerFiles
     hits: dict[Position, Hit] = field(default_factory=dict)
     made: dict[Position, Digest] = field(default_factory=dict)
+    _content: dict[Position, KeyInputs] = field(default_factory=dict)
+    """The inputs by content of the steps that were looked up by them."""
 
     # -- look-ups -------------------------------------------------------------------------------------------------
 
@@ -65,6 +72,7 @@ class StepCache:
         if not self.is_cacheable(stage, position):
             return None
         inputs, definition = self.keys.content(stage, position, diff_ids), self.keys.definition(stage, position)
+        self._content[stage.number, position] = inputs
         if inputs == definition:
             return None
         hit = self.stores.find(key_of(inputs))
@@ -72,15 +80,48 @@ class StepCache:
             self._write(stage, position, (definition, inputs), hit)
         return hit
 
-    def explain(self, stage: StagePlan, position: int) -> tuple[str, ...]:
-        """The names of the inputs of a missed step that differ from those of the newest entry for it."""
-        return tuple(name for name, _, _ in self._differences(stage, position))
+    def explain(self, stage: StagePlan, position: int, *, fully: bool = False) -> tuple[str, ...]:
+        """In words, what a missed step has other than the newest entry for it; nothing where there is none to compare with.
+        ``fully``: every file, and texts then and now."""
+        from gazami.cache.reasons import in_words
 
-    def explain_fully(self, stage: StagePlan, position: int) -> list[str]:
-        """The same with the values, a line each; says so where there is no entry to compare with."""
-        found = self._differences(stage, position)
-        lines = [f"{name}: {_shown(old)} → {_shown(new)}" for name, old, new in found]
-        return lines or ["no earlier build stored a layer for this step of the Dockerfile"]
+        if not self.is_cacheable(stage, position):
+            return ()
+        found = self.stores.get(near_tag(stage, position), any_age=True)
+        if found is None or not found[1].inputs:
+            return ()
+        entry = found[1]
+        different = differences(entry.inputs, record(self.keys.definition(stage, position)))
+        named = [self._named(each, stage, position) for each in different]
+        return in_words(named, self._changes(stage, position, entry), fully=fully)
+
+    def _changes(self, stage: StagePlan, position: int, entry: CacheEntry) -> FileChanges:
+        """The files that differ, as far as both builds know which files there are."""
+        old = decode_listing(entry.listing)
+        if not old or (_stages_of(stage.steps[position]) and (stage.number, position) not in self._content):
+            return FileChanges()
+        return changes(old, decode_listing(encode_listing(self._listing(stage, position))))
+
+    def _named(self, difference: Difference, stage: StagePlan, position: int) -> Difference:
+        """With the names of the stages that a step takes files from."""
+        name, old, new = difference
+        if name != FROM_STAGE:
+            return difference
+        stages = [self.plan.stage(number) for number in _stages_of(stage.steps[position])]
+        return f"stage {' or '.join(dict.fromkeys(each.name or str(each.number) for each in stages))}", old, new
+
+    def _listing(self, stage: StagePlan, position: int) -> Listing:
+        """The files that a step takes from elsewhere, and those of the steps before it that no entry explains."""
+        found: dict[str, str] = {}
+        for number in range(position, -1, -1):
+            if number != position and self.is_cacheable(stage, number):
+                break
+            if isinstance(stage.steps[number], MetadataStep):
+                continue
+            known = (*self.keys.definition(stage, number), *self._content.get((stage.number, number), ()))
+            for _, value in known:
+                found |= self.keys.contents.listings.get(value, {})
+        return found
 
     def is_cacheable(self, stage: StagePlan, position: int) -> bool:
         """Whether the layer of a step may be in the cache."""
@@ -97,14 +138,6 @@ class StepCache:
                 found[key_of(self.keys.definition(stage, position))] = diff_ids.index(made)
         return found
 
-    def _differences(self, stage: StagePlan, position: int) -> tuple[tuple[str, str | None, str | None], ...]:
-        if not self.is_cacheable(stage, position):
-            return ()
-        found = self.stores.get(near_tag(stage, position), any_age=True)
-        if found is None or not found[1].inputs:
-            return ()
-        return differences(found[1].inputs, record(self.keys.definition(stage, position)))
-
     # -- storing --------------------------------------------------------------------------------------------------
 
     def store(self, event: LayerMade, layer: Layer, pushed: Callable[[], Origin | None]) -> None:
@@ -113,7 +146,8 @@ class StepCache:
         stage, position = event.work.stage, event.position
         if self.is_cacheable(stage, position) and self.stores.options.push:
             definition = self.keys.definition(stage, position)
-            content = self.keys.content(stage, position, event.below)
+            content = self._content.get((stage.number, position)) or self.keys.content(stage, position, event.below)
+            self._content[stage.number, position] = content
             members = event.new.members if event.new is not None else None
             self._write(stage, position, (definition, content), Hit(layer, event.made), members, pushed)
 
@@ -129,7 +163,8 @@ class StepCache:
         layer = made.layer
         tags = tuple(dict.fromkeys((*map(key_of, inputs), near_tag(stage, position))))
         text = stage.steps[position].common.text
-        entry = CacheEntry(made.made, layer.descriptor, layer.diff_id, text, inputs[0])
+        listing = encode_listing(self._listing(stage, position))
+        entry = CacheEntry(made.made, layer.descriptor, layer.diff_id, text, inputs[0], listing=listing)
 
         def work(store: CacheStore) -> None:
             blobs: list[Blob] = [(layer.descriptor, open_layer(self.layers, layer), pushed() or layer.origin)]
@@ -164,7 +199,6 @@ class Storing:
             self.cache.store(event, layer, lambda: self.wait_for(event, layer))
 
 
-def _shown(value: str | None) -> str:
-    if value is None:
-        return "(none)"
-    return value if len(value) <= 100 else f"{value[:60]}… ({len(value)} characters)"
+def _stages_of(step: Step) -> list[int]:
+    """The numbers of the stages that a step takes files from."""
+    return [each.number for each in sources_of_step(step) if isinstance(each, StageSource)]

@@ -79,6 +79,15 @@ def _available() -> int:
     return max(0, min(left))
 
 
+def memory_limit() -> int | None:
+    """Bytes that the control group may use; None without a limit."""
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            limit = int(Path(path).read_text())
+            return limit if limit < 1 << 60 else None
+    return None
+
+
 def _memory_available() -> int:
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/meminfo").read_text().splitlines():

@@ -13,10 +13,20 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 from gazami.builder.files.packer import Follow, NewLayer
 from gazami.builder.stages.schedule import in_order_of_need
 from gazami.errors import Cancelled, GazamiError
-from gazami.events import Message, StageFinished, StageStarted, StepFailed, StepFinished, StepId, StepStarted
+from gazami.events import (
+    BaseFinished,
+    BaseStarted,
+    Message,
+    StageFinished,
+    StageStarted,
+    StepFailed,
+    StepFinished,
+    StepId,
+    StepStarted,
+)
 from gazami.image.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Descriptor
-from gazami.plan.steps import CopyStep, MetadataStep, RunStep, StagePlan, WorkdirStep
-from gazami.values import fast_dataclass
+from gazami.plan.steps import CopyStep, MetadataStep, RunStep, StageBase, StagePlan, WorkdirStep
+from gazami.values import fast_dataclass, replace
 
 if TYPE_CHECKING:
     from gazami.builder.clock import Clock
@@ -52,8 +62,12 @@ class LayerCache(Protocol):
         """Look a missed step up again, now that the layers below it are known."""
         ...
 
+    def is_cacheable(self, stage: StagePlan, position: int) -> bool:
+        """Whether the layer of a step may be in the cache."""
+        ...
+
     def explain(self, stage: StagePlan, position: int) -> tuple[str, ...]:
-        """The names of the inputs by which a missed step differs from last time's."""
+        """In words, what a missed step has other than last time."""
         ...
 
 
@@ -111,12 +125,10 @@ class Stages:
         emit(StageStarted(plan.number, plan.name, plan.base_text, len(plan.steps)))
         media_type = OCI_MANIFEST if self.copying.packer.packing.oci else DOCKER_MANIFEST
         stage = self.sources.begin(plan, media_type, self.roots, self.clock)
-        base = len(stage.image.layers)
+        base, missed = len(stage.image.layers), False
         for step in work.steps:
             self.copying.packer.files.cancel.check()
-            if step.explains:
-                self._explain(plan, step)
-            self._step(step, work, stage)
+            missed = self._step(step, work, stage, explains=not missed) or missed
         if self.roots.snapshot.single and len(stage.image.layers) - base > 1:
             self._join(stage, base, keep_tree=work.is_source)
         for observer in self.observers:
@@ -124,35 +136,73 @@ class Stages:
         emit(StageFinished(plan.number, time.monotonic() - started))
         return stage
 
-    def _step(self, step: StepWork, work: StageWork, stage: Stage) -> None:
-        """Carry a step out, or take its layer from the cache, and notify the observers."""
+    def _step(self, step: StepWork, work: StageWork, stage: Stage, *, explains: bool) -> bool:
+        """Carry a step out, or take its layer from the cache, and notify the observers. Returns whether the cache was asked in
+        vain, which is explained if ``explains``."""
         plan, common, emit = stage.plan, step.step.common, self.copying.emit
         identity, started = StepId(plan.number, common.number), time.monotonic()
         below = stage.image.config.diff_ids
-        emit(StepStarted(identity, len(plan.steps), common.text, common.span))
-        new: NewLayer | None = None
-        layer: Layer | None
-        entries: int | None
+        begun = StepStarted(identity, len(plan.steps), common.text, common.span, common.source.name)
         try:
             hit = self._hit(step, stage)
-            if hit is not None:
-                stage.take_layer(common.config, common.created_by, hit.layer, hit.made)
-                if hit.members is not None:
-                    self.sources.trees.kept.note_cached(hit.layer.diff_id, *hit.members)
-                layer, entries = hit.layer, None
-            else:
-                new = self._work(step, work, stage)
-                stage.finish_step(common.config, common.created_by, new)
-                layer, entries = new.layer, new.entries
         except GazamiError as error:
-            emit(StepFailed(identity, time.monotonic() - started, error.message))
+            emit(begun)
+            self._failed(identity, started, error)
             raise
+        missed = hit is None and self.cache is not None and self.cache.is_cacheable(plan, step.position)
+        if missed and explains:
+            self._explain(plan, step)
+        if hit is None:
+            self._base(identity, step, stage)
+        started = time.monotonic()
+        emit(replace(begun, cached=hit is not None))
+        try:
+            new = self._take(hit, step, stage) if hit is not None else self._work(step, work, stage)
+        except GazamiError as error:
+            self._failed(identity, started, error)
+            raise
+        layer, made = (hit.layer, None) if hit is not None else (new.layer, new)
         size = layer.descriptor.size if layer is not None else None
-        emit(StepFinished(identity, time.monotonic() - started, hit is not None, size, entries))
+        emit(StepFinished(identity, time.monotonic() - started, hit is not None, size, new.entries, missed))
         if len(stage.image.config.diff_ids) > len(below):
-            self._tell(LayerMade(work, step.position, stage.image, stage.made or self.clock.now(), below, new))
+            self._tell(LayerMade(work, step.position, stage.image, stage.made or self.clock.now(), below, made))
         for observer in self.observers:
             observer.step_ended(work, stage.image)
+        return missed
+
+    def _take(self, hit: Hit, step: StepWork, stage: Stage) -> NewLayer:
+        """Take a step's layer from the cache; nothing is new."""
+        common = step.step.common
+        stage.take_layer(common.config, common.created_by, hit.layer, hit.made)
+        if hit.members is not None:
+            self.sources.trees.kept.note_cached(hit.layer.diff_id, *hit.members)
+        return NewLayer()
+
+    def _failed(self, identity: StepId, started: float, error: GazamiError) -> None:
+        """Tell that a step ended; once the stages are to stop, none fails on its own account."""
+        stopped = isinstance(error, Cancelled) or self.copying.packer.files.cancel.is_set
+        self.copying.emit(StepFailed(identity, time.monotonic() - started, error.message, stopped))
+
+    def _base(self, identity: StepId, step: StepWork, stage: Stage) -> None:
+        """Bring the files of the stage's base here for the first step that needs them, so that its time is its own."""
+        if not stage.lacks_base(step):
+            return
+        emit, started = self.copying.emit, time.monotonic()
+        emit(BaseStarted(identity, self._base_text(stage.plan)))
+        try:
+            stage.bring_base(step)
+        except BaseException as error:
+            emit(BaseFinished(identity, time.monotonic() - started, failed=True))
+            if isinstance(error, GazamiError) and not isinstance(error, Cancelled):
+                raise error.at(stage.plan.span, step.step.common.source) from error.__cause__
+            raise
+        emit(BaseFinished(identity, time.monotonic() - started))
+
+    def _base_text(self, plan: StagePlan) -> str:
+        """The image that a stage begins with, through the stages that it is built from."""
+        while isinstance(plan.base, StageBase):
+            plan = self.sources.stages[plan.base.number].plan
+        return plan.base_text
 
     def _tell(self, event: LayerMade) -> None:
         for observer in self.observers:
@@ -170,29 +220,36 @@ class Stages:
     def _work(self, step: StepWork, work: StageWork, stage: Stage) -> NewLayer:
         """Do a step's work. Errors get its lines in the Dockerfile."""
         common = step.step.common
-        follow = self.follow if work.in_target else None
         try:
-            match step.step:
-                case MetadataStep():
-                    return NewLayer()
-                case CopyStep() as copy:
-                    return self.copying.copy(copy, step, stage, follow)
-                case WorkdirStep() as workdir:
-                    return self.copying.make_workdir(workdir, step, stage)
-                case RunStep() as run:
-                    assert self.running is not None
-                    return self.running.run(run, step, stage, follow)
-            assert_never(step.step)
+            new = self._layer(step, work, stage)
+            stage.finish_step(common.config, common.created_by, new)
+            return new
         except Cancelled:
             raise
         except GazamiError as error:
             raise error.at(common.span, common.source) from error.__cause__
 
+    def _layer(self, step: StepWork, work: StageWork, stage: Stage) -> NewLayer:
+        follow = self.follow if work.in_target else None
+        match step.step:
+            case MetadataStep():
+                return NewLayer()
+            case CopyStep() as copy:
+                return self.copying.copy(copy, step, stage, follow)
+            case WorkdirStep() as workdir:
+                return self.copying.make_workdir(workdir, step, stage)
+            case RunStep() as run:
+                assert self.running is not None
+                return self.running.run(run, step, stage, follow)
+        assert_never(step.step)
+
     def _explain(self, plan: StagePlan, step: StepWork) -> None:
-        """Say which input of a stage's first missed step differs from last time's."""
-        names = self.cache.explain(plan, step.position) if self.cache is not None else ()
-        if names:
-            self.copying.emit(Message("info", f"cache miss, because these changed: {', '.join(names)}"))
+        """Say what a stage's first missed step has other than last time."""
+        reasons = self.cache.explain(plan, step.position) if self.cache is not None else ()
+        if reasons:
+            common = step.step.common
+            where = f"{common.source.name}:{common.span.start}"
+            self.copying.emit(Message("info", f"{where} is not in the cache: {', '.join(reasons)}"))
 
     def _join(self, stage: Stage, base: int, *, keep_tree: bool) -> None:
         """Replace a stage's own layers by one (``--single-snapshot``)."""

@@ -141,7 +141,7 @@ class Copying:
         return owner
 
     def _warn_unknown(self, owner: Owner, where: str, step: CopyStep | WorkdirStep) -> None:
-        for name in owner.unknown:
+        for name in dict.fromkeys(owner.unknown):
             self.emit(
                 Warned(
                     f"{where}: {name} is not in the image's /etc/passwd or /etc/group; using 0",

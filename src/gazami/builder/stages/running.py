@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from gazami.builder.files.memory import memory_limit
 from gazami.builder.files.packer import Follow, NewLayer, Packer
 from gazami.builder.files.workspace import is_full
 from gazami.builder.request import SandboxOptions
+from gazami.builder.stages.failed_command import TAIL, Surroundings, failed_command
 from gazami.builder.stages.mounting import Mounting, StepMounts
 from gazami.builder.stages.snapshot import snapshot
 from gazami.builder.stages.stage import Stage
 from gazami.builder.stages.work import StepWork
-from gazami.errors import CommandFailed, UsageError
+from gazami.errors import UsageError
 from gazami.events import Emit, Message, StepId, StepOutput
 from gazami.file_locks import locked
 from gazami.plan.steps import RunStep
@@ -39,14 +42,17 @@ class Running:
         while True:
             root, changed = stage.root(work)
             with isolation.alone_if_in_place(), locked(mounts.locks, files.cancel, shared=mounts.shared):
-                result = isolation.sandbox.run(self._spec(step, root, mounts), self._output(step, stage))
+                words = _LastWords()
+                result = isolation.sandbox.run(self._spec(step, root, mounts), self._output(step, stage, words))
             for note in result.notes:
                 self.emit(Message("warning", note))
             if result.exit_code == 0:
                 return snapshot(stage, work, result, changed=changed, packer=self.packer, follow=follow)
-            full = is_full(changed)
+            full = _full(changed)
             if not full or not files.workspace.leave_memory():
-                raise _failure(step, result.exit_code, timed_out=result.timed_out, oom=result.oom_killed, full=full)
+                limit = memory_limit() if result.oom_killed else None
+                memory = f"limit of the control group: {_size(limit)}" if limit else ""
+                raise failed_command(step, result, words.data, Surroundings(self.options.timeout, memory, full))
             text = "the files no longer fit in memory: running this step again with its files on disk"
             self.emit(Message("warning", text))
 
@@ -70,10 +76,11 @@ class Running:
             hostname=self.hostname,
         )
 
-    def _output(self, step: RunStep, stage: Stage) -> Callable[[Literal["stdout", "stderr"], bytes], None]:
+    def _output(self, step: RunStep, stage: Stage, words: _LastWords) -> Callable[[Literal["stdout", "stderr"], bytes], None]:
         identity = StepId(stage.plan.number, step.common.number)
 
         def output(stream: Literal["stdout", "stderr"], data: bytes) -> None:
+            words.add(data)
             self.emit(StepOutput(identity, stream, data))
 
         return output
@@ -87,18 +94,24 @@ def hostname_of(build_args: Mapping[str, str]) -> str:
     return name
 
 
-def _failure(step: RunStep, exit_code: int, *, timed_out: bool, oom: bool, full: bool) -> CommandFailed:
-    command = " ".join(step.argv)
-    short = command if len(command) <= 300 else command[:297] + "..."
-    hint = None
-    if timed_out:
-        hint = "raise --timeout: the command reached it"
-    elif oom:
-        hint = "killed: out of memory; raise the container's memory limit"
-    elif full:
-        hint = "choose a larger --state-dir: its file system is full"
-    elif exit_code == 127:
-        hint = "check that the image has the command: 127 usually means that it was not found"
-    elif exit_code == 137:
-        hint = "137: killed by SIGKILL, most often for lack of memory"
-    return CommandFailed(f'process "{short}" did not complete successfully: exit code: {exit_code}', exit_code=exit_code, hint=hint)
+def _full(place: str) -> str:
+    """The file system of a place and how much is free there, if that is nothing; else empty."""
+    if not is_full(place):
+        return ""
+    info = os.statvfs(place)
+    inodes = f", {info.f_favail} of {info.f_files} files" if info.f_files else ""
+    return f"{place} has {_size(info.f_bavail * info.f_frsize)} of {_size(info.f_blocks * info.f_frsize)}{inodes} free"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+@fast_dataclass(slots=True)
+class _LastWords:
+    """The end of what a command prints."""
+
+    data: bytes = b""
+
+    def add(self, data: bytes) -> None:
+        self.data = data[-TAIL:] if len(data) >= TAIL else (self.data + data)[-TAIL:]

@@ -20,7 +20,7 @@ from gazami.image.model import Image, Layer
 from gazami.layer.beneath import open_content
 from gazami.layer.entry import BytesContent, Kind, LayerContent
 from gazami.plan.created_by import COMMENT
-from gazami.plan.steps import StagePlan
+from gazami.plan.steps import CopyStep, RunStep, StagePlan, WorkdirStep
 from gazami.rootfs.owners import MAX_ACCOUNTS, Accounts, parse_accounts
 from gazami.rootfs.tree import Tree
 from gazami.values import fast_dataclass, replace
@@ -52,6 +52,31 @@ class Stage:
     def onto(self, work: StepWork, do: Callable[[Tree], Made]) -> tuple[Tree, Made]:
         """Do a step's work that copies onto the files so far; the tree that it was done on."""
         return self.tree.onto(self.image, self._needed_root(work), do)
+
+    def lacks_base(self, work: StepWork) -> bool:
+        """Whether a step asks for files of the stage's base that are not here yet, as far as that is known without a look."""
+        base = self.tree.base
+        match work.step:
+            case RunStep():
+                shows = self.unpacked.layers if self.unpacked is not None else 0
+                return shows < len(base) and self.image.config.diff_ids[: len(base)] not in self.roots.unpacked
+            case CopyStep() as step:
+                alone = step.flags.link and not step.flags.chmod
+                return not alone and self.tree.shows < len(base)
+            case WorkdirStep():
+                return self.tree.shows < len(base)
+            case _:
+                return False
+
+    def bring_base(self, work: StepWork) -> None:
+        """Make the tree or the root that a step will ask for. Raises what the step would."""
+        match work.step:
+            case RunStep():
+                self._root().unpack_missing(self.image, self.tree if work.needs_tree else None)
+            case CopyStep() as step if step.flags.chown or step.flags.chmod:
+                self.files(work)
+            case _:
+                self.onto(work, lambda tree: None)
 
     def root(self, work: StepWork) -> tuple[Root, str]:
         """A root with every layer so far, and the directory in which the command's changes will appear."""

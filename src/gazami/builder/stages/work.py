@@ -16,7 +16,6 @@ from gazami.plan.steps import (
     CopyStep,
     ImageBase,
     ImageSource,
-    MetadataStep,
     Plan,
     RunStep,
     StageBase,
@@ -37,15 +36,13 @@ Position = tuple[int, int]
 @fast_dataclass(frozen=True, slots=True)
 class StepWork:
     """One step. ``missed``: the look-ups did not find its layer. ``needs_tree``: this step or a later one, or another stage,
-    asks for the files as a tree; ``needs_root``: this step or a later one runs a command in them. ``explains``: it is the
-    first missed step of the stage that makes a layer, for which the log says why."""
+    asks for the files as a tree; ``needs_root``: this step or a later one runs a command in them."""
 
     position: int
     step: Step
     missed: bool
     needs_tree: bool = False
     needs_root: bool = False
-    explains: bool = False
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -93,16 +90,8 @@ def plan_stage(stage: StagePlan, hits: Container[Position], *, is_source: bool) 
     missed = [(stage.number, position) not in hits for position in range(len(stage.steps))]
     last_copy = _last(stage, missed, (CopyStep, WorkdirStep))
     last_run = _last(stage, missed, (RunStep,))
-    first = next((at for at, step in enumerate(stage.steps) if missed[at] and not isinstance(step, MetadataStep)), len(missed))
     return tuple(
-        StepWork(
-            position,
-            step,
-            missed[position],
-            needs_tree=is_source or position <= last_copy,
-            needs_root=position <= last_run,
-            explains=position == first,
-        )
+        StepWork(position, step, missed[position], needs_tree=is_source or position <= last_copy, needs_root=position <= last_run)
         for position, step in enumerate(stage.steps)
     )
 

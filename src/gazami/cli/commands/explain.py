@@ -17,6 +17,8 @@ Examples:
   gazami cache explain . -t registry.example.com/app --cache-copy-layers
 """
 
+_UNKNOWN = "no earlier build stored a layer for this step of the Dockerfile"
+
 
 def _explain(flags: Flags, run: Execution) -> int:
     """Which steps a build with these flags would find, and what differs for the first of each stage that it would not."""
@@ -25,6 +27,7 @@ def _explain(flags: Flags, run: Execution) -> int:
     from gazami.cli.request.build import build_request
     from gazami.foreign import printable
     from gazami.plan.steps import MetadataStep
+    from gazami.report.summary import shorten
 
     request = build_request(flags.having(CACHE, "true").having(NO_PUSH_CACHE, "true"), run.around).request
     with prepared(request, run.emit, run.cancel) as ready, attempt(request, ready, run.emit, run.cancel) as tried:
@@ -38,10 +41,10 @@ def _explain(flags: Flags, run: Execution) -> int:
                     continue
                 cached = caching.is_cacheable(stage, position)
                 word = "HIT " if (stage.number, position) in caching.hits else "MISS" if cached else "run "
-                run.say(f"{word}  [{stage.name or stage.number}] {printable(step.common.text)[:100]}\n")
+                run.say(f"{word}  [{stage.name or stage.number}] {shorten(printable(step.common.text), 100)}\n")
                 if word == "MISS" and not told:
                     told = True
-                    for line in caching.explain_fully(stage, position):
+                    for line in caching.explain(stage, position, fully=True) or (_UNKNOWN,):
                         run.say(f"        {printable(line)}\n")
     return 0
 

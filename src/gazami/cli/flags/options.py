@@ -186,8 +186,9 @@ VERBOSITY: Option[Severity] = Option("verbosity", choice("trace", "debug", "info
     Group.LOGGING, "How much to write to standard error.", default="info", shorthands="v")
 QUIET = Option("quiet", BOOL, Group.LOGGING, "Write only errors, and print the image's digest at the end.", default="false",
     shorthands="q", kaniko=False)
-PROGRESS: Option[Literal["auto", "plain", "tty"]] = Option("progress", choice("auto", "plain", "tty"), Group.LOGGING,
-    "Show a live view (tty) or lines (plain); auto: tty on a terminal.", default="auto", kaniko=False)
+PROGRESS: Option[Literal["auto", "plain", "raw", "tty"]] = Option("progress", choice("auto", "plain", "raw", "tty"), Group.LOGGING,
+    "Show a live view (tty), or lines in which what RUN prints has its step's name before it (plain) or is as it is (raw); auto: "
+    "tty on a terminal, else plain, and raw for the executor.", default="auto", kaniko=False)
 LOG_FORMAT: Option[Literal[""] | Format] = Option("log-format", choice("", "text", "color", "json", "events"), Group.LOGGING,
     "Format of the lines; default: color on a terminal and in CI unless NO_COLOR is set, else text. events: each event as a JSON "
     "object, for gazami submit.")

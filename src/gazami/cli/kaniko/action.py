@@ -19,9 +19,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from gazami.cli.kaniko.workflow_commands import command, masks, no_commands
+from gazami.cli.workflow_commands import masks, no_commands
 from gazami.errors import GazamiError, UsageError
 from gazami.foreign import printable, read_json
+from gazami.report.workflow import command
 from gazami.values import fast_dataclass
 
 HUB = "https://index.docker.io/v1/"
@@ -90,9 +91,10 @@ class ActionInputs:
 def flags(inputs: ActionInputs, folder: Path) -> list[str]:
     """The executor's command line. ``folder`` gets the files that tell the digest."""
     context = inputs.workspace / inputs.text("path", ".")
+    dockerfile = context / inputs.text("build_file", "Dockerfile")
     words = [
         f"--context={context}",
-        f"--dockerfile={context / inputs.text('build_file', 'Dockerfile')}",
+        f"--dockerfile={dockerfile}",
         f"--destination={inputs.image}:{inputs.tag}",
         f"--digest-file={folder / 'digest'}",
         f"--image-name-tag-with-digest-file={folder / 'image-tag-digest'}",
@@ -154,7 +156,7 @@ def run(environ: Mapping[str, str]) -> int:
 
 def _environment(inputs: ActionInputs, folder: Path) -> dict[str, str]:
     """The build's environment: the runner's, without what only the action needs, with the credentials."""
-    kept = {key: value for key, value in inputs.environ.items() if not key.startswith("INPUT_")}
+    kept = {key: value for key, value in inputs.environ.items() if not key.startswith("INPUT_")} | {"GITHUB_ACTIONS": "true"}
     if config := docker_config(inputs):
         (folder / "docker").mkdir(mode=0o700)
         (folder / "docker/config.json").write_text(config)
@@ -166,12 +168,9 @@ def _build(words: list[str], environ: Mapping[str, str]) -> int:
     from gazami.cli.commands.build import COMMAND
     from gazami.cli.supervise import supervise
 
-    sys.stdout.write(command("group", f"gazami build {shlex.join(words)}"))
-    try:
-        with no_commands():
-            return supervise(COMMAND, words, environ)
-    finally:
-        sys.stdout.write(command("endgroup", ""))
+    with no_commands():
+        sys.stdout.write(f"gazami build {printable(shlex.join(words))}\n")
+        return supervise(COMMAND, words, environ)
 
 
 def _unless_unchanged(inputs: ActionInputs, words: list[str], environ: Mapping[str, str], folder: Path) -> int:
@@ -205,11 +204,8 @@ def _run(words: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _tell(status: int, inputs: ActionInputs, environ: Mapping[str, str], folder: Path, *, refreshed: bool) -> int:
-    """Outputs, the summary of the job, and an annotation for a failure."""
+    """Outputs and the summary of the job. The build itself has put its failure beside the lines of the commit."""
     if status:
-        where = Path(inputs.text("path", ".")) / inputs.text("build_file", "Dockerfile")
-        text = f"the build of {inputs.image} failed with status {status}, see its log"
-        sys.stdout.write(command("error", text, file=str(where)))
         return status
     digest = _read(folder / "digest")
     names = _read(folder / "image-tag-digest").strip() or f"{inputs.image}:{inputs.tag}@{digest}"

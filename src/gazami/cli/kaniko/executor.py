@@ -36,6 +36,7 @@ def run(argv: list[str], environ: Mapping[str, str]) -> int:
     from gazami import __version__
     from gazami.cli.commands.rows import command
     from gazami.cli.supervise import supervise
+    from gazami.values import replace
 
     match argv:
         case ["version"]:
@@ -49,7 +50,7 @@ def run(argv: list[str], environ: Mapping[str, str]) -> int:
         case [word, *_] if not word.startswith("-"):
             sys.stderr.write(f'Error: unknown command "{word}" for "executor"\n{_HELP}')
             return 1
-    return supervise(command("build"), argv, environ)
+    return supervise(replace(command("build"), raw=True), argv, environ)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from gazami.errors import SandboxError, SpaceError
-from gazami.sandbox.inside import inplace, kernel_files, launch, mounted_root, plain_root, prepared_root, reports
+from gazami.sandbox.inside import inplace, kernel_files, launch, mounted_root, plain_root, prepared_root, reports, unrunnable
 from gazami.sandbox.inside.inplace import ContainerRoot
 from gazami.sandbox.inside.launch import SeccompFilter
 from gazami.sandbox.inside.plain_root import UndoLog
@@ -30,6 +30,9 @@ from gazami.sandbox.kernel.notify import Supervisor
 from gazami.sandbox.protocol import describe_error
 from gazami.sandbox.spec import Choice, RunSpec
 from gazami.values import fast_dataclass, replace
+
+_NOT_STARTED = (1, 2, 126, 127)
+"""What shells end with where a program cannot be started, or is no script of theirs."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def run(step: StepRun, output: tuple[int, int], pipe: int) -> NoReturn:
             linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
         started = _start(step)
         status = _wait_for(started.command)
-        reports.send(_end(started, status))
+        reports.send(_end(started, status, step.spec))
     except BaseException as error:
         reports.send(describe_error(_explain(error)))
     finally:
@@ -184,14 +187,16 @@ def _wait_for(command: int) -> int:
             return code if code >= 0 else 128 - code
 
 
-def _end(started: _Started, status: int) -> CommandEnd:
+def _end(started: _Started, status: int, spec: RunSpec) -> CommandEnd:
     children, supervisor = started.children, started.supervisor
     leftovers = None if children is None else len(os.pread(children, 1 << 20, 0).split())
+    found = unrunnable.suspects(spec.argv, dict(spec.env), spec.cwd) if status in _NOT_STARTED else ()
     if supervisor is None:
-        return CommandEnd(status, leftovers)
+        return CommandEnd(status, leftovers, unrunnable=found)
     return CommandEnd(
         status,
         leftovers,
+        unrunnable=found,
         owner=(supervisor.uid, supervisor.gid),
         owners=tuple((path, *owner) for path, owner in supervisor.changed_links("/", started.changes).items()),
         pretended=tuple(sorted(supervisor.pretended)),

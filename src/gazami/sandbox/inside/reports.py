@@ -12,6 +12,7 @@ from gazami.sandbox.inside import launch
 from gazami.sandbox.inside.plain_root import UndoRecord
 from gazami.sandbox.inside.targets import TargetRecord
 from gazami.sandbox.protocol import Failure, decode, encode
+from gazami.sandbox.spec import Unrunnable
 from gazami.values import fast_dataclass
 
 
@@ -35,6 +36,7 @@ class CommandEnd:
     owner: tuple[int, int] = (0, 0)
     owners: tuple[tuple[str, int, int], ...] = ()
     pretended: tuple[int, ...] = ()
+    unrunnable: tuple[Unrunnable, ...] = ()
 
 
 @fast_dataclass(frozen=True, slots=True)

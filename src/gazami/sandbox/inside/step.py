@@ -117,6 +117,7 @@ def _run(channel: socket.socket, step: StepRun, output: tuple[int, int]) -> RunR
         notes=_notes(end),
         owner=end.owner,
         owners=end.owners,
+        unrunnable=end.unrunnable,
     )
 
 

@@ -15,16 +15,12 @@ import sys
 from collections.abc import Iterator
 from typing import BinaryIO, TextIO, cast
 
+from gazami.report.workflow import command
+
 _LOOKS_LIKE = re.compile(rb"[^\x21-\x7e\r\n]*::")
 _UNDECIDED = re.compile(rb"[^\x21-\x7e\r\n]*:?\Z")
 _LONGEST = 1024
 """Bytes at the start of a line that are held back until it is known what they begin."""
-
-
-def command(name: str, text: str, **properties: str) -> str:
-    """A line that is a command: ``::name key=value::text``."""
-    listed = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    return f"::{name}{' ' if listed else ''}{listed}::{_data(text)}\n"
 
 
 def masks(secret: str) -> str:
@@ -33,20 +29,27 @@ def masks(secret: str) -> str:
 
 
 @contextlib.contextmanager
-def no_commands() -> Iterator[None]:
-    """Nothing that is written to the streams meanwhile is a command to the runner. A line that is still open is ended, so that the
-    next one may be a command of ours."""
-    stdout, stderr = sys.stdout, sys.stderr
-    barred = Barred(stdout), Barred(stderr)
-    sys.stdout, sys.stderr = map(_text, barred)
+def no_commands(*, stdout: bool = True) -> Iterator[BinaryIO]:
+    """Nothing that is written to the streams meanwhile is a command to the runner; without ``stdout``, to standard error alone.
+
+    A line that is still open is ended, so that the next one may be a command of ours. Yields the stream for commands of our own:
+    standard error without bars.
+    """
+    before = sys.stdout, sys.stderr
+    errors = Barred(sys.stderr)
+    barred = [errors]
+    sys.stderr = _text(errors)
+    if stdout:
+        barred.append(Barred(sys.stdout))
+        sys.stdout = _text(barred[-1])
     try:
-        yield
+        yield cast(BinaryIO, _Unbarred(errors))
     finally:
-        for stream, bars in zip((sys.stdout, sys.stderr), barred, strict=True):
+        for stream, bars in zip((sys.stderr, sys.stdout), barred, strict=False):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
                 bars.end()
-        sys.stdout, sys.stderr = stdout, stderr
+        sys.stdout, sys.stderr = before
 
 
 class Barred(io.BufferedIOBase):
@@ -83,6 +86,15 @@ class Barred(io.BufferedIOBase):
     def flush(self) -> None:
         self._below.flush()
 
+    def pass_by(self, data: bytes) -> None:
+        """Write a line of our own as it is, after the end of one that was left open; through other bars below, too."""
+        self.end()
+        below = getattr(self._below, "buffer", None)
+        if isinstance(below, Barred):
+            below.pass_by(data)
+        else:
+            self._pass(data)
+
     def end(self) -> None:
         """Write what was held back, and the end of a line that was left open."""
         held, self._held = self._held, b""
@@ -102,6 +114,24 @@ class Barred(io.BufferedIOBase):
             buffer.flush()
 
 
+class _Unbarred(io.BufferedIOBase):
+    """A stream whose lines pass by the bars."""
+
+    def __init__(self, bars: Barred) -> None:
+        self._bars = bars
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        given = bytes(data)  # type: ignore[call-overload]
+        self._bars.pass_by(given)
+        return len(given)
+
+    def flush(self) -> None:
+        self._bars.flush()
+
+
 def _split(piece: bytes) -> tuple[bytes, bytes]:
     """What may be written of an open line, and what may yet become ``##[``."""
     kept = min(len(piece) - len(piece.rstrip(b"#")), 2)
@@ -110,11 +140,3 @@ def _split(piece: bytes) -> tuple[bytes, bytes]:
 
 def _text(bars: Barred) -> TextIO:
     return io.TextIOWrapper(cast(BinaryIO, bars), encoding="utf-8", errors="replace", write_through=True, newline="")
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,76 @@
+"""How steps and stages are called in every display: ``[build 2/5]``, from the plan. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gazami import events
+from gazami.foreign import printable
+from gazami.values import fast_dataclass, field
+
+STAGES = Sequence[tuple[int, str, tuple[str, ...]]]
+_WORKING = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
+
+
+def stage_names(stages: STAGES) -> dict[int, str]:
+    """The names of a plan's stages for people: their own, ``final`` for the target (the last one) and ``stage-0`` for others
+    without one, as COPY --from=0 calls them; empty for the only stage of a plan."""
+    names: dict[int, str] = {}
+    for index, name, _ in stages:
+        if name and name != str(index):
+            names[index] = printable(name)
+        elif len(stages) == 1:
+            names[index] = ""
+        else:
+            names[index] = "final" if index == stages[-1][0] else f"stage-{index}"
+    return names
+
+
+def works(text: str) -> bool:
+    """Whether an instruction does more than to change the config. The name of one of several builds may stand before it."""
+    words = text.split(maxsplit=2)[:2]
+    return bool(words) and (words[0].upper() in _WORKING or (words[0].endswith(":") and words[-1].upper() in _WORKING))
+
+
+def runs(text: str) -> bool:
+    """Whether an instruction runs a command."""
+    return "RUN" in (word.upper() for word in text.split(maxsplit=2)[:2] if word.upper() in _WORKING)
+
+
+@fast_dataclass(slots=True)
+class Labels:
+    """Learns names and totals from the events of a build, or of several in one view."""
+
+    names: dict[int, str] = field(default_factory=dict)
+    texts: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    totals: dict[int, int] = field(default_factory=dict)
+
+    def note(self, event: events.Event) -> None:
+        match event:
+            case events.PlanReady():
+                self.names |= stage_names(event.stages)
+                self.texts |= {index: texts for index, _, texts in event.stages}
+                self.totals |= {index: len(texts) for index, _, texts in event.stages}
+            case events.StageStarted():
+                self.names.setdefault(event.stage, printable(event.name))
+                self.totals.setdefault(event.stage, event.steps)
+            case events.StepStarted():
+                self.totals[event.id.stage] = event.total
+            case _:
+                pass
+
+    def stage(self, number: int) -> str:
+        """``[build]``, or nothing for the only stage."""
+        name = self.names.get(number, "")
+        return f"[{name}]" if name else ""
+
+    def step(self, step: events.StepId) -> str:
+        """``[build 2/5]``."""
+        name, total = self.names.get(step.stage, ""), self.totals.get(step.stage)
+        count = f"{step.step}/{total}" if total else str(step.step)
+        return f"[{name} {count}]" if name else f"[{count}]"
+
+    def text(self, step: events.StepId) -> str:
+        """The instruction as the plan has it; empty where the plan is not known."""
+        texts = self.texts.get(step.stage, ())
+        return printable(texts[step.step - 1]) if 0 < step.step <= len(texts) else ""
