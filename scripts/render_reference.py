@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from gazami.cli.flags.docker import DOCKER
 from gazami.cli.flags.help import long_names, metavar
 from gazami.cli.flags.option import Group, Option
 from gazami.cli.flags.options import BUILD
@@ -76,7 +77,8 @@ def kaniko_page() -> str:
 
 
 def page() -> str:
-    sections = [_section(group, [option for option in BUILD if option.group is group]) for group in Group]
+    table = (*BUILD, *DOCKER)
+    sections = [_section(group, [option for option in table if option.group is group]) for group in Group]
     return "\n".join([_HEAD, *sections])
 
 

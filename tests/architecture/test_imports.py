@@ -53,7 +53,7 @@ class Case:
 
 CASES = {
     "version": Case("--version", NEVER | PROTOCOL | THREADS | FILES | BUILDER | {"typing", "re", "enum", "json"}, 4, 8),
-    "help": Case("build --help", NEVER | PROTOCOL | THREADS | FILES | BUILDER | {"pathlib", "json", "threading"}, 26, 38),
+    "help": Case("build --help", NEVER | PROTOCOL | THREADS | FILES | BUILDER | {"pathlib", "json", "threading"}, 27, 38),
     "lint": Case("lint", NEVER | PROTOCOL | THREADS | FILES | SANDBOX | CACHE | {"gazami.builder.build", "hashlib"}, 112, 62),
     "doctor": Case("doctor", NEVER | PROTOCOL - {"socket"} | THREADS - {"traceback"} | CACHE | {"gazami.builder.build"}, 53, 82),
     "build": Case("build . --no-push", NEVER | PROTOCOL | THREADS | FILES | SANDBOX | CACHE, 188, 74),

@@ -39,6 +39,10 @@ class DirectoryStore:
     def name(self) -> str:
         return f"oci:{self._folder}"
 
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
     def get(self, tag: str) -> CacheEntry | None:
         with self._lock:
             if self._known is None:

@@ -81,6 +81,8 @@ class Command:
     grouped: bool = False
     """Whether help lists the flags by group."""
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[Flags], Flags] | None = None
+    """Puts flags of other programs in own words, before anything reads them. Raises :class:`UsageError`."""
 
 
 def help_of(command: Command) -> str:

@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO
 
 from gazami.cli.command import Command, Execution, Task, help_of
 from gazami.cli.exhaustion import Places, exhausted
@@ -37,6 +37,8 @@ def supervise(command: Command, words: list[str], environ: Mapping[str, str]) ->
         if flags.help:
             _print([help_of(command)])
             return 0
+        if command.prepare is not None:
+            flags = command.prepare(flags)
         started = command.start(flags, environ)
         if isinstance(started, int):
             return started
@@ -67,7 +69,7 @@ def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, st
     reporter = open_reporter(
         settings,
         Streams(stderr if task.takes_stdout else _bytes(sys.stdout), stderr),
-        progress=flags[PROGRESS],
+        progress=_display(flags),
         terminal=terminal and environ.get("TERM", "dumb") != "dumb" and not environ.get("CI"),
     )
     cancel = Cancel()
@@ -155,9 +157,17 @@ def log_settings(flags: Flags, environ: Mapping[str, str], *, failed: str, termi
         verbosity=flags[VERBOSITY],
         format=form or ("color" if colored else "text"),
         timestamps=flags[LOG_TIMESTAMP],
-        quiet=flags[QUIET],
+        quiet=flags[QUIET] or flags[PROGRESS] in ("quiet", "none"),
         failed=failed,
     )
+
+
+def _display(flags: Flags) -> Literal["auto", "plain", "tty"]:
+    match flags[PROGRESS]:
+        case "quiet" | "none":
+            return "plain"
+        case progress:
+            return progress
 
 
 def _print(said: list[str | bytes]) -> None:

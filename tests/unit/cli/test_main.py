@@ -93,7 +93,7 @@ def test_help(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["biuld"], ["Error: unknown command 'biuld'", "did you mean build?"]),
         (["--context=."], ["gazami build --context=."]),
-        (["build", "."], ["Error: you must provide --destination", "hint: ", "Run 'gazami build --help'"]),
+        (["build", ".", "--push"], ["Error: --push needs a name", "hint: ", "Run 'gazami build --help'"]),
         (["build", "--cahce"], ["Error: unknown flag: --cahce", "did you mean --cache?"]),
     ],
 )

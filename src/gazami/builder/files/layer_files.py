@@ -132,6 +132,9 @@ class LayerFiles:
                 else:
                     _consume(layer, chunks, tree, members)
             except ArchiveError as error:
+                if self.blobs.at_hand(layer) is not None:
+                    for _ in self.blob_chunks(layer):  # raises where the file here is not what its digest names
+                        self.cancel.check()
                 error.message = f"layer {layer.descriptor.digest}: {error.message}"
                 raise
 

@@ -36,8 +36,9 @@ def find_dockerfile(
     for path in places if given else reversed(places):
         if not path.is_dir() and (data := read_named(path, folder)) is not None:
             return Source(path.name, _decode(data, str(path))), path
-    if wanted == "Dockerfile" and (data := read_named(folder / "dockerfile", folder)) is not None:
-        return Source("dockerfile", _decode(data, "dockerfile")), folder / "dockerfile"
+    for name in ("dockerfile", "Containerfile") if wanted == "Dockerfile" else ():
+        if not (folder / name).is_dir() and (data := read_named(folder / name, folder)) is not None:
+            return Source(name, _decode(data, name)), folder / name
     raise ContextError(
         f"no Dockerfile at {wanted} (looked in the working directory and in {folder})",
         hint="give its path, relative to the context, with --dockerfile (-f)",
@@ -74,8 +75,11 @@ def _downloaded(url: str, transport: Transport | None) -> bytes:
 
 
 def find_ignore(dockerfile: Path | None, context: Path) -> Ignore:
-    """``<Dockerfile>.dockerignore`` beside the Dockerfile wins over the context's own."""
-    for path in (ignore_beside(dockerfile) if dockerfile else None, context / ".dockerignore"):
+    """``<Dockerfile>.dockerignore`` beside the Dockerfile wins over the context's own. With a Containerfile ``.containerignore``
+    counts too, as podman has it."""
+    podmans = dockerfile is not None and dockerfile.name == "Containerfile"
+    names = (context / ".dockerignore", context / ".containerignore" if podmans else None)
+    for path in (ignore_beside(dockerfile) if dockerfile else None, *names):
         if path is not None and not path.is_dir() and (data := read_named(path, context)) is not None:
             return parse_ignore(_decode(data, str(path)), path.name)
     return Ignore()

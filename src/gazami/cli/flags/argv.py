@@ -35,6 +35,10 @@ class Flags:
     def given(self, option: Option[object]) -> bool:
         return option.name in self.written
 
+    def spelling(self, option: Option[object]) -> str:
+        """The flag as it was typed, for messages."""
+        return self.written[option.name].spelling if option.name in self.written else f"--{option.name}"
+
     def words(self, option: Option[object]) -> tuple[str, ...]:
         """What was written, for handing it on to another gazami."""
         return self.written[option.name].words if option.name in self.written else ()

@@ -16,9 +16,8 @@ def flag_rows(table: Table, width: int, *, grouped: bool = False) -> str:
     shown = [option for option in table if not option.hidden]
     if not grouped:
         return _section("Flags", shown, width)
-    return "\n".join(
-        _section(f"{group.value} flags", [option for option in shown if option.group is group], width) for group in Group
-    )
+    grouped_rows = ((group, [option for option in shown if option.group is group]) for group in Group)
+    return "\n".join(_section(f"{group.value} flags", rows, width) for group, rows in grouped_rows if rows)
 
 
 def _section(title: str, options: list[Option[object]], width: int) -> str:

@@ -45,6 +45,7 @@ class Group(Enum):
     SNAPSHOT = "Snapshot"
     SANDBOX = "Sandbox"
     LOGGING = "Logging"
+    DOCKER = "docker build"
     COMPATIBILITY = "Compatibility"
 
 

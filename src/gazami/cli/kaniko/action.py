@@ -163,13 +163,13 @@ def _environment(inputs: ActionInputs, folder: Path) -> dict[str, str]:
 
 
 def _build(words: list[str], environ: Mapping[str, str]) -> int:
-    from gazami.cli.commands.build import COMMAND
+    from gazami.cli.commands.build import EXECUTOR
     from gazami.cli.supervise import supervise
 
     sys.stdout.write(command("group", f"gazami build {shlex.join(words)}"))
     try:
         with no_commands():
-            return supervise(COMMAND, words, environ)
+            return supervise(EXECUTOR, words, environ)
     finally:
         sys.stdout.write(command("endgroup", ""))
 

@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
 def run(argv: list[str], environ: Mapping[str, str]) -> int:
     """Do what ``argv`` says; the exit status."""
     from gazami import __version__
+    from gazami.cli.commands.build import EXECUTOR
     from gazami.cli.commands.rows import command
     from gazami.cli.supervise import supervise
 
@@ -49,7 +50,7 @@ def run(argv: list[str], environ: Mapping[str, str]) -> int:
         case [word, *_] if not word.startswith("-"):
             sys.stderr.write(f'Error: unknown command "{word}" for "executor"\n{_HELP}')
             return 1
-    return supervise(command("build"), argv, environ)
+    return supervise(EXECUTOR, argv, environ)
 
 
 if __name__ == "__main__":
