@@ -88,6 +88,26 @@ class RegistryClient:
         """
         return self._manifests.get(reference, lambda: self._get_manifest(reference), self._transport.cancel)
 
+    def named_manifest(self, reference: Reference) -> Manifest | Index:
+        """As :meth:`get_manifest` for a name that a person wrote: a tag that there is not is told with those that there are."""
+        try:
+            return self.get_manifest(reference)
+        except NotFoundError as error:
+            from gazami.registry.missing import explain
+
+            explain(error, reference, self._sessions.of(reference, "pull"))
+            raise
+
+    def check_login(self, reference: Reference) -> None:
+        """Ask a registry whether it knows us. Raises :class:`AuthenticationError` where it refuses the credential."""
+        from gazami.registry.manifests import call_of
+
+        session = self._sessions.of(reference, "push")
+        call = replace(call_of("GET", "", reference, "pull"), target="/v2/", scopes=())
+        with session.send(call) as response:
+            if response.status in (401, 403):
+                raise session.refusal(response, f"log in to {reference.registry}", call)
+
     def head_manifest(self, reference: Reference) -> Descriptor | None:
         """Type, digest and size of what the reference names at this moment, or None when there is nothing."""
         from gazami.registry.manifests import head_manifest
@@ -300,7 +320,7 @@ class RegistryClient:
         return self._origins.first(reference, lambda origin: get_manifest(origin, reference))
 
     def _resolve(self, reference: Reference, platform: Platform) -> Resolved:
-        found = self.get_manifest(reference)
+        found = self.named_manifest(reference)
         index_digest: Digest | None = None
         for _ in range(NESTING):
             if isinstance(found, Manifest):

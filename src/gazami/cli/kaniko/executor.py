@@ -45,7 +45,9 @@ def run(argv: list[str], environ: Mapping[str, str]) -> int:
         case ["help"]:
             sys.stdout.write(_HELP)
             return 0
-        case ["doctor" | "login" | "push" as name, *words]:
+        case ["login", *words]:
+            return supervise(command("login"), ["--no-check", *words], environ)
+        case ["doctor" | "push" as name, *words]:
             return supervise(command(name), words, environ)
         case [word, *_] if not word.startswith("-"):
             sys.stderr.write(f'Error: unknown command "{word}" for "executor"\n{_HELP}')
