@@ -35,8 +35,10 @@ def supervise(command: Command, words: list[str], environ: Mapping[str, str]) ->
     try:
         flags = with_environment(parse(words, command.table, command.elsewhere), command.table, environ)
         if flags.help:
-            _print([help_of(command)])
+            _print([help_of(command, brief=flags.brief)])
             return 0
+        if command.reads_files:
+            flags = _with_files(flags, command, environ)
         if command.prepare is not None:
             flags = command.prepare(flags)
         started = command.start(flags, environ)
@@ -55,6 +57,18 @@ def supervise(command: Command, words: list[str], environ: Mapping[str, str]) ->
         return exit_status(error)
     _print(said)
     return status
+
+
+def _with_files(flags: Flags, command: Command, environ: Mapping[str, str]) -> Flags:
+    """With what the user's file and the project's say. Raises :class:`UsageError`."""
+    from gazami.cli.settings_files import settings_files
+
+    files = settings_files(environ, project=command.reads_files == "project")
+    if not files:
+        return flags
+    from gazami.cli.flags.settings import with_settings
+
+    return with_settings(flags, command.table, files)
 
 
 def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, str]) -> tuple[int, list[str | bytes]]:

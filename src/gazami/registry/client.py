@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from gazami.image.platform import Platform
     from gazami.image.reference import Reference
     from gazami.registry.credentials import Credential, Keychain
-    from gazami.registry.options import RegistryOptions
+    from gazami.registry.options import Direction, RegistryOptions
     from gazami.registry.push import Bytes
-    from gazami.registry.session import Call
+    from gazami.registry.session import Call, Session
     from gazami.registry.stream import GrowingUpload
     from gazami.registry.upload import How
 
@@ -88,25 +88,9 @@ class RegistryClient:
         """
         return self._manifests.get(reference, lambda: self._get_manifest(reference), self._transport.cancel)
 
-    def named_manifest(self, reference: Reference) -> Manifest | Index:
-        """As :meth:`get_manifest` for a name that a person wrote: a tag that there is not is told with those that there are."""
-        try:
-            return self.get_manifest(reference)
-        except NotFoundError as error:
-            from gazami.registry.missing import explain
-
-            explain(error, reference, self._sessions.of(reference, "pull"))
-            raise
-
-    def check_login(self, reference: Reference) -> None:
-        """Ask a registry whether it knows us. Raises :class:`AuthenticationError` where it refuses the credential."""
-        from gazami.registry.manifests import call_of
-
-        session = self._sessions.of(reference, "push")
-        call = replace(call_of("GET", "", reference, "pull"), target="/v2/", scopes=())
-        with session.send(call) as response:
-            if response.status in (401, 403):
-                raise session.refusal(response, f"log in to {reference.registry}", call)
+    def session(self, reference: Reference, direction: Direction) -> Session:
+        """The conversation with the reference's registry, for questions of its own (``registry.sessions``)."""
+        return self._sessions.of(reference, direction)
 
     def head_manifest(self, reference: Reference) -> Descriptor | None:
         """Type, digest and size of what the reference names at this moment, or None when there is nothing."""
@@ -320,7 +304,13 @@ class RegistryClient:
         return self._origins.first(reference, lambda origin: get_manifest(origin, reference))
 
     def _resolve(self, reference: Reference, platform: Platform) -> Resolved:
-        found = self.named_manifest(reference)
+        try:
+            found = self.get_manifest(reference)
+        except NotFoundError as error:
+            from gazami.registry.manifests import explain_missing
+
+            explain_missing(error, reference, self._sessions.of(reference, "pull"))
+            raise
         index_digest: Digest | None = None
         for _ in range(NESTING):
             if isinstance(found, Manifest):

@@ -496,3 +496,21 @@ def test_cache_mounts_stay_while_a_build_runs(tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = gazami("state", "prune", "--all", f"--state-dir={tmp_path / 'state'}")
     assert done.returncode == 1 and "a build is running" in done.stderr and running.exists()
+
+
+def test_doctor_asks_a_registry(host: str, tmp_path: Path) -> None:
+    state = f"--state-dir={tmp_path / 'state'}"
+    good = ok("doctor", "-t", f"{host}/doctor/app", state).stdout
+    assert "push          ok" in good and "plain HTTP" in good and "clock         ok" in good
+    with docker_registry(tmp_path / "private", htpasswd=(("me", "p:w"),)) as registry:
+        env = {"DOCKER_CONFIG": str(tmp_path / "config")}
+        done = gazami("doctor", "-t", f"{registry.host}/x", state, env=env)
+        assert done.returncode == 1
+        assert "credentials   fail" in done.stdout and f"fix      gazami login {registry.host}" in done.stdout
+        login(registry.host, "p:w", env)
+        answer = json.loads(ok("doctor", "--json", "-t", f"{registry.host}/x", state, env=env).stdout)
+        known = {each["name"]: each for each in answer["checks"]}
+        assert known["credentials"]["state"] == "ok" and "user me" in known["credentials"]["text"]
+        assert "config.json" in known["credentials"]["text"]
+    done = gazami("doctor", "-t", f"{registry.host}/x", state)  # it has ended
+    assert done.returncode == 1 and "registry      fail" in done.stdout and "nothing listens" in done.stdout

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from gazami.errors import RegistryError
+from gazami.errors import NotFoundError, RegistryError
 from gazami.events import Emit, Exported
 from gazami.image.digest import Digest
 from gazami.image.manifest import Descriptor, Index, Manifest
 from gazami.image.reference import Reference
 from gazami.layer.oci_layout import NewBlob, OciLayout, blob_of
 from gazami.registry.client import RegistryClient
+from gazami.registry.manifests import explain_missing
 from gazami.registry.resolved import NESTING
 from gazami.registry.transfer import Uploads
 from gazami.values import fast_dataclass
@@ -41,7 +42,11 @@ class Whole:
 
 def whole(reference: Reference, client: RegistryClient) -> Whole:
     """Raises what the registry says, and :class:`RegistryError` for an index that is nested too deep."""
-    top = client.named_manifest(reference)
+    try:
+        top = client.get_manifest(reference)
+    except NotFoundError as error:
+        explain_missing(error, reference, client.session(reference, "pull"))
+        raise
     return Whole(reference, top, tuple(_manifests(reference, top, client, NESTING)))
 
 

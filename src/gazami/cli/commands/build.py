@@ -26,25 +26,50 @@ if TYPE_CHECKING:
 
 Builder: TypeAlias = "Callable[[BuildRequest, Emit, Cancel], BuildResult]"
 
+_BRIEF = """\
+Build an image from a Dockerfile and push it.
+
+Usage:  gazami build [CONTEXT] [flags]
+
+  -t, --tag NAME[:TAG]     name of the image, which is pushed to it; repeatable
+  -f, --file PATH          the Dockerfile; default: the context's own
+      --build-arg N=VALUE  set an ARG of the Dockerfile; repeatable
+      --target STAGE       build this stage instead of the last one
+      --platform OS/ARCH   build for another platform
+      --secret id=ID,...   a secret for RUN --mount=type=secret
+  -o, --output DIR|type=…  write files, an archive or a layout instead
+      --load               give the image to docker or podman instead
+      --no-push            do not push
+      --no-cache           reuse nothing of earlier builds
+      --cache-repo NAME    share the layer cache in a registry
+      --dry-run            print the plan, build nothing
+  -q, --quiet              print errors and the digest alone
+
+All flags, with examples: gazami build --help
+"""
+"""``-h``: a screen. Its flags are those that most builds use."""
+
 _FAILED = "error building image"
 _USAGE = """\
 Build an image from a Dockerfile and push it.
 
 Usage:
   gazami build [CONTEXT] --tag NAME[:TAG] [flags]
-  gazami build [CONTEXT] --no-push [flags]
+  gazami build [CONTEXT] [flags]
 
-CONTEXT is the directory (or URI) that COPY and ADD read from, the same as --context.
+CONTEXT is the directory (or URI) that COPY and ADD read from, the same as --context; default: the working directory. Without a
+name the image is built and not pushed.
 
 Examples:
   # Dockerfile and files in the working directory
   gazami build . --tag registry.example.com/app:1.0
 
   # another Dockerfile, a build argument, one stage of several
-  gazami build . -f docker/Dockerfile --build-arg VERSION=1.0 --target app -t registry.example.com/app
+  gazami build . -f docker/Dockerfile --build-arg VERSION=1.0 --target app \\
+    -t registry.example.com/app
 
   # no registry: an archive for docker load, the digest in a file
-  gazami build . --no-push --tag app:1.0 --tar-path app.tar --digest-file app.digest
+  gazami build . --no-push -t app:1.0 --tar-path app.tar --digest-file digest
 
   # a secret that only one RUN can see (RUN --mount=type=secret,id=token)
   gazami build . --secret id=token,env=API_TOKEN -t registry.example.com/app
@@ -85,11 +110,17 @@ def build_with(builder: Builder, *, executor: bool = False) -> Command:
         )
 
     if executor:
-        return Command("build", _USAGE, BUILD, start, notes=_NOTES, failed=_FAILED, grouped=True, elsewhere=ELSEWHERE)
+        return Command(
+            "build", _USAGE, BUILD, start, notes=_NOTES, failed=_FAILED, grouped=True, elsewhere=ELSEWHERE, reads_files=""
+        )
     return Command(
-        "build", _USAGE, Table((*BUILD, *docker.DOCKER)), start, notes=_NOTES, failed=_FAILED, grouped=True,
-        elsewhere=docker.ELSEWHERE, prepare=lambda flags: in_own_words(flags, has_workspace=os.path.isdir(WORKSPACE)),
+        "build", _USAGE, Table((*BUILD, *docker.DOCKER)), start, notes=_NOTES, brief=_BRIEF, failed=_FAILED, grouped=True,
+        elsewhere=docker.ELSEWHERE, reads_files="project", prepare=_prepared,
     )  # fmt: skip
+
+
+def _prepared(flags: Flags) -> Flags:
+    return in_own_words(flags, has_workspace=os.path.isdir(WORKSPACE))
 
 
 def _own_cache(flags: Flags, around: Surroundings) -> str:

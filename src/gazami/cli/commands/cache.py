@@ -25,7 +25,9 @@ Look into the layer cache, and make it smaller.
 Usage:
   gazami cache du [CACHE] [flags]
   gazami cache ls [CACHE] [flags]
-  gazami cache prune [CACHE] --older-than DURATION | --unused-for DURATION | --max-size SIZE [flags]
+  gazami cache prune [CACHE] --older-than DURATION [flags]
+  gazami cache prune [CACHE] --unused-for DURATION [flags]
+  gazami cache prune [CACHE] --max-size SIZE [flags]
 
 CACHE is what --cache-repo names: a repository, or oci:DIR. Without it: this machine's own cache, in the state directory.
 A registry must allow deletions, and frees the space with its own garbage collection; it does not know when an entry was last

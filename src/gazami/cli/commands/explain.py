@@ -46,4 +46,4 @@ def _explain(flags: Flags, run: Execution) -> int:
     return 0
 
 
-COMMAND = Command("cache explain", _USAGE, BUILD, task(_explain), elsewhere=ELSEWHERE)
+COMMAND = Command("cache explain", _USAGE, BUILD, task(_explain), elsewhere=ELSEWHERE, reads_files="project")

@@ -22,8 +22,10 @@ _USAGE = """\
 Say what an image is. Its layers are not fetched.
 
 Usage:
-  gazami inspect REF [flags]          an image of a registry
-  gazami inspect PATH[:NAME] [flags]  one of an OCI layout or an archive: oci:DIR, ./DIR, FILE.tar
+  gazami inspect REF [flags]
+  gazami inspect PATH[:NAME] [flags]
+
+REF is the name of an image in a registry, PATH an OCI layout or an archive: oci:DIR, ./DIR, FILE.tar.
 
 Examples:
   gazami inspect debian:12
@@ -66,8 +68,8 @@ def _remote(text: str, platform: Platform, flags: Flags, run: Execution) -> tupl
 
     reference = parse_reference(text)
     with run.registry(flags) as client:
-        top = client.named_manifest(reference)
         resolved = None if flags[RAW] else client.resolve(reference, platform)
+        top = client.get_manifest(reference)
 
     def found() -> tuple[Manifest, ImageConfig, bytes]:
         assert resolved is not None

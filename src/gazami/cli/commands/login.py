@@ -27,7 +27,8 @@ Without REGISTRY: Docker Hub. On a terminal it asks for what is missing. The fil
 
 Examples:
   gazami login registry.example.com
-  echo "$CI_REGISTRY_PASSWORD" | gazami login -u "$CI_REGISTRY_USER" --password-stdin "$CI_REGISTRY"
+  echo "$CI_REGISTRY_PASSWORD" |
+    gazami login -u "$CI_REGISTRY_USER" --password-stdin "$CI_REGISTRY"
 """
 
 USERNAME = Option("username", STRING, Group.REGISTRY, "The user.", metavar="NAME", shorthands="u")
@@ -68,11 +69,12 @@ def _check(host: str, username: str, password: str, flags: Flags, run: Execution
     from gazami.image.reference import Reference
     from gazami.registry.client import RegistryClient
     from gazami.registry.credentials import Credential, GivenCredentials, Keychain
+    from gazami.registry.sessions import greet
 
     given = GivenCredentials("login", ((host, Credential(username, password)),))
     with RegistryClient(registry_options(flags, run.around), Keychain([given]), run.emit, run.cancel) as client:
         try:
-            client.check_login(Reference(host, "login", "latest"))
+            greet(client.session(Reference(host, "login", "latest"), "push"))
         except AuthenticationError as error:
             error.hint = (
                 "check user and password (registries with two factors want a token); nothing was stored, --no-check stores anyway"

@@ -19,8 +19,11 @@ PATH is an OCI layout directory, its tar archive, or an archive of docker save. 
 images in a layout. An index is pushed with all its images.
 
 Examples:
-  gazami build . --no-push --oci-layout-path out && gazami push out -t registry.example.com/app:1.0
-  docker save app | gzip > app.tar.gz && gazami push app.tar.gz -t registry.example.com/app:1.0
+  gazami build . --no-push --oci-layout-path out
+  gazami push out -t registry.example.com/app:1.0
+
+  docker save app | gzip > app.tar.gz
+  gazami push app.tar.gz -t registry.example.com/app:1.0
 """
 
 

@@ -27,7 +27,8 @@ ROWS = {
     "cache explain": ("commands.explain", "say why a step is not found in the layer cache"),
     "state": ("commands.state", "say what the state directory holds, and remove it"),
     "lint": ("commands.lint", "check a Dockerfile"),
-    "doctor": ("commands.doctor", "say which isolation of RUN steps works here, and why others do not"),
+    "doctor": ("commands.doctor", "say what a build would find here: isolation, space, registry"),
+    "completion": ("commands.completion", "print completions for bash, zsh or fish"),
     "version": ("commands.version", "print the version"),
     "help": ("commands.help", "explain a command: gazami help build"),
 }

@@ -21,7 +21,16 @@ def flag_rows(table: Table, width: int, *, grouped: bool = False) -> str:
 
 
 def _section(title: str, options: list[Option[object]], width: int) -> str:
-    return "\n".join([f"{title}:", *(_row(option, width) for option in options)]) + "\n"
+    """A row for each flag; those without effect in one paragraph, since the log says more when one is given."""
+    idle = ", ".join(f"--{option.name}" for option in options if option.unused)
+    rows = [_row(option, width) for option in options if not option.unused]
+    if idle:
+        text = f"Accepted, without effect here: {idle}."
+        pad = " " * 6
+        rows += textwrap.wrap(
+            text, width, initial_indent=pad, subsequent_indent=pad, break_long_words=False, break_on_hyphens=False
+        )
+    return "\n".join([f"{title}:", *rows]) + "\n"
 
 
 def _row(option: Option[object], width: int) -> str:
@@ -60,3 +69,17 @@ def description(option: Option[object]) -> str:
     if option.unused:
         text += f" [no effect: {option.unused}]"
     return text
+
+
+def flowed(text: str, width: int) -> str:
+    """Prose of a usage laid out for a width: paragraphs are filled, and lists and headings stay as they are."""
+    width = max(60, min(width, 110))
+    blocks = (_flowed_block(block, width) for block in text.rstrip("\n").split("\n\n"))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _flowed_block(block: str, width: int) -> str:
+    lines = block.splitlines()
+    if any(line.startswith(" ") for line in lines) or lines[0].endswith(":"):
+        return block
+    return textwrap.fill(" ".join(lines), width, break_long_words=False, break_on_hyphens=False)

@@ -77,6 +77,11 @@ class Option(Generic[T_co]):
         return (self.name, *self.aliases, *self.deprecated)
 
     @property
+    def variable(self) -> str:
+        """``GAZAMI_REGISTRY_MIRROR`` of ``--registry-mirror``."""
+        return "GAZAMI_" + self.name.upper().replace("-", "_")
+
+    @property
     def unwritten(self) -> T_co:
         """The value of a flag that nobody wrote."""
         return self.kind.read(Written(self.name, (self.default,) if self.default else (), f"--{self.name}"))
