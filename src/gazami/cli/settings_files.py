@@ -44,10 +44,13 @@ def _read(path: str, *, follow: bool) -> bytes | None:
         return None
     except OSError as cause:
         raise UsageError(f"cannot read {path}: {os.strerror(cause.errno or 0)}") from cause
-    with open(fd, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise UsageError(f"{path} is not a file")
-        data = file.read(_LARGEST + 1)
+        with open(fd, "rb", closefd=False) as file:
+            data = file.read(_LARGEST + 1)
+    finally:
+        os.close(fd)
     if len(data) > _LARGEST:
         raise UsageError(f"{path} is larger than {_LARGEST} bytes")
     return data

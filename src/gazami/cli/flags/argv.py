@@ -139,8 +139,6 @@ def with_environment(flags: Flags, table: Table, environ: Mapping[str, str]) -> 
     """Apply the variables that options name, and ``GAZAMI_<FLAG>``: a default for a flag that was not given, more items for a
     repeatable one, and the last word where ``env_wins``. An empty variable counts as unset. Raises :class:`UsageError`."""
     written = dict(flags.written)
-    if any(name.startswith(_OWN) for name in environ):
-        _add_own_variables(written, table, environ)
     for option in table:
         word = environ.get(option.env) if option.env else None
         if not word:
@@ -152,6 +150,8 @@ def with_environment(flags: Flags, table: Table, environ: Mapping[str, str]) -> 
             continue
         option.kind.read(own)
         written[option.name] = own
+    if any(name.startswith(_OWN) for name in environ):
+        _add_own_variables(written, table, environ)
     return replace(flags, written=written)
 
 

@@ -63,14 +63,14 @@ _gazami() {{
         COMPREPLY=($(compgen -W "$choices" -- "$cur"))
     elif [[ " $paths " == *" $prev "* ]]; then
         compopt -o filenames 2>/dev/null
-        COMPREPLY=($(compgen -f -- "$cur"))
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     elif [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$flags" -- "$cur"))
     elif [[ -n $words ]] && (( COMP_CWORD == 2 )); then
         COMPREPLY=($(compgen -W "$words" -- "$cur"))
     else
         compopt -o filenames 2>/dev/null
-        COMPREPLY=($(compgen -f -- "$cur"))
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     fi
 }}
 complete -F _gazami gazami
