@@ -24,7 +24,9 @@ Every flag of kaniko's executor is accepted. One marked *no effect* is not neede
   `--flag=false` is false; the next word is never taken.
 - Shorthands: `-t name`, `-tname`, `-t=name`. `--` ends the flags.
 - A variable gives a default for its flag, except `KANIKO_NO_PUSH`, which overrides it in both directions. Variables of
-  repeatable flags add to what the command line has.
+  repeatable flags add to what the command line has. Every flag has a variable `GAZAMI_<FLAG>`, and can be set in a file: see
+  [settings](settings.md).
+- `/kaniko/executor` takes all but those of the section *docker build*.
 """
 
 _KANIKO_HEAD = """\
@@ -32,8 +34,8 @@ _KANIKO_HEAD = """\
 
 <!-- Made by scripts/render_reference.py from src/gazami/cli/flags/options.py. Do not edit. -->
 
-Every flag of kaniko's executor, and what it does here. `/kaniko/executor` of gazami's image and `gazami build` take the same
-ones; what else gazami has is in [flags](flags.md).
+Every flag of kaniko's executor, and what it does here. `/kaniko/executor` of gazami's image and `gazami build`
+take them; what else gazami has is in [flags](flags.md).
 
 | kaniko's flag | here | meaning |
 |---|---|---|

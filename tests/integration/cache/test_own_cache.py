@@ -170,3 +170,17 @@ def test_stages_without_hits(folder: Path, base: str) -> None:
     done = built(folder, "--no-cache-filter=one")
     assert done.stdout == "FROM-ONE\n"  # and what is copied of it has not changed
     assert "the build has no stage nine" in built(folder, "--no-cache-filter", "nine").stderr
+
+
+def test_it_is_explained(folder: Path, base: str) -> None:
+    def explained(*flags: str) -> str:
+        words = ["cache", "explain", str(folder), f"--state-dir={folder.parent / 'state'}", *flags]
+        done = gazami(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert explained().count("MISS") == 2
+    built(folder)
+    assert explained().count("HIT") == 2 and explained("--local-cache=on", "-t=localhost:1/x").count("HIT") == 2
+    (folder / "a").write_text("other")
+    assert "HIT   [0] RUN echo ONE" in explained() and "MISS  [0] COPY a /a" in explained()

@@ -164,7 +164,8 @@ def test_the_executor_keeps_kanikos_habits() -> None:
     "argv, own",
     [
         ((), True), (("--cache",), True), (("-t", "r.example/a"), True), (("-t", "r.example/a", "--cache"), False),
-        (("--cache-repo=oci:x",), False), (("--cache-from=r.example/c",), False), (("--cache-to=type=inline",), False),
+        (("--cache-repo=oci:x",), True), (("--cache", "--cache-repo=oci:x"), False),
+        (("--cache-from=r.example/c",), False), (("--cache-to=type=inline",), False),
         (("--no-cache",), False),
     ],
 )  # fmt: skip

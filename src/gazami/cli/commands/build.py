@@ -41,7 +41,7 @@ Usage:  gazami build [CONTEXT] [flags]
       --load               give the image to docker or podman instead
       --no-push            do not push
       --no-cache           reuse nothing of earlier builds
-      --cache-repo NAME    share the layer cache in a registry
+      --cache              keep the layer cache in the registry
       --dry-run            print the plan, build nothing
   -q, --quiet              print errors and the digest alone
 
@@ -98,7 +98,7 @@ def build_with(builder: Builder, *, executor: bool = False) -> Command:
         from gazami.cli.request.build import build_request
 
         around = look_around(environ)
-        wanted = build_request(flags, around, own_cache="" if executor else _own_cache(flags, around))
+        wanted = build_request(flags, around, own_cache="" if executor else own_cache(flags, around))
         if wanted.loads:
             wanted = _with_loader(wanted, environ)
         require_secret_files(wanted.request.sandbox.secrets)
@@ -115,15 +115,16 @@ def build_with(builder: Builder, *, executor: bool = False) -> Command:
         )
     return Command(
         "build", _USAGE, Table((*BUILD, *docker.DOCKER)), start, notes=_NOTES, brief=_BRIEF, failed=_FAILED, grouped=True,
-        elsewhere=docker.ELSEWHERE, reads_files="project", prepare=_prepared,
+        elsewhere=docker.ELSEWHERE, reads_files="project", prepare=prepared,
     )  # fmt: skip
 
 
-def _prepared(flags: Flags) -> Flags:
+def prepared(flags: Flags) -> Flags:
+    """The flags in gazami's own words."""
     return in_own_words(flags, has_workspace=os.path.isdir(WORKSPACE))
 
 
-def _own_cache(flags: Flags, around: Surroundings) -> str:
+def own_cache(flags: Flags, around: Surroundings) -> str:
     """The folder of this machine's own cache, empty where the build is to have none."""
     from gazami.builder.files.state_directory import claim
     from gazami.cli.request.cache import wants_own_cache

@@ -68,7 +68,8 @@ CHECK = Option("check", BOOL, Group.BUILD, "Check the Dockerfile and print the f
 CALL = Option("call", STRING, Group.BUILD, "Print something about the Dockerfile instead of building it: check, outline (the "
     "inputs of a target), targets.", metavar="METHOD[,format=json]", kaniko=False)
 
-DESTINATION = Option("destination", LIST, Group.OUTPUT, "Push the image to this name. Needed unless --no-push is given.",
+DESTINATION = Option("destination", LIST, Group.OUTPUT, "Push the image to this name; without one, gazami build does "
+    "not push. The executor needs one, or --no-push.",
     metavar="NAME[:TAG]", shorthands="td", aliases=("tag",))
 NO_PUSH = Option("no-push", BOOL, Group.OUTPUT, "Do not push the image.", default="false", env="KANIKO_NO_PUSH", env_wins=True)
 TAR_PATH = Option("tar-path", STRING, Group.OUTPUT, "Write the image as an archive for docker load.", metavar="FILE",

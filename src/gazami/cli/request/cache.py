@@ -25,7 +25,7 @@ def cache_options(flags: Flags, cwd: str, *, push_image: bool, own: str = "") ->
     repository = flags[options.CACHE_REPO]
     push = not flags[options.NO_PUSH_CACHE]
     everything = target is not None or bool(sources)
-    elsewhere = repository or everything or (flags[options.CACHE] and push_image)
+    elsewhere = everything or (flags[options.CACHE] and (repository or push_image))
     if own and not elsewhere and not flags[options.NO_CACHE]:
         return _own_cache(flags, cwd, own)
     if target is not None:
