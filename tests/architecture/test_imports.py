@@ -57,6 +57,7 @@ CASES = {
     "lint": Case("lint", NEVER | PROTOCOL | THREADS | FILES | SANDBOX | CACHE | {"gazami.builder.build", "hashlib"}, 112, 62),
     "doctor": Case("doctor", NEVER | PROTOCOL - {"socket"} | THREADS - {"traceback"} | CACHE | {"gazami.builder.build"}, 63, 82),
     "build": Case("build . --no-push", NEVER | PROTOCOL | THREADS | FILES | SANDBOX | CACHE, 188, 74),
+    "own cache": Case("build . --no-push --local-cache=on", NEVER | PROTOCOL | SANDBOX | {"subprocess", "ctypes"}, 210, 98),
     "push": Case("build . -d {host}/app", NEVER | SANDBOX | CACHE | {"subprocess", "ctypes"}, 202, 190),
     "cached": Case("build . -d {host}/app --cache --cache-repo {host}/cache", NEVER | SANDBOX | {"subprocess", "ctypes"}, 221, 190),
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from gazami.cli.commands.build import COMMAND, EXECUTOR
@@ -46,6 +49,13 @@ def test_every_flag_is_known(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse([f"--{name}=x"], COMMAND.table, COMMAND.elsewhere)
     assert caught.value.hint == docker.ELSEWHERE[name]
+
+
+def test_the_page_has_every_flag() -> None:
+    page = (Path(__file__).parents[3] / "docs/how-to/from-docker-build.md").read_text()
+    named = set(re.findall(r"--([a-z-]+)", page))
+    short = ("cpu-", "cpuset-")  # the page has them as --cpu-… and --cpuset-…
+    assert {*CLASSIC.split(), *BUILDX.split()} - named - {each for each in FLAGS if each.startswith(short)} == set()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,13 @@ def test_what_it_may_set_reads_nothing_of_this_machine(key: str, value: object) 
 def test_what_it_may_set() -> None:
     flags = read(project={"dockerfile": "docker/Dockerfile", "target": "app", "build-arg": {"V": "1"}, "platform": "linux/arm64"})
     assert flags[options.DOCKERFILE] == "docker/Dockerfile" and flags[options.CUSTOM_PLATFORM] == "linux/arm64"
+
+
+def test_the_page_lists_them() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/settings.md").read_text()
+    listed = page.partition("decision 17")[2].partition("\n\n")[2].partition("\n\n")[0]
+    names = set(re.findall(r"`([a-z-]+)`", listed)) - {"platform", "file"}
+    assert names == OF_PROJECT
 
 
 # -- where they are ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gazami.context.confined import lies_in, read_inside
 from gazami.context.ignore import Ignore, parse_ignore
 from gazami.errors import ContextError, Source, UsageError
+from gazami.foreign import printable
 from gazami.plan.inputs import PlanInputs, context_name
 from gazami.registry.wire import redact
 
@@ -39,10 +40,20 @@ def find_dockerfile(
     for name in ("dockerfile", "Containerfile") if wanted == "Dockerfile" else ():
         if not (folder / name).is_dir() and (data := read_named(folder / name, folder)) is not None:
             return Source(name, _decode(data, name)), folder / name
-    raise ContextError(
-        f"no Dockerfile at {wanted} (looked in the working directory and in {folder})",
-        hint="give its path, relative to the context, with --dockerfile (-f)",
-    )
+    raise _missing(wanted, folder, given=given)
+
+
+def _missing(wanted: str, folder: Path, *, given: bool) -> ContextError:
+    """The error for a Dockerfile that is not there, with one that is there under another name."""
+    here = "" if not given or Path.cwd() == folder.absolute() else "the working directory and in "
+    message = f"no Dockerfile at {wanted} (looked in {here}{folder})" if given else f"no Dockerfile in {folder}"
+    try:
+        others = sorted(each.name for each in folder.iterdir() if "ockerfile" in each.name and not each.name.endswith("ignore"))
+    except OSError:
+        others = []
+    if others:
+        return ContextError(message, hint=f"there is {printable(others[0])}: name it with --file (-f)")
+    return ContextError(message, hint="name it, relative to the context, with --file (-f)")
 
 
 def read_named(path: Path, context: Path) -> bytes | None:

@@ -36,7 +36,7 @@ _WORDS = {
 
 def _completion(flags: Flags, environ: Mapping[str, str]) -> int:
     if len(flags.positionals) != 1 or flags.positionals[0] not in SHELLS:
-        raise UsageError("the name of a shell is needed", hint=f"write gazami completion {', '.join(SHELLS)}")
+        raise UsageError("the name of a shell is needed", hint=f"write gazami completion {'|'.join(SHELLS)}")
     rows = [Completed(name, does, command(name).table, _WORDS.get(name, ())) for name, (_, does) in ROWS.items()]
     sys.stdout.write(SHELLS[flags.positionals[0]](rows))
     return 0
