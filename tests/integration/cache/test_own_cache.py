@@ -17,6 +17,9 @@ from tests.services import Registry, docker_registry
 
 pytestmark = [pytest.mark.service, pytest.mark.sandbox]
 
+AUTO = {"GAZAMI_LOCAL_CACHE": "auto"}
+"""As users have it; the tests' own variable turns it off."""
+
 Done = subprocess.CompletedProcess[str]
 
 
@@ -95,15 +98,15 @@ def test_a_failed_build_keeps_the_base(folder: Path, base: str, registry: Regist
 @pytest.mark.parametrize("flags, variables", [(["--no-cache"], {}), (["--local-cache=off"], {}), ([], {"CI": "true"})])
 def test_it_can_be_off(flags: list[str], variables: dict[str, str], folder: Path) -> None:
     words = ["build", str(folder), f"--state-dir={folder.parent / 'state'}", "--no-push", *flags]
-    done = gazami(*words, env={**os.environ, **variables})
+    done = gazami(*words, env={**AUTO, **variables})
     assert done.returncode == 0 and "Cache" not in done.stderr
     assert not (folder.parent / "state/cache").exists()
 
 
 def test_cache_alone_means_it(folder: Path) -> None:
     words = ["build", str(folder), f"--state-dir={folder.parent / 'state'}", "--no-push", "--cache"]
-    assert found(gazami(*words)) == (0, 2)
-    assert found(gazami(*words)) == (2, 2)
+    assert found(gazami(*words, env=AUTO)) == (0, 2)
+    assert found(gazami(*words, env=AUTO)) == (2, 2)
 
 
 def test_the_executor_has_none(folder: Path) -> None:
@@ -175,7 +178,7 @@ def test_stages_without_hits(folder: Path, base: str) -> None:
 def test_it_is_explained(folder: Path, base: str) -> None:
     def explained(*flags: str) -> str:
         words = ["cache", "explain", str(folder), f"--state-dir={folder.parent / 'state'}", *flags]
-        done = gazami(*words)
+        done = gazami(*words, env=AUTO)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
