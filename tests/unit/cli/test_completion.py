@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -78,6 +80,22 @@ def test_other_shells(shell: str, check: list[str], tmp_path: Path, capsys: pyte
         pytest.skip(f"there is no {shell} here")
     (tmp_path / "script").write_text(text)
     subprocess.run([shell, *check, str(tmp_path / "script")], check=True)
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff")
+def test_manual_pages(tmp_path: Path) -> None:
+    script = runpy.run_path(str(Path(__file__).parents[3] / "scripts/render_man.py"))
+    pages = script["pages"]()
+    assert {"gazami.1", "gazami-build.1", "gazami-cache-explain.1", "gazami-copy.1"} <= set(pages)
+    for name, text in pages.items():
+        done = subprocess.run(
+            ["groff", "-man", "-Tutf8", "-ww", "-K", "utf8"], input=text, capture_output=True, text=True, check=True
+        )
+        assert done.stderr == "", name
+        shown = re.sub("\x1b\\[[0-9;]*m|.\b", "", done.stdout)
+        assert all(section in shown for section in ("NAME", "SYNOPSIS", "DESCRIPTION")), name
+        if name == "gazami-build.1":
+            assert "--no-cache-filter STAGE" in shown and "KANIKO_NO_PUSH" in shown
 
 
 def test_a_shell_is_named(capsys: pytest.CaptureFixture[str]) -> None:

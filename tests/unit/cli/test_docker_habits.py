@@ -100,6 +100,7 @@ def test_what_has_no_effect_says_why_in_one_line(word: str) -> None:
         (("-t", "app@sha256:" + "0" * 64), "-t app@sha256:", ""),
         (("--progress=rawjson",), "'rawjson' is not a valid progress", "--log-format=json"),
         (("--isolation=hyperv",), "'hyperv' is not a valid isolation", "takes default"),
+        (("-o", "type=magic"), "-o type=magic: unknown type", "type=local"),
         (("-o", "type=registry"), "the image has no name", "--tag (-t)"),
     ],
 )

@@ -108,7 +108,9 @@ def test_help_fits_a_narrow_terminal(name: str, monkeypatch: pytest.MonkeyPatch)
     assert [line for line in help_of(command(name)).splitlines() if len(line) > 80] == []
 
 
-@pytest.mark.parametrize("words", [["version", "--help"], ["help", "--help"], ["--help", "cache", "explain"], ["help", "state"]])
+@pytest.mark.parametrize(
+    "words", [["version", "--help"], ["help", "--help"], ["--help", "cache", "explain"], ["help", "state"], ["help", "cache", "ls"]]
+)
 def test_everything_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words, {}) == 0
     assert "Usage:" in capsys.readouterr().out

@@ -33,6 +33,9 @@ ROWS = {
     "help": ("commands.help", "explain a command: gazami help build"),
 }
 
+SUBCOMMANDS = {"cache": ("du", "explain", "ls", "prune"), "state": ("du", "prune"), "completion": ("bash", "zsh", "fish")}
+"""Words that a command takes first."""
+
 
 def command(name: str) -> Command:
     """The command of a row."""

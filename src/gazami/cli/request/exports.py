@@ -42,15 +42,15 @@ class Outputs:
         return bool(self.pushes or self.keeps or self.loads or self.layouts or self.archives or self.exports)
 
 
-def read_outputs(words: tuple[str, ...], cwd: str) -> Outputs:
-    """Paths are absolute afterwards. Raises :class:`UsageError` for a type, a key or a combination that does not exist."""
-    found = [_read(word) for word in words]
+def read_outputs(words: tuple[str, ...], cwd: str, flag: str = "--output") -> Outputs:
+    """Paths are absolute afterwards; ``flag`` is what was typed. Raises :class:`UsageError` for a type, a key or a combination that does not exist."""
+    found = [_read(word, flag) for word in words]
     if sum(export.dest == "-" for each in found for export in each.exports) > 1:
-        raise UsageError("only one --output can go to standard output")
+        raise UsageError(f"only one {flag} can go to standard output")
     pushes, keeps = any(each.pushes for each in found), any(each.keeps for each in found)
     if pushes and any(each.keeps and each.destinations for each in found):
         raise UsageError(
-            "--output: one output pushes the image and another one names it without a push", hint="write push=true to both"
+            f"{flag}: one output pushes the image and another one names it without a push", hint="write push=true to both"
         )
     return Outputs(
         tuple(name for each in found for name in each.destinations),
@@ -64,7 +64,7 @@ def read_outputs(words: tuple[str, ...], cwd: str) -> Outputs:
     )
 
 
-def _read(word: str) -> Outputs:
+def _read(word: str, flag: str) -> Outputs:
     if word == "-":
         return Outputs(exports=(FileExport("tar", "-"),))
     fields = fields_of(word)
@@ -72,17 +72,17 @@ def _read(word: str) -> Outputs:
         return Outputs(exports=(FileExport("local", word),))
     kind = fields.pop("type", "")
     if kind not in _TYPES:
-        raise UsageError(f"--output {word}: unknown type {kind!r}", hint=_HINT)
+        raise UsageError(f"{flag} {word}: unknown type {kind!r}", hint=_HINT)
     unknown = [key for key in fields if key not in _TYPES[kind]]
     if unknown:
-        raise UsageError(f"--output {word}: type={kind} takes no {unknown[0]}=", hint=_HINT)
+        raise UsageError(f"{flag} {word}: type={kind} takes no {unknown[0]}=", hint=_HINT)
     rewrite = fields.pop(_REWRITE, "false")
     if rewrite not in ("true", "false", "1", "0"):
-        raise UsageError(f"--output {word}: {_REWRITE} must be true or false")
-    return replace(_read_fields(word, kind, fields), rewrite_timestamp=rewrite in ("true", "1"))
+        raise UsageError(f"{flag} {word}: {_REWRITE} must be true or false")
+    return replace(_read_fields(word, flag, kind, fields), rewrite_timestamp=rewrite in ("true", "1"))
 
 
-def _read_fields(word: str, kind: str, fields: dict[str, str]) -> Outputs:
+def _read_fields(word: str, flag: str, kind: str, fields: dict[str, str]) -> Outputs:
     if kind in ("image", "registry"):
         push = fields.get("push", "true" if kind == "registry" else "false") in ("true", "1")
         return Outputs(_names_in(fields), pushes=push, keeps=not push)
@@ -92,7 +92,7 @@ def _read_fields(word: str, kind: str, fields: dict[str, str]) -> Outputs:
         return Outputs(_names_in(fields), loads=True)
     dest = fields.get("dest", "-" if kind in ("tar", "oci") else "")
     if not dest or (dest == "-" and kind in ("local", "docker")):
-        raise UsageError(f"--output {word}: type={kind} needs dest=PATH", hint=_HINT)
+        raise UsageError(f"{flag} {word}: type={kind} needs dest=PATH", hint=_HINT)
     match kind:
         case "local":
             return Outputs(exports=(FileExport("local", dest),))

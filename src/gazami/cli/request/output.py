@@ -20,7 +20,7 @@ from gazami.image.reference import parse_reference
 def output_options(flags: Flags, around: Surroundings, platform: Platform) -> OutputOptions:
     """Raises :class:`UsageError` for outputs that do not go together, and when there is none."""
     cwd = around.cwd
-    outputs = read_outputs(flags[options.OUTPUT], cwd)
+    outputs = read_outputs(flags[options.OUTPUT], cwd, flags.spelling(options.OUTPUT))
     destinations, push = _destinations(flags, outputs)
     tars = (*_given(absolute(flags[options.TAR_PATH], cwd)), *outputs.archives)
     _check_formats(flags, tars)
