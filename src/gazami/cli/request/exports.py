@@ -43,7 +43,8 @@ class Outputs:
 
 
 def read_outputs(words: tuple[str, ...], cwd: str, flag: str = "--output") -> Outputs:
-    """Paths are absolute afterwards; ``flag`` is what was typed. Raises :class:`UsageError` for a type, a key or a combination that does not exist."""
+    """Paths are absolute afterwards; ``flag`` is what was typed. Raises :class:`UsageError` for a type, a key or a combination that
+    does not exist."""
     found = [_read(word, flag) for word in words]
     if sum(export.dest == "-" for each in found for export in each.exports) > 1:
         raise UsageError(f"only one {flag} can go to standard output")
