@@ -17,12 +17,23 @@ RESERVE = 512 << 20
 
 
 def keep_within(store: DirectoryStore, bound: int) -> int:
-    """Remove entries until the blobs have at most ``bound`` bytes; how many went. Raises :class:`HostError`."""
+    """Remove entries until the blobs have at most ``bound`` bytes, and a part of their file system; how many went. Raises
+    :class:`HostError`."""
+    bound = min(bound, _part(store.folder))
     if size_of(store.folder) <= bound:
         return 0
     gone = to_prune(store.entries(), datetime.now(UTC), max_size=int(bound * _ROOM))
     store.remove(*(each.tag for each in gone))
     return len(gone)
+
+
+def _part(folder: Path) -> int:
+    """A quarter of a file system: it may be a tmpfs, and so memory."""
+    try:
+        info = os.statvfs(folder)
+    except OSError:
+        return 0
+    return info.f_blocks * info.f_frsize // 4
 
 
 def size_of(folder: Path) -> int:

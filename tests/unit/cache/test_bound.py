@@ -49,3 +49,11 @@ def test_the_disk_keeps_a_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert has_room(tmp_path / "not" / "yet")
     monkeypatch.setattr(bound, "RESERVE", 1 << 60)
     assert not has_room(tmp_path)
+
+
+def test_it_takes_a_part_of_its_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DirectoryStore(tmp_path)
+    put(store, "aaaa", 100_000, 1_000_000_000)
+    assert keep_within(store, 1 << 60) == 0
+    monkeypatch.setattr(bound, "_part", lambda folder: 50_000)
+    assert keep_within(store, 1 << 60) == 1
