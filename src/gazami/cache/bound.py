@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gazami.cache.directory import DirectoryStore
-from gazami.cache.prune import to_prune
+from gazami.cache.prune import last_used, to_prune
 
 _ROOM = 0.9
 """The part of the bound that is left after a pruning, so that not each build prunes."""
+
+MOST_INDEX = 2 << 20
+"""Bytes of the list of entries, some thousands: it is written anew with each entry."""
 
 RESERVE = 512 << 20
 """Bytes that the file system keeps free of the cache: a build needs room too."""
@@ -20,10 +23,14 @@ def keep_within(store: DirectoryStore, bound: int) -> int:
     """Remove entries until the blobs have at most ``bound`` bytes, and a part of their file system; how many went. Raises
     :class:`HostError`."""
     bound = min(bound, _part(store.folder))
-    if size_of(store.folder) <= bound:
+    long = _index_size(store.folder) > MOST_INDEX
+    if size_of(store.folder) <= bound and not long:
         return 0
-    gone = to_prune(store.entries(), datetime.now(UTC), max_size=int(bound * _ROOM))
-    store.remove(*(each.tag for each in gone))
+    entries = sorted(store.entries(), key=last_used)
+    gone = {each.tag for each in to_prune(entries, datetime.now(UTC), max_size=int(bound * _ROOM))}
+    if long:
+        gone |= {each.tag for each in entries[: len(entries) // 4]}
+    store.remove(*sorted(gone))
     return len(gone)
 
 
@@ -34,6 +41,13 @@ def _part(folder: Path) -> int:
     except OSError:
         return 0
     return info.f_blocks * info.f_frsize // 4
+
+
+def _index_size(folder: Path) -> int:
+    try:
+        return os.stat(folder / "index.json").st_size
+    except OSError:
+        return 0
 
 
 def size_of(folder: Path) -> int:

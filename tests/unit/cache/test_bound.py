@@ -57,3 +57,13 @@ def test_it_takes_a_part_of_its_file_system(tmp_path: Path, monkeypatch: pytest.
     assert keep_within(store, 1 << 60) == 0
     monkeypatch.setattr(bound, "_part", lambda folder: 50_000)
     assert keep_within(store, 1 << 60) == 1
+
+
+def test_a_long_list_of_entries_gets_shorter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DirectoryStore(tmp_path)
+    for number in range(8):
+        put(store, f"tag{number}", 100, 1_000_000_000 + number)
+    assert keep_within(store, 1 << 60) == 0
+    monkeypatch.setattr(bound, "MOST_INDEX", 500)
+    assert keep_within(store, 1 << 60) == 2
+    assert {each.tag for each in store.entries()} == {f"tag{number}" for number in range(2, 8)}
