@@ -2,7 +2,7 @@
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
-.PHONY: help chaos demo test test-services test-containers fuzz images check fast lint docs bench clean
+.PHONY: help man chaos demo test test-services test-containers fuzz images check fast lint docs bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -55,6 +55,9 @@ fast:
 docs: ## regenerate the generated reference pages
 	@$(VENV)/python scripts/render_reference.py
 	@$(VENV)/python scripts/render_architecture.py
+
+man: ## write manual pages into build/man
+	@$(VENV)/python scripts/render_man.py build/man
 
 bench: ## compare with installed peers, side by side (needs root; takes some minutes)
 	@scripts/setup test

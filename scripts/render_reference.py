@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from gazami.cli.flags.docker import DOCKER
 from gazami.cli.flags.help import long_names, metavar
 from gazami.cli.flags.option import Group, Option
 from gazami.cli.flags.options import BUILD
@@ -23,7 +24,9 @@ Every flag of kaniko's executor is accepted. One marked *no effect* is not neede
   `--flag=false` is false; the next word is never taken.
 - Shorthands: `-t name`, `-tname`, `-t=name`. `--` ends the flags.
 - A variable gives a default for its flag, except `KANIKO_NO_PUSH`, which overrides it in both directions. Variables of
-  repeatable flags add to what the command line has.
+  repeatable flags add to what the command line has. Every flag has a variable `GAZAMI_<FLAG>`, and can be set in a file: see
+  [settings](settings.md).
+- `/kaniko/executor` takes all but those of the section *docker build*.
 """
 
 _KANIKO_HEAD = """\
@@ -31,8 +34,8 @@ _KANIKO_HEAD = """\
 
 <!-- Made by scripts/render_reference.py from src/gazami/cli/flags/options.py. Do not edit. -->
 
-Every flag of kaniko's executor, and what it does here. `/kaniko/executor` of gazami's image and `gazami build` take the same
-ones; what else gazami has is in [flags](flags.md).
+Every flag of kaniko's executor, and what it does here. `/kaniko/executor` of gazami's image and `gazami build`
+take them; what else gazami has is in [flags](flags.md).
 
 | kaniko's flag | here | meaning |
 |---|---|---|
@@ -76,7 +79,8 @@ def kaniko_page() -> str:
 
 
 def page() -> str:
-    sections = [_section(group, [option for option in BUILD if option.group is group]) for group in Group]
+    table = (*BUILD, *DOCKER)
+    sections = [_section(group, [option for option in table if option.group is group]) for group in Group]
     return "\n".join([_HEAD, *sections])
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 
 import pytest
+
+os.environ["GAZAMI_LOCAL_CACHE"] = "off"  # builds of tests keep nothing on the machine unless they say so
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,7 +12,11 @@ def gazami(
     *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 240
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line with a clean environment (PATH, HOME, what Python itself is told, and what ``env`` adds)."""
-    clean = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "PYTHONPATH", "PYTHONDEVMODE") if key in os.environ}
+    clean = {
+        key: os.environ[key]
+        for key in ("PATH", "HOME", "LANG", "PYTHONPATH", "PYTHONDEVMODE", "GAZAMI_LOCAL_CACHE")
+        if key in os.environ
+    }
     return subprocess.run(
         [sys.executable, "-m", "gazami", *arguments],
         cwd=cwd,

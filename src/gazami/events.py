@@ -214,7 +214,7 @@ class PhaseFinished:
 class Exported:
     """An output of the build exists: a pushed reference, an archive, a layout, a digest file."""
 
-    kind: Literal["image", "index", "docker-archive", "oci-layout", "files", "file"]
+    kind: Literal["image", "index", "docker-archive", "oci-layout", "files", "file", "loaded"]
     where: str
     digest: str
 

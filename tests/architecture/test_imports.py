@@ -53,12 +53,13 @@ class Case:
 
 CASES = {
     "version": Case("--version", NEVER | PROTOCOL | THREADS | FILES | BUILDER | {"typing", "re", "enum", "json"}, 4, 8),
-    "help": Case("build --help", NEVER | PROTOCOL | THREADS | FILES | BUILDER | {"pathlib", "json", "threading"}, 26, 38),
-    "lint": Case("lint", NEVER | PROTOCOL | THREADS | FILES | SANDBOX | CACHE | {"gazami.builder.build", "hashlib"}, 112, 62),
-    "doctor": Case("doctor", NEVER | PROTOCOL - {"socket"} | THREADS - {"traceback"} | CACHE | {"gazami.builder.build"}, 53, 82),
-    "build": Case("build . --no-push", NEVER | PROTOCOL | THREADS | FILES - {"zlib"} | SANDBOX | CACHE, 190, 74),
-    "push": Case("build . -d {host}/app", NEVER | SANDBOX | CACHE | {"subprocess", "ctypes"}, 202, 190),
-    "cached": Case("build . -d {host}/app --cache --cache-repo {host}/cache", NEVER | SANDBOX | {"subprocess", "ctypes"}, 223, 190),
+    "help": Case("build --help", NEVER | PROTOCOL | THREADS | FILES | BUILDER | {"pathlib", "json", "threading"}, 28, 38),
+    "lint": Case("lint", NEVER | PROTOCOL | THREADS | FILES | SANDBOX | CACHE | {"gazami.builder.build", "hashlib"}, 114, 62),
+    "doctor": Case("doctor", NEVER | PROTOCOL - {"socket"} | THREADS - {"traceback"} | CACHE | {"gazami.builder.build"}, 63, 82),
+    "build": Case("build . --no-push", NEVER | PROTOCOL | THREADS | FILES - {"zlib"} | SANDBOX | CACHE, 192, 74),
+    "own cache": Case("build . --no-push --local-cache=on", NEVER | PROTOCOL | SANDBOX | {"subprocess", "ctypes"}, 217, 99),
+    "push": Case("build . -d {host}/app", NEVER | SANDBOX | CACHE | {"subprocess", "ctypes"}, 205, 190),
+    "cached": Case("build . -d {host}/app --cache --cache-repo {host}/cache", NEVER | SANDBOX | {"subprocess", "ctypes"}, 225, 190),
 }
 
 

@@ -108,7 +108,7 @@ def test_every_field_of_a_mount_but_its_source_of_files_is_an_input() -> None:
 def test_every_setting_of_the_build_is_an_input_of_run() -> None:
     changed: dict[str, Any] = {
         "platform": Platform("linux", "arm64"), "hosts": (("10.0.0.1", "db"),), "shm_size": 1, "ulimits": (("nofile", 1, 1),),
-        "ignore_paths": ("/x",), "snapshot_mode": "time",
+        "ignore_paths": ("/x",), "snapshot_mode": "time", "network": "none",
     }  # fmt: skip
     assert {each.name for each in fields(RunSettings)} == {*changed, "proxies"}
     keys = [key(RUN), *(key(RUN, settings=replace(SETTINGS, **{n: v})) for n, v in changed.items())]

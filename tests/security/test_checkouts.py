@@ -209,7 +209,7 @@ def test_what_is_no_file_is_not_read(name: str, checkout: Path) -> None:
     place.unlink()
     place.mkdir()
     if name == "Dockerfile":
-        with pytest.raises(ContextError, match="no Dockerfile at"):
+        with pytest.raises(ContextError, match="no Dockerfile in"):
             look()
     else:
         look()  # as if there were none

@@ -281,7 +281,7 @@ def test_a_directory_under_the_name_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("secret", ["config.json"])
 def test_login_replaces_a_link(secret: str, tmp_path: Path, victim: Path) -> None:
-    from gazami.cli.commands.login import _write
+    from gazami.cli.commands.stored_credentials import _write
 
     (tmp_path / secret).symlink_to(victim)
     _write(tmp_path / secret, {"auths": {}})

@@ -37,6 +37,7 @@ from gazami.plan.steps import ImageBase, Plan, RunStep, StagePlan
 from gazami.values import fast_dataclass
 
 if TYPE_CHECKING:
+    from gazami.builder.cached.base_layers import BaseLayers
     from gazami.builder.cached.cache_mounts import CacheMounts
     from gazami.builder.cached.step_cache import StepCache
     from gazami.builder.cached.stores import Stores
@@ -154,12 +155,16 @@ def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
         stores = _stores(request, ready, emit, cancel, hides_hits=hides_hits)
         kept = KeptTrees(ready.workspace.state / "indexes", stores)
         once = read_once(plan, images, request.output, kept.has_image)
-        blobs = BlobFiles(ready.workspace.blobs, ready.registry, stop, ready.images.blobs, once)
+        own = _base_layers(request, stores, images)
+        local = {**ready.images.blobs, **(own.files() if own is not None else {})}
+        blobs = BlobFiles(ready.workspace.blobs, ready.registry, stop, local, once if own is None else frozenset())
         layers = LayerFiles(ready.workspace, blobs, emit, stop)
         stack.callback(layers.close)
         closing = stack.enter_context(contextlib.ExitStack())
         if stores is not None:
             stack.enter_context(stores)
+        if own is not None:
+            stack.callback(own.store, tuple(local), ready.workspace.blobs)
         agent = dict(request.sandbox.ssh).get("default", "")
         fetched = Fetched(
             ready.inputs.contexts, ready.registry.transport, lambda: ready.access(stop), agent, ready.own_places,
@@ -184,6 +189,15 @@ def _stores(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
     return open_stores(request.cache, request.output, ready.registry, emit, cancel, hides_hits=hides_hits)
 
 
+def _base_layers(request: BuildRequest, stores: Stores | None, images: Mapping[ImageBase, Resolved]) -> BaseLayers | None:
+    """The layers of bases that this machine keeps; None where the build's cache is not its own."""
+    if stores is None or not request.cache.bound:
+        return None
+    from gazami.builder.cached.base_layers import BaseLayers
+
+    return BaseLayers(stores, tuple(images.values()))
+
+
 def _cache(request: BuildRequest, plan: Plan, stores: Stores, sources: Sources, layers: LayerFiles, clock: Clock) -> StepCache:
     from gazami.builder.cached.inputs import ContentInputs
     from gazami.builder.cached.keys import StepKeys
@@ -191,7 +205,16 @@ def _cache(request: BuildRequest, plan: Plan, stores: Stores, sources: Sources, 
 
     contents = ContentInputs(layers, sources.fetched, sources.tree_of)
     keys = StepKeys(plan, sources.images, contents, _run_settings(request), _form(request, clock))
-    return StepCache(plan, keys, stores, layers)
+    return StepCache(plan, keys, stores, layers, without=_without_hits(plan, request.cache.stages_without, stores.emit))
+
+
+def _without_hits(plan: Plan, names: tuple[str, ...], emit: Emit) -> frozenset[int]:
+    found = {stage.number for stage in plan.stages if stage.name in names or str(stage.number) in names}
+    known = {word for stage in plan.stages for word in (stage.name, str(stage.number))}
+    for name in names:
+        if name not in known:
+            emit(Message("warning", f"--no-cache-filter: the build has no stage {name}"))
+    return frozenset(found)
 
 
 def _given(request: BuildRequest, fetched: Fetched, ready: Prepared, *, known: bool) -> Given:
@@ -238,6 +261,7 @@ def _run_settings(request: BuildRequest) -> RunSettings:
         request.context.ignore_paths,
         request.snapshot.mode,
         frozenset(proxy_env(dict(request.plan.build_args))),
+        sandbox.network,
     )
 
 

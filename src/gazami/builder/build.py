@@ -69,7 +69,7 @@ def _carry_out(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cance
         try:
             return _build_and_export(tried)
         except (NotFoundError, IntegrityError) as error:
-            if tried.cache is None or not tried.cache.hits:
+            if tried.cache is None or not (tried.cache.hits or tried.packer.files.blobs.local):
                 raise
             emit(Message("warning", f"a cached layer is missing or damaged, building again without the cache: {error.message}"))
     with attempt(request, ready, emit, cancel, hides_hits=True) as tried:

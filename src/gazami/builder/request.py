@@ -66,6 +66,8 @@ class SandboxOptions:
     shm_size: int = 64 << 20
     ulimits: tuple[tuple[str, int, int], ...] = ()
     """``(name, soft, hard)``; -1 is no limit."""
+    network: Literal["default", "none"] = "default"
+    """That of steps that name none."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ class OutputOptions:
     tar_paths: tuple[str, ...] = ()
     oci_layout_paths: tuple[str, ...] = ()
     exports: tuple[FileExport, ...] = ()
+    loader: str = ""
+    """The program, docker or podman, whose ``load`` gets the image."""
     files: DigestFiles = field(default_factory=DigestFiles)
     format: FormatOptions = field(default_factory=FormatOptions)
     annotations: Pairs = ()
@@ -158,7 +162,7 @@ class OutputOptions:
     @property
     def writes_layers(self) -> bool:
         """Whether layers' blobs are written to files of the user's, where nothing checks them any more."""
-        return bool(self.tar_paths or self.oci_layout_paths or any(each.kind == "oci" for each in self.exports))
+        return bool(self.tar_paths or self.oci_layout_paths or self.loader or any(each.kind == "oci" for each in self.exports))
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -177,6 +181,10 @@ class CacheOptions:
     directory: str = "/cache"
     mounts: int = 0
     """Bytes that a cache mount may hold to be stored in the cache; 0: none is."""
+    stages_without: tuple[str, ...] = ()
+    """Names or numbers of stages that are built without hits."""
+    bound: int = 0
+    """Bytes that ``repository`` may have, where it is this machine's own cache, which keeps base layers too; else 0."""
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -27,9 +28,11 @@ _CHUNK = 1 << 20
 class DirectoryStore:
     """``folder`` is made when something is stored. Raises :class:`HostError` where the disk says no."""
 
-    def __init__(self, folder: Path, cancel: Cancel | None = None) -> None:
-        """``cancel`` ends a wait for another process that changes the directory."""
+    def __init__(self, folder: Path, cancel: Cancel | None = None, *, links: bool = False) -> None:
+        """``cancel`` ends a wait for another process that changes the directory. ``links``: files of blobs are this user's own and
+        do not change any more, so that the directory may have them by another name instead of a copy."""
         self._folder = folder
+        self._links = links
         self._cancel = cancel or Cancel()
         self._layout = OciLayout(folder, is_shared=True, cancel=self._cancel)
         self._lock = threading.Lock()
@@ -38,6 +41,10 @@ class DirectoryStore:
     @property
     def name(self) -> str:
         return f"oci:{self._folder}"
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
 
     def get(self, tag: str) -> CacheEntry | None:
         with self._lock:
@@ -69,13 +76,29 @@ class DirectoryStore:
         """Store the blobs, and store again under the lock of pruning those that another process has pruned meanwhile."""
         manifest = encode_entry(entry)
         new = (*map(_new, blobs), blob_data(CONFIG, EMPTY), blob_of(manifest))
-        self._layout.store(new)
+        linked = {descriptor.digest for descriptor, _, origin in blobs if self._links and self._link(descriptor, origin)}
+        self._layout.store(each for each in new if each[0].digest not in linked)
 
         def add() -> None:
             self._layout.store(new, reads_again=False)
             self._layout.add(manifest, tags)
 
         self._change(add)
+
+    def _link(self, descriptor: Descriptor, origin: Origin) -> bool:
+        """Give the file of a blob its name in the directory, where that has none yet and both are on one file system."""
+        if not isinstance(origin, LocalFile) or not origin.path:
+            return False
+        path = self._layout.path(descriptor.digest)
+        try:
+            info = os.lstat(origin.path)
+            if not stat.S_ISREG(info.st_mode) or info.st_size != descriptor.size or info.st_uid != os.geteuid():
+                return False
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.link(origin.path, path, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
 
     def read(self, descriptor: Descriptor, limit: int) -> bytes:
         return self._layout.blob(descriptor.digest, limit)

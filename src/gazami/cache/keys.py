@@ -55,6 +55,8 @@ class RunSettings:
     snapshot_mode: str = "full"
     proxies: frozenset[tuple[str, str]] = frozenset()
     """Variables that proxy settings brought into the environment."""
+    network: str = "default"
+    """That of steps that name none."""
 
 
 def key_of(inputs: KeyInputs) -> Key:
@@ -116,7 +118,7 @@ def _run_inputs(step: RunStep, settings: RunSettings) -> KeyInputs:
         *((f"{_VARIABLE}{name}", value) for name, value in sorted(step.env) if (name, value) not in hidden),
         ("directory", step.cwd),
         ("user", step.user),
-        ("network", step.network),
+        ("network", settings.network if step.network == "default" else step.network),
         *script,
         *((f"mount {mount.mount.target or mount.mount.id}", _mount(mount)) for mount in step.mounts),
         *((name, _text(value)) for name, value, default in unusual if value != default),

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gazami.cli.exhaustion import Places
 from gazami.cli.flags.argv import Flags
@@ -78,21 +78,27 @@ class Command:
     """The flags that help lists, where that is not the whole table."""
     failed: str = "Error"
     """What the text of an error begins with."""
-    grouped: bool = False
-    """Whether help lists the flags by group."""
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     raw: bool = False
     """Whether the log is as kaniko's, and what RUN prints goes out as it is, unless --progress says otherwise."""
+    reads_files: Literal["", "user", "project"] = "user"
+    """Which files of settings count: none, the user's, or that of the working directory too."""
+    brief: str = ""
+    """What ``-h`` prints, where that is less than ``--help``."""
+    prepare: Callable[[Flags], Flags] | None = None
+    """Puts flags of other programs in own words, before anything reads them. Raises :class:`UsageError`."""
 
 
-def help_of(command: Command) -> str:
-    """The text of ``gazami COMMAND --help``."""
-    from gazami.cli.flags.help import flag_rows
+def help_of(command: Command, *, brief: bool = False) -> str:
+    """The text of ``gazami COMMAND --help``; ``brief`` is what fits on a screen."""
+    if brief and command.brief:
+        return command.brief
+    from gazami.cli.flags.help import flag_rows, flowed
 
     width = _columns()
     table = command.shown or command.table
-    parts = [command.usage, *([flag_rows(table, width, grouped=command.grouped)] if [*table] else []), command.notes]
-    return "\n".join(part for part in parts if part)
+    parts = [flowed(command.usage, width), *([flag_rows(table, width)] if [*table] else [])]
+    return "\n".join([*parts, *([flowed(command.notes, width)] if command.notes else [])])
 
 
 def _columns() -> int:

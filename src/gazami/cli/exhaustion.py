@@ -176,8 +176,8 @@ def _processes(what: str) -> HostError:
     limits = []
     if (limit := _limit(resource.RLIMIT_NPROC)) is not None:
         limits.append(f"user {os.geteuid()} may have {limit} (ulimit -u)")
-    if (limit := _group("pids.max", "pids/pids.max")) is not None:
-        used = _group("pids.current", "pids/pids.current")
+    if (limit := group_number("pids.max", "pids/pids.max")) is not None:
+        used = group_number("pids.current", "pids/pids.current")
         limits.append(f"the control group {limit}" + (f", {used} are there" if used is not None else ""))
     if (limit := _limit(resource.RLIMIT_AS)) is not None:
         limits.append(f"the address space has {_bytes(limit)} (ulimit -v)")
@@ -192,7 +192,7 @@ def _memory() -> HostError:
     limits = []
     if (limit := _limit(resource.RLIMIT_AS)) is not None:
         limits.append(f"address space {_bytes(limit)} (ulimit -v)")
-    if (limit := _group("memory.max", "memory/memory.limit_in_bytes")) is not None and limit < 1 << 60:
+    if (limit := group_number("memory.max", "memory/memory.limit_in_bytes")) is not None and limit < 1 << 60:
         limits.append(f"control group {_bytes(limit)}")
     with contextlib.suppress(OSError, ValueError, IndexError):
         line = next(each for each in _text("/proc/meminfo").splitlines() if each.startswith("MemAvailable:"))
@@ -206,7 +206,7 @@ def _limit(kind: int) -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def _group(*names: str) -> int | None:
+def group_number(*names: str) -> int | None:
     """A number of this process's control group, None without one."""
     for name in names:
         with contextlib.suppress(OSError, ValueError):

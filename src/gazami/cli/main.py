@@ -49,7 +49,7 @@ def run(argv: list[str], environ: Mapping[str, str]) -> int:
     from gazami.cli.commands.rows import called, command
     from gazami.cli.supervise import supervise
 
-    name, words = called(["help"] if argv in ([], ["--help"], ["-h"]) else argv)
+    name, words = called(["help", *argv[1:]] if not argv or argv[0] in ("--help", "-h") else argv)
     return supervise(command(name), words, environ) if name else _unknown(words[0])
 
 

@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO
 
 from gazami.cli.ci import CISystem, annotated_files, ci_around, shows_colors
 from gazami.cli.command import Command, Execution, Task, help_of
@@ -41,8 +41,12 @@ def _supervised(command: Command, words: list[str], environ: Mapping[str, str], 
     try:
         flags = with_environment(parse(words, command.table, command.elsewhere), command.table, environ)
         if flags.help:
-            _print([help_of(command)])
+            _print([help_of(command, brief=flags.brief)])
             return 0
+        if command.reads_files:
+            flags = _with_files(flags, command, environ)
+        if command.prepare is not None:
+            flags = command.prepare(flags)
         started = command.start(flags, environ)
         if isinstance(started, int):
             return started
@@ -62,6 +66,18 @@ def _supervised(command: Command, words: list[str], environ: Mapping[str, str], 
     return status
 
 
+def _with_files(flags: Flags, command: Command, environ: Mapping[str, str]) -> Flags:
+    """With what the user's file and the project's say. Raises :class:`UsageError`."""
+    from gazami.cli.settings_files import settings_files
+
+    files = settings_files(environ, project=command.reads_files == "project")
+    if not files:
+        return flags
+    from gazami.cli.flags.settings import with_settings
+
+    return with_settings(flags, command.table, files)
+
+
 def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, str], ci: CISystem) -> tuple[int, list[str | bytes]]:
     """Do the task under signals; returns the exit status and what goes to standard output."""
     from gazami.cancel import Cancel
@@ -73,7 +89,7 @@ def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, st
     reporter = open_reporter(
         settings,
         Streams(stderr if task.takes_stdout else _bytes(sys.stdout), stderr, ci.commands),
-        progress=flags[PROGRESS],
+        progress=_display(flags),
         terminal=sys.stderr.isatty() and environ.get("TERM", "dumb") != "dumb" and not environ.get("CI"),
     )
     cancel = Cancel()
@@ -164,12 +180,20 @@ def log_settings(command: Command, flags: Flags, environ: Mapping[str, str], ci:
         verbosity=flags[VERBOSITY],
         format=form,
         timestamps=flags[LOG_TIMESTAMP],
-        quiet=flags[QUIET],
+        quiet=flags[QUIET] or flags[PROGRESS] in ("quiet", "none"),
         raw=raw,
         ci=ci.name if plain else "",
         files=annotated_files(flags, environ) if plain and ci.name else Files(),
         failed=command.failed,
     )
+
+
+def _display(flags: Flags) -> Literal["auto", "plain", "raw", "tty"]:
+    match flags[PROGRESS]:
+        case "quiet" | "none":
+            return "plain"
+        case progress:
+            return progress
 
 
 def _print(said: list[str | bytes]) -> None:

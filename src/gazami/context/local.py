@@ -17,7 +17,13 @@ def local_folder(text: str, sub_path: str = "") -> Path:
             hint = f"write git://{text} for a repository, https://{text} for an archive"
         raise ContextError(f"the build context {text} does not exist", hint=hint)
     if not folder.is_dir():
-        raise ContextError(f"the build context {text} is not a directory")
+        archive = text.endswith((".tar", ".gz", ".tgz", ".zst", ".bz2", ".xz"))
+        hint = (
+            f"write tar://{text}"
+            if archive
+            else f"give its directory, and the Dockerfile with --file (-f): {folder.parent} -f {text}"
+        )
+        raise ContextError(f"the build context {text} is not a directory", hint=hint)
     return below(folder, sub_path)
 
 

@@ -88,6 +88,9 @@ class Index:
     digest: Digest
     annotations: tuple[tuple[str, str], ...] = field(default=())
 
+    def descriptor(self) -> Descriptor:
+        return Descriptor(self.media_type, self.digest, len(self.raw))
+
 
 def parse_manifest(raw: bytes, media_type: str | None = None) -> Manifest | Index:
     """Read the bytes of a manifest or an index. ``media_type`` is the registry's Content-Type, used where the document

@@ -40,7 +40,7 @@ def blob_data(descriptor: Descriptor, data: bytes) -> NewBlob:
     return descriptor, lambda: (data,)
 
 
-def blob_of(manifest: Manifest) -> NewBlob:
+def blob_of(manifest: Manifest | Index) -> NewBlob:
     return blob_data(manifest.descriptor(), manifest.raw)
 
 
@@ -139,7 +139,7 @@ class OciLayout:
                     if not has or (reads_again and not self._is_whole(folder, path.name, descriptor)):
                         self._put(folder, path.name, chunks())
 
-    def add(self, manifest: Manifest, names: Iterable[str]) -> None:
+    def add(self, manifest: Manifest | Index, names: Iterable[str]) -> None:
         """List an image whose blobs are there under names, which another image may have had. Raises :class:`HostError`."""
         new = {name: _listed(manifest, name) for name in names}
         self._change(lambda known: known | new)
@@ -206,6 +206,6 @@ class OciLayout:
                 os.fchmod(file.fileno(), 0o644)
 
 
-def _listed(manifest: Manifest, name: str) -> dict[str, Any]:
+def _listed(manifest: Manifest | Index, name: str) -> dict[str, Any]:
     document = manifest.descriptor().encode()
     return {**document, "annotations": {_NAME: name}} if name else document

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from gazami.image.platform import Platform
     from gazami.image.reference import Reference
     from gazami.registry.credentials import Credential, Keychain
-    from gazami.registry.options import RegistryOptions
+    from gazami.registry.options import Direction, RegistryOptions
     from gazami.registry.push import Bytes
-    from gazami.registry.session import Call
+    from gazami.registry.session import Call, Session
     from gazami.registry.stream import GrowingUpload
     from gazami.registry.upload import How
 
@@ -87,6 +87,10 @@ class RegistryClient:
         :class:`TransportError`, or :class:`RegistryError` when it is malformed or larger than ``MAX_MANIFEST``.
         """
         return self._manifests.get(reference, lambda: self._get_manifest(reference), self._transport.cancel)
+
+    def session(self, reference: Reference, direction: Direction) -> Session:
+        """The conversation with the reference's registry, for questions of its own (``registry.sessions``)."""
+        return self._sessions.of(reference, direction)
 
     def head_manifest(self, reference: Reference) -> Descriptor | None:
         """Type, digest and size of what the reference names at this moment, or None when there is nothing."""
@@ -300,7 +304,13 @@ class RegistryClient:
         return self._origins.first(reference, lambda origin: get_manifest(origin, reference))
 
     def _resolve(self, reference: Reference, platform: Platform) -> Resolved:
-        found = self.get_manifest(reference)
+        try:
+            found = self.get_manifest(reference)
+        except NotFoundError as error:
+            from gazami.registry.manifests import explain_missing
+
+            explain_missing(error, reference, self._sessions.of(reference, "pull"))
+            raise
         index_digest: Digest | None = None
         for _ in range(NESTING):
             if isinstance(found, Manifest):

@@ -125,6 +125,8 @@ def _hint(kind: FaultKind, cause: str, host: str) -> str | None:
         return "trust its authority with SSL_CERT_FILE or SSL_CERT_DIR"
     if kind == "refused":
         return "check the user, the password and what the proxy allows: HTTPS_PROXY, or NO_PROXY to go around it"
-    if kind == "connect" and "resolved" in cause:
+    if kind == "connect" and "resolve its name" in cause:
         return "check the spelling of the registry's name and the network's DNS"
+    if kind == "connect" and "connection refused" in cause:
+        return f"nothing listens at {host}: check the port, and whether the registry runs"
     return None

@@ -50,17 +50,17 @@ def error_of(refusal: Refusal) -> RegistryError:
 def _authentication_error(refusal: Refusal, message: str) -> AuthenticationError:
     message += f" from {refusal.url}"
     if refusal.scopes:
-        message += f"; asked for {' '.join(refusal.scopes)}"
+        message += f"\nasked for {' '.join(refusal.scopes)}"
     if refusal.asked:
-        message += "; credentials: " + "; ".join(refusal.asked)
+        message += "\ncredentials: " + "; ".join(refusal.asked)
     else:
-        message += "; no credentials: no docker config, and no variable or cloud for this registry"
+        message += "\nno credentials: no docker config, and no variable or cloud for this registry"
     if refusal.authenticated:
         hint = f"the credentials for {refusal.registry} do not allow this: check user, password and permissions"
     elif any(each.startswith(_CLOUDS) for each in refusal.asked):
         hint = f"fix what the cloud reports, or give credentials for {refusal.registry} in a docker config.json"
     else:
-        hint = f"give credentials for {refusal.registry} in a docker config.json (docker login {refusal.registry})"
+        hint = f"run gazami login {refusal.registry}, or give its credentials in a docker config.json"
     return AuthenticationError(message, url=refusal.url, status=refusal.status, hint=hint)
 
 

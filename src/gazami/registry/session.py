@@ -105,6 +105,10 @@ class Session:
             response.close()
             header, renewed = fresh, True
 
+    def credential_sources(self, repository: str) -> tuple[str, ...]:
+        """In words, which sources of credentials were asked for a repository, and what each had."""
+        return self._authorizer.lookup(repository).asked
+
     def location(self, response: Response) -> str | None:
         """The answer's Location as an absolute URL; on our own host it keeps our scheme, which a TLS-terminating
         proxy in front of the registry may have hidden from it."""

@@ -44,3 +44,24 @@ class Sessions:
             return Session(registry, way, trusted, self.transport, authorizer, attempts)
 
         return self._open.get((registry, direction, scheme, attempts), begin)
+
+
+@fast_dataclass(frozen=True, slots=True)
+class Greeting:
+    """A registry's answer to ``/v2/``; ``date`` is the header, empty without one."""
+
+    url: str
+    status: int
+    date: str = ""
+
+
+def greet(session: Session) -> Greeting:
+    """Ask a registry whether it is one and knows us. Raises :class:`AuthenticationError` where it refuses the credential,
+    :class:`TransportError` where no answer comes."""
+    from gazami.registry.session import Call
+
+    call = Call("GET", "/v2/", "", ())
+    with session.send(call) as response:
+        if response.status in (401, 403):
+            raise session.refusal(response, f"log in to {session.registry}", call)
+        return Greeting(response.url, response.status, response.header("Date") or "")

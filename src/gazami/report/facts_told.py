@@ -55,13 +55,14 @@ def told_plainly(event: Fact) -> list[Line]:
 
 
 def _exported(event: events.Exported) -> Line:
-    verbs: dict[Literal["image", "index", "docker-archive", "oci-layout", "files", "file"], Callable[[], str]] = {
+    verbs: dict[Literal["image", "index", "docker-archive", "oci-layout", "files", "file", "loaded"], Callable[[], str]] = {
         "image": lambda: f"Pushed {_by_digest(event.where, event.digest)}",
         "index": lambda: f"Pushed the index {_by_digest(event.where, event.digest)}",
         "docker-archive": lambda: f"Wrote the docker archive {event.where}",
         "oci-layout": lambda: f"Wrote the OCI layout {event.where}",
         "files": lambda: f"Wrote the image's files to {'standard output' if event.where == '-' else event.where}",
         "file": lambda: f"Wrote {event.where}",
+        "loaded": lambda: f"Loaded {event.where}",
     }
     return Line("info", verbs[event.kind](), {"kind": event.kind, "where": event.where, "digest": event.digest})
 

@@ -76,7 +76,7 @@ def _steps(record: Record) -> list[str]:
 def _exports(record: Record) -> list[str]:
     verbs = {
         "image": "pushed", "index": "pushed index", "docker-archive": "docker archive", "oci-layout": "OCI layout",
-        "files": "files in", "file": "wrote",
+        "files": "files in", "file": "wrote", "loaded": "loaded",
     }  # fmt: skip
     return [
         f"{verbs[item.kind]} {item.where}" + (f"  {item.digest}" if item.digest and item.digest not in item.where else "")

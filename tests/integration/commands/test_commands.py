@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
+import hashlib
 import json
 import os
+import pty
 import stat
 import subprocess
 import sys
@@ -136,6 +139,86 @@ def test_inspect(app: str) -> None:
     assert missing.returncode == 1 and "error" in missing.stderr.lower()
 
 
+def test_inspect_of_files(app: str, tmp_path: Path) -> None:
+    digest = ok("pull", app, str(tmp_path / "layout")).stdout.strip()
+    ok("pull", app, str(tmp_path / "image.tar"))
+    for path in (f"{tmp_path}/layout", f"oci:{tmp_path}/layout", f"{tmp_path}/image.tar"):
+        text = ok("inspect", path).stdout
+        assert "made=here" in text and "RUN /bin/sh -c echo app > /app" in text
+    assert json.loads(ok("inspect", f"{tmp_path}/layout", "--json").stdout)["Digest"] == digest
+    assert ok("inspect", f"{tmp_path}/layout", "--raw").stdout == ok("inspect", app, "--raw").stdout
+    assert ok("inspect", f"{tmp_path}/layout", "--config").stdout == ok("inspect", app, "--config").stdout
+    assert "does not exist" in gazami("inspect", f"{tmp_path}/nothing").stderr
+
+
+# -- copy, tag, ls ----------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_is_the_same_image(app: str, host: str, tmp_path: Path) -> None:
+    digest = digest_of(app)
+    assert ok("copy", app, f"{host}/copied/app:2").stdout.strip() == digest == digest_of(f"{host}/copied/app:2")
+    with docker_registry(tmp_path / "other") as other:
+        ok("copy", app, f"{other.host}/far/app:1")
+        assert digest_of(f"{other.host}/far/app:1") == digest
+        ok("copy", f"{other.host}/far/app:1", f"oci:{tmp_path / 'layout'}:one")
+        ok("copy", f"{tmp_path / 'layout'}:one", f"{other.host}/back/app:1")
+        assert digest_of(f"{other.host}/back/app:1") == digest
+    ok("tag", app, "stable", f"{host}/tagged/app:1")
+    assert digest_of(f"{app.rpartition(':')[0]}:stable") == digest_of(f"{host}/tagged/app:1") == digest
+    assert ok("ls", app.rpartition(":")[0]).stdout.split() == ["1", "stable"]
+    assert json.loads(ok("ls", app, "--json").stdout) == ["1", "stable"]
+    assert "another registry" in gazami("tag", app, "localhost:1/x").stderr
+    assert gazami("ls", f"{host}/nothing/here").returncode == 1
+
+
+def test_an_index_is_copied_with_all_its_images(app: str, host: str, tmp_path: Path) -> None:
+    ok("pull", app, str(tmp_path / "one"))
+    index = tmp_path / "one/index.json"
+    listed = json.loads(index.read_text())
+    listed["manifests"][0]["platform"] = {"os": "linux", "architecture": "amd64"}
+    raw = json.dumps(listed).encode()
+    name = hashlib.sha256(raw).hexdigest()
+    (tmp_path / f"one/blobs/sha256/{name}").write_bytes(raw)
+    top = {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": f"sha256:{name}", "size": len(raw)}
+    index.write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
+    assert ok("copy", f"oci:{tmp_path / 'one'}", f"{host}/index/a:1").stdout.strip() == f"sha256:{name}"
+    ok("copy", f"{host}/index/a:1", f"{host}/index/b:1")
+    ok("copy", f"{host}/index/b:1", f"oci:{tmp_path / 'two'}")
+    assert (tmp_path / f"two/blobs/sha256/{name}").read_bytes() == raw
+    subprocess.run(["umoci", "stat", "--image", f"{tmp_path / 'two'}:1"], check=True, capture_output=True)
+    assert json.loads(ok("inspect", f"{host}/index/b:1", "--json").stdout)["Platforms"] == ["linux/amd64"]
+    assert "Platforms:" in ok("inspect", f"{tmp_path / 'two'}/").stdout
+
+
+def test_a_copy_that_may_not_be_pushed_sends_nothing(app: str, tmp_path: Path) -> None:
+    with docker_registry(tmp_path / "private", htpasswd=(("me", "p:w"),)) as registry:
+        done = gazami("copy", app, f"{registry.host}/x:1", env={"DOCKER_CONFIG": str(tmp_path)})
+        assert done.returncode == 1 and "WARN" not in done.stderr
+        assert f"hint: run gazami login {registry.host}" in done.stderr and done.stderr.startswith("Error: ")
+
+
+def test_a_tag_that_there_is_not_is_told_with_those_that_there_are(app: str, context: Path, tmp_path: Path) -> None:
+    name = app.rpartition(":")[0]
+    ok("tag", app, "1.0-slim")
+    for done in (gazami("inspect", f"{name}:1.0-slom"), gazami("pull", f"{name}:1.0-slom", str(tmp_path / "x"))):
+        assert f"hint: {name} has " in done.stderr and "Did you mean 1.0-slim?" in done.stderr
+    (context / "Dockerfile").write_text(f"FROM {name}:1.0-slom\n")
+    done = gazami("build", str(context), f"--state-dir={tmp_path / 'state'}")
+    assert "Did you mean 1.0-slim?" in done.stderr and ">>> FROM" in done.stderr
+
+
+def test_a_folder_of_files_is_no_place_for_a_layout(app: str, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/main.c").write_text("int main")
+    for words in (["pull", app, str(tmp_path / "src")], ["copy", app, f"oci:{tmp_path / 'src'}"]):
+        done = gazami(*words)
+        assert done.returncode == 1 and "has files and is not an OCI layout" in done.stderr
+        assert os.listdir(tmp_path / "src") == ["main.c"]
+    (tmp_path / "empty").mkdir()
+    ok("pull", app, str(tmp_path / "empty"))
+    ok("pull", app, str(tmp_path / "empty"))  # and a layout is
+
+
 # -- login ------------------------------------------------------------------------------------------------------------
 
 
@@ -145,21 +228,56 @@ def test_login_stores_what_the_registry_then_takes(context: Path, busybox: str, 
         (context / "Dockerfile").write_text(f"FROM {busybox}\n")
         build = ["build", str(context), f"--state-dir={tmp_path / 'state'}", f"-t=localhost:{registry.port}/x:1"]
         assert gazami(*build, env=env).returncode == 1
-        login(f"localhost:{registry.port}", "p:w", env)
+        refused = login(f"localhost:{registry.port}", "wrong", env, status=1)
+        assert "status 401" in refused and "nothing was stored" in refused and not (tmp_path / "config").exists()
+        assert "Login succeeded" in login(f"localhost:{registry.port}", "p:w", env)
         path = tmp_path / "config/config.json"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert gazami(*build, env=env).returncode == 0
-        login("", "hub", env)
+        login("", "hub", env, "--no-check")
         assert set(json.loads(path.read_text())["auths"]) == {f"localhost:{registry.port}", "https://index.docker.io/v1/"}
+        assert "Removed" in gazami("logout", f"localhost:{registry.port}", env=env).stderr
+        assert "There are no credentials" in gazami("logout", f"localhost:{registry.port}", env=env).stderr
+        assert set(json.loads(path.read_text())["auths"]) == {"https://index.docker.io/v1/"}
+        refused = gazami(*build, env=env)
+        assert f"hint: run gazami login localhost:{registry.port}" in refused.stderr
 
 
-def login(registry: str, password: str, env: dict[str, str]) -> None:
+def login(registry: str, password: str, env: dict[str, str], *flags: str, status: int = 0) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "gazami", "login", *([registry] if registry else []), "-u", "me", "--password-stdin"],
+        [sys.executable, "-m", "gazami", "login", *([registry] if registry else []), "-u", "me", "--password-stdin", *flags],
         input=f"{password}\n", text=True, capture_output=True, check=False, env={**os.environ, **env},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert password not in done.stdout + done.stderr
+    assert done.returncode == status, done.stderr
+    assert f"{password}\n" not in done.stdout + done.stderr
+    return done.stderr
+
+
+def test_login_asks_on_a_terminal(tmp_path: Path) -> None:
+    with docker_registry(tmp_path / "private", htpasswd=(("me", "p:w"),)) as registry:
+        child, terminal = pty.fork()
+        if not child:
+            os.environ.update(DOCKER_CONFIG=str(tmp_path))
+            os.execv(sys.executable, [sys.executable, "-m", "gazami", "login", f"localhost:{registry.port}"])
+        try:
+            said = until(terminal, b"Username: ")
+            os.write(terminal, b"me\n")
+            said += until(terminal, b"Password: ")
+            os.write(terminal, b"p:w\n")
+            said += until(terminal, b"config.json")
+        finally:
+            assert os.waitpid(child, 0)[1] == 0
+        assert b"Login succeeded" in said and b"p:w" not in said
+
+
+def until(terminal: int, text: bytes) -> bytes:
+    said = b""
+    while text not in said:
+        try:
+            said += os.read(terminal, 1000)
+        except OSError:
+            raise AssertionError(said) from None
+    return said
 
 
 def test_login_uses_the_program_that_the_file_names(tmp_path: Path) -> None:
@@ -167,10 +285,12 @@ def test_login_uses_the_program_that_the_file_names(tmp_path: Path) -> None:
     program.write_text(f"#!/bin/sh\n[ $1 = store ] && cat > {tmp_path}/kept\n")
     program.chmod(0o755)
     (tmp_path / "config.json").write_text('{"credsStore": "keep", "other": 1}')
-    login("r.example.com", "secret", {"DOCKER_CONFIG": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"})
+    env = {"DOCKER_CONFIG": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    login("r.example.com", "secret", env, "--no-check")
     kept = json.loads((tmp_path / "kept").read_text())
     assert kept == {"ServerURL": "r.example.com", "Username": "me", "Secret": "secret"}
     assert json.loads((tmp_path / "config.json").read_text()) == {"credsStore": "keep", "other": 1}
+    assert "docker-credential-keep" in gazami("logout", "r.example.com", env=env).stderr
 
 
 # -- warm -------------------------------------------------------------------------------------------------------------
@@ -240,7 +360,7 @@ def test_a_cache_is_listed_explained_and_pruned(kind: str, context: Path, busybo
     explained = ok("cache", "explain", *words, "--build-arg=V=2").stdout
     assert "MISS  [0] RUN head" in explained and "variable V" in explained
     assert "HIT   [0] RUN head" in ok("cache", "explain", *words).stdout
-    assert "0 entries would be removed" in ok("cache", "prune", place, "--older-than=1h", "--dry-run").stdout
+    assert "would remove 0 entries" in ok("cache", "prune", place, "--older-than=1h", "--dry-run").stdout
     assert gazami("cache", "prune", place).returncode == 1
     pruned = ok("cache", "prune", place, "--max-size=1k").stdout
     assert "RUN head" in pruned
@@ -339,3 +459,58 @@ def test_warmer(app: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "cache" / digest_of(app) / "index.json").exists()
     assert "select at least one image" in kaniko("warmer").stderr
+
+
+def test_the_state_directory_is_measured_and_emptied(context: Path, busybox: str, tmp_path: Path) -> None:
+    (context / "Dockerfile").write_text(
+        f"FROM {busybox}\nRUN --mount=type=cache,target=/c head -c 2000000 /dev/zero > /c/x; echo > /y\n"
+        f"COPY --from={busybox} /bin /b\n"
+    )
+    state = f"--state-dir={tmp_path / 'state'}"
+    ok("build", str(context), state, "--local-cache=on")
+    known = json.loads(ok("state", "du", "--json", state).stdout)
+    assert known["cache mounts"]["bytes"] >= 2_000_000 and known["layer cache"]["bytes"] and known["trees"]["bytes"]
+    assert "RUN --mount=type=cache" in ok("cache", "ls", state).stdout
+    du = ok("cache", "du", state).stdout.splitlines()
+    assert [line.split()[0] for line in du] == ["steps", "base", "together"] and du[1].split()[2] != "0"
+    left = tmp_path / "state/build-0123456789abcdef"
+    left.mkdir(mode=0o700)
+    (left / "lock").touch()
+    ok("state", "prune", state)
+    assert not left.exists() and (tmp_path / "state/cache/index.json").exists()
+    ok("state", "prune", "--cache-mounts", state)
+    assert not json.loads(ok("state", "du", "--json", state).stdout)["cache mounts"]["bytes"]
+    ok("state", "prune", "--all", state)
+    assert (
+        sum(each["bytes"] for name, each in json.loads(ok("state", "du", "--json", state).stdout).items() if name != "directory")
+        == 0
+    )
+    ok("build", str(context), state, "--local-cache=on")
+
+
+def test_cache_mounts_stay_while_a_build_runs(tmp_path: Path) -> None:
+    running = tmp_path / "state/build-0123456789abcdef"
+    running.mkdir(parents=True, mode=0o700)
+    (tmp_path / "state").chmod(0o700)
+    with (running / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = gazami("state", "prune", "--all", f"--state-dir={tmp_path / 'state'}")
+    assert done.returncode == 1 and "a build is running" in done.stderr and running.exists()
+
+
+def test_doctor_asks_a_registry(host: str, tmp_path: Path) -> None:
+    state = f"--state-dir={tmp_path / 'state'}"
+    good = ok("doctor", "-t", f"{host}/doctor/app", state).stdout
+    assert "push          ok" in good and "plain HTTP" in good and "clock         ok" in good
+    with docker_registry(tmp_path / "private", htpasswd=(("me", "p:w"),)) as registry:
+        env = {"DOCKER_CONFIG": str(tmp_path / "config")}
+        done = gazami("doctor", "-t", f"{registry.host}/x", state, env=env)
+        assert done.returncode == 1
+        assert "credentials   fail" in done.stdout and f"fix      gazami login {registry.host}" in done.stdout
+        login(registry.host, "p:w", env)
+        answer = json.loads(ok("doctor", "--json", "-t", f"{registry.host}/x", state, env=env).stdout)
+        known = {each["name"]: each for each in answer["checks"]}
+        assert known["credentials"]["state"] == "ok" and "user me" in known["credentials"]["text"]
+        assert "config.json" in known["credentials"]["text"]
+    done = gazami("doctor", "-t", f"{registry.host}/x", state)  # it has ended
+    assert done.returncode == 1 and "registry      fail" in done.stdout and "nothing listens" in done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -172,14 +173,39 @@ def test_a_failed_push_writes_no_file_that_claims_success(context: Path, busybox
         ("type=local", "needs dest=PATH"),
         ("type=docker,dest=-", "needs dest=PATH"),
         ("type=tar,dst=x", "takes no dst="),
-        ("type=image,name=x", "keeps no images"),
-        ("type=registry", "need name=REF"),
+        ("type=registry", "the image has no name"),
+        ("type=cacheonly,dest=x", "takes no dest="),
     ],
 )
 def test_outputs_that_there_are_not(context: Path, word: str, said: str) -> None:
     done = build(context, "FROM scratch\nLABEL a=b\n", "-o", word)
     assert done.returncode == 1
     assert said in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("podman") is None, reason="needs podman")
+@pytest.mark.parametrize("flag", ["--load", "--output=type=docker"])
+def test_the_store_of_podman_gets_the_image(flag: str, context: Path, busybox: str) -> None:
+    name = f"gazami-test-load-{os.getpid()}:1"
+    try:
+        done = build(context, f"FROM {busybox}\nRUN echo loaded > /x\n", "-t", name, flag)
+        if done.returncode and "podman load failed" in done.stderr:
+            pytest.skip(f"podman does not work here: {done.stderr[-300:]}")
+        assert done.returncode == 0, done.stderr
+        assert f"Loaded {name} into podman" in done.stderr and "ushed" not in done.stderr
+        seen = subprocess.run(["podman", "image", "inspect", name], capture_output=True, text=True, check=True)
+        assert len(json.loads(seen.stdout)[0]["RootFS"]["Layers"]) == 2
+        assert list((context.parent / "state").glob("build-*")) == []
+    finally:
+        subprocess.run(["podman", "rmi", "-f", name], capture_output=True, check=False)
+
+
+def test_a_build_that_names_no_output_says_what_to_do(context: Path) -> None:
+    done = build(context, "FROM scratch\nLABEL a=b\n")
+    assert done.returncode == 0
+    assert "image sha256:" in done.stderr and "the image is not pushed and not kept" in done.stderr and "--load" in done.stderr
+    for flags in (["--no-push"], ["-o", "type=cacheonly"], ["-o", "type=image,name=x"], ["--push=false"]):
+        assert "not kept" not in build(context, "FROM scratch\nLABEL a=b\n", *flags).stderr
 
 
 def test_an_inline_cache(context: Path, busybox: str, host: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -85,11 +86,38 @@ def test_a_command_that_answers_has_no_display_and_no_arguments(capsys: pytest.C
     assert capsys.readouterr().err.startswith("Error: unexpected argument 'now'")
 
 
-@pytest.mark.parametrize("argv", [[], ["--help"], ["help"], ["help", "build"], ["build", "--help"], ["build", "-h"]])
+@pytest.mark.parametrize(
+    "argv", [[], ["--help"], ["help"], ["help", "build"], ["build", "--help"], ["--help", "build"], ["-h", "lint"]]
+)
 def test_help(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(argv, {}) == 0
     out = capsys.readouterr().out
     assert "Usage:" in out and "Examples:" in out
+
+
+def test_short_help_is_a_screen_and_names_flags_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["build", "-h"], {}) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80 and "gazami build --help" in out
+    table = command("build").table
+    rows = re.findall(r"^  (?:-([a-z]), |    )--([a-z-]+) ", out, re.MULTILINE)
+    assert len(rows) == 13
+    assert all(table.long(name) and (not letter or table.short(letter) is table.long(name)) for letter, name in rows)
+
+
+@pytest.mark.parametrize("name", sorted(set(ROWS) - {"submit"}))
+def test_help_fits_a_narrow_terminal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [line for line in help_of(command(name)).splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize(
+    "words", [["version", "--help"], ["help", "--help"], ["--help", "cache", "explain"], ["help", "state"], ["help", "cache", "ls"]]
+)
+def test_everything_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words, {}) == 0
+    assert "Usage:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -97,7 +125,7 @@ def test_help(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["biuld"], ["Error: unknown command 'biuld'", "did you mean build?"]),
         (["--context=."], ["gazami build --context=."]),
-        (["build", "."], ["Error: you must provide --destination", "hint: ", "Run 'gazami build --help'"]),
+        (["build", ".", "--push"], ["Error: --push needs a name", "hint: ", "Run 'gazami build --help'"]),
         (["build", "--cahce"], ["Error: unknown flag: --cahce", "did you mean --cache?"]),
     ],
 )

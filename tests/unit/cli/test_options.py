@@ -60,7 +60,7 @@ def test_rows_are_consistent(option) -> None:
 
 
 def test_help_shows_every_flag_within_its_width() -> None:
-    text = flag_rows(BUILD, 80, grouped=True)
+    text = flag_rows(BUILD, 80)
     assert all(f"--{option.name}" in text for option in BUILD if not option.hidden)
     assert max(len(line) for line in text.splitlines()) <= 80
 

@@ -15,10 +15,10 @@ def test_authentication_errors_say_who_was_asked() -> None:
     )
     assert isinstance(error, AuthenticationError) and error.status == 401
     assert str(error) == (
-        "cannot pull r.test/a:1: status 401, UNAUTHORIZED: no from https://r.test/v2/; "
-        "asked for repository:a:pull; credentials: config.json: no entry for r.test"
+        "cannot pull r.test/a:1: status 401, UNAUTHORIZED: no from https://r.test/v2/\n"
+        "asked for repository:a:pull\ncredentials: config.json: no entry for r.test"
     )
-    assert "docker login r.test" in str(error.hint)
+    assert "gazami login r.test" in str(error.hint)
     cloud = refusal(401, asked=("c: no entry for r.test", "Amazon ECR: no AWS credentials"))
     assert "what the cloud reports" in str(cloud.hint) and "no AWS credentials" in str(cloud)
     denied = refusal(403, asked=("config.json: used",), authenticated=True)

@@ -34,7 +34,10 @@ def open_stores(
 
 def _places(options: CacheOptions, output: OutputOptions, registry: RegistryClient) -> Iterator[CacheStore]:
     """The store to write to first, if there is one, then those that are only read."""
-    if (main := main_place(options, output)) is not None:
+    main = main_place(options, output)
+    if main is not None and options.bound:
+        yield DirectoryStore(Path(main.removeprefix(_DIRECTORY)), registry.transport.cancel, links=True)
+    elif main is not None:
         yield from _stores(main, registry, own=True)
     for place in options.sources:
         if place != main:

@@ -19,7 +19,7 @@ from gazami.cache.store import Blob, CacheStore
 from gazami.events import CacheChecked
 from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer, Origin
-from gazami.plan.steps import MetadataStep, Plan, StagePlan, StageSource, Step, sources_of_step
+from gazami.plan.steps import MetadataStep, Plan, StageBase, StagePlan, StageSource, Step, sources_of, sources_of_step
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members, encode_members
 from gazami.values import fast_dataclass, field
 
@@ -43,6 +43,20 @@ class StepCache:
     made: dict[Position, Digest] = field(default_factory=dict)
     _content: dict[Position, KeyInputs] = field(default_factory=dict)
     """The inputs by content of the steps that were looked up by them."""
+    without: frozenset[int] = frozenset()
+    """The stages that get no hits (``--no-cache-filter``)."""
+
+    @property
+    def _built_anew(self) -> frozenset[int]:
+        """Those, and the stages that have files of theirs: what they will be is not known before they were built."""
+        found = set(self.without)
+        for stage in self.plan.stages if found else ():
+            needed = {each.number for each in sources_of(stage) if isinstance(each, StageSource)}
+            if isinstance(stage.base, StageBase):
+                needed.add(stage.base.number)
+            if needed & found:
+                found.add(stage.number)
+        return frozenset(found)
 
     # -- look-ups -------------------------------------------------------------------------------------------------
 
@@ -55,7 +69,7 @@ class StepCache:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="cache") as pool:
             for stage in self.plan.stages:
                 for position in range(len(stage.steps)):
-                    if self.is_cacheable(stage, position):
+                    if stage.number not in self._built_anew and self.is_cacheable(stage, position):
                         self.stores.cancel.check()
                         key = key_of(self.keys.definition(stage, position))
                         asked[stage.number, position] = pool.submit(self.stores.find, key)
@@ -69,11 +83,11 @@ class StepCache:
 
     def by_content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Hit | None:
         """Look a missed step up by the files that lie below it, now that they are known."""
-        if not self.is_cacheable(stage, position):
+        if stage.number in self.without or not self.is_cacheable(stage, position):
             return None
         inputs, definition = self.keys.content(stage, position, diff_ids), self.keys.definition(stage, position)
         self._content[stage.number, position] = inputs
-        if inputs == definition:
+        if inputs == definition and stage.number not in self._built_anew:
             return None
         hit = self.stores.find(key_of(inputs))
         if hit is not None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from gazami.builder.request import CacheOptions
 from gazami.builder.stages.carry_out import Hit
+from gazami.cache.directory import DirectoryStore
 from gazami.cache.entry import FILES, CacheEntry
 from gazami.cache.store import Blob, CacheStore
 from gazami.cancel import Cancel
@@ -111,7 +112,7 @@ class Stores:
         store = self.places[0]
 
         def guarded() -> None:
-            if self._silent & {store.name, f"write {store.name}"}:
+            if self._silent & {store.name, f"write {store.name}"} or not self._has_room(store):
                 return
             try:
                 work(store)
@@ -132,15 +133,38 @@ class Stores:
             entry = CacheEntry(self.now(), text="the files of an image", files=blob[0])
             self.write(lambda store: store.put((tag,), entry, (blob,)))
 
+    def _has_room(self, store: CacheStore) -> bool:
+        """This machine's own cache leaves some space to builds; what others named is theirs to fill."""
+        if not self.options.bound:
+            return True
+        from gazami.cache.bound import has_room
+
+        assert isinstance(store, DirectoryStore)
+        return has_room(store.folder)
+
+    def _keep_within(self, bound: int) -> None:
+        from gazami.cache.bound import keep_within
+
+        store = self.places[0]
+        assert isinstance(store, DirectoryStore)
+        try:
+            keep_within(store, bound)
+        except Cancelled:
+            raise
+        except (GazamiError, OSError) as error:
+            self._warn_once(f"prune {store.name}", f"cannot prune the cache {store.name}: {error}")
+
     def __enter__(self) -> Stores:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._writers is None:
             return
-        if any(not each.done() for each in self._writes) and not self.cancel.is_set:
+        if any(not each.done() for each in self._writes) and not self.cancel.is_set and not self.options.bound:
             self.emit(Message("info", f"writing layers to the cache {self.name}"))
         self._writers.shutdown(wait=True, cancel_futures=self.cancel.is_set)
+        if self.options.bound and not self.cancel.is_set:
+            self._keep_within(self.options.bound)
         if kind is None:  # else there is an error already that says more
             for write in self._writes:
                 write.result()

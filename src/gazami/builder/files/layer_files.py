@@ -100,7 +100,7 @@ class LayerFiles:
         what = f"reading the files of layer {hex_of(layer.descriptor.digest)[:12]}"
         with (
             phase(self.emit, f"ingest-{layer.diff_id}", what, "files") as progress,
-            _of_layer(layer),
+            self._of_layer(layer),
             contextlib.closing(self._listing().members(layer, checked=checked)) as listed,
         ):
             apply_members(layer.diff_id, listed, tree, members, progress)
@@ -169,7 +169,7 @@ class LayerFiles:
         what = f"unpacking layer {short}" if unpacker else f"reading the files of layer {short}"
         with (
             phase(self.emit, f"ingest-{layer.diff_id}", what) as progress,
-            _of_layer(layer),
+            self._of_layer(layer),
             contextlib.closing(observed(self.tar_chunks(layer), progress)) as chunks,
         ):
             if unpacker is not None:
@@ -177,6 +177,18 @@ class LayerFiles:
                     _consume(layer, teed(chunks, write), tree, members)
             else:
                 _consume(layer, chunks, tree, members)
+
+    @contextlib.contextmanager
+    def _of_layer(self, layer: Layer) -> Iterator[None]:
+        """Says which layer it is whose archive is wrong, or that a file here is not what its digest names."""
+        try:
+            yield
+        except ArchiveError as error:
+            if self.blobs.at_hand(layer) is not None:
+                for _ in self.blob_chunks(layer):
+                    self.cancel.check()
+            error.message = f"layer {layer.descriptor.digest}: {error.message}"
+            raise
 
     # -- contents -------------------------------------------------------------------------------------------------
 
@@ -262,16 +274,6 @@ def observed(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Genera
         done += len(chunk)
         progress(done)
         yield chunk
-
-
-@contextlib.contextmanager
-def _of_layer(layer: Layer) -> Iterator[None]:
-    """Says which layer it is whose archive is wrong."""
-    try:
-        yield
-    except ArchiveError as error:
-        error.message = f"layer {layer.descriptor.digest}: {error.message}"
-        raise
 
 
 @contextlib.contextmanager

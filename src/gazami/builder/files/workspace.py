@@ -121,6 +121,11 @@ class Workspace:
         return [str(place / "files") for place in places if place is not None]
 
 
+def remove_stale(state: Path) -> None:
+    """Remove what builds that were killed have left in a state directory."""
+    _remove_stale(state, _PREFIX)
+
+
 def _locked_folder(place: Path, prefix: str) -> tuple[Path, int]:
     """A new folder (0700) and the descriptor of its lock. It gets the name by which others look for folders of killed builds when
     it is locked, so none takes it for one."""

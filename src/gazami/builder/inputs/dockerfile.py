@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gazami.context.confined import lies_in, read_inside
 from gazami.context.ignore import Ignore, parse_ignore
 from gazami.errors import ContextError, Source, UsageError
+from gazami.foreign import printable
 from gazami.plan.inputs import PlanInputs, context_name
 from gazami.registry.wire import redact
 
@@ -36,12 +37,23 @@ def find_dockerfile(
     for path in places if given else reversed(places):
         if not path.is_dir() and (data := read_named(path, folder)) is not None:
             return Source(path.name, _decode(data, str(path))), path
-    if wanted == "Dockerfile" and (data := read_named(folder / "dockerfile", folder)) is not None:
-        return Source("dockerfile", _decode(data, "dockerfile")), folder / "dockerfile"
-    raise ContextError(
-        f"no Dockerfile at {wanted} (looked in the working directory and in {folder})",
-        hint="give its path, relative to the context, with --dockerfile (-f)",
-    )
+    for name in ("dockerfile", "Containerfile") if wanted == "Dockerfile" else ():
+        if not (folder / name).is_dir() and (data := read_named(folder / name, folder)) is not None:
+            return Source(name, _decode(data, name)), folder / name
+    raise _missing(wanted, folder, given=given)
+
+
+def _missing(wanted: str, folder: Path, *, given: bool) -> ContextError:
+    """The error for a Dockerfile that is not there, with one that is there under another name."""
+    here = "" if not given or Path.cwd() == folder.absolute() else "the working directory and in "
+    message = f"no Dockerfile at {wanted} (looked in {here}{folder})" if given else f"no Dockerfile in {folder}"
+    try:
+        others = sorted(each.name for each in folder.iterdir() if "ockerfile" in each.name and not each.name.endswith("ignore"))
+    except OSError:
+        others = []
+    if others:
+        return ContextError(message, hint=f"there is {printable(others[0])}: name it with --file (-f)")
+    return ContextError(message, hint="name it, relative to the context, with --file (-f)")
 
 
 def read_named(path: Path, context: Path) -> bytes | None:
@@ -74,8 +86,11 @@ def _downloaded(url: str, transport: Transport | None) -> bytes:
 
 
 def find_ignore(dockerfile: Path | None, context: Path) -> Ignore:
-    """``<Dockerfile>.dockerignore`` beside the Dockerfile wins over the context's own."""
-    for path in (ignore_beside(dockerfile) if dockerfile else None, context / ".dockerignore"):
+    """``<Dockerfile>.dockerignore`` beside the Dockerfile wins over the context's own. With a Containerfile ``.containerignore``
+    counts too, as podman has it."""
+    podmans = dockerfile is not None and dockerfile.name == "Containerfile"
+    names = (context / ".dockerignore", context / ".containerignore" if podmans else None)
+    for path in (ignore_beside(dockerfile) if dockerfile else None, *names):
         if path is not None and not path.is_dir() and (data := read_named(path, context)) is not None:
             return parse_ignore(_decode(data, str(path)), path.name)
     return Ignore()

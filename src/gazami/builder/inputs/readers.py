@@ -33,7 +33,7 @@ def read_once(
     plan: Plan, images: dict[ImageBase, Resolved], output: OutputOptions, has_tree: Callable[[tuple[Digest, ...]], bool]
 ) -> frozenset[Digest]:
     """Digests of blobs. ``has_tree``: whether the tree of an image with these blobs is kept from an earlier build."""
-    if output.tar_paths or output.oci_layout_paths or output.exports:
+    if output.tar_paths or output.oci_layout_paths or output.exports or output.loader:
         return frozenset()
     readers: collections.Counter[Digest] = collections.Counter()
     for image, resolved in images.items():

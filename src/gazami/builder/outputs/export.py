@@ -193,19 +193,36 @@ class Exporter:
     def archives(self, finished: Finished) -> None:
         digest = finished.manifest.digest
         for place in self.output.tar_paths:
-            names = tuple(_tagged(text) for text in self.output.destinations) or (f"docker.io/{_UNNAMED}:latest",)
-            from gazami.layer.docker_archive import write_docker_archive
-
-            write_docker_archive(Path(place), finished.config, finished.manifest, self._blobs(finished), names)
+            self._archive(finished, Path(place), self._names or (f"docker.io/{_UNNAMED}:latest",))
             self.emit(Exported("docker-archive", place, digest))
         for place in self.output.oci_layout_paths:
             self._layout(finished, Path(place))
             self.emit(Exported("oci-layout", place, digest))
+        if self.output.loader:
+            self._load(finished)
         for export in self.output.exports:
             from gazami.builder.outputs.file_export import export_files
 
             export_files(export, finished.image.layers, self.layers, lambda folder: self._layout(finished, folder))
             self.emit(Exported("files" if export.kind != "oci" else "oci-layout", export.dest, digest))
+
+    def _archive(self, finished: Finished, place: Path, names: tuple[str, ...]) -> None:
+        from gazami.layer.docker_archive import write_docker_archive
+
+        write_docker_archive(place, finished.config, finished.manifest, self._blobs(finished), names)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(_tagged(text) for text in self.output.destinations)
+
+    def _load(self, finished: Finished) -> None:
+        from gazami.builder.outputs.load import load
+
+        workspace = self.layers.workspace
+        archive = workspace.root / f"load-{workspace.new_name()}.tar"
+        load(self.output.loader, lambda path: self._archive(finished, path, self._names), archive, self.layers.cancel)
+        name = ", ".join(self._names) or finished.manifest.config.digest
+        self.emit(Exported("loaded", f"{name} into {Path(self.output.loader).name}", finished.manifest.digest))
 
     def _layout(self, finished: Finished, folder: Path) -> None:
         from gazami.layer.oci_layout import OciLayout, blob_file

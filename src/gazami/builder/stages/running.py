@@ -68,7 +68,7 @@ class Running:
             step.cwd,
             step.user,
             mounts=mounts.mounts,
-            network="none" if step.network == "none" else "default",
+            network="none" if (self.options.network if step.network == "default" else step.network) == "none" else "default",
             hosts=self.options.add_hosts,
             timeout=self.options.timeout,
             shm_size=self.options.shm_size,

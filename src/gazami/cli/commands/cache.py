@@ -10,23 +10,31 @@ from gazami.cli.command import Command, Execution, task
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.kinds import BOOL, DURATION, SIZE, optional
 from gazami.cli.flags.option import Group, Option, Table
-from gazami.cli.flags.options import LOGGING, REGISTRY
+from gazami.cli.flags.options import LOGGING, REGISTRY, STATE_DIR
 from gazami.errors import UsageError
 
 if TYPE_CHECKING:
     from gazami.cache.store import CacheStore, Listed
 
+_WIDTH = 100
+"""Characters of a step that a row shows."""
+
 _USAGE = """\
 Look into the layer cache, and make it smaller.
 
 Usage:
-  gazami cache ls CACHE [flags]
-  gazami cache prune CACHE --older-than DURATION | --unused-for DURATION | --max-size SIZE [flags]
+  gazami cache du [CACHE] [flags]
+  gazami cache ls [CACHE] [flags]
+  gazami cache prune [CACHE] --older-than DURATION [flags]
+  gazami cache prune [CACHE] --unused-for DURATION [flags]
+  gazami cache prune [CACHE] --max-size SIZE [flags]
 
-CACHE is what --cache-repo names: a repository, or oci:DIR. A registry must allow deletions, and frees the space with its own
-garbage collection; it does not know when an entry was last used, so there --unused-for counts from when it was made.
+CACHE is what --cache-repo names: a repository, or oci:DIR. Without it: this machine's own cache, in the state directory.
+A registry must allow deletions, and frees the space with its own garbage collection; it does not know when an entry was last
+used, so there --unused-for counts from when it was made.
 
 Examples:
+  gazami cache ls
   gazami cache ls registry.example.com/app/cache
   gazami cache prune oci:/var/cache/gazami --max-size 10g --dry-run
 """
@@ -42,39 +50,82 @@ JSON = Option("json", BOOL, Group.CACHE, "List as JSON, with the inputs of each 
 
 def _cache(flags: Flags, run: Execution) -> int:
     match flags.positionals:
-        case ("ls", place):
-            return _list(place, flags, run)
-        case ("prune", place):
-            return _prune(place, flags, run)
+        case ("ls", *rest) if len(rest) < 2:
+            return _list(_place(rest, flags, run), flags, run)
+        case ("du", *rest) if len(rest) < 2:
+            return _du(_place(rest, flags, run), flags, run)
+        case ("prune", *rest) if len(rest) < 2:
+            return _prune(_place(rest, flags, run), flags, run)
         case _:
-            raise UsageError("cache needs ls or prune, and the cache", hint="write ls CACHE, prune CACHE, or explain")
+            raise UsageError("cache needs ls, du or prune", hint="write gazami cache ls [CACHE], or gazami cache explain")
+
+
+def _place(given: list[str], flags: Flags, run: Execution) -> str:
+    """The cache that was named, else this machine's own."""
+    if given:
+        return given[0]
+    from gazami.builder.files.state_directory import claim
+    from gazami.cli.request.sandbox import state_dir
+
+    return f"oci:{claim(state_dir(flags[STATE_DIR], run.around)) / 'cache'}"
 
 
 def _list(place: str, flags: Flags, run: Execution) -> int:
     from gazami.builder.cached.places import open_store
-    from gazami.cache.prune import total_size
 
     with run.registry(flags) as client:
         listed = _in_order(open_store(place, client))
     if flags[JSON]:
         run.say(json.dumps([_facts(each) for each in listed], indent=2) + "\n")
         return 0
+    if listed:
+        run.say(f"{'KEY':<12}  {'USED':>9}  {'SIZE':>9}  STEP\n")
+    _say_rows(listed, run)
+    run.say(_sum(listed))
+    return 0
+
+
+def _du(place: str, flags: Flags, run: Execution) -> int:
+    from gazami.builder.cached.places import open_store
+
+    with run.registry(flags) as client:
+        listed = _in_order(open_store(place, client))
+    bases = [each for each in listed if each.tag.startswith("base-")]
+    for name, part in (("steps", [each for each in listed if each not in bases]), ("base images", bases)):
+        run.say(f"{name:<12} {_sum(part)}")
+    run.say(f"{'together':<12} {_sum(listed)}")
+    return 0
+
+
+def _say_rows(listed: list[Listed], run: Execution) -> None:
+    """A row for each layer: a step has a key for its Dockerfile and one for the files below it."""
     from gazami.foreign import printable
     from gazami.report.units import size
 
+    seen: set[object] = set()
     for each in listed:
         blob = each.entry.layer or each.entry.files
-        what = size(blob.size) if blob is not None else "-"
-        run.say(f"{each.tag[:12]}  {_ago(each):>9}  {what:>9}  {printable(each.entry.text)[:100]}\n")
-    run.say(f"{len(listed)} entries, {size(total_size(listed))}\n")
-    return 0
+        if (one := (blob, each.entry.text)) not in seen:
+            seen.add(one)
+            what = size(blob.size) if blob is not None else "-"
+            run.say(f"{each.tag[:12]}  {_ago(each):>9}  {what:>9}  {printable(_shortened(each.entry.text))}\n")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+
+
+def _sum(listed: list[Listed]) -> str:
+    from gazami.cache.prune import total_size
+    from gazami.report.units import size
+
+    count = len({(each.entry.layer or each.entry.files, each.entry.text) for each in listed})
+    return f"{count} {'entry' if count == 1 else 'entries'}, {size(total_size(listed))}\n"
 
 
 def _prune(place: str, flags: Flags, run: Execution) -> int:
     from gazami.builder.cached.places import open_store
-    from gazami.cache.prune import to_prune, total_size
-    from gazami.foreign import printable
-    from gazami.report.units import size
+    from gazami.cache.prune import to_prune
 
     older, unused, largest = flags[OLDER_THAN], flags[UNUSED_FOR], flags[MAX_SIZE]
     if older is None and unused is None and largest is None:
@@ -84,10 +135,9 @@ def _prune(place: str, flags: Flags, run: Execution) -> int:
         gone = to_prune(store.entries(), datetime.now(UTC), older_than=older, unused_for=unused, max_size=largest)
         if gone and not flags[DRY_RUN]:
             store.remove(*(each.tag for each in gone))
-        for each in gone:
-            run.say(f"{each.tag[:12]}  {_ago(each):>9}  {printable(each.entry.text)[:100]}\n")
-    verb = "would be removed" if flags[DRY_RUN] else "removed"
-    run.say(f"{len(gone)} entries {verb}, {size(total_size(gone))}\n")
+    shown = [each for each in gone if not each.tag.startswith("near-")]
+    _say_rows(shown, run)
+    run.say(f"{'would remove' if flags[DRY_RUN] else 'removed'} {_sum(shown)}")
     return 0
 
 
@@ -118,4 +168,6 @@ def _ago(each: Listed) -> str:
     return f"{hours * 60:.0f} min" if hours < 1 else f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"
 
 
-COMMAND = Command("cache", _USAGE, Table((OLDER_THAN, UNUSED_FOR, MAX_SIZE, DRY_RUN, JSON, *REGISTRY, *LOGGING)), task(_cache))
+COMMAND = Command(
+    "cache", _USAGE, Table((OLDER_THAN, UNUSED_FOR, MAX_SIZE, DRY_RUN, JSON, STATE_DIR, *REGISTRY, *LOGGING)), task(_cache)
+)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from gazami.cli.command import Command, Execution, task
+from gazami.cli.commands.build import COMMAND as BUILD_COMMAND
+from gazami.cli.commands.build import own_cache
 from gazami.cli.flags.argv import Flags
-from gazami.cli.flags.options import BUILD, CACHE, ELSEWHERE, NO_PUSH_CACHE
+from gazami.cli.flags.options import CACHE, NO_PUSH, NO_PUSH_CACHE
 from gazami.errors import UsageError
 
 _USAGE = """\
@@ -14,7 +16,8 @@ Usage:
   gazami cache explain [CONTEXT] [flags of gazami build]
 
 Examples:
-  gazami cache explain . -t registry.example.com/app --cache-copy-layers
+  gazami cache explain
+  gazami cache explain . -t registry.example.com/app --cache
 """
 
 _UNKNOWN = "no earlier build stored a layer for this step of the Dockerfile"
@@ -29,7 +32,11 @@ def _explain(flags: Flags, run: Execution) -> int:
     from gazami.plan.steps import MetadataStep
     from gazami.report.summary import shorten
 
-    request = build_request(flags.having(CACHE, "true").having(NO_PUSH_CACHE, "true"), run.around).request
+    if flags[NO_PUSH]:
+        flags = flags.having(CACHE, "true")
+    own = own_cache(flags, run.around)
+    flags = flags if own else flags.having(CACHE, "true")
+    request = build_request(flags.having(NO_PUSH_CACHE, "true"), run.around, own_cache=own).request
     with prepared(request, run.emit, run.cancel) as ready, attempt(request, ready, run.emit, run.cancel) as tried:
         if (caching := tried.cache) is None:
             raise UsageError("cache explain needs a cache", hint="add --cache-repo or --destination")
@@ -49,4 +56,7 @@ def _explain(flags: Flags, run: Execution) -> int:
     return 0
 
 
-COMMAND = Command("cache explain", _USAGE, BUILD, task(_explain), elsewhere=ELSEWHERE)
+COMMAND = Command(
+    "cache explain", _USAGE, BUILD_COMMAND.table, task(_explain), elsewhere=BUILD_COMMAND.elsewhere, reads_files="project",
+    prepare=BUILD_COMMAND.prepare,
+)  # fmt: skip

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 
 from gazami.cli.command import Command, help_of
-from gazami.cli.commands.rows import ROWS, called, command
+from gazami.cli.commands.rows import ROWS, SUBCOMMANDS, called, command
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.option import Table
 from gazami.dockerfile.suggest import did_you_mean
@@ -34,7 +34,7 @@ Every flag of kaniko's executor is accepted. Run 'gazami build --help' for all f
 def _help(flags: Flags, environ: Mapping[str, str]) -> int:
     words = list(flags.positionals)
     name, rest = called(words or ["help"])
-    if not name or rest:
+    if not name or (rest and (len(rest) > 1 or rest[0] not in SUBCOMMANDS.get(name, ()))):
         raise UsageError(f"unknown command {' '.join(words)!r}{did_you_mean(' '.join(words), ROWS)}")
     sys.stdout.write(help_of(command(name)))
     return 0

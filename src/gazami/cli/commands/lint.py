@@ -62,4 +62,6 @@ def _file(flags: Flags) -> str:
     return flags.positionals[0] if flags.positionals else "Dockerfile"
 
 
-COMMAND = Command("lint", _USAGE, Table((FORMAT, CONTEXT, BUILD_ARG, TARGET, CUSTOM_PLATFORM, ERROR)), _lint, notes=_NOTES)
+COMMAND = Command(
+    "lint", _USAGE, Table((FORMAT, CONTEXT, BUILD_ARG, TARGET, CUSTOM_PLATFORM, ERROR)), _lint, notes=_NOTES, reads_files="project"
+)

@@ -2,71 +2,84 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from gazami.cli.command import Command, Execution, one_positional, task
+from gazami.cli.command import Command, Execution, Task, one_positional
+from gazami.cli.commands.stored_credentials import config_path, host_of, key_of, store
+from gazami.cli.environ import look_around
+from gazami.cli.flags import options
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.kinds import BOOL, STRING
-from gazami.cli.flags.option import Group, Option, Table
-from gazami.cli.flags.options import LOGGING
-from gazami.errors import HostError, UsageError
-from gazami.foreign import read_json
-from gazami.image.reference import DOCKER_HUB
-from gazami.layer.output_file import write_output
+from gazami.cli.flags.option import Group, Option
+from gazami.cli.flags.registries import WRITING, table
+from gazami.errors import UsageError
+from gazami.values import replace
 
 _USAGE = """\
-Store a user and a password for a registry, where docker, podman and gazami find them. The registry is not asked.
+Log in to a registry: check a user and a password there, and store them where docker, podman and gazami find them.
 
 Usage:
-  gazami login [REGISTRY] --username NAME --password-stdin [flags]
+  gazami login [REGISTRY] [--username NAME] [--password-stdin] [flags]
 
-Without REGISTRY: Docker Hub. The file is $DOCKER_CONFIG/config.json, else ~/.docker/config.json. Where it names a
-credential program (credsStore, credHelpers), that program gets the password.
+Without REGISTRY: Docker Hub. On a terminal it asks for what is missing. The file is $DOCKER_CONFIG/config.json, else
+~/.docker/config.json. Where it names a credential program (credsStore, credHelpers), that program gets the password.
 
 Examples:
-  echo "$CI_REGISTRY_PASSWORD" | gazami login -u "$CI_REGISTRY_USER" --password-stdin "$CI_REGISTRY"
+  gazami login registry.example.com
+  echo "$CI_REGISTRY_PASSWORD" |
+    gazami login -u "$CI_REGISTRY_USER" --password-stdin "$CI_REGISTRY"
 """
-
-_HUB_KEY = "https://index.docker.io/v1/"
-_HUB_NAMES = frozenset({"", "docker.io", DOCKER_HUB, "registry-1.docker.io", _HUB_KEY})
 
 USERNAME = Option("username", STRING, Group.REGISTRY, "The user.", metavar="NAME", shorthands="u")
 PASSWORD = Option("password", STRING, Group.REGISTRY, "The password; visible in the list of processes, so better on standard "
                   "input.", metavar="TEXT", shorthands="p")  # fmt: skip
 PASSWORD_STDIN = Option("password-stdin", BOOL, Group.REGISTRY, "Read the password from standard input.", "false")
+NO_CHECK = Option("no-check", BOOL, Group.REGISTRY, "Do not ask the registry whether they are right.", "false")
+
+_CHECKING = tuple(
+    row for row in WRITING
+    if row.name not in (options.PUSH_RETRY.name, options.PUSH_IGNORE_IMMUTABLE_TAG_ERRORS.name, options.CREDENTIAL_HELPERS.name)
+)  # fmt: skip
 
 
-def _login(flags: Flags, run: Execution) -> int:
-    registry = one_positional(flags, "a registry") if flags.positionals else ""
-    key = _HUB_KEY if registry in _HUB_NAMES else registry.removeprefix("https://").removeprefix("http://").rstrip("/")
-    username, password = flags[USERNAME], _password(flags)
+def _start(flags: Flags, environ: Mapping[str, str]) -> Task:
+    """Questions are asked before there is a display."""
+    key = key_of(one_positional(flags, "a registry") if flags.positionals else "")
+    username = flags[USERNAME] or _asked("Username: ")
     if not username:
         raise UsageError("--username is needed")
-    path = config_path(run.around.environ)
-    document = _read(path)
-    program = (document.get("credHelpers") or {}).get(key) or document.get("credsStore")
-    if program:
-        _store(f"docker-credential-{program}", key, username, password)
-        where = f"docker-credential-{program}"
-    else:
-        auth = base64.b64encode(f"{username}:{password}".encode()).decode()
-        document.setdefault("auths", {})[key] = {"auth": auth}
-        _write(path, document)
-        where = str(path)
-    sys.stderr.write(f"Stored the credentials for {key} in {where}\n")
+    password = _password(flags)
+    return Task(look_around(environ), lambda run: _login(key, username, password, flags, run))
+
+
+def _login(key: str, username: str, password: str, flags: Flags, run: Execution) -> int:
+    if not flags[NO_CHECK]:
+        _check(host_of(key), username, password, flags, run)
+    where = store(config_path(run.around.environ), key, username, password)
+    verb = "Stored the credentials" if flags[NO_CHECK] else "Login succeeded; stored the credentials"
+    sys.stderr.write(f"{verb} for {key} in {where}\n")
     return 0
 
 
-def config_path(environ: Mapping[str, str]) -> Path:
-    if environ.get("DOCKER_CONFIG"):
-        return Path(environ["DOCKER_CONFIG"]) / "config.json"
-    return Path(environ.get("HOME") or "/root") / ".docker/config.json"
+def _check(host: str, username: str, password: str, flags: Flags, run: Execution) -> None:
+    """Raises :class:`AuthenticationError` where the registry says no, :class:`TransportError` where it says nothing."""
+    from gazami.cli.request.registry import registry_options
+    from gazami.errors import AuthenticationError
+    from gazami.image.reference import Reference
+    from gazami.registry.client import RegistryClient
+    from gazami.registry.credentials import Credential, GivenCredentials, Keychain
+    from gazami.registry.sessions import greet
+
+    given = GivenCredentials("login", ((host, Credential(username, password)),))
+    with RegistryClient(registry_options(flags, run.around), Keychain([given]), run.emit, run.cancel) as client:
+        try:
+            greet(client.session(Reference(host, "login", "latest"), "push"))
+        except AuthenticationError as error:
+            error.hint = (
+                "check user and password (registries with two factors want a token); nothing was stored, --no-check stores anyway"
+            )
+            raise
 
 
 def _password(flags: Flags) -> str:
@@ -77,42 +90,30 @@ def _password(flags: Flags) -> str:
         given = sys.stdin.readline().rstrip("\n").removesuffix("\r")
         if not given:
             raise UsageError("standard input holds no password")
+    if not given and _is_terminal():
+        from getpass import getpass
+
+        given = getpass("Password: ", stream=sys.stderr)
     if not given:
         raise UsageError("a password is needed", hint='echo "$PASSWORD" | gazami login … --password-stdin')
     return given
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = read_json(path.read_bytes())
-        if not isinstance(document, dict):
-            raise ValueError
-        return document
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        raise UsageError(f"{path} is not a JSON object", hint="correct or remove the file") from None
-    except OSError as cause:
-        raise HostError(f"cannot read {path}: {cause.strerror}") from cause
+def _asked(question: str) -> str:
+    if not _is_terminal():
+        return ""
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
 
 
-def _write(path: Path, document: dict[str, Any]) -> None:
-    """Replace the file as a whole; nobody else may read it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_output(path, json.dumps(document, indent="\t").encode(), 0o600)
-    except OSError as cause:
-        raise HostError(f"cannot write {path}: {cause.strerror}") from cause
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _store(program: str, server: str, username: str, secret: str) -> None:
-    document = json.dumps({"ServerURL": server, "Username": username, "Secret": secret})
-    try:
-        done = subprocess.run([program, "store"], input=document, text=True, capture_output=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired) as cause:
-        raise HostError(f"cannot run {program}: {type(cause).__name__}") from None
-    if done.returncode:
-        raise HostError(f"{program} failed with status {done.returncode}: {done.stdout.strip()[:300]}")
-
-
-COMMAND = Command("login", _USAGE, Table((USERNAME, PASSWORD, PASSWORD_STDIN, *LOGGING)), task(_login))
+COMMAND = Command(
+    "login",
+    _USAGE,
+    table((USERNAME, PASSWORD, PASSWORD_STDIN, NO_CHECK), (*_CHECKING, replace(options.VERBOSITY, hidden=True))),
+    _start,
+)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from gazami.cli.command import Command, Execution, task
 from gazami.cli.flags.argv import Flags
-from gazami.cli.flags.option import Table
-from gazami.cli.flags.options import CUSTOM_PLATFORM, LOGGING, REGISTRY, STATE_DIR
+from gazami.cli.flags.options import STATE_DIR
+from gazami.cli.flags.registries import PLATFORM, QUIETLY, READING, table
 from gazami.errors import UsageError
 
 _USAGE = """\
@@ -36,7 +36,9 @@ def _pull(flags: Flags, run: Execution) -> int:
 
     if len(flags.positionals) != 2:
         raise UsageError("a reference and a directory or file are needed", hint="gazami pull debian:12 debian/")
-    reference, place = parse_reference(flags.positionals[0]), Path(flags.positionals[1])
+    reference, place = parse_reference(flags.positionals[0]), Path(flags.positionals[1].removeprefix("oci:"))
+    if not place.name.endswith(".tar"):
+        check_layout_place(place)
     platform = platform_of(flags, run.around)
     with Workspace(state_dir(flags[STATE_DIR], run.around)) as workspace, run.registry(flags) as client:
         found = client.resolve(reference, platform)
@@ -57,4 +59,14 @@ def _pull(flags: Flags, run: Execution) -> int:
     return 0
 
 
-COMMAND = Command("pull", _USAGE, Table((CUSTOM_PLATFORM, STATE_DIR, *REGISTRY, *LOGGING)), task(_pull))
+def check_layout_place(folder: Path) -> None:
+    """Raises :class:`UsageError` for a directory that has files and is no layout: a layout's would lie among them."""
+    try:
+        if not folder.exists() or (folder / "index.json").exists() or not any(folder.iterdir()):
+            return
+    except NotADirectoryError:
+        raise UsageError(f"{folder} is a file", hint="an archive's name ends with .tar; a layout is a directory") from None
+    raise UsageError(f"{folder} has files and is not an OCI layout", hint="name a new or an empty directory, or FILE.tar")
+
+
+COMMAND = Command("pull", _USAGE, table((PLATFORM, STATE_DIR), (*READING, *QUIETLY)), task(_pull))

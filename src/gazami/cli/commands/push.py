@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from gazami.cli.command import Command, Execution, one_positional, task
+from gazami.cli.commands.places import place_of, split
 from gazami.cli.flags import options
 from gazami.cli.flags.argv import Flags
-from gazami.cli.flags.option import Table
+from gazami.cli.flags.registries import QUIETLY, WRITING, table
 from gazami.errors import UsageError
 
 _USAGE = """\
@@ -20,8 +19,11 @@ PATH is an OCI layout directory, its tar archive, or an archive of docker save. 
 images in a layout. An index is pushed with all its images.
 
 Examples:
-  gazami build . --no-push --oci-layout-path out && gazami push out -t registry.example.com/app:1.0
-  docker save app | gzip > app.tar.gz && gazami push app.tar.gz -t registry.example.com/app:1.0
+  gazami build . --no-push --oci-layout-path out
+  gazami push out -t registry.example.com/app:1.0
+
+  docker save app | gzip > app.tar.gz
+  gazami push app.tar.gz -t registry.example.com/app:1.0
 """
 
 
@@ -34,7 +36,9 @@ def _push(flags: Flags, run: Execution) -> int:
     from gazami.image.manifest import Manifest
     from gazami.image.reference import parse_reference
 
-    path, name = _split(one_positional(flags, "the path of an image"))
+    text = one_positional(flags, "the path of an image")
+    place = place_of(text) or split(text)
+    path, name = place.path, place.name
     references = tuple(parse_reference(text) for text in flags[options.DESTINATION])
     if not references:
         raise UsageError("you must provide --destination", hint="for example: -t registry.example.com/app:1.0")
@@ -50,28 +54,21 @@ def _push(flags: Flags, run: Execution) -> int:
             tagged_names=flags[options.IMAGE_NAME_TAG_WITH_DIGEST_FILE],
         )
         image_id = stored.top.config.digest if isinstance(stored.top, Manifest) else digest
-        for place, text in digest_files(files, references, image_id, digest, pushed=True):
-            write_text(place, text, client.transport)
+        for file, said in digest_files(files, references, image_id, digest, pushed=True):
+            write_text(file, said, client.transport)
     run.say(f"{digest}\n")
     return 0
-
-
-def _split(text: str) -> tuple[Path, str]:
-    path = Path(text)
-    if path.exists():
-        return path, ""
-    head, _, name = text.partition("@") if "@" in text else text.rpartition(":")
-    return (Path(head), name) if head else (path, "")
 
 
 COMMAND = Command(
     "push",
     _USAGE,
-    Table(
+    table(
         (
             options.DESTINATION, options.DIGEST_FILE, options.IMAGE_NAME_WITH_DIGEST_FILE, options.IMAGE_NAME_TAG_WITH_DIGEST_FILE,
-            options.SKIP_PUSH_PERMISSION_CHECK, options.STATE_DIR, *options.REGISTRY, *options.LOGGING,
-        )
+            options.SKIP_PUSH_PERMISSION_CHECK, options.STATE_DIR,
+        ),
+        (*WRITING, *QUIETLY),
     ),
     task(_push),
 )  # fmt: skip

@@ -17,15 +17,24 @@ ROWS = {
     "push": ("commands.push", "push an OCI layout, or an archive of docker save, to registries"),
     "pull": ("commands.pull", "fetch an image into an OCI layout or an archive"),
     "inspect": ("commands.inspect", "say what an image is without fetching its layers"),
-    "login": ("commands.login", "store a user and a password for a registry"),
+    "copy": ("commands.copy", "copy an image from one registry to another, or to a layout"),
+    "tag": ("commands.tag", "give an image in a registry another name"),
+    "ls": ("commands.tags", "list the tags of a repository"),
+    "login": ("commands.login", "check and store a user and a password for a registry"),
+    "logout": ("commands.logout", "remove the credentials for a registry"),
     "warm": ("commands.warm", "fill a directory of base images for --cache-dir"),
-    "cache": ("commands.cache", "list or prune the layer cache"),
+    "cache": ("commands.cache", "list, measure or prune the layer cache"),
     "cache explain": ("commands.explain", "say why a step is not found in the layer cache"),
+    "state": ("commands.state", "say what the state directory holds, and remove it"),
     "lint": ("commands.lint", "check a Dockerfile"),
-    "doctor": ("commands.doctor", "say which isolation of RUN steps works here, and why others do not"),
+    "doctor": ("commands.doctor", "say what a build would find here: isolation, space, registry"),
+    "completion": ("commands.completion", "print completions for bash, zsh or fish"),
     "version": ("commands.version", "print the version"),
     "help": ("commands.help", "explain a command: gazami help build"),
 }
+
+SUBCOMMANDS = {"cache": ("du", "explain", "ls", "prune"), "state": ("du", "prune"), "completion": ("bash", "zsh", "fish")}
+"""Words that a command takes first."""
 
 
 def command(name: str) -> Command:

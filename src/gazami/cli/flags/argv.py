@@ -16,6 +16,7 @@ from gazami.errors import UsageError
 from gazami.values import fast_dataclass, field, replace
 
 T = TypeVar("T")
+_OWN = "GAZAMI_"
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Flags:
     positionals: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     help: bool = False
+    brief: bool = False
+    """Of help only what most people look for: ``-h``."""
 
     def __getitem__(self, option: Option[T]) -> T:
         written = self.written.get(option.name)
@@ -34,6 +37,10 @@ class Flags:
 
     def given(self, option: Option[object]) -> bool:
         return option.name in self.written
+
+    def spelling(self, option: Option[object]) -> str:
+        """The flag as it was typed, for messages."""
+        return self.written[option.name].spelling if option.name in self.written else f"--{option.name}"
 
     def words(self, option: Option[object]) -> tuple[str, ...]:
         """What was written, for handing it on to another gazami."""
@@ -69,7 +76,7 @@ def parse(argv: list[str], table: Table, elsewhere: Mapping[str, str] | None = N
     while rest:
         word = rest.pop(0)
         if word in ("--help", "-h"):
-            return replace(_settle(found, table), help=True)
+            return replace(_settle(found, table), help=True, brief=word == "-h")
         if word == "--":
             found.positionals += rest
             break
@@ -129,8 +136,8 @@ def _settle(found: _Found, table: Table) -> Flags:
 
 
 def with_environment(flags: Flags, table: Table, environ: Mapping[str, str]) -> Flags:
-    """Apply the variables that options name: a default for a flag that was not given, more items for a repeatable one,
-    and the last word where ``env_wins``. An empty variable counts as unset. Raises :class:`UsageError`."""
+    """Apply the variables that options name, and ``GAZAMI_<FLAG>``: a default for a flag that was not given, more items for a
+    repeatable one, and the last word where ``env_wins``. An empty variable counts as unset. Raises :class:`UsageError`."""
     written = dict(flags.written)
     for option in table:
         word = environ.get(option.env) if option.env else None
@@ -138,12 +145,30 @@ def with_environment(flags: Flags, table: Table, environ: Mapping[str, str]) -> 
             continue
         own = Written(option.name, (word,), option.env)
         if option.kind.repeatable:
-            own = replace(own, words=(*flags.words(option), word))
-        elif flags.given(option) and not option.env_wins:
+            own = replace(own, words=(*(written[option.name].words if option.name in written else ()), word))
+        elif option.name in written and not option.env_wins:
             continue
         option.kind.read(own)
         written[option.name] = own
+    if any(name.startswith(_OWN) for name in environ):
+        _add_own_variables(written, table, environ)
     return replace(flags, written=written)
+
+
+def _add_own_variables(written: dict[str, Written], table: Table, environ: Mapping[str, str]) -> None:
+    """Of a repeatable flag a variable has a value in each line, before those of the command line."""
+    for option in table:
+        text = environ.get(option.variable)
+        if not text or option.variable == option.env:
+            continue
+        lines = tuple(line for line in text.splitlines() if line) if option.kind.repeatable else (text,)
+        own = Written(option.name, lines, option.variable)
+        option.kind.read(own)
+        if option.name not in written:
+            written[option.name] = own
+        elif option.kind.repeatable:
+            before = written[option.name]
+            written[option.name] = replace(before, words=(*lines, *before.words))
 
 
 def changed(flags: Flags, table: Table) -> list[Option[object]]:

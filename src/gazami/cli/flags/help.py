@@ -9,20 +9,32 @@ from gazami.cli.flags.option import Group, Option, Table
 _COLUMN = 30
 
 
-def flag_rows(table: Table, width: int, *, grouped: bool = False) -> str:
-    """The flags that are shown, in their order, or under the names of their groups. ``width`` is in columns; lines that must
+_MANY = 40
+"""Flags that are not looked through without the names of their groups."""
+
+
+def flag_rows(table: Table, width: int) -> str:
+    """The flags that are shown, in their order, or many of them under the names of their groups. ``width`` is in columns; lines that must
     not break may be longer."""
     width = max(60, min(width, 110))
     shown = [option for option in table if not option.hidden]
-    if not grouped:
+    if len(shown) <= _MANY:
         return _section("Flags", shown, width)
-    return "\n".join(
-        _section(f"{group.value} flags", [option for option in shown if option.group is group], width) for group in Group
-    )
+    grouped_rows = ((group, [option for option in shown if option.group is group]) for group in Group)
+    return "\n".join(_section(f"{group.value} flags", rows, width) for group, rows in grouped_rows if rows)
 
 
 def _section(title: str, options: list[Option[object]], width: int) -> str:
-    return "\n".join([f"{title}:", *(_row(option, width) for option in options)]) + "\n"
+    """A row for each flag; those without effect in one paragraph, since the log says more when one is given."""
+    idle = ", ".join(f"--{option.name}" for option in options if option.unused)
+    rows = [_row(option, width) for option in options if not option.unused]
+    if idle:
+        text = f"Accepted, without effect here: {idle}."
+        pad = " " * 6
+        rows += textwrap.wrap(
+            text, width, initial_indent=pad, subsequent_indent=pad, break_long_words=False, break_on_hyphens=False
+        )
+    return "\n".join([f"{title}:", *rows]) + "\n"
 
 
 def _row(option: Option[object], width: int) -> str:
@@ -61,3 +73,17 @@ def description(option: Option[object]) -> str:
     if option.unused:
         text += f" [no effect: {option.unused}]"
     return text
+
+
+def flowed(text: str, width: int) -> str:
+    """Prose of a usage laid out for a width: paragraphs are filled, and lists and headings stay as they are."""
+    width = max(60, min(width, 110))
+    blocks = (_flowed_block(block, width) for block in text.rstrip("\n").split("\n\n"))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _flowed_block(block: str, width: int) -> str:
+    lines = block.splitlines()
+    if any(line.startswith(" ") for line in lines) or lines[0].endswith(":"):
+        return block
+    return textwrap.fill(" ".join(lines), width, break_long_words=False, break_on_hyphens=False)

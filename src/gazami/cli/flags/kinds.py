@@ -46,8 +46,9 @@ def each(read: Callable[[str, str], T]) -> FlagKind[tuple[T, ...]]:
     return FlagKind(lambda written: tuple(read(word, written.spelling) for word in written.words), repeatable=True)
 
 
-def choice(*words: Word) -> FlagKind[Word]:
-    """One of these words, of which the empty one stands for none of the others."""
+def choice(*words: Word, **elsewhere: str) -> FlagKind[Word]:
+    """One of these words, of which the empty one stands for none of the others. ``elsewhere`` are hints for words of other
+    programs."""
     shown = tuple(word for word in words if word)
 
     def read(written: Written) -> Word:
@@ -55,7 +56,7 @@ def choice(*words: Word) -> FlagKind[Word]:
             if written.last == word:
                 return word
         *rest, end = shown
-        hint = f"{written.spelling} takes {', '.join(rest)} or {end}"
+        hint = elsewhere.get(written.last) or f"{written.spelling} takes {', '.join(rest)} or {end}"
         raise UsageError(f"{written.last!r} is not a valid {written.name.replace('-', ' ')}", hint=hint)
 
     return FlagKind(read, choices=shown)

@@ -45,6 +45,7 @@ class Group(Enum):
     SNAPSHOT = "Snapshot"
     SANDBOX = "Sandbox"
     LOGGING = "Logging"
+    DOCKER = "docker build"
     COMPATIBILITY = "Compatibility"
 
 
@@ -74,6 +75,11 @@ class Option(Generic[T_co]):
     @property
     def spellings(self) -> tuple[str, ...]:
         return (self.name, *self.aliases, *self.deprecated)
+
+    @property
+    def variable(self) -> str:
+        """``GAZAMI_REGISTRY_MIRROR`` of ``--registry-mirror``."""
+        return "GAZAMI_" + self.name.upper().replace("-", "_")
 
     @property
     def unwritten(self) -> T_co:

@@ -30,6 +30,8 @@ from gazami.sandbox.modes import MODES
 if TYPE_CHECKING:
     from gazami.report.line import Format, Severity
 
+Progress = Literal["auto", "plain", "raw", "tty", "quiet", "none"]
+
 _OWN_ROOT = "gazami unpacks into a directory of its own that it removes itself, never over its own file system"
 
 # fmt: off
@@ -66,7 +68,8 @@ CHECK = Option("check", BOOL, Group.BUILD, "Check the Dockerfile and print the f
 CALL = Option("call", STRING, Group.BUILD, "Print something about the Dockerfile instead of building it: check, outline (the "
     "inputs of a target), targets.", metavar="METHOD[,format=json]", kaniko=False)
 
-DESTINATION = Option("destination", LIST, Group.OUTPUT, "Push the image to this name. Needed unless --no-push is given.",
+DESTINATION = Option("destination", LIST, Group.OUTPUT, "Push the image to this name; without one, gazami build does "
+    "not push. The executor needs one, or --no-push.",
     metavar="NAME[:TAG]", shorthands="td", aliases=("tag",))
 NO_PUSH = Option("no-push", BOOL, Group.OUTPUT, "Do not push the image.", default="false", env="KANIKO_NO_PUSH", env_wins=True)
 TAR_PATH = Option("tar-path", STRING, Group.OUTPUT, "Write the image as an archive for docker load.", metavar="FILE",
@@ -145,6 +148,11 @@ CACHE_MOUNTS_MAX = Option("cache-mounts-max", SOME_SIZE, Group.CACHE, "Do not st
     "this.", default="1g", metavar="SIZE", kaniko=False)
 CACHE_DIR = Option("cache-dir", STRING, Group.CACHE, "Directory of base images that the warmer has filled.", default="/cache",
     metavar="DIR")
+LOCAL_CACHE: Option[Literal["auto", "on", "off"]] = Option("local-cache", choice("auto", "on", "off"), Group.CACHE,
+    "Keep layers of steps and of base images in the state directory, for the next build. auto: where no other cache is named, "
+    "outside of containers and of CI.", default="auto", kaniko=False)
+LOCAL_CACHE_MAX = Option("local-cache-max", SOME_SIZE, Group.CACHE, "Size of that cache; what was used longest ago is removed.",
+    default="10g", metavar="SIZE", kaniko=False)
 CACHE_TTL = Option("cache-ttl", DURATION, Group.CACHE, "Do not use cached layers older than this.", default="336h",
     metavar="DURATION")
 CACHE_COPY_LAYERS = Option("cache-copy-layers", BOOL, Group.CACHE, "Cache the layers of COPY and ADD too.", default="false")
@@ -168,7 +176,7 @@ IGNORE_VAR_RUN = Option("ignore-var-run", BOOL, Group.SNAPSHOT, "Never take /var
 USE_NEW_RUN = Option("use-new-run", BOOL, Group.SNAPSHOT, "Another way to find changed files.", default="false",
     unused="the fastest way that works here is always chosen")
 
-ISOLATION = Option("isolation", choice("", *(mode.name for mode in MODES)), Group.SANDBOX, "How to isolate RUN; "
+ISOLATION = Option("isolation", choice("", "default", *(mode.name for mode in MODES)), Group.SANDBOX, "How to isolate RUN; "
     "default: the best mode that works here. inplace lends commands the root of gazami's own container.", kaniko=False)
 STATE_DIR = Option("state-dir", STRING, Group.SANDBOX, "Directory of all temporary files; default: $GAZAMI_STATE_DIR, else a "
     "folder in $XDG_CACHE_HOME, $TMPDIR, ~/.cache or /tmp.", metavar="DIR", env="GAZAMI_STATE_DIR", kaniko=False)
@@ -186,9 +194,11 @@ VERBOSITY: Option[Severity] = Option("verbosity", choice("trace", "debug", "info
     Group.LOGGING, "How much to write to standard error.", default="info", shorthands="v")
 QUIET = Option("quiet", BOOL, Group.LOGGING, "Write only errors, and print the image's digest at the end.", default="false",
     shorthands="q", kaniko=False)
-PROGRESS: Option[Literal["auto", "plain", "raw", "tty"]] = Option("progress", choice("auto", "plain", "raw", "tty"), Group.LOGGING,
-    "Show a live view (tty), or lines in which what RUN prints has its step's name before it (plain) or is as it is (raw); auto: "
-    "tty on a terminal, else plain, and raw for the executor.", default="auto", kaniko=False)
+PROGRESS: Option[Progress] = Option("progress", choice("auto", "plain", "raw", "tty", "quiet", "none",
+    rawjson="write --log-format=json, or --log-format=events for everything"), Group.LOGGING,
+    "Show a live view (tty), or lines in which what RUN prints has its step's name before it (plain) or is as it is (raw), or "
+    "nothing but errors (quiet, none); auto: tty on a terminal, else plain, and raw for the executor.", default="auto",
+    kaniko=False)
 LOG_FORMAT: Option[Literal[""] | Format] = Option("log-format", choice("", "text", "color", "json", "events"), Group.LOGGING,
     "Format of the lines; default: color on a terminal and in CI unless NO_COLOR is set, else text. events: each event as a JSON "
     "object, for gazami submit.")

@@ -23,7 +23,7 @@ from gazami.cli.workflow_commands import masks, no_commands
 from gazami.errors import GazamiError, UsageError
 from gazami.foreign import printable, read_json
 from gazami.report.workflow import command
-from gazami.values import fast_dataclass
+from gazami.values import fast_dataclass, replace
 
 HUB = "https://index.docker.io/v1/"
 _TRUE = frozenset({"true", "1", "yes", "on"})
@@ -165,12 +165,12 @@ def _environment(inputs: ActionInputs, folder: Path) -> dict[str, str]:
 
 
 def _build(words: list[str], environ: Mapping[str, str]) -> int:
-    from gazami.cli.commands.build import COMMAND
+    from gazami.cli.commands.build import EXECUTOR
     from gazami.cli.supervise import supervise
 
     with no_commands():
         sys.stdout.write(f"gazami build {printable(shlex.join(words))}\n")
-        return supervise(COMMAND, words, environ)
+        return supervise(replace(EXECUTOR, raw=False), words, environ)
 
 
 def _unless_unchanged(inputs: ActionInputs, words: list[str], environ: Mapping[str, str], folder: Path) -> int:

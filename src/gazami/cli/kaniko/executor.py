@@ -34,9 +34,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
 def run(argv: list[str], environ: Mapping[str, str]) -> int:
     """Do what ``argv`` says; the exit status."""
     from gazami import __version__
+    from gazami.cli.commands.build import EXECUTOR
     from gazami.cli.commands.rows import command
     from gazami.cli.supervise import supervise
-    from gazami.values import replace
 
     match argv:
         case ["version"]:
@@ -45,12 +45,14 @@ def run(argv: list[str], environ: Mapping[str, str]) -> int:
         case ["help"]:
             sys.stdout.write(_HELP)
             return 0
-        case ["doctor" | "login" | "push" as name, *words]:
+        case ["login", *words]:
+            return supervise(command("login"), ["--no-check", *words], environ)
+        case ["doctor" | "push" as name, *words]:
             return supervise(command(name), words, environ)
         case [word, *_] if not word.startswith("-"):
             sys.stderr.write(f'Error: unknown command "{word}" for "executor"\n{_HELP}')
             return 1
-    return supervise(replace(command("build"), raw=True), argv, environ)
+    return supervise(EXECUTOR, argv, environ)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ from __future__ import annotations
 from gazami.builder.request import BuildRequest, SnapshotOptions
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import Flags, changed
-from gazami.cli.flags.options import BUILD, DRYRUN, REPRODUCIBLE, SINGLE_SNAPSHOT, SNAPSHOT_MODE, TARGET
+from gazami.cli.flags.docker import DOCKER
+from gazami.cli.flags.options import BUILD, DRYRUN, OUTPUT, REPRODUCIBLE, SINGLE_SNAPSHOT, SNAPSHOT_MODE, TARGET
 from gazami.cli.request.cache import cache_options
 from gazami.cli.request.context import context_options
 from gazami.cli.request.credentials import credential_options, unknown_helpers
+from gazami.cli.request.exports import read_outputs
 from gazami.cli.request.output import output_options, unused_annotations
 from gazami.cli.request.plan import plan_options
 from gazami.cli.request.registry import registry_options
@@ -25,10 +27,13 @@ class Wanted:
 
     request: BuildRequest
     messages: tuple[Message, ...]
+    loads: bool = False
+    """Whether docker or podman is to get the image."""
 
 
-def build_request(flags: Flags, around: Surroundings) -> Wanted:
-    """Raises :class:`UsageError`. ``flags`` have the environment's defaults already (``argv.with_environment``)."""
+def build_request(flags: Flags, around: Surroundings, *, own_cache: str = "") -> Wanted:
+    """Raises :class:`UsageError`. ``own_cache`` is the folder of this machine's own cache, where it is used. ``flags`` have the
+    environment's defaults already (``argv.with_environment``)."""
     context = context_options(flags, around)
     plan, unset = plan_options(flags, around)
     sandbox = sandbox_options(flags, around)
@@ -41,11 +46,12 @@ def build_request(flags: Flags, around: Surroundings) -> Wanted:
         registry=registry_options(flags, around),
         credentials=credential_options(flags, around),
         snapshot=SnapshotOptions(flags[SNAPSHOT_MODE], flags[SINGLE_SNAPSHOT], flags[REPRODUCIBLE]),
-        cache=cache_options(flags, around.cwd, push_image=output.push),
+        cache=cache_options(flags, around.cwd, push_image=output.push, own=own_cache),
         dryrun=flags[DRYRUN],
         print_plan=bool(around.environ.get("KANIKO_PRINT_PLAN")),
     )
-    return Wanted(request, (*_messages(flags, around), *unset, *unused_annotations(flags, plan.platform)))
+    messages = (*_messages(flags, around), *unset, *unused_annotations(flags, plan.platform))
+    return Wanted(request, messages, read_outputs(flags[OUTPUT], around.cwd).loads)
 
 
 def _messages(flags: Flags, around: Surroundings) -> list[Message]:
@@ -54,7 +60,7 @@ def _messages(flags: Flags, around: Surroundings) -> list[Message]:
     said += [("warning", text) for text in unknown_helpers(flags)]
     if left_out := flags[TARGET][1:]:
         said.append(("warning", f"--target: only the first stage is built, {', '.join(left_out)} left out"))
-    for option in changed(flags, BUILD):
+    for option in (*changed(flags, BUILD), *changed(flags, DOCKER)):
         if option.unused:
             said.append(("info", f"--{option.name} has no effect in gazami: {option.unused}"))
     for name in _UNUSED_VARIABLES:

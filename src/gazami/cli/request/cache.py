@@ -3,17 +3,21 @@ them. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gazami.builder.request import CacheOptions
 from gazami.cli.flags import options
 from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.docker import NO_CACHE_FILTER
 from gazami.cli.paths import absolute, absolute_cache
 from gazami.cli.request.exports import fields_of
 from gazami.errors import UsageError
 from gazami.values import fast_dataclass
 
 
-def cache_options(flags: Flags, cwd: str, *, push_image: bool) -> CacheOptions:
-    """Raises :class:`UsageError` for a cache that has no repository."""
+def cache_options(flags: Flags, cwd: str, *, push_image: bool, own: str = "") -> CacheOptions:
+    """``own`` is the folder of this machine's own cache, if it may be used. Raises :class:`UsageError` for a cache that has no
+    repository."""
     sources = read_cache_from(flags[options.CACHE_FROM])
     inline = ("inline",) if "BUILDKIT_INLINE_CACHE=1" in flags[options.BUILD_ARG] else ()
     target = read_cache_to((*flags[options.CACHE_TO], *inline))
@@ -21,6 +25,9 @@ def cache_options(flags: Flags, cwd: str, *, push_image: bool) -> CacheOptions:
     repository = flags[options.CACHE_REPO]
     push = not flags[options.NO_PUSH_CACHE]
     everything = target is not None or bool(sources)
+    elsewhere = everything or (flags[options.CACHE] and (repository or push_image))
+    if own and not elsewhere and not flags[options.NO_CACHE]:
+        return _own_cache(flags, cwd, own)
     if target is not None:
         repository = repository or target.place
     elif sources and not flags[options.CACHE]:
@@ -38,7 +45,30 @@ def cache_options(flags: Flags, cwd: str, *, push_image: bool) -> CacheOptions:
         ttl=flags[options.CACHE_TTL],
         directory=absolute(flags[options.CACHE_DIR], cwd),
         mounts=flags[options.CACHE_MOUNTS_MAX] if flags[options.CACHE_MOUNTS] else 0,
+        stages_without=flags[NO_CACHE_FILTER],
     )
+
+
+def _own_cache(flags: Flags, cwd: str, folder: str) -> CacheOptions:
+    """All steps are cached, for as long as there is room."""
+    return CacheOptions(
+        enabled=True,
+        repository=f"oci:{folder}",
+        push=not flags[options.NO_PUSH_CACHE],
+        copy_layers=True,
+        run_layers=flags[options.CACHE_RUN_LAYERS],
+        ttl=flags[options.CACHE_TTL] if flags.given(options.CACHE_TTL) else 0.0,
+        directory=absolute(flags[options.CACHE_DIR], cwd),
+        stages_without=flags[NO_CACHE_FILTER],
+        bound=flags[options.LOCAL_CACHE_MAX],
+    )
+
+
+def wants_own_cache(flags: Flags, environ: Mapping[str, str], *, in_container: bool) -> bool:
+    """Whether a build that names no cache keeps one on this machine: a container and a CI job would throw it away."""
+    if flags[options.LOCAL_CACHE] == "auto":
+        return flags[options.CACHE] or not (in_container or environ.get("CI"))
+    return flags[options.LOCAL_CACHE] == "on"
 
 
 @fast_dataclass(frozen=True, slots=True)

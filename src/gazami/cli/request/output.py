@@ -20,7 +20,7 @@ from gazami.image.reference import parse_reference
 def output_options(flags: Flags, around: Surroundings, platform: Platform) -> OutputOptions:
     """Raises :class:`UsageError` for outputs that do not go together, and when there is none."""
     cwd = around.cwd
-    outputs = read_outputs(flags[options.OUTPUT], cwd)
+    outputs = read_outputs(flags[options.OUTPUT], cwd, flags.spelling(options.OUTPUT))
     destinations, push = _destinations(flags, outputs)
     tars = (*_given(absolute(flags[options.TAR_PATH], cwd)), *outputs.archives)
     _check_formats(flags, tars)
@@ -70,14 +70,17 @@ def _annotations(flags: Flags, platform: Platform) -> Annotations:
 
 def _destinations(flags: Flags, outputs: Outputs) -> tuple[tuple[str, ...], bool]:
     """The names of the image, and whether it is pushed to them."""
-    destinations = (*flags[options.DESTINATION], *outputs.destinations)
-    push = not flags[options.NO_PUSH] and bool(destinations or not outputs)
+    destinations = tuple(dict.fromkeys((*flags[options.DESTINATION], *outputs.destinations)))
+    here = outputs.keeps or outputs.loads
+    push = not flags[options.NO_PUSH] and (outputs.pushes or (not here and bool(flags[options.DESTINATION] or not outputs)))
+    if outputs.pushes and push and not destinations:
+        raise UsageError("--output: the image has no name to be pushed to", hint="add name=REF to it, or --tag (-t)")
     if push and not destinations:
         hint = "for example: gazami build . --tag registry.example.com/app:1.0"
         raise UsageError("you must provide --destination, or use --no-push", hint=hint)
     for destination in destinations:
         if parse_reference(destination).digest:
-            raise UsageError(f"--destination {destination}: an image is pushed by tag, not by digest")
+            raise UsageError(f"{flags.spelling(options.DESTINATION)} {destination}: an image is pushed by tag, not by digest")
     return destinations, push
 
 

@@ -23,11 +23,14 @@ def plan_options(flags: Flags, around: Surroundings) -> tuple[PlanOptions, list[
 
 def platform_of(flags: Flags, around: Surroundings) -> Platform:
     """``--custom-platform``, else that of this machine."""
-    host = host_platform(around.machine)
+    host, wanted = host_platform(around.machine), flags[CUSTOM_PLATFORM]
+    if "," in wanted:
+        hint = "build each one with --index and --index-run, or all with gazami submit: see docs/how-to/from-docker-build.md"
+        raise UsageError(f"{flags.spelling(CUSTOM_PLATFORM)} {wanted}: a build makes an image for one platform", hint=hint)
     try:
-        return parse_platform(flags[CUSTOM_PLATFORM], host=host) if flags[CUSTOM_PLATFORM] else host
+        return parse_platform(wanted, host=host) if wanted else host
     except UsageError as error:
-        raise UsageError(f"--custom-platform: {error.message}", hint=error.hint) from error
+        raise UsageError(f"{flags.spelling(CUSTOM_PLATFORM)}: {error.message}", hint=error.hint) from error
 
 
 def _build_args(words: tuple[str, ...], environ: Mapping[str, str]) -> tuple[Pairs, list[Message]]:

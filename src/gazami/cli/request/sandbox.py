@@ -5,6 +5,7 @@ from __future__ import annotations
 from gazami.builder.request import SandboxOptions
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import Flags
+from gazami.cli.flags.docker import NETWORK
 from gazami.cli.flags.kinds import SecretSpec
 from gazami.cli.flags.options import ADD_HOST, FORCE, ISOLATION, SECRET, SHM_SIZE, SSH, STATE_DIR, TIMEOUT, ULIMIT
 from gazami.cli.paths import absolute
@@ -19,7 +20,7 @@ def sandbox_options(flags: Flags, around: Surroundings) -> SandboxOptions:
     return SandboxOptions(
         state_dir=state_dir(flags[STATE_DIR], around),
         memory=not flags[STATE_DIR],
-        isolation=isolation or None,
+        isolation=isolation if isolation != "default" and isolation else None,
         force=flags[FORCE],
         in_container=around.in_container,
         secrets=tuple(_secret(spec, around) for spec in flags[SECRET]),
@@ -28,6 +29,7 @@ def sandbox_options(flags: Flags, around: Surroundings) -> SandboxOptions:
         timeout=flags[TIMEOUT],
         shm_size=flags[SHM_SIZE],
         ulimits=tuple(_ulimit(word) for word in flags[ULIMIT]),
+        network="none" if flags[NETWORK] == "none" else "default",
     )
 
 
