@@ -186,7 +186,7 @@ def test_too_little_memory_is_said(cluster: Cluster, host: str, site: Path) -> N
     pod = job["spec"]["template"]["spec"]
     assert job["spec"]["backoffLimit"] == 0  # what arrived is what was written, the false and the zero too
     assert pod["hostUsers"] is False and pod["automountServiceAccountToken"] is False
-    assert pod["containers"][0]["resources"] == {"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}}
+    assert pod["containers"][0]["resources"]["limits"] == {"memory": "1Gi"}
 
 
 def test_an_executor_that_does_not_know_a_flag_is_heard(cluster: Cluster, host: str, site: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_permission_that_is_missing_is_named(
 def test_no_api_server_is_said(cluster: Cluster, host: str, site: Path, tmp_path: Path) -> None:
     config = Path(cluster.kubeconfig).read_text().replace(cluster.url, "http://127.0.0.1:9")
     (tmp_path / "other").write_text(config)
-    done = submit(cluster, str(site), "-t", f"{host}/submit/dead", env={"KUBECONFIG": str(tmp_path / "other")})
+    done = submit(cluster, str(site), "-t", f"{host}/submit/dead", "--api-timeout=1", env={"KUBECONFIG": str(tmp_path / "other")})
     assert done.returncode == 1
     assert "cannot reach the API server http://127.0.0.1:9" in done.stderr
 
@@ -283,7 +283,7 @@ def test_credentials_travel_in_a_secret_of_the_job(cluster: Cluster, site: Path,
                       env={"DOCKER_CONFIG": str(home)})  # fmt: skip
         assert done.returncode == 0, done.stderr
         printed = submit(cluster, str(site), "-t", f"localhost:{registry.port}/app", "--print", env={"DOCKER_CONFIG": str(home)})
-    assert "/kaniko/.docker" in printed.stdout and "config.json" in printed.stdout.splitlines()[0]
+    assert "DOCKER_AUTH_CONFIG" in printed.stdout and "config.json" in printed.stdout.splitlines()[0]
     [secret] = [each for key, each in cluster.kept.items() if key.startswith("Secret/")]
     sent = json.loads(base64.b64decode(secret["data"]["config.json"]))
     assert sent == {"auths": {f"localhost:{registry.port}": {"auth": auth}}}
@@ -375,3 +375,4 @@ def test_print_sends_nothing(cluster: Cluster, host: str, site: Path) -> None:
     [job] = yaml.safe_load_all(done.stdout)
     kubernetes_validate.validate(job, kubernetes_validate.latest_version(), strict=True)
     assert not cluster.requests
+    assert "&id" not in done.stdout and "*id" not in done.stdout
