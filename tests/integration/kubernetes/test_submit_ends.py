@@ -23,15 +23,13 @@ def slow(context: Path, busybox: str) -> Path:
 
 
 ENDS = [
-    ("drain", 0.3, "its pod was evicted: the node is being drained", "start it again"),
-    ("drain", 0.0, "its pod was evicted", "start it again"),
+    ("drain", 0.6, "its pod was evicted: the node is being drained", "start it again"),
     ("preempt", 0.3, "preempted by a pod of a higher priority", "--priority-class"),
-    ("taint", 0.0, "tainted", "--toleration"),
-    ("delete", 0.3, "its pod was deleted", "start it again"),
-    ("delete", 0.0, "its pod was deleted", "start it again"),
+    ("taint", 0.6, "tainted", "--toleration"),
+    ("delete", 0.6, "its pod was deleted", "start it again"),
     ("force", 0.0, "its pod was deleted, or its node was drained or lost", "start it again"),
     ("job", 0.3, "was deleted while it ran", "start it again"),
-    ("deadline", 0.0, "DeadlineExceeded", "--job-timeout"),
+    ("deadline", 0.6, "DeadlineExceeded", "--job-timeout"),
     ("disk", 0.0, "Evicted: Pod ephemeral local storage usage", "--ephemeral-storage"),
     ("suspend", 0.3, "the Job was suspended", "--attach gazami-"),
     ("signal", 0.0, "was told to stop, not from here", "start it again"),
