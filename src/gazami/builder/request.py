@@ -9,6 +9,8 @@ from gazami.registry.options import RegistryOptions
 from gazami.values import fast_dataclass, field
 
 Pairs = tuple[tuple[str, str], ...]
+Existing = Literal["push", "fail", "skip"]
+"""What becomes of a build whose destinations exist already."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ class OutputOptions:
     format: FormatOptions = field(default_factory=FormatOptions)
     annotations: Pairs = ()
     index: IndexOptions | None = None
+    existing: Existing = "push"
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -177,6 +180,8 @@ class CacheOptions:
     directory: str = "/cache"
     mounts: int = 0
     """Bytes that a cache mount may hold to be stored in the cache; 0: none is."""
+    only: bool = False
+    """A step that is not in the cache is an error, and nothing is stored."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -187,6 +192,8 @@ class BuildRequest:
     output: OutputOptions = field(default_factory=OutputOptions)
     registry: RegistryOptions = field(default_factory=RegistryOptions)
     credentials: CredentialOptions = field(default_factory=CredentialOptions)
+    create_repositories: bool = False
+    """Amazon ECR's repositories of the destinations and the cache are made where they are missing."""
     snapshot: SnapshotOptions = field(default_factory=SnapshotOptions)
     cache: CacheOptions = field(default_factory=CacheOptions)
     dryrun: bool = False

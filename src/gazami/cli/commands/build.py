@@ -92,7 +92,7 @@ def _work(wanted: Wanted, builder: Builder, run: Execution, *, quiet: bool) -> i
     result = builder(wanted.request, emit, run.cancel)
     if wanted.request.dryrun and result.plan_text:
         run.say(result.plan_text.rstrip("\n") + "\n")
-    elif quiet and digests:
+    elif (quiet or wanted.request.cache.only) and digests:
         run.say(digests[-1] + "\n")
     return 0
 
