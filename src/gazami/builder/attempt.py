@@ -134,10 +134,14 @@ class Attempt:
             return None
         from gazami.builder.stages.mounting import Mounting
         from gazami.builder.stages.running import Running, hostname_of
+        from gazami.builder.stages.volumes import volumes_of
+        from gazami.sandbox.kernel.mountinfo import mounts as mounted
 
         options, build_args = self.request.sandbox, self.ready.inputs.build_args
         namespace = build_args.get("BUILDKIT_CACHE_MOUNT_NS", "")
-        mounting = Mounting(isolation, self.sources, self.packer, options.secrets, options.ssh, namespace, mounts)
+        own = (self.ready.context.folder, self.request.cache.directory, *self.ready.own_places)
+        volumes = volumes_of(options.volumes, mounted, own)
+        mounting = Mounting(isolation, self.sources, self.packer, options.secrets, options.ssh, namespace, mounts, volumes)
         return Running(mounting, self.packer, options, hostname_of(build_args), self.emit)
 
 

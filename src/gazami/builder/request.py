@@ -48,6 +48,23 @@ class SnapshotOptions:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class Volume:
+    """A file or directory of this machine that every RUN sees at ``target``. Both are absolute paths."""
+
+    source: str
+    target: str
+    readonly: bool = True
+
+
+@fast_dataclass(frozen=True, slots=True)
+class Volumes:
+    """``exposed``: every mount of the container that is not the system's or the builder's too, read-only at its own path."""
+
+    listed: tuple[Volume, ...] = ()
+    exposed: bool = False
+
+
+@fast_dataclass(frozen=True, slots=True)
 class SandboxOptions:
     """``isolation`` names a mode (:mod:`gazami.sandbox.modes`); None means: probe and choose. ``state_dir`` is where everything
     temporary lies."""
@@ -68,6 +85,7 @@ class SandboxOptions:
     shm_size: int = 64 << 20
     ulimits: tuple[tuple[str, int, int], ...] = ()
     """``(name, soft, hard)``; -1 is no limit."""
+    volumes: Volumes = field(default_factory=Volumes)
 
 
 @fast_dataclass(frozen=True, slots=True)

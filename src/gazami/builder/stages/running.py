@@ -12,6 +12,7 @@ from gazami.builder.request import SandboxOptions
 from gazami.builder.stages.mounting import Mounting, StepMounts
 from gazami.builder.stages.snapshot import snapshot
 from gazami.builder.stages.stage import Stage
+from gazami.builder.stages.volumes import told
 from gazami.builder.stages.work import StepWork
 from gazami.errors import CommandFailed, UsageError
 from gazami.events import Emit, Message, StepId, StepOutput
@@ -33,9 +34,19 @@ class Running:
 
     def run(self, step: RunStep, work: StepWork, stage: Stage, follow: Follow | None) -> NewLayer:
         """Run a step's command; the layer of what it changed. Raises :class:`CommandFailed`, and what the sandbox raises."""
-        isolation, files = self.mounting.isolation, self.packer.files
+        isolation = self.mounting.isolation
+        if self.mounting.volumes:
+            self.emit(Message("info", told(self.mounting.volumes)))
         with isolation.alone_if_in_place():
             mounts = self.mounting.prepare(step)
+        try:
+            return self._run(step, work, stage, follow, mounts)
+        finally:
+            for copy in mounts.copies:
+                isolation.remove(copy, cleanup=True)
+
+    def _run(self, step: RunStep, work: StepWork, stage: Stage, follow: Follow | None, mounts: StepMounts) -> NewLayer:
+        isolation, files = self.mounting.isolation, self.packer.files
         while True:
             root, changed = stage.root(work)
             with isolation.alone_if_in_place(), locked(mounts.locks, files.cancel, shared=mounts.shared):

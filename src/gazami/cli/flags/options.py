@@ -184,6 +184,11 @@ SHM_SIZE = Option("shm-size", SOME_SIZE, Group.SANDBOX, "Size of /dev/shm in RUN
     metavar="SIZE", kaniko=False)
 ULIMIT = Option("ulimit", LIST, Group.SANDBOX, "Set a resource limit for the processes of RUN: nofile=1024:2048.",
     metavar="NAME=SOFT[:HARD]", kaniko=False)
+VOLUME = Option("volume", LIST, Group.SANDBOX, "Let every RUN see this file or directory of the machine: a package cache, a pod's "
+    "volume. It is in no layer and no cache key. ro: read-only.", metavar="SRC:DST[:ro]", kaniko=False)
+EXPOSE_MOUNTS = Option("expose-mounts", BOOL, Group.SANDBOX, "Let every RUN see the container's volumes at their own paths, "
+    "read-only, as under kaniko; not the service account's token, the context, and what is below /kaniko.", default="false",
+    kaniko=False)
 TIMEOUT = Option("timeout", optional(SECONDS), Group.SANDBOX, "Stop a RUN that takes longer (600, 10m); default: no limit.",
     metavar="SECONDS", kaniko=False)
 FORCE = Option("force", BOOL, Group.SANDBOX, "Allow --isolation=inplace outside of gazami's image in a container.",
