@@ -80,6 +80,11 @@ class Cluster:
 
     away: float = 0.0
     away_until: float = 0.0
+    mute_after: str = ""
+    """A text of the log after which no question is answered, and no connection is closed."""
+
+    mute: threading.Event = field(default_factory=threading.Event)
+    over_and_out: threading.Event = field(default_factory=threading.Event)
     unanswered: int = 0
     """Objects that are created without the answer getting out."""
 
@@ -225,6 +230,8 @@ class Cluster:
                 self.logs.get(pod, []).append(_stamped(text))
                 if self.away_after and self.away_after in text:
                     self.away_after, self.away_until = "", time.monotonic() + self.away
+                if self.mute_after and self.mute_after in text:
+                    self.mute.set()
                 self.changed.notify_all()
             if self.take_after and self.take_after in text and not self.taken:
                 self.taken = True
@@ -287,6 +294,7 @@ class Cluster:
             self.changed.notify_all()
 
     def close(self) -> None:
+        self.over_and_out.set()
         for process in self.processes.values():
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -321,7 +329,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = url.path.split("/namespaces/")[-1].split("/")
         namespace, resource, rest = parts[0], parts[1], parts[2:]
         verb = "list" if verb == "get" and not rest else verb
-        if time.monotonic() < self.cluster.away_until:
+        if self.cluster.mute.is_set():
+            self.cluster.over_and_out.wait(60)
+        if time.monotonic() < self.cluster.away_until or self.cluster.mute.is_set():
             self.close_connection = True
             return
         if url.path.endswith("/selfsubjectaccessreviews"):

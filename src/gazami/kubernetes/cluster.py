@@ -22,10 +22,12 @@ from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Event, Pod, Secret
 from lightkube.types import CascadeType
 
+from gazami.cancel import Cancel
 from gazami.errors import ClusterError
 from gazami.events import Emit
 from gazami.kubernetes.follow import Unreachable
 from gazami.kubernetes.outage import Outage
+from gazami.worker import Worker
 
 T = TypeVar("T")
 
@@ -33,16 +35,19 @@ _TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
 _LONGEST_PAUSE = 5.0
 """Seconds between two attempts at a question whose answer did not come."""
 
+_FAREWELL = 4.0
+"""Seconds that a deletion may take, which is asked for where nobody wants to wait any more."""
+
 _ROLE = "give the permissions in deploy/kubernetes/submit-role.yaml to whoever runs gazami submit"
 
 
 class Cluster:
     """One namespace of a cluster. A context manager."""
 
-    def __init__(self, context: str, namespace: str, wait: Callable[[float], bool], patience: float, emit: Emit) -> None:
-        """``context`` and ``namespace`` are the kubeconfig's when empty. ``wait`` sleeps for seconds, and says whether to give
-        up; ``patience`` is how many seconds the server may be away. Raises :class:`ClusterError`."""
-        self._wait = wait
+    def __init__(self, context: str, namespace: str, cancel: Cancel, patience: float, emit: Emit) -> None:
+        """``context`` and ``namespace`` are the kubeconfig's when empty; ``patience`` is how many seconds the server may be away.
+        Raises :class:`ClusterError`."""
+        self._cancel = cancel
         try:
             config = KubeConfig.from_env().get(context or None)
             self._client = Client(config, namespace=namespace or None, timeout=_TIMEOUT)
@@ -171,16 +176,23 @@ class Cluster:
             except Unreachable as error:
                 attempt += 1
                 again = self._outage.failed(error.message)
-                given_up = self._wait(min(_LONGEST_PAUSE, 0.25 * 2 ** min(attempt, 8))) if again else True
-                if given_up and (verb != "delete" or attempt > 2):  # what was given up is deleted all the same
+                given_up = self._cancel.wait(min(_LONGEST_PAUSE, 0.25 * 2 ** min(attempt, 8))) if again else True
+                if given_up and (verb != "delete" or attempt > 1):  # what was given up is deleted all the same
                     raise
             else:
                 self._outage.answered()
                 return found
 
     def _try(self, verb: str, resource: str, work: Callable[[], T]) -> T:
+        """One question, in a thread of its own: an answer may be waited for longer than Ctrl-C may."""
+        answer = Worker("question", work)
         try:
-            return work()
+            if verb != "delete":
+                return answer.result(self._cancel)
+            answer.join(_FAREWELL)
+            if answer.is_running:
+                raise Unreachable(f"the API server {self.server} did not answer within {_FAREWELL:.0f} s")
+            return answer.result()
         except ApiError as cause:
             raise self._refusal(cause, verb, resource) from None
         except httpx2.HTTPError as cause:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from gazami.errors import ClusterError, GazamiError
+from gazami.errors import Cancelled, ClusterError, GazamiError
 from gazami.events import Emit, Message
 from gazami.kubernetes.job import Build, job_manifest, secret_manifest
 from gazami.kubernetes.options import PodOptions
@@ -44,7 +44,12 @@ def create(build: Build, options: PodOptions, cluster: Maker, emit: Emit) -> Non
     """Make the Job, then the Secret: the pod waits for it. Raises :class:`ClusterError`, :class:`UsageError`."""
     if build.files:
         secret_manifest(build, "")  # what is too large is refused before there is a Job
-    uid = cluster.create_job(job_manifest(build, options))
+    manifest = job_manifest(build, options)
+    try:
+        uid = cluster.create_job(manifest)
+    except Cancelled:  # the Job may be there all the same
+        delete(build.name, cluster, emit)
+        raise
     if not build.files:
         return
     try:

@@ -110,6 +110,26 @@ def test_ctrl_c_leaves_a_job_that_is_only_attached_to(cluster: Cluster, host: st
     assert list(cluster.jobs) == [name]
 
 
+@pytest.mark.sandbox
+def test_ctrl_c_while_the_api_server_says_nothing(cluster: Cluster, host: str, slow: Path) -> None:
+    """A server behind a firewall that swallows packets: what is left is told within seconds."""
+    cluster.mute_after = "started-now"
+    command = [sys.executable, "-m", "gazami", "submit", "--kubernetes", "--executor-image=x", "--progress=plain", str(slow),
+               "-t", f"{host}/submit/mute"]  # fmt: skip
+    env = {**os.environ, "HOME": str(cluster.root), **environ(cluster)}
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any("started-now" in line for line in process.stderr)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        rest = process.stderr.read()
+        assert process.wait(30) == 130, rest
+    assert time.monotonic() - started < 15
+    [name] = cluster.jobs
+    assert f"kubectl delete job {name}" in rest and "did not answer within" in rest, rest
+
+
 def test_an_answer_that_is_lost_makes_no_second_job(cluster: Cluster, host: str, context: Path, tmp_path: Path) -> None:
     (context / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
     (tmp_path / "token").write_text("x")

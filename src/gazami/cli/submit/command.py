@@ -61,7 +61,7 @@ def _submit(flags: Flags, run: Execution) -> int:
 
 
 def _connected(cluster_type: type[Cluster], flags: Flags, run: Execution) -> Cluster:
-    return cluster_type(flags[submit.KUBE_CONTEXT], flags[submit.NAMESPACE], run.cancel.wait, flags[submit.API_TIMEOUT], run.emit)
+    return cluster_type(flags[submit.KUBE_CONTEXT], flags[submit.NAMESPACE], run.cancel, flags[submit.API_TIMEOUT], run.emit)
 
 
 def _wanted(flags: Flags, run: Execution) -> Wanted:

@@ -99,6 +99,7 @@ class Submitted:
         with the exit code of its container."""
         started = time.monotonic()
         stop = cancel.part()
+        stop.when_cleaning(cancel.cleaning)
         with ThreadPoolExecutor(len(self.builds), thread_name_prefix="job") as pool:
             followed = [
                 pool.submit(self._one, build, intake, stop, start_within)
@@ -130,6 +131,7 @@ class Submitted:
             with self._lock:
                 if self._error is None or (isinstance(self._error, Cancelled) and not isinstance(error, Cancelled)):
                     self._error = error
+            stop.cleaning()
             if not left:
                 stop.set("another platform's build failed")
                 if not isinstance(error, GazamiError) or isinstance(error, Cancelled | ClusterError):
