@@ -89,6 +89,18 @@ def test_a_healthy_job_is_left_to_itself_and_can_be_followed_again(
     assert submit(cluster, "--attach", "gazami-none").returncode == 1
 
 
+def test_the_jobs_of_several_platforms_are_attached_to_together(cluster: Cluster, host: str, context: Path, tmp_path: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    name, files = f"{host}/submit/both:1", [tmp_path / "first", tmp_path / "second"]
+    done = submit(cluster, str(context), "-t", name, "--platform=linux/amd64,linux/arm64", "--digest-file", str(files[0]))
+    assert done.returncode == 0, done.stderr
+    words = [word for job in cluster.jobs for word in ("--attach", job)]
+    again = submit(cluster, *words, "--digest-file", str(files[1]))
+    assert again.returncode == 0, again.stderr
+    assert files[0].read_text() == files[1].read_text() == inspected(name)["Digest"]
+    assert "linux/arm64: " in again.stderr and "linux/amd64: " in again.stderr
+
+
 def test_a_detached_job_is_followed_as_text(cluster: Cluster, host: str, context: Path) -> None:
     (context / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
     name = submit(cluster, str(context), "-t", f"{host}/submit/detached:2", "--detach").stdout.strip()

@@ -282,7 +282,6 @@ def test_plain_http_where_only_tls_is_allowed(registry: Registry) -> None:
         session.send(Call("GET", "/v2/", "", ()))
     assert f"--insecure-registry {registry.host}" in str(caught.value.hint)
     assert "attempts" not in caught.value.message, "it never passes, so it is asked once"
-    assert "after 4 attempts" in str(caught.value)
 
 
 def test_the_default_context_verifies() -> None:
