@@ -80,6 +80,9 @@ class Cluster:
 
     away: float = 0.0
     away_until: float = 0.0
+    newer: bool = False
+    """The cluster knows more members of a Job than the schema."""
+
     mute_after: str = ""
     """A text of the log after which no question is answered, and no connection is closed."""
 
@@ -382,7 +385,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _create_job(self, rest: list[str]) -> None:
         job = self.document
         try:
-            kubernetes_validate.validate(job, VERSION, strict=True)
+            kubernetes_validate.validate(job, VERSION, strict=not self.cluster.newer)
         except kubernetes_validate.ValidationError as error:
             self._refuse(422, "Invalid", error.message)
             return

@@ -17,6 +17,7 @@ import httpx2
 import msgspec
 from lightkube import Client, KubeConfig
 from lightkube.core.exceptions import ApiError, ConfigError
+from lightkube.generic_resource import create_namespaced_resource
 from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Event, Pod, Secret
@@ -24,7 +25,7 @@ from lightkube.types import CascadeType
 
 from gazami.cancel import Cancel
 from gazami.errors import ClusterError
-from gazami.events import Emit
+from gazami.events import Emit, Message
 from gazami.kubernetes.follow import Unreachable
 from gazami.kubernetes.outage import Outage
 from gazami.worker import Worker
@@ -38,6 +39,9 @@ _LONGEST_PAUSE = 5.0
 _FAREWELL = 4.0
 """Seconds that a deletion may take, which is asked for where nobody wants to wait any more."""
 
+_AnyJob = create_namespaced_resource("batch", "v1", "Job", "jobs")
+"""A Job with whatever members it is given: a model leaves out those that it does not know."""
+
 _ROLE = "give the permissions in deploy/kubernetes/submit-role.yaml to whoever runs gazami submit"
 
 
@@ -47,7 +51,7 @@ class Cluster:
     def __init__(self, context: str, namespace: str, cancel: Cancel, patience: float, emit: Emit) -> None:
         """``context`` and ``namespace`` are the kubeconfig's when empty; ``patience`` is how many seconds the server may be away.
         Raises :class:`ClusterError`."""
-        self._cancel = cancel
+        self._cancel, self._emit = cancel, emit
         try:
             config = KubeConfig.from_env().get(context or None)
             self._client = Client(config, namespace=namespace or None, timeout=_TIMEOUT)
@@ -62,7 +66,9 @@ class Cluster:
 
     def create_job(self, manifest: dict[str, Any]) -> str:
         """The new Job's uid. Its name is random, so one that exists at a second attempt is the first attempt's."""
-        job = cast("Any", Job.from_dict(manifest))
+        for path in _unknown(manifest, _plain(Job.from_dict(manifest)), ""):
+            self._emit(Message("warning", f"{path} is no member of Kubernetes' API as it is known here; it is sent as it is"))
+        job = cast("Any", _AnyJob.from_dict(manifest))
         try:
             made = _plain(self._ask("create", "jobs.batch", lambda: self._client.create(job, namespace=self.namespace)))
         except _Exists as error:
@@ -229,6 +235,22 @@ class Cluster:
         if code >= 500 or code == 429:
             return Unreachable(f"the API server could not {verb} {where} ({code}): {message}")
         return ClusterError(f"the cluster refuses to {verb} {where} ({code}): {message}")
+
+
+def _unknown(sent: object, known: object, where: str) -> Iterator[str]:
+    """The members of an object that its model does not have: mistyped, or newer."""
+    match sent, known:
+        case dict(), dict():
+            for name, value in sent.items():
+                if name in known:
+                    yield from _unknown(value, known[name], f"{where}.{name}".lstrip("."))
+                elif value:
+                    yield f"{where}.{name}".lstrip(".")
+        case list(), list():
+            for one, other in zip(sent, known, strict=False):
+                yield from _unknown(one, other, where)
+        case _:
+            return
 
 
 class Cut(Exception):

@@ -376,3 +376,52 @@ def test_print_sends_nothing(cluster: Cluster, host: str, site: Path) -> None:
     kubernetes_validate.validate(job, kubernetes_validate.latest_version(), strict=True)
     assert not cluster.requests
     assert "&id" not in done.stdout and "*id" not in done.stdout
+
+
+def test_a_pod_is_patched(cluster: Cluster, host: str, site: Path, tmp_path: Path) -> None:
+    (tmp_path / "patch.yaml").write_text(
+        "spec:\n  hostAliases: [{ip: 10.0.0.1, hostnames: [db]}]\n  somethingNew: {a: 1}\n"
+        "  containers:\n    - name: gazami\n      env: [{name: NODE, value: one}]\n      terminationMesagePath: /x\n"
+    )
+    cluster.newer = True
+    done = submit(cluster, str(site), "-t", f"{host}/submit/patched", "--pod-patch", str(tmp_path / "patch.yaml"), "--env=A=b")
+    assert done.returncode == 0, done.stderr
+    pod = the_job(cluster)["spec"]["template"]["spec"]
+    assert pod["hostAliases"] == [{"ip": "10.0.0.1", "hostnames": ["db"]}] and pod["somethingNew"] == {"a": 1}
+    assert pod["containers"][0]["env"] == [{"name": "A", "value": "b"}, {"name": "NODE", "value": "one"}]
+    for path in ("spec.template.spec.somethingNew", "spec.template.spec.containers.terminationMesagePath"):
+        assert f"{path} is no member of Kubernetes' API" in done.stderr
+    assert done.stderr.count("is no member") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a", "holds no object"),
+        ("a: [", "neither YAML nor JSON"),
+        ("spec: {containers: [{image: x}]}", "has no name"),
+        (None, "cannot read"),
+    ],
+)
+def test_a_patch_that_cannot_be_used(cluster: Cluster, host: str, site: Path, tmp_path: Path, text: str | None, said: str) -> None:
+    if text is not None:
+        (tmp_path / "patch.yaml").write_text(text)
+    done = submit(cluster, str(site), "-t", f"{host}/submit/patched", "--pod-patch", str(tmp_path / "patch.yaml"))
+    assert done.returncode == 1 and said in done.stderr, done.stderr
+    assert not cluster.requests
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("--memory=much", "invalid value 'much' for --memory"),
+        ("--toleration=a:Never", "the effect is NoSchedule"),
+        ("--seccomp-profile=gazami.json", "localhost/PATH"),
+        ("--image-pull-policy=sometimes", "Always, IfNotPresent or Never"),
+        ("--attach=", "no Job"),
+    ],
+)
+def test_values_are_checked_here(cluster: Cluster, host: str, site: Path, word: str, said: str) -> None:
+    done = submit(cluster, str(site), "-t", f"{host}/submit/values", word)
+    assert done.returncode == 1 and said in done.stderr, done.stderr
+    assert not cluster.jobs

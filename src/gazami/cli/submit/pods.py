@@ -8,6 +8,7 @@ from typing import Any
 from gazami.cli.flags.argv import Flags
 from gazami.cli.submit import flags as submit
 from gazami.errors import UsageError
+from gazami.kubernetes.job import Build, job_manifest
 from gazami.kubernetes.options import Access, Confinement, Lifetime, Placement, PodOptions, Resources
 
 
@@ -24,7 +25,7 @@ def pod_options(flags: Flags) -> PodOptions:
             "--restricted and --user-namespace exclude each other: the one has no capability, the other needs SYS_ADMIN",
             hint="in a restricted namespace, --seccomp-profile localhost/profiles/gazami.json isolates RUN",
         )
-    return PodOptions(
+    options = PodOptions(
         image,
         flags[submit.IMAGE_PULL_POLICY],
         Resources(flags[submit.CPU], flags[submit.MEMORY], flags[submit.EPHEMERAL_STORAGE], flags[submit.CPU_LIMIT]),
@@ -49,6 +50,8 @@ def pod_options(flags: Flags) -> PodOptions:
         _patch(flags[submit.POD_PATCH]),
         flags[submit.KEEP],
     )
+    job_manifest(Build("", "", ()), options)  # a patch that does not fit is refused before anything is sent
+    return options
 
 
 def _patch(path: str) -> dict[str, Any]:
