@@ -25,6 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 import kubernetes_validate
 import yaml
 
+from tests.kubernetes_ends import condition, take
 from tests.loopback import serving
 
 TOKEN = "the-token-of-the-kubeconfig"
@@ -74,11 +75,38 @@ class Cluster:
     outage: int = 0
     """Questions that get no good answer once there is a Job."""
 
+    away_after: str = ""
+    """A text of the log after which the API server is away, and ``away`` for how many seconds."""
+
+    away: float = 0.0
+    away_until: float = 0.0
+    newer: bool = False
+    """The cluster knows more members of a Job than the schema."""
+
+    mute_after: str = ""
+    """A text of the log after which no question is answered, and no connection is closed."""
+
+    mute: threading.Event = field(default_factory=threading.Event)
+    over_and_out: threading.Event = field(default_factory=threading.Event)
+    unanswered: int = 0
+    """Objects that are created without the answer getting out."""
+
+    take_after: str = ""
+    """A text of the log after which the pod is taken away, as ``take`` of :mod:`tests.kubernetes_ends` says."""
+
+    take: str = ""
+    taken: bool = False
+    linger: float = 0.3
+    """Seconds that a pod is still to be seen after its containers have ended."""
+
     more: tuple[str, ...] = ()
     """Arguments that the executor gets besides the Job's."""
 
     noise: tuple[str, ...] = ()
     """Lines that are in the log before the executor's."""
+
+    unstamped: tuple[str, ...] = ()
+    """Lines before those, of the kubelet, without a time stamp."""
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -113,7 +141,7 @@ class Cluster:
     def start(self, job: dict[str, Any]) -> None:
         name = job["metadata"]["name"]
         if self.no_pods:
-            self._warn(name, "FailedCreate", self.no_pods)
+            self.warn(name, "FailedCreate", self.no_pods)
             return
         threading.Thread(target=self._pod, args=(name, job), daemon=True).start()
 
@@ -128,7 +156,7 @@ class Cluster:
             "status": {"phase": "Pending"},
         }
         with self.changed:
-            self.pods[name], self.logs[name] = pod, [_stamped(line) for line in self.noise]
+            self.pods[name], self.logs[name] = pod, [*self.unstamped, *map(_stamped, self.noise)]
         for status in self.before:
             self._status(name, status)
             time.sleep(0.5)
@@ -137,6 +165,10 @@ class Cluster:
         volumes = self._mounted(name, template["spec"]["volumes"])
         if volumes is None or name not in self.pods:
             return
+        for each in template["spec"]["containers"][0].get("env", ()):
+            wanted = each.get("valueFrom", {}).get("secretKeyRef", {}).get("name")
+            if wanted and not self._has(name, wanted, f'Error: secret "{wanted}" not found'):
+                return
         self._run(name, template["spec"]["containers"][0], volumes)
 
     def _mounted(self, pod: str, volumes: list[dict[str, Any]]) -> dict[str, Path] | None:
@@ -148,15 +180,22 @@ class Cluster:
             if "secret" not in volume:
                 continue
             wanted = volume["secret"]["secretName"]
-            with self.changed:
-                if not self.changed.wait_for(lambda wanted=wanted: wanted in self.secrets, 10):
-                    return None
-                secret = self.secrets[wanted]
+            if not self._has(pod, wanted, f'MountVolume.SetUp failed for volume "{volume["name"]}" : secret "{wanted}" not found'):
+                return None
+            secret = self.secrets[wanted]
             for item in volume["secret"]["items"]:
                 path = folder / item["path"]
                 path.write_bytes(base64.b64decode(secret["data"][item["key"]]))
                 path.chmod(volume["secret"]["defaultMode"])
         return found
+
+    def _has(self, pod: str, secret: str, otherwise: str) -> bool:
+        """Wait for a Secret as a kubelet does, which says at once that it is not there."""
+        with self.changed:
+            if secret not in self.secrets:
+                self.warn(pod, "FailedMount", otherwise)
+                self._status(pod, waiting("ContainerCreating"))
+            return self.changed.wait_for(lambda: secret in self.secrets, 10)
 
     def _run(self, pod: str, container: dict[str, Any], volumes: dict[str, Path]) -> None:
         places = {each["mountPath"]: str(volumes[each["name"]]) for each in container["volumeMounts"]}
@@ -170,6 +209,10 @@ class Cluster:
         environ = {"PATH": os.environ["PATH"], "HOME": str(work), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
         if "/kaniko/.docker" in places:
             environ["DOCKER_CONFIG"] = places["/kaniko/.docker"]
+        for each in container.get("env", ()):
+            wanted = each.get("valueFrom", {}).get("secretKeyRef")
+            data = base64.b64decode(self.secrets[wanted["name"]]["data"][wanted["key"]]).decode() if wanted else each["value"]
+            environ[each["name"]] = data
         for source in container.get("envFrom", ()):
             data = self.secrets[source["secretRef"]["name"]]["data"]
             environ |= {key: base64.b64decode(value).decode() for key, value in data.items()}
@@ -185,21 +228,45 @@ class Cluster:
         self._status(pod, {"phase": "Running", "containerStatuses": [_container({"running": {}})]})
         assert process.stdout is not None
         for line in process.stdout:
+            text = line.decode("utf-8", "replace").rstrip("\n")
             with self.changed:
-                self.logs.get(pod, []).append(_stamped(line.decode("utf-8", "replace").rstrip("\n")))
+                self.logs.get(pod, []).append(_stamped(text))
+                if self.away_after and self.away_after in text:
+                    self.away_after, self.away_until = "", time.monotonic() + self.away
+                if self.mute_after and self.mute_after in text:
+                    self.mute.set()
                 self.changed.notify_all()
+            if self.take_after and self.take_after in text and not self.taken:
+                self.taken = True
+                take(self, pod)
         code = process.wait()
         end = {"exitCode": code if code >= 0 else 128 - code, "reason": "Error" if code else "Completed", **self.terminated}
         phase = "Failed" if end["exitCode"] else "Succeeded"
         self._status(pod, {"phase": phase, "containerStatuses": [_container({"terminated": end})]})
+        self.ended(pod, phase)
+
+    def ended(self, pod: str, phase: str) -> None:
+        """What the Job's controller does about a pod that is over; one that was deleted is gone a moment later."""
+        job = pod.rpartition("-")[0]
+        if phase == "Succeeded":
+            condition(self.jobs.get(job), "Complete", "CompletionsReached")
+        elif self.jobs.get(job, {}).get("status") is None:
+            condition(self.jobs.get(job), "Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
+        if self.pods.get(pod, {}).get("metadata", {}).get("deletionTimestamp"):
+            time.sleep(self.linger)
+            with self.changed:
+                self.pods.pop(pod, None)
+                self.changed.notify_all()
 
     def _status(self, pod: str, status: dict[str, Any]) -> None:
         with self.changed:
             if pod in self.pods:
-                self.pods[pod]["status"] = status
+                kept = {key: self.pods[pod]["status"][key] for key in ("conditions", "reason", "message")
+                        if self.taken and key in self.pods[pod]["status"]}  # fmt: skip
+                self.pods[pod]["status"] = {**status, **kept}
             self.changed.notify_all()
 
-    def _warn(self, name: str, reason: str, message: str) -> None:
+    def warn(self, name: str, reason: str, message: str) -> None:
         self.events.append(
             {
                 "apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{name}.{len(self.events)}"}, "type": "Warning",
@@ -209,7 +276,7 @@ class Cluster:
         )  # fmt: skip
 
     def wait_for_more(self, pod: str, lines: list[str], position: int) -> None:
-        self.changed.wait_for(lambda: len(lines) > position or self.over(pod), 30)
+        self.changed.wait_for(lambda: len(lines) > position or self.over(pod), 1)
 
     def over(self, pod: str) -> bool:
         if pod not in self.pods:
@@ -230,6 +297,7 @@ class Cluster:
             self.changed.notify_all()
 
     def close(self) -> None:
+        self.over_and_out.set()
         for process in self.processes.values():
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -264,6 +332,14 @@ class _Handler(BaseHTTPRequestHandler):
         parts = url.path.split("/namespaces/")[-1].split("/")
         namespace, resource, rest = parts[0], parts[1], parts[2:]
         verb = "list" if verb == "get" and not rest else verb
+        if self.cluster.mute.is_set():
+            self.cluster.over_and_out.wait(60)
+        if time.monotonic() < self.cluster.away_until or self.cluster.mute.is_set():
+            self.close_connection = True
+            return
+        if url.path.endswith("/selfsubjectaccessreviews"):
+            self._review()
+            return
         named = "/".join([resource, *rest[1:]])
         self.cluster.requests.append((verb, "/".join([resource, *rest])))
         if verb != "create" and self.cluster.outage:
@@ -277,6 +353,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(403, "Forbidden", text)
         else:
             routes[resource](rest)
+
+    def _review(self) -> None:
+        wanted = self.document["spec"]["resourceAttributes"]
+        named = "/".join(filter(None, (wanted["resource"], wanted.get("subresource"))))
+        asked = (wanted["verb"], named)
+        allowed = asked in ALLOWED and asked not in self.cluster.forbidden
+        self._json({**self.document, "metadata": {}, "status": {"allowed": allowed}}, 201)
 
     def _json(self, document: dict[str, Any], code: int = 200) -> None:
         data = json.dumps(document).encode()
@@ -302,25 +385,39 @@ class _Handler(BaseHTTPRequestHandler):
     def _create_job(self, rest: list[str]) -> None:
         job = self.document
         try:
-            kubernetes_validate.validate(job, VERSION, strict=True)
+            kubernetes_validate.validate(job, VERSION, strict=not self.cluster.newer)
         except kubernetes_validate.ValidationError as error:
             self._refuse(422, "Invalid", error.message)
             return
         name = job["metadata"]["name"]
+        if name in self.cluster.jobs:
+            self._refuse(409, "AlreadyExists", f'jobs.batch "{name}" already exists')
+            return
         self.cluster.kept[f"Job/{name}"] = json.loads(json.dumps(job))
         job["metadata"]["uid"] = f"uid-of-{name}"
         self.cluster.jobs[name] = job
-        self._json(job, 201)
-        self.cluster.start(job)
+        if not job["spec"].get("suspend"):
+            self.cluster.start(job)
+        self._created(job)
 
     def _create_secret(self, rest: list[str]) -> None:
         kubernetes_validate.validate(self.document, VERSION, strict=True)
         name = self.document["metadata"]["name"]
+        if name in self.cluster.secrets:
+            self._refuse(409, "AlreadyExists", f'secrets "{name}" already exists')
+            return
         self.cluster.kept[f"Secret/{name}"] = self.document
         with self.cluster.changed:
             self.cluster.secrets[name] = self.document
             self.cluster.changed.notify_all()
-        self._json(self.document, 201)
+        self._created(self.document)
+
+    def _created(self, document: dict[str, Any]) -> None:
+        if self.cluster.unanswered:
+            self.cluster.unanswered -= 1
+            self.close_connection = True
+        else:
+            self._json(document, 201)
 
     def _delete_job(self, rest: list[str]) -> None:
         self.cluster.kept["deletion"] = self.query
@@ -360,6 +457,9 @@ class _Handler(BaseHTTPRequestHandler):
                 lines = self.cluster.logs.get(pod, [])
                 self.cluster.wait_for_more(pod, lines, position)
                 fresh, over = lines[position:], self.cluster.over(pod)
+            if time.monotonic() < self.cluster.away_until:
+                self.close_connection = True
+                return
             position += len(fresh)
             data = "".join(f"{line}\n" for line in fresh).encode()
             for start in range(0, len(data), 1000):

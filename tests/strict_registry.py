@@ -7,6 +7,7 @@ or 404 to a mount, and leaves out headers that a client may not rely on. ``Quirk
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,22 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.loopback import serving
 
+_IMAGE_CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 _PATH = re.compile(r"/v2/(?P<name>.+)/(?P<kind>manifests|blobs/uploads|blobs|tags)/?(?P<rest>[^/]*)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """What a product of this world adds to the protocol; answers are a status with the body of an error. ``moved`` answers a push
+    to a tag that names something else, ``unsigned`` a pull of what is no image, ``deleted`` each DELETE, ``artifact`` a push of
+    what is no image. ``below`` begins every path of a repository; ``missing`` answers for repositories that nobody has made."""
+
+    moved: tuple[int, str] | None = None
+    unsigned: tuple[int, str] | None = None
+    deleted: tuple[int, str] | None = None
+    artifact: tuple[int, str] | None = None
+    missing: tuple[int, str] | None = None
+    below: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,7 @@ class Quirks:
     """Wants a token of its own ``/token`` for everything."""
     denied: str = ""
     """Requests that are refused with 403: a pattern like ``silence``."""
+    manners: Manners = field(default_factory=lambda: Manners())
 
 
 @dataclass(slots=True)
@@ -54,6 +71,8 @@ class StrictRegistry:
     silent: threading.Event = field(default_factory=threading.Event)
     """Set when a request came that is never answered."""
     over: threading.Event = field(default_factory=threading.Event)
+    made: set[str] = field(default_factory=set)
+    """Repositories that somebody has made."""
 
 
 @contextmanager
@@ -91,6 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
         if found is None:
             return self._answer(200 if parts.path == "/v2/" else 404)
         name, rest = found["name"], found["rest"]
+        if (refused := self._ill_mannered(name, rest, found["kind"])) is not None:
+            return self._answer(refused[0], refused[1].encode())
         match found["kind"]:
             case "manifests":
                 return self._manifest(name, rest)
@@ -99,6 +120,24 @@ class _Handler(BaseHTTPRequestHandler):
             case "blobs/uploads":
                 return self._upload(name, rest)
         return self._answer(404)
+
+    def _ill_mannered(self, name: str, rest: str, kind: str) -> tuple[int, str] | None:
+        """How the product refuses a request that the protocol allows."""
+        manners, state = self._state.quirks.manners, self._state
+        if not name.startswith(manners.below):
+            return 404, '{"errors": [{"code": "NAME_UNKNOWN"}]}'
+        if manners.missing and name not in state.made:
+            return manners.missing
+        if self.command == "DELETE":
+            return manners.deleted
+        if kind != "manifests":
+            return None
+        stored = state.manifests.get((name, rest))
+        if self.command == "PUT":
+            if manners.moved and stored and stored[1] != self._body:
+                return manners.moved
+            return None if _is_image(self._body) else manners.artifact
+        return None if stored is None or _is_image(stored[1]) else manners.unsigned
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
@@ -197,6 +236,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang()
         elif self.command != "HEAD":
             self.wfile.write(body)
+
+
+def _is_image(manifest: bytes) -> bool:
+    document = json.loads(manifest)
+    return "manifests" in document or document["config"]["mediaType"] in _IMAGE_CONFIGS
 
 
 def _digest(data: bytes) -> str:

@@ -176,11 +176,12 @@ def push(
 
 def _request(words: Sequence[str], flags: Sequence[str], environ: Mapping[str, str] | None, emit: Emit) -> BuildRequest:
     """Raises :class:`UsageError`, also for words in ``flags`` that would say nothing here."""
-    from gazami.cli.flags.options import BUILD, CALL, CHECK, DRYRUN, LOGGING
+    from gazami.cli.flags.options import BUILD, CALL, CHECK, DRYRUN, IF_EXISTS, LOGGING
     from gazami.cli.request.build import build_request
 
     given = parse(list(flags), BUILD)
     useless = [f"--{option.name}" for option in (CALL, CHECK, DRYRUN, *LOGGING) if given.given(option)]
+    useless += ["--if-exists=skip"] * (given[IF_EXISTS] == "skip")  # a build returns an image that it made
     useless += ["--help"] * given.help + list(given.positionals)
     if useless:
         hint = "call lint() or dry_run(); what a build says goes to on_event; the context is the first argument"

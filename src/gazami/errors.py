@@ -88,6 +88,16 @@ class CommandFailed(UserError):
         self.exit_code = exit_code
 
 
+class NotCached(UserError):
+    """``--cached-only``: a step would have to be done. Its status is its own, so that a script can tell."""
+
+    exit_code = 3
+
+
+class TagExists(UserError):
+    """``--if-exists=fail``: a destination is there already."""
+
+
 class ArchiveError(UserError):
     """A tar archive or image layer is truncated, corrupt, or names a path that would leave its root."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 SECCOMP_OF_DOCKER = "seccomp=DOCKER"
 """Stands for the profile that the fixture ``docker_seccomp`` writes: Docker's, and Kubernetes' RuntimeDefault."""
@@ -12,6 +13,7 @@ _UNCONFINED = ["--security-opt", "seccomp=unconfined"]
 _CAPABILITIES_OF_DOCKER = ["--cap-add", "MKNOD", "--cap-add", "NET_RAW", "--cap-add", "AUDIT_WRITE"]
 _DOCKER = [*_RUNTIME_DEFAULT, *_CAPABILITIES_OF_DOCKER]
 _MAP = ["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"]
+_OURS = ["--security-opt", f"seccomp={Path(__file__).parents[2] / 'deploy/kubernetes/seccomp/gazami.json'}"]
 _RESTRICTED = ["--user", "1000:1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
 _REFUSED = ""
 
@@ -43,6 +45,8 @@ ENVIRONMENTS = {
     "restricted": Environment([*_RESTRICTED, *_RUNTIME_DEFAULT], _REFUSED),
     "restricted, podman's profile": Environment(_RESTRICTED, "userns-single"),
     "restricted, unconfined": Environment([*_RESTRICTED, *_UNCONFINED], "userns-single"),
+    "restricted, the shipped profile": Environment([*_RESTRICTED, *_OURS], "userns-single"),
+    "the shipped profile": Environment(_OURS, "userns"),
 }
 
 IN_ANOTHER_IMAGE = "chroot"

@@ -91,8 +91,9 @@ def with_profile(pod: Document, profile: str) -> None:
     """podman 4.3.1 reads no ``seccompProfile``, only the annotation of old that the field has replaced. ``profile`` is for
     pods that say none, as a kubelet has one for them."""
     [container] = pod["spec"]["containers"]
-    said = container.get("securityContext", {}).get("seccompProfile", {}).get("type")
-    value = {None: profile, "Unconfined": UNCONFINED, "RuntimeDefault": RUNTIME_DEFAULT}[said]
+    said = container.get("securityContext", {}).get("seccompProfile", {})
+    local = f"localhost/{Path(said.get('localhostProfile', '')).name}"  # podman takes no folders
+    value = {None: profile, "Unconfined": UNCONFINED, "RuntimeDefault": RUNTIME_DEFAULT, "Localhost": local}[said.get("type")]
     pod["metadata"].setdefault("annotations", {})["seccomp.security.alpha.kubernetes.io/pod"] = value
 
 
@@ -100,6 +101,8 @@ def with_capabilities_of_containerd(pod: Document) -> None:
     """containerd and Docker give three capabilities that podman does not."""
     [container] = pod["spec"]["containers"]
     capabilities = container.setdefault("securityContext", {}).setdefault("capabilities", {})
+    if capabilities.get("drop"):
+        return
     capabilities["add"] = [*capabilities.get("add", []), "MKNOD", "NET_RAW", "AUDIT_WRITE"]
 
 
@@ -181,6 +184,7 @@ def prepare(podman: Podman, folder: Path, profile: str) -> Kube:
     assert done.returncode == 0, done.stderr
     (folder / "containers.conf").write_text(CONFIGURATION.format(infra=infra))
     shutil.copy(profile, folder / "docker.json")
+    shutil.copy(MANIFESTS / "seccomp/gazami.json", folder / "gazami.json")
     (folder / "runc-with-sys").write_text(RUNTIME)
     (folder / "runc-with-sys").chmod(0o755)
     made = Kube(podman, folder)

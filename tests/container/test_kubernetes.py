@@ -178,3 +178,13 @@ def test_the_pod_with_a_user_namespace_of_its_own(cluster: Cluster, tmp_path: Pa
     assert_pushed(cluster, ended, "user:1.0", tmp_path)
     assert "user ids 0 100000 65536" in ended.log
     assert f"isolated by {ENVIRONMENTS['user namespace, unconfined, SYS_ADMIN'].mode}" in ended.log
+
+
+def test_the_pod_of_a_restricted_namespace(cluster: Cluster, tmp_path: Path) -> None:
+    [pod] = cluster.read("restricted.yaml", "restricted", "public/app.git")
+    user = pod["spec"]["securityContext"]
+    pod["spec"]["containers"][0]["securityContext"] |= {"runAsUser": user["runAsUser"], "runAsGroup": user["runAsGroup"]}
+    cluster.kube.secret("docker-config", **{"config.json": (cluster.secrets["docker-config"] / "config.json").read_text()})
+    ended = cluster.play(pod)
+    assert_pushed(cluster, ended, "restricted:1.0", tmp_path)
+    assert f"isolated by {ENVIRONMENTS['restricted, the shipped profile'].mode}" in ended.log

@@ -139,10 +139,14 @@ class Attempt:
             return None
         from gazami.builder.stages.mounting import Mounting
         from gazami.builder.stages.running import Running, hostname_of
+        from gazami.builder.stages.volumes import volumes_of
+        from gazami.sandbox.kernel.mountinfo import mounts as mounted
 
         options, build_args = self.request.sandbox, self.ready.inputs.build_args
         namespace = build_args.get("BUILDKIT_CACHE_MOUNT_NS", "")
-        mounting = Mounting(isolation, self.sources, self.packer, options.secrets, options.ssh, namespace, mounts)
+        own = (self.ready.context.folder, self.request.cache.directory, *self.ready.own_places)
+        volumes = volumes_of(options.volumes, mounted, own)
+        mounting = Mounting(isolation, self.sources, self.packer, options.secrets, options.ssh, namespace, mounts, volumes)
         return Running(mounting, self.packer, options, hostname_of(build_args), self.emit)
 
 
@@ -256,8 +260,8 @@ def _run_settings(request: BuildRequest) -> RunSettings:
     return RunSettings(
         request.plan.platform,
         sandbox.add_hosts,
-        sandbox.shm_size,
-        sandbox.ulimits,
+        sandbox.limits.shm_size,
+        sandbox.limits.ulimits,
         request.context.ignore_paths,
         request.snapshot.mode,
         frozenset(proxy_env(dict(request.plan.build_args))),

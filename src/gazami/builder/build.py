@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gazami.builder.attempt import Attempt, attempt
 from gazami.builder.inputs.prepared import Prepared, prepared
+from gazami.builder.inputs.registries import open_registry
 from gazami.builder.outputs.export import Exporter, Finished, finish
 from gazami.builder.outputs.gate import check
 from gazami.builder.outputs.uploading import Uploading
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from gazami.builder.request import BuildRequest
     from gazami.cancel import Cancel
     from gazami.image.digest import Digest
+    from gazami.image.reference import Reference
 
 
 @fast_dataclass(frozen=True, slots=True)
 class BuildResult:
-    """``digest`` is the manifest's; both are None after a dry run, which has ``plan_text``."""
+    """``digest`` is the manifest's. There is nothing ``finished`` where the image existed already, nor after a dry run, which has
+    ``plan_text``."""
 
     digest: Digest | None = None
     finished: Finished | None = None
@@ -38,6 +41,12 @@ class BuildResult:
 def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
     """Carry out a request. Raises :class:`GazamiError`; nothing temporary is left behind, however it ends."""
     started = time.monotonic()
+    if request.output.existing != "push" and request.output.push and not request.dryrun:
+        from gazami.builder.outputs.existing import skipped
+
+        with open_registry(request.registry, request.credentials, emit, cancel) as registry:
+            if (digest := skipped(request.output, registry, emit)) is not None:
+                return BuildResult(digest)
     with prepared(request, emit, cancel) as ready:
         if request.dryrun:
             from gazami.plan.render import render_plan
@@ -69,7 +78,8 @@ def _carry_out(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cance
         try:
             return _build_and_export(tried)
         except (NotFoundError, IntegrityError) as error:
-            if tried.cache is None or not (tried.cache.hits or tried.packer.files.blobs.local):
+            found = tried.cache is not None and (tried.cache.hits or tried.packer.files.blobs.local)
+            if not found or request.cache.only:
                 raise
             emit(Message("warning", f"a cached layer is missing or damaged, building again without the cache: {error.message}"))
     with attempt(request, ready, emit, cancel, hides_hits=True) as tried:
@@ -80,7 +90,7 @@ def _build_and_export(tried: Attempt) -> Finished:
     request, registry, layers = tried.request, tried.ready.registry, tried.packer.files
     with Uploads(registry) as uploads:
         exporter = Exporter(request.output, registry, layers, tried.emit, request.plan.platform)
-        allowed = Worker("check", exporter.check_permissions)
+        allowed = Worker("check", lambda: _make_ready(tried, exporter))
         try:
             hits = tried.look_up()
         finally:
@@ -96,6 +106,28 @@ def _build_and_export(tried: Attempt) -> Finished:
         check(finished, layers, bytes_leave=request.output.writes_layers)
         exporter.export(finished, uploads)
     return finished
+
+
+def _make_ready(tried: Attempt, exporter: Exporter) -> None:
+    """Have repositories that may be pushed to."""
+    if tried.request.create_repositories:
+        from gazami.builder.outputs.repositories import create_repositories
+
+        environ = dict(tried.request.credentials.environment)
+        create_repositories(_pushed_to(tried.request), environ, tried.ready.registry, tried.emit)
+    exporter.check_permissions()
+
+
+def _pushed_to(request: BuildRequest) -> list[Reference]:
+    """The destinations, and the repository of the cache."""
+    from gazami.builder.cached.places import main_place
+    from gazami.image.reference import parse_reference
+
+    output, cache = request.output, request.cache
+    texts = list(output.destinations) if output.push else []
+    place = main_place(cache, output) if cache.enabled and cache.push else None
+    texts += [place] if place and not place.startswith("oci:") else []
+    return [parse_reference(text) for text in texts]
 
 
 def _cache_notes(tried: Attempt) -> dict[tuple[int, int], str]:

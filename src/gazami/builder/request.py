@@ -9,6 +9,8 @@ from gazami.registry.options import RegistryOptions
 from gazami.values import fast_dataclass, field
 
 Pairs = tuple[tuple[str, str], ...]
+Existing = Literal["push", "fail", "skip"]
+"""What becomes of a build whose destinations exist already."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -46,6 +48,32 @@ class SnapshotOptions:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class Volume:
+    """A file or directory of this machine that every RUN sees at ``target``. Both are absolute paths."""
+
+    source: str
+    target: str
+    readonly: bool = True
+
+
+@fast_dataclass(frozen=True, slots=True)
+class Volumes:
+    """``exposed``: every mount of the container that is not the system's or the builder's too, read-only at its own path."""
+
+    listed: tuple[Volume, ...] = ()
+    exposed: bool = False
+
+
+@fast_dataclass(frozen=True, slots=True)
+class Limits:
+    """Of a command: seconds, bytes of /dev/shm, and ``(name, soft, hard)``, where -1 is no limit."""
+
+    timeout: float | None = None
+    shm_size: int = 64 << 20
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+
+
+@fast_dataclass(frozen=True, slots=True)
 class SandboxOptions:
     """``isolation`` names a mode (:mod:`gazami.sandbox.modes`); None means: probe and choose. ``state_dir`` is where everything
     temporary lies."""
@@ -62,12 +90,10 @@ class SandboxOptions:
     """``(id, path of an agent's socket)``."""
     add_hosts: Pairs = ()
     """``(address, name)``."""
-    timeout: float | None = None
-    shm_size: int = 64 << 20
-    ulimits: tuple[tuple[str, int, int], ...] = ()
-    """``(name, soft, hard)``; -1 is no limit."""
+    limits: Limits = field(default_factory=Limits)
     network: Literal["default", "none"] = "default"
     """That of steps that name none."""
+    volumes: Volumes = field(default_factory=Volumes)
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -153,6 +179,7 @@ class OutputOptions:
     format: FormatOptions = field(default_factory=FormatOptions)
     annotations: Pairs = ()
     index: IndexOptions | None = None
+    existing: Existing = "push"
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -174,7 +201,8 @@ class CacheOptions:
     repository: str = ""
     sources: tuple[str, ...] = ()
     inline: bool = False
-    push: bool = True
+    use: Literal["write", "read", "probe"] = "write"
+    """``probe``: a step that is not in the cache is an error, and nothing is stored."""
     copy_layers: bool = False
     run_layers: bool = True
     ttl: float = 336 * 3600.0
@@ -186,6 +214,14 @@ class CacheOptions:
     bound: int = 0
     """Bytes that ``repository`` may have, where it is this machine's own cache, which keeps base layers too; else 0."""
 
+    @property
+    def push(self) -> bool:
+        return self.use == "write"
+
+    @property
+    def only(self) -> bool:
+        return self.use == "probe"
+
 
 @fast_dataclass(frozen=True, slots=True)
 class BuildRequest:
@@ -195,6 +231,8 @@ class BuildRequest:
     output: OutputOptions = field(default_factory=OutputOptions)
     registry: RegistryOptions = field(default_factory=RegistryOptions)
     credentials: CredentialOptions = field(default_factory=CredentialOptions)
+    create_repositories: bool = False
+    """Amazon ECR's repositories of the destinations and the cache are made where they are missing."""
     snapshot: SnapshotOptions = field(default_factory=SnapshotOptions)
     cache: CacheOptions = field(default_factory=CacheOptions)
     dryrun: bool = False

@@ -113,16 +113,21 @@ def merge_auth(own: str, file: str | None) -> str | None:
     """``DOCKER_AUTH_CONFIG`` laid over the text of a config.json; None when the variable is not usable.
 
     A helper that the file names for a host of the variable would be asked first, so it is switched off for that host
-    (an empty helper means the ``auths`` of the file). A file that is not JSON is left out.
+    (an empty helper means the ``auths`` of the file). Helpers of the variable win over both. A file that is not JSON is left out.
     """
-    auths = _object(own).get("auths")
-    if not isinstance(auths, dict) or not all(isinstance(entry, dict) for entry in auths.values()):
+    said = _object(own)
+    auths, helpers, store = said.get("auths", {}), said.get("credHelpers", {}), said.get("credsStore", "")
+    if not (isinstance(auths, dict) and all(isinstance(entry, dict) for entry in auths.values())):
+        return None
+    if not (isinstance(helpers, dict) and isinstance(store, str) and said.keys() & {"auths", "credHelpers", "credsStore"}):
         return None
     config = _object(file or "")
     config["auths"] = {**_object_in(config, "auths"), **auths}
-    helpers = _object_in(config, "credHelpers")
-    if config.get("credsStore") or helpers:
-        config["credHelpers"] = {**helpers, **dict.fromkeys(auths, "")}
+    before = _object_in(config, "credHelpers")
+    if store:
+        config["credsStore"] = store
+    if helpers or before or (config.get("credsStore") and not store):
+        config["credHelpers"] = {**before, **({} if store else dict.fromkeys(auths, "")), **helpers}
     return json.dumps(config)
 
 

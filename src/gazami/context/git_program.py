@@ -65,6 +65,11 @@ class Git:
             out, err = self._wait(process)
         if process.returncode:
             said = self._shown(err) or f"status {process.returncode}"
+            if self.secrets and re.search(_REFUSED, err):
+                raise ContextError(
+                    f"git {arguments[0]}: the server refused the credentials: {said}",
+                    hint="check that GIT_TOKEN (or the user and the password) is right, is not over, and may read this repository",
+                )
             raise ContextError(f"git {arguments[0]}: {said}", hint=_hint(err))
         return out
 
@@ -82,7 +87,7 @@ class Git:
 
     def _shown(self, err: str) -> str:
         lines = [line.strip() for line in err.splitlines()]
-        told = [line for line in lines if line and not line.startswith(_BOILERPLATE)]
+        told = [line for line in lines if line and not line.startswith(_BOILERPLATE) and _NO_PROMPT not in line]
         text = printable(without_credentials("; ".join(told[-2:])))
         for secret in self.secrets:
             text = text.replace(secret, "REDACTED")
@@ -113,6 +118,11 @@ def authorization(remote: str, credentials: tuple[str, str] | None) -> tuple[dic
         spelled |= {user, quote(user, safe="")}
     return answers(remote, credentials), tuple(sorted((each for each in spelled if each), key=len, reverse=True))
 
+
+_NO_PROMPT = "/bin/false"
+"""What git says of the program that it is given so that it asks nobody."""
+
+_REFUSED = r"could not read (Username|Password)|Authentication failed|HTTP Basic: Access denied|error: 40[13]"
 
 _HINTS = (
     (r"could not read (Username|Password)|Authentication failed|HTTP Basic: Access denied|error: 40[13]|not found",

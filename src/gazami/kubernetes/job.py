@@ -1,6 +1,6 @@
 """The Job of one build, and the Secret with what its executor is to read: plain JSON objects, as kubectl would send them. Pure.
 
-Sources: Kubernetes API reference, Job v1 batch, PodSpec v1 core, Secret v1 core. The shape is that of ``deploy/kubernetes``.
+Sources: Kubernetes API reference, Job v1 batch, PodSpec v1 core, Secret v1 core; Kueue, Run a Job.
 """
 
 from __future__ import annotations
@@ -9,47 +9,48 @@ import base64
 from typing import Any
 
 from gazami.errors import UsageError
+from gazami.kubernetes.options import (
+    EPHEMERAL_STORAGE,
+    MEMORY,
+    UNDISTURBED,
+    Access,
+    Confinement,
+    Placement,
+    PodOptions,
+    Resources,
+    Toleration,
+)
+from gazami.kubernetes.patch import merged
 from gazami.values import fast_dataclass, field
 
 CONTAINER = "gazami"
 BUILD_LABEL = "gazami.dev/build"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 DOCKER_CONFIG = "config.json"
-"""The file, and the key of the Secret, that holds credentials for registries."""
+"""The key of the Secret that holds credentials for registries."""
 
 INPUT = "/kaniko/input"
 """Where the executor finds the other files of the Secret: in the directory that it hides from RUN."""
 
+STATE = "/kaniko/state"
+_CREDENTIALS = "DOCKER_AUTH_CONFIG"
+"""Credentials travel in a variable, since a step that has the container's own root could read a file."""
+
 MAX_SECRET = 1 << 20
 """Bytes that Kubernetes allows in one Secret."""
 
-_TTL = 3600
-"""Seconds that a finished Job stays, for who wants to look at it."""
+_MAX_VARIABLE = 100 << 10
+"""Bytes of credentials that fit into a variable: Linux allows 128 KiB."""
 
-Pairs = tuple[tuple[str, str], ...]
-
-
-@fast_dataclass(frozen=True, slots=True)
-class PodOptions:
-    """How the pods of a build look. Quantities (``cpu``, ``memory``) are written as Kubernetes has them; ``timeout`` is seconds."""
-
-    image: str
-    service_account: str = ""
-    docker_config_secret: str = ""
-    """An existing Secret, ``NAME`` or ``NAME:KEY``."""
-    environment_secrets: tuple[str, ...] = ()
-    node_selector: Pairs = ()
-    user_namespace: bool = False
-    cpu: str = ""
-    memory: str = ""
-    timeout: float | None = None
-    keep: bool = False
+_USER = 1000
+"""Who runs in a namespace that forbids root."""
 
 
 @fast_dataclass(frozen=True, slots=True)
 class Build:
     """One Job: ``name`` is also its Secret's; ``run`` is common to the Jobs of one submit, ``architecture`` the node's, if any.
 
-    ``files`` by name are the Secret's data; ``config.json`` goes where docker's credentials belong.
+    ``files`` by name are the Secret's data; ``config.json`` are docker's credentials.
     """
 
     name: str
@@ -60,15 +61,21 @@ class Build:
 
 
 def job_manifest(build: Build, options: PodOptions) -> dict[str, Any]:
-    """A Job that runs the executor once."""
+    """A Job that runs the executor once. Raises :class:`UsageError` for a patch that cannot be used."""
     spec: dict[str, Any] = {"backoffLimit": 0}
-    if not options.keep:
-        spec["ttlSecondsAfterFinished"] = _TTL
-    if options.timeout is not None:
-        spec["activeDeadlineSeconds"] = max(1, int(options.timeout))
-    labels = _labels(build)
-    spec["template"] = {"metadata": {"labels": labels}, "spec": _pod(build, options)}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": build.name, "labels": labels}, "spec": spec}
+    if not options.keep and options.lifetime.ttl is not None:
+        spec["ttlSecondsAfterFinished"] = int(options.lifetime.ttl)
+    if options.lifetime.deadline is not None:
+        spec["activeDeadlineSeconds"] = max(1, int(options.lifetime.deadline))
+    labels = {**dict(options.labels), **_labels(build)}
+    metadata: dict[str, Any] = {"name": build.name, "labels": labels}
+    if options.placement.queue:
+        metadata["labels"] = {**labels, QUEUE_LABEL: options.placement.queue}
+        spec["suspend"] = True  # Kueue takes this back when it is the Job's turn
+    annotations = {**dict(UNDISTURBED), **dict(options.annotations)}
+    template = {"metadata": {"labels": dict(labels), "annotations": annotations}, "spec": _pod(build, options)}
+    spec["template"] = merged(template, options.patch, CONTAINER)
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
 def secret_manifest(build: Build, job_uid: str) -> dict[str, Any]:
@@ -99,59 +106,126 @@ def _labels(build: Build) -> dict[str, str]:
 
 
 def _pod(build: Build, options: PodOptions) -> dict[str, Any]:
-    pod: dict[str, Any] = {"restartPolicy": "Never", "automountServiceAccountToken": bool(options.service_account)}
-    if options.service_account:
-        pod["serviceAccountName"] = options.service_account
-    if options.user_namespace:
-        pod["hostUsers"] = False
-    selector = dict(options.node_selector)
-    if build.architecture:
-        selector["kubernetes.io/arch"] = build.architecture
-    if selector:
-        pod["nodeSelector"] = selector
-    volumes = [{"name": "state", "emptyDir": {}}, *_volumes(build, options)]
-    mounts = {"state": "/kaniko/state", "docker-config": "/kaniko/.docker", "input": INPUT}
+    access = options.access
+    pod: dict[str, Any] = {"restartPolicy": "Never", "automountServiceAccountToken": bool(access.service_account)}
+    if access.service_account:
+        pod["serviceAccountName"] = access.service_account
+    if access.pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in access.pull_secrets]
+    pod |= _placed(options.placement, build.architecture)
+    pod |= _confined_pod(options.confinement)
+    state: dict[str, Any] = {"name": "state", "emptyDir": {}}
+    if options.resources.ephemeral_storage:
+        state["emptyDir"] = {"sizeLimit": options.resources.ephemeral_storage}
+    volumes = [state, *_volumes(build, access)]
+    mounts = {"state": STATE, "docker-config": "/kaniko/.docker", "input": INPUT}
     container: dict[str, Any] = {
         "name": CONTAINER,
         "image": options.image,
-        "args": [*build.arguments, "--state-dir=/kaniko/state"],
+        **({"imagePullPolicy": options.pull_policy} if options.pull_policy else {}),
+        "args": [*build.arguments, f"--state-dir={STATE}"],
         "volumeMounts": [
             {"name": volume["name"], "mountPath": mounts[volume["name"]]}
             | ({"readOnly": True} if volume["name"] != "state" else {})
             for volume in volumes
         ],
+        "resources": _resources(options.resources),
     }
-    if options.environment_secrets:
-        container["envFrom"] = [{"secretRef": {"name": name}} for name in options.environment_secrets]
-    if resources := _resources(options):
-        container["resources"] = resources
-    if options.user_namespace:
-        container["securityContext"] = {"seccompProfile": {"type": "Unconfined"}, "capabilities": {"add": ["SYS_ADMIN"]}}
+    if environment := _environment(build, access):
+        container["env"] = environment
+    if access.environment_secrets:
+        container["envFrom"] = [{"secretRef": {"name": name}} for name in access.environment_secrets]
+    if context := _confined_container(options.confinement):
+        container["securityContext"] = context
     return {**pod, "containers": [container], "volumes": volumes}
 
 
-def _volumes(build: Build, options: PodOptions) -> list[dict[str, Any]]:
+def _placed(placement: Placement, architecture: str) -> dict[str, Any]:
+    selector = {"kubernetes.io/os": "linux", **({"kubernetes.io/arch": architecture} if architecture else {})}
+    pod: dict[str, Any] = {"nodeSelector": {**selector, **dict(placement.node_selector)}}
+    if placement.tolerations:
+        pod["tolerations"] = [_toleration(each) for each in placement.tolerations]
+    if placement.priority_class:
+        pod["priorityClassName"] = placement.priority_class
+    if placement.runtime_class:
+        pod["runtimeClassName"] = placement.runtime_class
+    return pod
+
+
+def _toleration(wanted: Toleration) -> dict[str, Any]:
+    found: dict[str, Any] = {"operator": "Exists" if wanted.value is None else "Equal"}
+    if wanted.key:
+        found["key"] = wanted.key
+    if wanted.value is not None:
+        found["value"] = wanted.value
+    if wanted.effect:
+        found["effect"] = wanted.effect
+    return found
+
+
+def _confined_pod(wanted: Confinement) -> dict[str, Any]:
+    """The group owns the volumes, so that a user who is not root can read the Secret's files."""
+    pod: dict[str, Any] = {"hostUsers": False} if wanted.user_namespace else {}
+    if wanted.restricted:
+        pod["securityContext"] = {"runAsNonRoot": True, "runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
+    return pod
+
+
+def _confined_container(wanted: Confinement) -> dict[str, Any]:
+    context: dict[str, Any] = {}
+    seccomp = wanted.seccomp or ("Unconfined" if wanted.user_namespace else "RuntimeDefault" if wanted.restricted else "")
+    if seccomp.startswith("localhost/"):
+        context["seccompProfile"] = {"type": "Localhost", "localhostProfile": seccomp.removeprefix("localhost/")}
+    elif seccomp:
+        context["seccompProfile"] = {"type": seccomp}
+    if wanted.user_namespace:
+        context["capabilities"] = {"add": ["SYS_ADMIN"]}
+    if wanted.restricted:
+        context |= {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return context
+
+
+def _environment(build: Build, access: Access) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in access.environment]
+    name, key = "", DOCKER_CONFIG
+    if access.docker_config_secret:
+        name, _, given = access.docker_config_secret.partition(":")
+        key = given or key
+    elif DOCKER_CONFIG in build.files and not _is_mounted(build, access):
+        name = build.name
+    if name:
+        found.append({"name": _CREDENTIALS, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}})
+    return found
+
+
+def _is_mounted(build: Build, access: Access) -> bool:
+    """Whether the credentials are a file: they are too many bytes for a variable, or somebody has taken it."""
+    taken = any(name == _CREDENTIALS for name, _ in access.environment)
+    return DOCKER_CONFIG in build.files and (taken or len(build.files[DOCKER_CONFIG]) > _MAX_VARIABLE)
+
+
+def _volumes(build: Build, access: Access) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    if options.docker_config_secret:
-        name, _, key = options.docker_config_secret.partition(":")
-        found.append(_secret_volume("docker-config", name, [(key or DOCKER_CONFIG, DOCKER_CONFIG)]))
-    elif DOCKER_CONFIG in build.files:
-        found.append(_secret_volume("docker-config", build.name, [(DOCKER_CONFIG, DOCKER_CONFIG)]))
-    others = [(name, name) for name in build.files if name != DOCKER_CONFIG]
-    if others:
+    if not access.docker_config_secret and _is_mounted(build, access):
+        found.append(_secret_volume("docker-config", build.name, [DOCKER_CONFIG]))
+    if others := [name for name in build.files if name != DOCKER_CONFIG]:
         found.append(_secret_volume("input", build.name, others))
     return found
 
 
-def _secret_volume(volume: str, secret: str, items: list[tuple[str, str]]) -> dict[str, Any]:
-    listed = [{"key": key, "path": path} for key, path in items]
-    return {"name": volume, "secret": {"secretName": secret, "defaultMode": 0o400, "items": listed}}
+def _secret_volume(volume: str, secret: str, keys: list[str]) -> dict[str, Any]:
+    items = [{"key": key, "path": key} for key in keys]
+    return {"name": volume, "secret": {"secretName": secret, "defaultMode": 0o400, "items": items}}
 
 
-def _resources(options: PodOptions) -> dict[str, Any]:
-    """What is asked for is what is reserved; memory is a limit too, since a node that runs out of it kills anybody."""
-    requests = {"cpu": options.cpu, "memory": options.memory}
-    found: dict[str, Any] = {"requests": {name: value for name, value in requests.items() if value}}
-    if options.memory:
-        found["limits"] = {"memory": options.memory}
-    return found if found["requests"] else {}
+def _resources(wanted: Resources) -> dict[str, Any]:
+    """What somebody asks for is a limit too, of what a node that runs out of it takes from anybody; processor time is not."""
+    asked = {"memory": wanted.memory, "ephemeral-storage": wanted.ephemeral_storage}
+    default = {"memory": MEMORY, "ephemeral-storage": EPHEMERAL_STORAGE}
+    requests = {"cpu": wanted.cpu} if wanted.cpu else {}
+    limits = {"cpu": wanted.cpu_limit} if wanted.cpu_limit else {}
+    for name, value in asked.items():
+        requests[name] = value or default[name]
+        if value:
+            limits[name] = value
+    return {"requests": requests, **({"limits": limits} if limits else {})}

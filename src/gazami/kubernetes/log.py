@@ -7,9 +7,12 @@ identified by their time stamp and how many had the same one before.
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from gazami.foreign import read_json
+
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)\Z")
 
 
 class Decoded(Protocol):
@@ -29,6 +32,7 @@ class Position:
         self._last_number = 0
         self._last_stamp, self._count = "", 0
         self._again = 0
+        self._unstamped: set[str] = set()
         self.lost = 0
         """Records that were gone from the log before they could be read."""
 
@@ -41,6 +45,11 @@ class Position:
         stamp, space, text = line.partition(" ")
         if not space:
             return None
+        if not _STAMP.match(stamp):  # the kubelet's own words about a log that it cannot read
+            if line in self._unstamped:
+                return None
+            self._unstamped.add(line)
+            return line
         found = self._decode(text)
         if found is not None:
             if found.number <= self._last_number:

@@ -1,6 +1,6 @@
 """What a pod's status and the events of a Job mean for who waits: it waits and why, it runs, it ended, it never will. Pure.
 
-Sources: Kubernetes, Pod lifecycle; PodStatus v1 core; Event v1 core; the kubelet's reasons of waiting containers.
+Sources: Kubernetes, Pod lifecycle; PodStatus v1 core; JobStatus v1 batch; Event v1 core; the kubelet's reasons.
 """
 
 from __future__ import annotations
@@ -9,34 +9,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gazami.kubernetes.job import CONTAINER
+from gazami.kubernetes.reasons import WAITING, eviction, last_warning, missing, refusal
 from gazami.values import fast_dataclass
 
-_HINTS = {
-    "ImagePullBackOff": "check --executor-image; a private image needs imagePullSecrets in its service account (--service-account)",
-    "InvalidImageName": "give the name of an image with --executor-image",
-    "ErrImageNeverPull": "load the image onto the nodes, or let them pull it",
-    "CreateContainerConfigError": "create the Secret named in --env-from-secret, or correct the name",
-    "CreateContainerError": "check the node: it could not create the container",
-}
-"""Reasons of waiting that do not pass by themselves, and what to do."""
+TAKEN = 137
+"""The exit status of a build that did not end by itself: 128 + SIGKILL, whatever signal the node sent first."""
 
-_REFUSED = (
-    (
-        "violates PodSecurity",
-        "the namespace's pod security level forbids it: choose another --namespace, or see its label "
-        "pod-security.kubernetes.io/enforce (baseline is enough without --user-namespace)",
-    ),
-    ('serviceaccount "', "name a service account of the namespace with --service-account"),
-    ("denied the request", "ask the cluster's administrators: an admission webhook refuses the pod"),
-)
 _MEMORY = "raise the limit with --memory"
 
 
 @fast_dataclass(frozen=True, slots=True)
 class Waiting:
-    """``why`` is for people, empty when there is nothing to say yet."""
+    """``why`` is for people, empty when there is nothing to say yet. ``queued``: it is a queue's turn to let the Job start."""
 
     why: str = ""
+    queued: bool = False
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -64,64 +51,90 @@ class Hopeless:
 State = Waiting | Running | Ended | Hopeless
 
 
-def state_of(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()) -> State:
-    """The state of a pod that exists; ``events`` are the pod's, for what its status does not say."""
+def state_of(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = (), own: str = "") -> State:
+    """The state of a pod that exists; ``events`` are the pod's, for what its status does not say, ``own`` is our Secret."""
     status = pod.get("status") or {}
     found = [each for each in status.get("containerStatuses") or () if each.get("name") == CONTAINER]
     state = (found[0].get("state") or {}) if found else {}
     if (terminated := state.get("terminated")) is not None:
         return _ended(terminated, status)
     if status.get("phase") == "Failed":
-        reason = status.get("reason") or "the pod failed"
-        return Ended(137, f"{reason}: {status.get('message') or 'the node does not say why'}", _hint(reason))
+        return taken_by_node(status) or Ended(TAKEN, f"the pod failed: {status.get('message') or 'the node does not say why'}")
     if state.get("running") is not None:
         return Running()
     if waiting := state.get("waiting"):
-        reason, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
-        text = f"{reason}: {message}" if message else reason
-        if reason in _HINTS:
-            return Hopeless(text, _HINTS[reason])
-        return Waiting(_last_warning(events) or ("" if reason in ("ContainerCreating", "PodInitializing") else text))
+        return _waiting(waiting, events, own)
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return Waiting(f"{condition.get('reason') or 'Unschedulable'}: {condition.get('message') or ''}".strip(": "))
-    return Waiting(_last_warning(events))
+            return _hopeless_or_waiting(f"{condition.get('reason') or 'Unschedulable'}: {condition.get('message') or ''}", own)
+    return _hopeless_or_waiting(last_warning(events), own)
 
 
 def state_without_pod(job: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> State:
     """The state of a Job that has no pod (yet)."""
-    for condition in (job.get("status") or {}).get("conditions") or ():
-        if condition.get("type") in ("Failed", "FailureTarget") and condition.get("status") == "True":
-            reason = str(condition.get("reason") or "Failed")
-            return Ended(1, f"{reason}: {condition.get('message') or ''}".strip(": "), _hint(reason))
-    why = _last_warning(events)
-    for text, hint in _REFUSED:
-        if text in why:
-            return Hopeless(why, hint)
-    return Waiting(why)
+    if ended := failed(job):
+        return ended
+    if (job.get("spec") or {}).get("suspend"):
+        queue = ((job.get("metadata") or {}).get("labels") or {}).get("kueue.x-k8s.io/queue-name")
+        return Waiting(f"the Job is in the queue {queue}" if queue else "the Job is suspended", queued=True)
+    why = last_warning(events)
+    hint = refusal(why) if why.startswith("FailedCreate") else None
+    return Waiting(why) if hint is None else Hopeless(why, hint)
+
+
+def failed(job: Mapping[str, Any]) -> Ended | None:
+    """How the Job's controller gave it up, if it did."""
+    conditions = [each for each in (job.get("status") or {}).get("conditions") or () if each.get("status") == "True"]
+    reasons = {str(each.get("reason") or "Failed"): str(each.get("message") or "") for each in conditions
+               if each.get("type") in ("Failed", "FailureTarget")}  # fmt: skip
+    if "DeadlineExceeded" in reasons:
+        return Ended(
+            TAKEN, f"DeadlineExceeded: {reasons['DeadlineExceeded'] or 'it ran too long'}", "allow more time with --job-timeout"
+        )
+    if "BackoffLimitExceeded" in reasons:  # the limit is 0: it only ever means that the one pod is no more
+        return Ended(TAKEN, "its pod was deleted, or its node was drained or lost", "start it again")
+    for reason, message in reasons.items():
+        return Ended(TAKEN, f"{reason}: {message}".strip(": "))
+    return None
+
+
+def completed(job: Mapping[str, Any]) -> bool:
+    """Whether the Job's pod ended well, which its controller knows longer than the pod exists."""
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(each.get("type") == "Complete" and each.get("status") == "True" for each in conditions)
+
+
+def taken_by_node(status: Mapping[str, Any]) -> Ended | None:
+    """What a pod's own status says of a node that ended it (Evicted, NodeShutdown, Terminated, DeadlineExceeded, NodeLost …)."""
+    if not (reason := str(status.get("reason") or "")):
+        return None
+    message = str(status.get("message") or "")
+    hint = {"Evicted": eviction(message), "DeadlineExceeded": "allow more time with --job-timeout"}.get(reason, "start it again")
+    return Ended(TAKEN, f"{reason}: {message or 'the node does not say why'}", hint)
 
 
 def _ended(terminated: Mapping[str, Any], status: Mapping[str, Any]) -> Ended:
     code, reason = int(terminated.get("exitCode") or 0), terminated.get("reason")
-    if status.get("reason") in ("Evicted", "DeadlineExceeded", "NodeLost", "Preempting"):
-        reason = status["reason"]
-        return Ended(code or 137, f"{reason}: {status.get('message') or ''}".strip(": "), _hint(str(reason)))
+    if status.get("phase") != "Succeeded" and (taken := taken_by_node(status)):
+        return taken
     if reason == "OOMKilled":
-        return Ended(code or 137, "OOMKilled: the executor used more memory than its limit", _MEMORY)
-    if reason in ("ContainerCannotRun", "StartError"):
+        return Ended(TAKEN, "OOMKilled: the executor used more memory than its limit", _MEMORY)
+    if reason in ("ContainerCannotRun", "StartError", "ContainerStatusUnknown"):
         return Ended(code or 128, f"{reason}: {terminated.get('message') or ''}".strip(": "))
     return Ended(code)
 
 
-def _hint(reason: str) -> str:
-    if reason == "DeadlineExceeded":
-        return "allow more time with --job-timeout"
-    return "request what the build needs with --memory" if reason == "Evicted" else ""
+def _waiting(waiting: Mapping[str, Any], events: Iterable[Mapping[str, Any]], own: str) -> State:
+    reason, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
+    text = f"{reason}: {message}" if message else reason
+    if reason in WAITING:
+        return Hopeless(text, WAITING[reason])
+    if reason == "ErrImagePull":  # ImagePullBackOff follows within seconds and says the same
+        return Waiting()
+    return _hopeless_or_waiting(last_warning(events) or ("" if reason in ("ContainerCreating", "PodInitializing") else text), own)
 
 
-def _last_warning(events: Iterable[Mapping[str, Any]]) -> str:
-    warnings = [each for each in events if each.get("type") == "Warning" and each.get("message")]
-    if not warnings:
-        return ""
-    last = max(warnings, key=lambda each: str(each.get("lastTimestamp") or each.get("eventTime") or ""))
-    return f"{last.get('reason')}: {last.get('message')}"
+def _hopeless_or_waiting(why: str, own: str) -> State:
+    why = why.strip(": ")
+    hint = missing(why, own)
+    return Waiting(why) if hint is None else Hopeless(why, hint)

@@ -8,10 +8,14 @@ from pathlib import Path
 from gazami.errors import HostError
 from gazami.image.digest import hex_of
 from gazami.image.encoding import encode_json
-from gazami.image.manifest import Manifest
+from gazami.image.manifest import DOCKER_MANIFEST, Manifest
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind
 from gazami.layer.output_file import output_file
 from gazami.layer.tar_writer import write_members
+
+MANIFEST = "gazami-manifest.json"
+"""The manifest that the image has in a registry, where that is not the one that its layers and its config give; so that pushing the
+archive later gives the digest of the build. ``docker load`` and others pass over it."""
 
 
 def write_docker_archive(path: Path, config: bytes, manifest: Manifest, blobs: tuple[Path, ...], names: tuple[str, ...]) -> None:
@@ -37,6 +41,8 @@ def _members(
         files.append(name)
     index = encode_json([{"Config": manifest.config.digest, "RepoTags": list(names), "Layers": files}])
     yield _file("manifest.json", len(index)), BytesContent(index)
+    if manifest.media_type != DOCKER_MANIFEST or manifest.annotations:
+        yield _file(MANIFEST, len(manifest.raw)), BytesContent(manifest.raw)
 
 
 def _file(name: str, size: int) -> Entry:

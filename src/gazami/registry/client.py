@@ -45,10 +45,9 @@ _CHECKING = "error checking push permissions"
 _UNKNOWN = "BLOB_UNKNOWN"
 """Part of the codes MANIFEST_BLOB_UNKNOWN and BLOB_UNKNOWN (distribution spec, error codes)."""
 
-_IMMUTABLE = (
-    "The repository has enabled tag immutability",  # Google Artifact Registry
-    "cannot be overwritten because the tag is immutable",  # Amazon ECR
-)
+_IMMUTABLE = "immutab"
+"""In what registries say of a tag that may not be moved: Amazon ECR (in two wordings), Google, Harbor, Quay, Artifactory."""
+
 _PAGE = 1000
 _MOST_TAGS = 1_000_000
 
@@ -213,7 +212,12 @@ class RegistryClient:
             with _named(_PUSHING):
                 self._put_manifest(reference, call, digest)
         except RegistryError as error:
-            if not (self._options.ignore_immutable_tags and any(text in error.message for text in _IMMUTABLE)):
+            if not _says_immutable(error, reference):
+                raise
+            if not self._options.ignore_immutable_tags:
+                error.hint = (
+                    "choose another tag; --push-ignore-immutable-tag-errors, or --if-exists=skip, is content with the old one"
+                )
                 raise
             text = f"{reference} was not pushed: the tag exists and is immutable (--push-ignore-immutable-tag-errors)"
             self._emit(Message("warning", text))
@@ -353,6 +357,14 @@ class RegistryClient:
             how = push.run(tuple(mounts), self._options.retry.attempts)
             progress.finish(how)
         return how
+
+
+def _says_immutable(error: RegistryError, reference: Reference) -> bool:
+    """Whether a registry refuses to move a tag. Its own words count, and no name that they repeat."""
+    said = error.message.partition(": status ")[2]
+    for name in (reference.repository, reference.tag or ""):
+        said = said.replace(name, "") if name else said
+    return _IMMUTABLE in said.lower()
 
 
 @contextlib.contextmanager

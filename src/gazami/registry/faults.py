@@ -13,9 +13,7 @@ from gazami.errors import TransportError
 from gazami.foreign import printable
 from gazami.registry.wire import host_in, redact
 
-FINAL = ("certificate", "refused")
-"""Kinds of faults that another attempt meets again."""
-
+_FINAL = ("certificate", "refused")
 
 FaultKind = Literal["connect", "refused", "tls", "certificate", "cut", "timeout"]
 """``refused`` is a proxy that will not have us; like ``certificate``, trying again does not help."""
@@ -30,6 +28,11 @@ class ConnectionFault(TransportError):
         self.kind: FaultKind = kind
         self.cause = cause
         self.host = host
+
+    @property
+    def is_final(self) -> bool:
+        """Whether another attempt meets it again."""
+        return self.kind in _FINAL or self.is_plain
 
     @property
     def is_plain(self) -> bool:

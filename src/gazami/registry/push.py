@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, assert_never
 
 from gazami.errors import AuthenticationError, HostError, NotFoundError, RegistryError
 from gazami.registry.exchange import Body, Response
-from gazami.registry.faults import FINAL, ConnectionFault
+from gazami.registry.faults import ConnectionFault
 from gazami.registry.session import Call, Session
 from gazami.registry.upload import (
     LOST,
@@ -129,7 +129,7 @@ class Push:
         except ConnectionFault as fault:
             self._problem = fault
             self._lost += 1
-            if fault.kind in FINAL:
+            if fault.is_final:
                 raise self._failure() from fault.__cause__
             return Answer(LOST)
         except AuthenticationError as error:

@@ -42,6 +42,11 @@ def error_of(refusal: Refusal) -> RegistryError:
     hint: str | None = None
     if refusal.status == 400 and "HTTPS server" in said:
         hint = "the registry speaks TLS: remove --insecure for it"
+    elif refusal.status == 412:
+        hint = (
+            f"{refusal.registry or 'the registry'} hands out only images of this project that are signed, or have no known "
+            "vulnerabilities: sign the image, or take it from another project"
+        )
     elif refusal.status == 405:
         hint = "the registry does not allow this; it may be a read-only mirror"
     return RegistryError(message, url=refusal.url, status=refusal.status, hint=hint)

@@ -71,7 +71,7 @@ class Transport:
 
         Returns the last answer, also when its status is still one of those. Raises :class:`TransportError`.
         """
-        from gazami.registry.faults import FINAL, ConnectionFault
+        from gazami.registry.faults import ConnectionFault
         from gazami.registry.wire import host_in
 
         failures = 0
@@ -82,7 +82,7 @@ class Transport:
                 response = attempt()
             except ConnectionFault as fault:
                 failures += 1
-                pause = self.pause(failures) if fault.kind not in FINAL and failures != attempts else None
+                pause = self.pause(failures) if not fault.is_final and failures != attempts else None
                 if pause is None:
                     raise fault.after(failures) from fault.__cause__
                 reason = str(fault)

@@ -100,7 +100,7 @@ def parse_error(body: bytes) -> tuple[Complaint, ...]:
     if isinstance(listed, list):
         return tuple(_complaint(each) for each in listed[:_MOST] if isinstance(each, dict))
     text = _text(document.get("error_description") or document.get("message") or document.get("details"))
-    code = _text(document.get("error") or document.get("code"))
+    code = _text(document.get("error") or document.get("code") or document.get("__type"))  # the last is Amazon's
     return (Complaint(code[:100], text[:300]),) if text or code else ()
 
 

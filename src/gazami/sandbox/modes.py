@@ -37,6 +37,10 @@ class Mode:
 
 
 _UNCONFINED = "securityContext: {seccompProfile: {type: Unconfined}}"
+_SHIPPED = (
+    "securityContext: {seccompProfile: {type: Localhost, localhostProfile: profiles/gazami.json}}"
+    "  # installed by deploy/kubernetes/seccomp, fits the level restricted; else type: Unconfined"
+)
 _DEFAULT_CAPABILITIES = f"{_UNCONFINED}  # and the default capabilities"
 _PROBES = "gazami.sandbox.inside.probes"
 
@@ -87,6 +91,6 @@ def mode_of(name: str) -> Mode:
 def advice(name: str | None, *, root: bool) -> str:
     """The line of a Kubernetes container that leads to a better mode than ``name``, None where no mode works."""
     if name is None:
-        return f"{_UNCONFINED}  # and no capabilities: {{drop: [ALL]}}" if root else _UNCONFINED
+        return f"{_UNCONFINED}  # and no capabilities: {{drop: [ALL]}}" if root else _SHIPPED
     mode = mode_of(name)
     return mode.advice if root else mode.user_advice or mode.advice

@@ -22,8 +22,9 @@ from gazami.values import fast_dataclass, replace
 
 _SECONDS = 60.0
 _HINT = (
-    "Any of these is enough: CAP_SYS_ADMIN; user namespaces (in Kubernetes a pod without the RuntimeDefault seccomp profile, as a"
-    " normal user also newuidmap and a range in /etc/subuid); CAP_SYS_CHROOT as root. Dockerfiles without RUN need none of them."
+    "Any of these is enough: CAP_SYS_ADMIN; user namespaces (in Kubernetes a pod without the RuntimeDefault seccomp profile, in a"
+    " restricted namespace the Localhost profile of deploy/kubernetes/seccomp; as a normal user also newuidmap and a range in"
+    " /etc/subuid); CAP_SYS_CHROOT as root. Dockerfiles without RUN need none of them."
 )
 
 

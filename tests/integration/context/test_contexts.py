@@ -362,7 +362,8 @@ def test_credentials_of_git(server: tuple[GitServer, str], tmp_path: Path) -> No
     for environ in ({"GIT_TOKEN": ""}, {"GIT_TOKEN": "wrong-token"}):
         refused = checked_out(tmp_path, running, url, **environ)
         assert refused.status == 1
-        assert "GIT_TOKEN" in refused.log
+        assert "GIT_TOKEN" in refused.log and "/bin/false" not in refused.log
+        assert ("the server refused the credentials" in refused.log) == bool(environ["GIT_TOKEN"])
         assert "wrong-token" not in refused.log
     assert "GIT_TOKEN" in checked_out(tmp_path, running, url.replace("app", "nothing")).log
     assert "check the name of the branch" in checked_out(tmp_path, running, f"{url}#refs/heads/nothing").log

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from gazami.cli.flags.argv import parse
 from gazami.cli.flags.options import BUILD, DESTINATION
 
 ROOT = Path(__file__).parents[3]
-MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
+MANIFESTS = sorted((ROOT / "deploy/kubernetes").rglob("*.yaml"))
 VERSION = kubernetes_validate.latest_version()
 
 
@@ -46,7 +48,7 @@ def test_the_arguments_are_flags_of_the_executor() -> None:
     seen = 0
     for _, document in documents():
         for container in containers(document):
-            if "executor" in container["image"]:
+            if "executor" in container["image"] and "args" in container:
                 seen += 1
                 parsed = parse(container["args"], BUILD)
                 assert not parsed.positionals
@@ -66,3 +68,19 @@ def test_the_job_of_gitlab_is_the_documented_one() -> None:
     job = yaml.safe_load((ROOT / "deploy/gitlab/gitlab-ci.yml").read_text())["build"]
     assert job["image"]["entrypoint"] == [""]
     assert job["script"][0] == "mkdir -p /kaniko/.docker"
+
+
+def test_the_seccomp_profile_is_what_runtimes_read() -> None:
+    """Source: OCI runtime specification, config-linux, Seccomp. Kubernetes hands the file to the runtime as it is."""
+    profile = json.loads((ROOT / "deploy/kubernetes/seccomp/gazami.json").read_text())
+    assert profile["defaultAction"] == "SCMP_ACT_ERRNO" and profile["defaultErrnoRet"] == errno.ENOSYS
+    assert {"SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"} <= set(profile["architectures"])
+    allowed = {name for rule in profile["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW" for name in rule["names"]}
+    plain = {
+        name for rule in profile["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW" and "args" not in rule for name in rule["names"]
+    }
+    refused = {name for rule in profile["syscalls"] if rule["action"] == "SCMP_ACT_ERRNO" for name in rule["names"]}
+    assert {"clone", "clone3", "unshare", "setns", "mount", "umount2", "pivot_root", "seccomp", "mount_setattr"} <= plain
+    assert {"bpf", "keyctl", "add_key", "perf_event_open", "init_module", "kexec_load", "reboot", "swapon", "userfaultfd",
+            "io_uring_setup", "open_by_handle_at", "quotactl", "syslog", "clock_settime"} <= refused  # fmt: skip
+    assert not allowed & refused and not {"personality", "socket"} & plain

@@ -281,7 +281,7 @@ def test_plain_http_where_only_tls_is_allowed(registry: Registry) -> None:
     with pytest.raises(TransportError) as caught:
         session.send(Call("GET", "/v2/", "", ()))
     assert f"--insecure-registry {registry.host}" in str(caught.value.hint)
-    assert "after 4 attempts" in str(caught.value)
+    assert "attempts" not in caught.value.message, "it never passes, so it is asked once"
 
 
 def test_the_default_context_verifies() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.cloud import cloud
+from tests.cloud import Asked, cloud
 from tests.integration.registry.images import client, push_image, small_image
 from tests.programs import gazami
 from tests.services import Registry, Tls, docker_registry, free_port
@@ -104,6 +104,41 @@ def test_a_push_to_ecr_with_a_web_identity(private: Registry, tmp_path: Path, he
         status, said = build(tmp_path, "-d", f"{ECR}/team/app:1", f"--insecure-registry={ECR}", **environ)
         assert status == 0, said
         assert len(fake.asked) == 2, "one token for the check and the push"
+
+
+def test_repositories_of_ecr_are_created(private: Registry, tmp_path: Path) -> None:
+    """Those of the image and of the cache; one that is there, or that may not be made, does not end the build."""
+    made: list[str] = []
+
+    def answer(asked: Asked) -> dict[str, object] | tuple[int, str]:
+        operation = asked.headers["x-amz-target"].partition(".")[2]
+        if operation == "GetAuthorizationToken":
+            token = base64.b64encode(b"AWS:ecr-password").decode()
+            return {"authorizationData": [{"authorizationToken": token, "expiresAt": time.time() + 43200}]}
+        wanted = json.loads(asked.body)
+        assert operation == "CreateRepository" and wanted["registryId"] == ECR.partition(".")[0]
+        name = wanted["repositoryName"]
+        if name in made:
+            return 400, json.dumps({"__type": "RepositoryAlreadyExistsException", "message": f"{name} already exists"})
+        if name == "team/forbidden":
+            return 400, json.dumps({"__type": "AccessDeniedException", "message": "ecr:CreateRepository is not allowed"})
+        made.append(name)
+        return {"repository": {"repositoryName": name}}
+
+    with cloud() as fake:
+        fake.answers["POST /"] = answer
+        environ = {**through(private, fake.url), "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cret"}
+        words = ("--create-repository", "--cache", f"--insecure-registry={ECR}")
+        status, said = build(tmp_path, "-d", f"{ECR}/team/app:1", *words, **environ)
+        assert status == 0, said
+        assert made == ["team/app", "team/app/cache"] and f"Created the repository {ECR}/team/app/cache" in said
+        status, said = build(tmp_path, "-d", f"{ECR}/team/app:2", "-d", f"{ECR}/team/forbidden:2", *words, **environ)
+        assert status == 0, said
+        assert "Created" not in said and f"cannot create the repository {ECR}/team/forbidden" in said
+        assert "AccessDeniedException" in said
+        before = len(fake.asked)
+        assert build(tmp_path, "-d", f"{private.host}/other:1", "--create-repository", KANIKO_LOCALHOST_USER="x", **environ)
+        assert not [each for each in fake.asked[before:] if "CreateRepository" in each.headers["x-amz-target"]]
 
 
 def test_a_push_to_google_with_workload_identity(private: Registry, tmp_path: Path) -> None:

@@ -72,3 +72,13 @@ def test_signs_of_a_container(tmp_path: Path, path: str, text: str, runtime: str
 
 def test_mounts_that_cannot_be_read_are_no_overlay() -> None:
     assert not overlay_root("") and not overlay_root("nonsense\n")
+
+
+def test_helpers_of_the_variable_win() -> None:
+    file = {"auths": {"a": {"auth": "1"}}, "credsStore": "old", "credHelpers": {"a": "x", "c": "z"}}
+    own = {"credHelpers": {"a": "y"}, "auths": {"c": {"auth": "3"}}}
+    merged = json.loads(merge_auth(json.dumps(own), json.dumps(file)) or "")
+    assert merged["credHelpers"] == {"a": "y", "c": ""} and merged["credsStore"] == "old"
+    alone = json.loads(merge_auth('{"credsStore": "mine"}', None) or "")
+    assert alone == {"auths": {}, "credsStore": "mine"}
+    assert merge_auth('{"credHelpers": []}', None) is None

@@ -37,7 +37,7 @@ def test_a_whole_command_line() -> None:
     assert made.plan.host == Platform("linux", "amd64") and made.plan.platform == Platform("linux", "arm64")
     assert made.output.destinations == ("registry.example.com/app:1",) and made.output.push
     assert (made.output.format.compression, made.output.format.media, made.output.format.level) == ("zstd", "oci", None)
-    assert made.sandbox.add_hosts == (("10.0.0.7", "db"),) and made.sandbox.timeout == 600.0
+    assert made.sandbox.add_hosts == (("10.0.0.7", "db"),) and made.sandbox.limits.timeout == 600.0
     assert made.sandbox.isolation == "userns" and made.registry.trust.insecure_registries == ("r:5000",)
     assert made.registry.trust.client_certificates == (("r", "/c.pem", "/k.pem"),)
 

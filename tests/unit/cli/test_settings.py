@@ -97,7 +97,8 @@ image-name-tag-with-digest-file secret ssh build-context context context-sub-pat
 insecure-registry skip-tls-verify skip-tls-verify-pull skip-tls-verify-registry registry-certificate registry-client-cert
 registry-map registry-mirror credential-helpers cache cache-repo cache-from cache-to cache-dir cache-mounts local-cache isolation
 force state-dir add-host ulimit verbosity quiet log-format ignore-path skip-push-permission-check push load network
-push-ignore-immutable-tag-errors skip-default-registry-fallback check call dryrun
+push-ignore-immutable-tag-errors skip-default-registry-fallback check call dryrun volume expose-mounts create-repository if-exists
+cached-only
 """
 
 

@@ -16,10 +16,11 @@ from gazami.cache.entry import CacheEntry
 from gazami.cache.keys import FROM_STAGE, KeyInputs, differences, key_of, record
 from gazami.cache.listing import FileChanges, Listing, changes, decode_listing, encode_listing
 from gazami.cache.store import Blob, CacheStore
+from gazami.errors import NotCached
 from gazami.events import CacheChecked
 from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer, Origin
-from gazami.plan.steps import MetadataStep, Plan, StageBase, StagePlan, StageSource, Step, sources_of, sources_of_step
+from gazami.plan.steps import MetadataStep, Plan, RunStep, StageBase, StagePlan, StageSource, Step, sources_of, sources_of_step
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members, encode_members
 from gazami.values import fast_dataclass, field
 
@@ -82,7 +83,18 @@ class StepCache:
         return self.hits[stage.number, position]
 
     def by_content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Hit | None:
-        """Look a missed step up by the files that lie below it, now that they are known."""
+        """Look a missed step up by the files that lie below it, now that they are known. Raises :class:`NotCached` for one that
+        would have to be done where only the cache may be used."""
+        hit = self._by_content(stage, position, diff_ids)
+        step = stage.steps[position]
+        if hit is None and self.stores.options.only and (isinstance(step, RunStep) or self.is_cacheable(stage, position)):
+            raise NotCached(
+                f"this step is not in the cache {self.stores.name}: {step.common.text}",
+                hint="build without --cached-only, with the same flags, to fill the cache",
+            ).at(step.common.span, step.common.source)
+        return hit
+
+    def _by_content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> Hit | None:
         if stage.number in self.without or not self.is_cacheable(stage, position):
             return None
         inputs, definition = self.keys.content(stage, position, diff_ids), self.keys.definition(stage, position)

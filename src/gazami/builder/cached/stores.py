@@ -64,7 +64,7 @@ class Stores:
                 self._warn_once(f"damaged {store.name}", f"the cache {store.name} is damaged, building what it lacks: {error}")
                 continue
             except GazamiError as error:
-                self._warn_once(store.name, f"cannot read the cache {store.name}, building without it: {error}")
+                self._warn_once(store.name, _unreadable(store.name, error))
                 continue
             if entry is not None and (any_age or self._is_fresh(entry)):
                 return store, entry
@@ -168,6 +168,15 @@ class Stores:
         if kind is None:  # else there is an error already that says more
             for write in self._writes:
                 write.result()
+
+
+def _unreadable(name: str, error: GazamiError) -> str:
+    if getattr(error, "status", None) == 412:  # Harbor, of an artifact without a signature
+        return (
+            f"the registry hands out no unsigned artifacts of the cache {name}, building without it: --cache-repo with a "
+            f"project that allows them ({error})"
+        )
+    return f"cannot read the cache {name}, building without it: {error}"
 
 
 def files_blob(data: bytes) -> Blob:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from gazami.builder.files.workspace import Workspace
-from gazami.errors import ArchiveError, IntegrityError, UsageError
+from gazami.errors import ArchiveError, IntegrityError, RegistryError, UsageError
 from gazami.foreign import read_json
 from gazami.image.config import ImageConfig, parse_config
 from gazami.image.digest import Digest, digest_of, verified
@@ -26,8 +26,10 @@ from gazami.image.manifest import (
     Descriptor,
     Manifest,
     encode_manifest,
+    parse_manifest,
 )
 from gazami.layer.compression import decompressed, detect
+from gazami.layer.docker_archive import MANIFEST
 from gazami.layer.entry import Entry, Kind
 from gazami.layer.oci_layout import NewBlob
 from gazami.layer.pack import Packing, pack_layer
@@ -103,7 +105,18 @@ class ImageArchive:
                 found[entry.path] = _layer(entry, wanted[entry.path], reader.content(), workspace)
         workspace.blobs.put(digest_of(raw), raw)
         descriptor = Descriptor(DOCKER_CONFIG, digest_of(raw), len(raw))
-        return encode_manifest(DOCKER_MANIFEST, descriptor, tuple(found[path] for path in files))
+        made = encode_manifest(DOCKER_MANIFEST, descriptor, tuple(found[path] for path in files))
+        return self._said_manifest(made) or made
+
+    def _said_manifest(self, made: Manifest) -> Manifest | None:
+        """The manifest that gazami put beside the layers, as long as it names the very same blobs."""
+        if MANIFEST not in self.names:
+            return None
+        try:
+            said = parse_manifest(self.small(MANIFEST))
+        except RegistryError:
+            return None
+        return said if isinstance(said, Manifest) and _blobs(said) == _blobs(made) else None
 
     def _listed(self) -> tuple[bytes, ImageConfig, list[str]]:
         try:
@@ -118,6 +131,10 @@ class ImageArchive:
         if len(config.diff_ids) != len(layers):
             raise IntegrityError(f"the archive has {len(layers)} layers, its config {len(config.diff_ids)}")
         return raw, config, layers
+
+
+def _blobs(manifest: Manifest) -> list[tuple[Digest, int]]:
+    return [(each.digest, each.size) for each in (manifest.config, *manifest.layers)]
 
 
 def _layer(entry: Entry, diff_id: Digest, chunks: Iterator[bytes], workspace: Workspace) -> Descriptor:

@@ -17,9 +17,10 @@ from gazami.builder.files.packer import Packer
 from gazami.builder.files.workspace import Workspace
 from gazami.builder.inputs.check import missing_agent, missing_secret
 from gazami.builder.inputs.needs import secret_id
-from gazami.builder.request import Pairs
+from gazami.builder.request import Pairs, Volume
 from gazami.builder.stages.isolation import Isolation
 from gazami.builder.stages.sources import Sources
+from gazami.builder.stages.volumes import bound
 from gazami.dockerfile.mounts import Mount
 from gazami.errors import ContextError, UserError
 from gazami.file_locks import locked
@@ -39,12 +40,14 @@ MAX_SECRET = 500 * 1024
 class StepMounts:
     """What a step gets: its mounts in order, and variables that belong to them (secrets, the agent's socket). ``locks``
     are held until the command has ended: those of cache directories that one step at a time may use. ``shared`` are held with
-    others: no other build moves such a directory to where its command looks for it meanwhile."""
+    others: no other build moves such a directory to where its command looks for it meanwhile. ``copies`` are of volumes, for this
+    step alone."""
 
     mounts: tuple[StepMount, ...]
     env: tuple[tuple[str, str], ...] = ()
     locks: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 class MountStore(Protocol):
@@ -66,10 +69,12 @@ class Mounting:
     agents: Pairs = ()
     namespace: str = ""
     store: MountStore | None = None
+    volumes: tuple[Volume, ...] = ()
 
     def prepare(self, step: RunStep) -> StepMounts:
         """The mounts of a step. Raises :class:`UserError` for a source, secret or agent that is missing."""
-        mounts: list[StepMount] = []
+        volumes = [self._volume(volume) for volume in self.volumes]
+        mounts: list[StepMount] = [*volumes]
         env: list[tuple[str, str]] = []
         locks: list[str] = []
         shared: list[str] = []
@@ -93,7 +98,8 @@ class Mounting:
         if step.script is not None:
             content = step.script.content.encode("utf-8", "surrogateescape")
             mounts.append(FileMount(self.script_path(step.script.name), content, 0o755))
-        return StepMounts(tuple(mounts), tuple(env), tuple(locks), tuple(shared))
+        copies = tuple(each.source for each in volumes if each.movable)
+        return StepMounts(tuple(mounts), tuple(env), tuple(locks), tuple(shared), copies)
 
     def script_path(self, name: str) -> str:
         """The path of a here-document that is a program. BuildKit's is below /dev, but a container's own /dev runs no programs."""
@@ -115,6 +121,10 @@ class Mounting:
             return BindMount(source, mount.target, True, beneath=context.folder)
         source = self._laid_out(wanted.files, mount.source, self._workspace.new_path("mount"))
         return BindMount(source, mount.target, readonly, movable=True)
+
+    def _volume(self, volume: Volume) -> BindMount:
+        mode = self.isolation.sandbox.choice.mode
+        return bound(volume, mode.name, "" if mode.mounts else self._workspace.new_path("volume"))
 
     @property
     def _workspace(self) -> Workspace:

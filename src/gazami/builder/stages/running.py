@@ -15,6 +15,7 @@ from gazami.builder.stages.failed_command import TAIL, Surroundings, failed_comm
 from gazami.builder.stages.mounting import Mounting, StepMounts
 from gazami.builder.stages.snapshot import snapshot
 from gazami.builder.stages.stage import Stage
+from gazami.builder.stages.volumes import told
 from gazami.builder.stages.work import StepWork
 from gazami.errors import UsageError
 from gazami.events import Emit, Message, StepId, StepOutput
@@ -36,9 +37,19 @@ class Running:
 
     def run(self, step: RunStep, work: StepWork, stage: Stage, follow: Follow | None) -> NewLayer:
         """Run a step's command; the layer of what it changed. Raises :class:`CommandFailed`, and what the sandbox raises."""
-        isolation, files = self.mounting.isolation, self.packer.files
+        isolation = self.mounting.isolation
+        if self.mounting.volumes:
+            self.emit(Message("info", told(self.mounting.volumes)))
         with isolation.alone_if_in_place():
             mounts = self.mounting.prepare(step)
+        try:
+            return self._run(step, work, stage, follow, mounts)
+        finally:
+            for copy in mounts.copies:
+                isolation.remove(copy, cleanup=True)
+
+    def _run(self, step: RunStep, work: StepWork, stage: Stage, follow: Follow | None, mounts: StepMounts) -> NewLayer:
+        isolation, files = self.mounting.isolation, self.packer.files
         while True:
             root, changed = stage.root(work)
             with isolation.alone_if_in_place(), locked(mounts.locks, files.cancel, shared=mounts.shared):
@@ -52,7 +63,7 @@ class Running:
             if not full or not files.workspace.leave_memory():
                 limit = memory_limit() if result.oom_killed else None
                 memory = f"limit of the control group: {_size(limit)}" if limit else ""
-                raise failed_command(step, result, words.data, Surroundings(self.options.timeout, memory, full))
+                raise failed_command(step, result, words.data, Surroundings(self.options.limits.timeout, memory, full))
             text = "the files no longer fit in memory: running this step again with its files on disk"
             self.emit(Message("warning", text))
 
@@ -70,9 +81,9 @@ class Running:
             mounts=mounts.mounts,
             network="none" if (self.options.network if step.network == "default" else step.network) == "none" else "default",
             hosts=self.options.add_hosts,
-            timeout=self.options.timeout,
-            shm_size=self.options.shm_size,
-            limits=self.options.ulimits,
+            timeout=self.options.limits.timeout,
+            shm_size=self.options.limits.shm_size,
+            limits=self.options.limits.ulimits,
             hostname=self.hostname,
         )
 

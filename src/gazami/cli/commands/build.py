@@ -166,7 +166,7 @@ def _work(wanted: Wanted, builder: Builder, run: Execution, flags: Flags) -> int
         raise
     if wanted.request.dryrun and result.plan_text:
         run.say(result.plan_text.rstrip("\n") + "\n")
-    elif digests and quiet:
+    elif digests and (quiet or wanted.request.cache.only):
         run.say(digests[-1] + "\n")
     elif digests and names_no_output(flags):
         emit(Message("info", NOT_PUSHED))

@@ -111,7 +111,6 @@ ELSEWHERE = {
     "squash-all": "write --single-snapshot, and FROM scratch with COPY --from for the base",
     "manifest": "write --index and --index-run",
     "ignorefile": "name the file like the Dockerfile, with .dockerignore at its end",
-    "volume": "copy the files with COPY, or use --build-context with RUN --mount=type=bind,from=NAME",
     "device": _IN_ROOT,
     "cap-add": _IN_ROOT,
     "userns": _IN_ROOT,

@@ -14,8 +14,8 @@ _MANY = 40
 
 
 def flag_rows(table: Table, width: int) -> str:
-    """The flags that are shown, in their order, or many of them under the names of their groups. ``width`` is in columns; lines that must
-    not break may be longer."""
+    """The flags that are shown, in their order, or many of them under the names of their groups. ``width`` is in columns; lines
+    that must not break may be longer."""
     width = max(60, min(width, 110))
     shown = [option for option in table if not option.hidden]
     if len(shown) <= _MANY:

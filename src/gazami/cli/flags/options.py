@@ -104,6 +104,11 @@ ANNOTATION = Option("annotation", PAIRS, Group.OUTPUT, "Add an annotation to the
 PUSH_RETRY = Option("push-retry", NUMBER, Group.OUTPUT, "Retry a failed push N times.", default="0", metavar="N")
 PUSH_IGNORE_IMMUTABLE_TAG_ERRORS = Option("push-ignore-immutable-tag-errors", BOOL, Group.OUTPUT, "Succeed when a tag "
     "exists and is immutable.", default="false")
+IF_EXISTS: Option[Literal["push", "fail", "skip"]] = Option("if-exists", choice("push", "fail", "skip"), Group.OUTPUT, "When a "
+    "destination exists already: push over it; fail before anything is built; or skip the build if all of them are the same image, "
+    "and write its digest.", default="push", kaniko=False)
+CREATE_REPOSITORY = Option("create-repository", BOOL, Group.OUTPUT, "Create the repositories of the destinations and the cache in "
+    "Amazon ECR where they are missing.", default="false", kaniko=False)
 SKIP_PUSH_PERMISSION_CHECK = Option("skip-push-permission-check", BOOL, Group.OUTPUT, "Do not check before the build "
     "that a push is allowed.", default="false")
 
@@ -141,6 +146,8 @@ CACHE_FROM = Option("cache-from", LIST, Group.CACHE, "Also read this cache, as i
     "image built with --cache-to type=inline), type=local,src=DIR.", metavar="REF|type=…", kaniko=False)
 CACHE_TO = Option("cache-to", LIST, Group.CACHE, "Write this cache, as in docker buildx: type=registry,ref=REF, "
     "type=local,dest=DIR, type=inline (the keys go into the image).", metavar="type=…", kaniko=False)
+CACHED_ONLY = Option("cached-only", BOOL, Group.CACHE, "Do no step: print the digest that the build would have if the cache has "
+    "every step that it would look up, else end with status 3 and name the step. Nothing is pushed.", default="false", kaniko=False)
 NO_CACHE = Option("no-cache", BOOL, Group.CACHE, "Reuse nothing, whatever the other flags say.", default="false", kaniko=False)
 CACHE_MOUNTS = Option("cache-mounts", BOOL, Group.CACHE, "Store cache mounts (RUN --mount=type=cache) in the layer cache, for "
     "runners that start empty.", default="false", kaniko=False)
@@ -185,6 +192,11 @@ SHM_SIZE = Option("shm-size", SOME_SIZE, Group.SANDBOX, "Size of /dev/shm in RUN
     metavar="SIZE", kaniko=False)
 ULIMIT = Option("ulimit", LIST, Group.SANDBOX, "Set a resource limit for the processes of RUN: nofile=1024:2048.",
     metavar="NAME=SOFT[:HARD]", kaniko=False)
+VOLUME = Option("volume", LIST, Group.SANDBOX, "Let every RUN see this file or directory of the machine: a package cache, a pod's "
+    "volume. It is in no layer and no cache key. ro: read-only.", metavar="SRC:DST[:ro]", kaniko=False)
+EXPOSE_MOUNTS = Option("expose-mounts", BOOL, Group.SANDBOX, "Let every RUN see the container's volumes at their own paths, "
+    "read-only, as under kaniko; not the service account's token, the context, and what is below /kaniko.", default="false",
+    kaniko=False)
 TIMEOUT = Option("timeout", optional(SECONDS), Group.SANDBOX, "Stop a RUN that takes longer (600, 10m); default: no limit.",
     metavar="SECONDS", kaniko=False)
 FORCE = Option("force", BOOL, Group.SANDBOX, "Allow --isolation=inplace outside of gazami's image in a container.",

@@ -6,7 +6,17 @@ from gazami.builder.request import BuildRequest, SnapshotOptions
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import Flags, changed
 from gazami.cli.flags.docker import DOCKER
-from gazami.cli.flags.options import BUILD, DRYRUN, OUTPUT, REPRODUCIBLE, SINGLE_SNAPSHOT, SNAPSHOT_MODE, TARGET
+from gazami.cli.flags.options import (
+    BUILD,
+    CACHED_ONLY,
+    CREATE_REPOSITORY,
+    DRYRUN,
+    OUTPUT,
+    REPRODUCIBLE,
+    SINGLE_SNAPSHOT,
+    SNAPSHOT_MODE,
+    TARGET,
+)
 from gazami.cli.request.cache import cache_options
 from gazami.cli.request.context import context_options
 from gazami.cli.request.credentials import credential_options, unknown_helpers
@@ -15,8 +25,9 @@ from gazami.cli.request.output import output_options, unused_annotations
 from gazami.cli.request.plan import plan_options
 from gazami.cli.request.registry import registry_options
 from gazami.cli.request.sandbox import sandbox_options
+from gazami.errors import UsageError
 from gazami.events import Level, Message
-from gazami.values import fast_dataclass
+from gazami.values import fast_dataclass, replace
 
 _UNUSED_VARIABLES = ("KANIKO_TELEMETRY_ENDPOINT", "STACKLOG_PATH", "BENCHMARK_FILE")
 
@@ -45,13 +56,33 @@ def build_request(flags: Flags, around: Surroundings, *, own_cache: str = "") ->
         output=output,
         registry=registry_options(flags, around),
         credentials=credential_options(flags, around),
+        create_repositories=flags[CREATE_REPOSITORY],
         snapshot=SnapshotOptions(flags[SNAPSHOT_MODE], flags[SINGLE_SNAPSHOT], flags[REPRODUCIBLE]),
         cache=cache_options(flags, around.cwd, push_image=output.push, own=own_cache),
         dryrun=flags[DRYRUN],
         print_plan=bool(around.environ.get("KANIKO_PRINT_PLAN")),
     )
+    if flags[CACHED_ONLY]:
+        request = _probe(request)
     messages = (*_messages(flags, around), *unset, *unused_annotations(flags, plan.platform))
     return Wanted(request, messages, read_outputs(flags[OUTPUT], around.cwd).loads)
+
+
+def _probe(request: BuildRequest) -> BuildRequest:
+    """The same build, which only asks the cache and leaves nothing but the files of digests."""
+    from gazami.builder.cached.places import main_place
+
+    if not request.cache.enabled:
+        raise UsageError("--cached-only needs a cache", hint="add --cache, and the other flags of the build that fills it")
+    output = request.output
+    if output.tar_paths or output.oci_layout_paths or output.exports:
+        raise UsageError("--cached-only writes no image", hint="leave out --tar-path, --oci-layout-path and --output")
+    return replace(
+        request,
+        output=replace(output, push=False, existing="push", index=None),
+        cache=replace(request.cache, use="probe", repository=main_place(request.cache, output) or ""),
+        create_repositories=False,
+    )
 
 
 def _messages(flags: Flags, around: Surroundings) -> list[Message]:

@@ -39,7 +39,7 @@ def cache_options(flags: Flags, cwd: str, *, push_image: bool, own: str = "") ->
         repository=absolute_cache(repository, cwd),
         sources=tuple(absolute_cache(source, cwd) for source in sources),
         inline=target is not None and target.inline,
-        push=push and not (target is not None and target.inline and not repository),
+        use="write" if push and not (target is not None and target.inline and not repository) else "read",
         copy_layers=flags[options.CACHE_COPY_LAYERS] or everything,
         run_layers=flags[options.CACHE_RUN_LAYERS],
         ttl=flags[options.CACHE_TTL],
@@ -54,7 +54,7 @@ def _own_cache(flags: Flags, cwd: str, folder: str) -> CacheOptions:
     return CacheOptions(
         enabled=True,
         repository=f"oci:{folder}",
-        push=not flags[options.NO_PUSH_CACHE],
+        use="read" if flags[options.NO_PUSH_CACHE] else "write",
         copy_layers=True,
         run_layers=flags[options.CACHE_RUN_LAYERS],
         ttl=flags[options.CACHE_TTL] if flags.given(options.CACHE_TTL) else 0.0,

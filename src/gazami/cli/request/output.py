@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gazami.builder.request import DigestFiles, FormatOptions, IndexOptions, OutputOptions
+from gazami.builder.request import DigestFiles, Existing, FormatOptions, IndexOptions, OutputOptions
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags import options
 from gazami.cli.flags.argv import Flags
@@ -45,6 +45,7 @@ def output_options(flags: Flags, around: Surroundings, platform: Platform) -> Ou
         ),
         annotations=annotations.manifest,
         index=_index(flags, platform, annotations, push=push),
+        existing=_existing(flags, outputs, tars, push=push),
     )
 
 
@@ -82,6 +83,19 @@ def _destinations(flags: Flags, outputs: Outputs) -> tuple[tuple[str, ...], bool
         if parse_reference(destination).digest:
             raise UsageError(f"{flags.spelling(options.DESTINATION)} {destination}: an image is pushed by tag, not by digest")
     return destinations, push
+
+
+def _existing(flags: Flags, outputs: Outputs, tars: tuple[str, ...], *, push: bool) -> Existing:
+    wanted = flags[options.IF_EXISTS]
+    if wanted == "push":
+        return wanted
+    if not push:
+        raise UsageError(f"--if-exists={wanted} asks about destinations, and this build pushes to none")
+    if wanted == "skip" and (tars or flags[options.OCI_LAYOUT_PATH] or outputs.layouts or outputs.exports):
+        raise UsageError(
+            "--if-exists=skip writes no image to files", hint="pull what exists: gazami pull REF FILE, or use --if-exists=fail"
+        )
+    return wanted
 
 
 def _index(flags: Flags, platform: Platform, annotations: Annotations, *, push: bool) -> IndexOptions | None:

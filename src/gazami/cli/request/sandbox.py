@@ -1,15 +1,35 @@
-"""What RUN steps get: secrets, agents, hosts, limits; and where temporary files are. Pure."""
+"""What RUN steps get: secrets, agents, hosts, limits, volumes; and where temporary files are."""
 
 from __future__ import annotations
 
-from gazami.builder.request import SandboxOptions
+import os
+
+from gazami.builder.request import Limits, SandboxOptions, Volume, Volumes
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.docker import NETWORK
 from gazami.cli.flags.kinds import SecretSpec
-from gazami.cli.flags.options import ADD_HOST, FORCE, ISOLATION, SECRET, SHM_SIZE, SSH, STATE_DIR, TIMEOUT, ULIMIT
+from gazami.cli.flags.options import (
+    ADD_HOST,
+    EXPOSE_MOUNTS,
+    FORCE,
+    ISOLATION,
+    SECRET,
+    SHM_SIZE,
+    SSH,
+    STATE_DIR,
+    TIMEOUT,
+    ULIMIT,
+    VOLUME,
+)
 from gazami.cli.paths import absolute
 from gazami.errors import UsageError
+
+_STATE_VOLUME = "/kaniko/state"
+"""Where the manifests have a volume for the state."""
+
+_NO_TARGETS = frozenset({"", "proc", "sys", "dev", "kaniko"})
+"""Top-level names that are the kernel's or the builder's; the root is empty."""
 
 _LIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "stack")
 
@@ -26,24 +46,59 @@ def sandbox_options(flags: Flags, around: Surroundings) -> SandboxOptions:
         secrets=tuple(_secret(spec, around) for spec in flags[SECRET]),
         ssh=tuple(_agent(word, around) for word in flags[SSH]),
         add_hosts=tuple(_host(word) for word in flags[ADD_HOST]),
-        timeout=flags[TIMEOUT],
-        shm_size=flags[SHM_SIZE],
-        ulimits=tuple(_ulimit(word) for word in flags[ULIMIT]),
+        limits=Limits(flags[TIMEOUT], flags[SHM_SIZE], tuple(_ulimit(word) for word in flags[ULIMIT])),
         network="none" if flags[NETWORK] == "none" else "default",
+        volumes=_volumes(flags, around),
     )
 
 
 def state_dir(given: str, around: Surroundings) -> str:
-    """An absolute path: the given one (``--state-dir``, ``GAZAMI_STATE_DIR``), else a folder of ours in the first of
-    ``XDG_CACHE_HOME``, ``TMPDIR``, ``~/.cache`` and ``/tmp`` that is usable."""
+    """An absolute path: the given one (``--state-dir``, ``GAZAMI_STATE_DIR``), a volume at ``/kaniko/state``, else a folder of ours
+    in the first of ``XDG_CACHE_HOME``, ``TMPDIR``, ``~/.cache`` and ``/tmp`` that is not on a read-only file system, as a
+    container's root may be."""
     environ, own = around.environ, f"gazami-{around.uid}"
     if given:
         return absolute(given, around.cwd)
+    if os.path.ismount(_STATE_VOLUME) and not _is_readonly(_STATE_VOLUME):
+        return _STATE_VOLUME
+    places = []
     if environ.get("XDG_CACHE_HOME", "").startswith("/"):
-        return f"{environ['XDG_CACHE_HOME'].rstrip('/')}/gazami"
+        places.append(f"{environ['XDG_CACHE_HOME'].rstrip('/')}/gazami")
     if temporary := environ.get("TMPDIR"):
-        return f"{absolute(temporary, around.cwd).rstrip('/')}/{own}"
-    return f"{around.home.rstrip('/')}/.cache/gazami" if around.home else f"/tmp/{own}"
+        places.append(f"{absolute(temporary, around.cwd).rstrip('/')}/{own}")
+    if around.home:
+        places.append(f"{around.home.rstrip('/')}/.cache/gazami")
+    places.append(f"/tmp/{own}")
+    return next((place for place in places if not _is_readonly(place)), places[0])
+
+
+def _is_readonly(place: str) -> bool:
+    """Whether a path is on a file system that nobody can write to."""
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+
+
+def _volumes(flags: Flags, around: Surroundings) -> Volumes:
+    if flags[EXPOSE_MOUNTS] and not around.in_container:
+        raise UsageError(
+            "--expose-mounts is for a container's volumes, and this does not look like a container",
+            hint="name what RUN is to see: --volume SRC:DST:ro",
+        )
+    return Volumes(tuple(_volume(word, around.cwd) for word in flags[VOLUME]), flags[EXPOSE_MOUNTS])
+
+
+def _volume(word: str, cwd: str) -> Volume:
+    """``SRC:DST[:ro|rw]``."""
+    source, _, rest = word.partition(":")
+    target, _, mode = rest.partition(":")
+    if not source or not target.startswith("/") or mode not in ("", "ro", "rw"):
+        hint = "write SRC:DST, SRC:DST:ro or SRC:DST:rw; DST is an absolute path in the image"
+        raise UsageError(f"invalid value {word!r} for --volume", hint=hint)
+    target = os.path.normpath("/" + target.lstrip("/"))
+    if target.split("/")[1] in _NO_TARGETS:
+        raise UsageError(f"--volume {word}: nothing can be put at {target}", hint="choose a directory of its own, such as /cache")
+    return Volume(absolute(source, cwd), target, mode == "ro")
 
 
 def _secret(spec: SecretSpec, around: Surroundings) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from gazami.builder.cached.places import main_place
 from gazami.builder.files.workspace import Workspace
 from gazami.builder.inputs.dockerfile import find_dockerfile, find_ignore, ignore_beside, inputs_of, read_named
+from gazami.builder.outputs.repositories import create_repositories
 from gazami.builder.outputs.send_context import pack_context, push_context
 from gazami.builder.request import BuildRequest
 from gazami.cancel import Cancel
@@ -58,6 +59,8 @@ def place_context(
     images = _images(source, request) if source else ()  # a Dockerfile with a mistake is refused before anything is sent
     layer = pack_context(folder, find_ignore(path, folder), _needed(dockerfile), workspace, emit, cancel)
     if push:
+        if request.create_repositories:
+            create_repositories([repository], dict(request.credentials.environment), client, emit)
         artifact = push_context(layer, repository, run, client)
     else:
         digest = encode_context(layer.descriptor, run).digest

@@ -40,7 +40,6 @@ class Providers:
         from gazami.registry.providers.google import google
         from gazami.registry.providers.variables import GitLab, HostVariables
         from gazami.registry.providers.web import Web
-        from gazami.registry.routing import Trust
 
         table: dict[str, Callable[[Mapping[str, str], Web], CredentialSource]] = {
             "env": lambda environ, web: HostVariables(environ, self._named),
@@ -49,7 +48,18 @@ class Providers:
             "acr": azure,
             "gitlab": lambda environ, web: GitLab(environ),
         }
-        bundle = self._environ.get("AWS_CA_BUNDLE")
         plain = Web(self._transport)
-        amazon = Web(self._transport, Trust(authorities=(bundle,))) if bundle else plain
-        return [make(self._environ, amazon if name == "ecr" else plain) for name, make in table.items() if name in self._names]
+        return [
+            make(self._environ, amazon(self._environ, self._transport) if name == "ecr" else plain)
+            for name, make in table.items()
+            if name in self._names
+        ]
+
+
+def amazon(environ: Mapping[str, str], transport: Transport) -> Web:
+    """How Amazon's services are asked: ``AWS_CA_BUNDLE`` is trusted besides the system's authorities."""
+    from gazami.registry.providers.web import Web
+    from gazami.registry.routing import Trust
+
+    bundle = environ.get("AWS_CA_BUNDLE")
+    return Web(transport, Trust(authorities=(bundle,))) if bundle else Web(transport)

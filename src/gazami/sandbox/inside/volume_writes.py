@@ -21,9 +21,10 @@ between do not count."""
 
 
 def named(spec: RunSpec, names: Iterable[str]) -> str:
-    """The first of the top-level names that a command, its scripts, its variables or its directory say as a path, or nothing."""
+    """The first of the top-level names that a command, its scripts, variables, directory or mounts say as a path, or nothing."""
     scripts = [each.content.decode(errors="replace") for each in spec.mounts if isinstance(each, FileMount)]
-    text = "\0".join([*spec.argv, spec.cwd, *(value for _, value in spec.env), *scripts])
+    targets = [each.target for each in spec.mounts]
+    text = "\0".join([*spec.argv, spec.cwd, *(value for _, value in spec.env), *scripts, *targets])
     return next((name for name in sorted(names) if re.search(rf"(?<![\w.-])/{re.escape(name)}(?![\w.-])", text)), "")
 
 
