@@ -221,7 +221,8 @@ class Exported:
 
 @fast_dataclass(frozen=True, slots=True)
 class BuildFinished:
-    """The build is over and good. ``size`` is the sum of the compressed layers, ``image_id`` the digest of the config."""
+    """The build is over and good. ``size`` is the sum of the compressed layers, ``image_id`` the digest of the config,
+    ``requests`` how often registries and other servers were asked something."""
 
     seconds: float
     digest: str
@@ -229,6 +230,7 @@ class BuildFinished:
     layers: int
     destinations: tuple[str, ...] = field(default=())
     image_id: str = ""
+    requests: int = 0
 
 
 Event: TypeAlias = (

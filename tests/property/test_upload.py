@@ -7,7 +7,22 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gazami.registry.upload import LOST, Answer, Ask, Commit, Done, GaveUp, Head, MountBlob, Send, Start, advance, begin
+from gazami.registry.upload import (
+    LOST,
+    SMALL,
+    Answer,
+    Ask,
+    Commit,
+    Done,
+    GaveUp,
+    Head,
+    MountBlob,
+    Send,
+    SendAll,
+    Start,
+    advance,
+    begin,
+)
 
 STEPS = 50_000
 """Far more than any upload takes here, where progress comes in at most 40 bytes or some 64 pieces."""
@@ -18,6 +33,7 @@ USUAL = {
     MountBlob: Answer(202, "http://a/1"),
     Start: Answer(202, "http://a/1"),
     Send: Answer(202),
+    SendAll: Answer(201),
     Commit: Answer(201),
     Ask: Answer(204, received=7),
 }
@@ -52,6 +68,8 @@ def test_an_upload_ends(size: int, mounts: tuple[str, ...], attempts: int, regis
             return
         if isinstance(action, Send):
             assert action.location and action.length > 0 and action.offset >= 0 and action.offset + action.length <= size
+        if isinstance(action, SendAll):
+            assert action.location and 0 < size <= SMALL and not upload.offset
         if isinstance(action, Commit):
             assert action.location and upload.offset == size
         told = registry[type(action)]
@@ -86,7 +104,8 @@ def test_a_registry_that_keeps_track_gets_each_byte_once(size: int, cuts: list[i
     assert stored == list(range(size))
 
 
-MISHAPS = ("lost", "unanswered", "503", "429", "416", "400", "404", "413", "half", "no location", "wrong range", "forgets")
+MISHAPS = ("lost", "unanswered", "503", "429", "416", "400", "404", "413", "half", "no location", "wrong range", "forgets",
+           "not this way")  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -118,6 +137,12 @@ class Registry:
             self.received = action.offset + action.length // 2
             self.sent += action.length // 2
             return Answer(LOST)
+        if mishap == "half" and isinstance(action, SendAll):
+            self.received = self.size // 2
+            self.sent += self.received
+            return Answer(LOST)
+        if mishap == "not this way" and isinstance(action, SendAll):
+            return Answer(202, self._here(), 0)
         told = self._told(action)
         if mishap == "unanswered":
             return Answer(LOST)
@@ -142,6 +167,11 @@ class Registry:
                 self.received += length
                 self.sent += length
                 return Answer(202, self._here(), self.received)
+            case SendAll(location):
+                if location != self._here() or self.received:
+                    return Answer(404 if location != self._here() else 400)
+                self.stored, self.received, self.sent = True, self.size, self.sent + self.size
+                return Answer(201)
             case Ask(location):
                 return Answer(204, self._here(), self.received) if location == self._here() else Answer(404)
             case Commit(location):
@@ -189,4 +219,4 @@ def test_a_registry_without_mishaps_gets_each_byte_once_and_few_requests(size: i
     while not isinstance(upload.action, (Done, GaveUp)):
         upload = advance(upload, registry.answer(upload.action))
     assert upload.action == Done("moved") and registry.stored and registry.sent == size
-    assert registry.requests <= 4 + len(mounts)
+    assert registry.requests <= (3 if 0 < size <= SMALL else 4) + len(mounts)

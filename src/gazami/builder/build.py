@@ -67,6 +67,7 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
             len(layers),
             request.output.destinations if request.output.push else (),
             finished.manifest.config.digest,
+            ready.registry.transport.requests,
         )
     )
     return BuildResult(finished.manifest.digest, finished)

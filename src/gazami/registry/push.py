@@ -22,6 +22,7 @@ from gazami.registry.upload import (
     How,
     MountBlob,
     Send,
+    SendAll,
     Start,
     advance,
     begin,
@@ -122,7 +123,7 @@ class Push:
     def _do(self, action: Action) -> Answer:
         call = self._call(action)
         transport = self._session.transport
-        room = transport.sending.one(transport.cancel) if isinstance(action, Send) else contextlib.nullcontext()
+        room = transport.sending.one(transport.cancel) if isinstance(action, Send | SendAll) else contextlib.nullcontext()
         try:
             with room, self._session.attempt(call) as response:
                 return self._answer(action, call, response)
@@ -169,6 +170,11 @@ class Push:
                 url = with_query(location, "digest", self._descriptor.digest)
                 headers = (("Content-Type", "application/octet-stream"),)
                 return self._request("PUT", url, headers=headers, timeout=self._commit_timeout)
+            case SendAll(location):
+                url = with_query(location, "digest", self._descriptor.digest)
+                size, headers = self._descriptor.size, (("Content-Type", "application/octet-stream"),)
+                body = Body(size, lambda: self._pieces(0, size))
+                return self._request("PUT", url, headers=headers, body=body, timeout=self._commit_timeout)
             case Ask(location):
                 return self._request("GET", location)
             case Done() | GaveUp():

@@ -37,6 +37,8 @@ class Transport:
         self._options = options
         self._emit = emit
         self._lock = threading.Lock()
+        self.requests = 0
+        """Attempts so far, of all threads."""
         self.schemes: dict[str, str] = {}
         """What near hosts were found to speak."""
         self._open: Connections | None = None
@@ -63,6 +65,8 @@ class Transport:
 
     def exchange(self, request: Request, trust: Trust) -> Response:
         """One attempt; the status may be any. Raises :class:`ConnectionFault` when no answer came."""
+        with self._lock:
+            self.requests += 1
         return self._connections().exchange(request, trust, self.cancel)
 
     def persist(self, attempt: Callable[[], Response], attempts: int | None = None) -> Response:

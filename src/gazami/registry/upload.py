@@ -1,7 +1,8 @@
 """The life of one blob upload as pure decisions (OCI distribution spec, "Pushing a blob" and "Mounting").
 
 An :class:`Upload` says in ``action`` what to do next; :func:`advance` takes what the registry answered and returns the
-next state. The way without trouble is (MountBlob …) → Head → Start → Send → Commit → Done. After trouble the registry is
+next state. The way without trouble is (MountBlob …) → Head → Start → Send → Commit → Done, and for a
+small blob Head → Start → SendAll → Done. After trouble the registry is
 asked how much it has, and sending goes on from there; where it does not know, the upload starts again.
 
 It ends under any sequence of answers: ``failures`` counts troubles since the upload last got further than ever before
@@ -20,6 +21,9 @@ How = Literal["moved", "mounted", "exists"]
 LARGEST_CHUNK = 64 * 1024 * 1024
 SMALLEST_CHUNK = 1024 * 1024
 """Bytes: how a blob is cut into pieces for a registry that refuses it in one (413)."""
+
+SMALL = 1024 * 1024
+"""Bytes of a blob that goes with its digest: to send it again after trouble is no loss."""
 
 LOST = 0
 """The status of an :class:`Answer` that never came: the connection was refused, cut or silent."""
@@ -52,6 +56,13 @@ class Send:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class SendAll:
+    """PUT the whole blob with its digest, which ends the session: one request where Send and Commit are two."""
+
+    location: str
+
+
+@fast_dataclass(frozen=True, slots=True)
 class Commit:
     """PUT the digest, which ends the session."""
 
@@ -75,7 +86,7 @@ class GaveUp:
     """The registry's last answer is the reason."""
 
 
-Action: TypeAlias = Head | MountBlob | Start | Send | Commit | Ask | Done | GaveUp
+Action: TypeAlias = Head | MountBlob | Start | Send | SendAll | Commit | Ask | Done | GaveUp
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -108,10 +119,12 @@ class Pause:
 
 @fast_dataclass(frozen=True, slots=True)
 class ChunkLength:
-    """Bytes that one PATCH sends: ``most`` None is all that is left, ``least`` is what the registry asks for."""
+    """Bytes that one PATCH sends: ``most`` None is all that is left, ``least`` is what the registry asks for. ``patches``: it did
+    not take a small blob with its digest."""
 
     most: int | None = None
     least: int = 0
+    patches: bool = False
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -155,6 +168,8 @@ def advance(upload: Upload, answer: Answer) -> Upload:
             return _failed(upload, answer, Start()) if answer.transient else replace(upload, action=GaveUp())
         case Send():
             return _after_send(upload, upload.action, answer)
+        case SendAll():
+            return _after_all(upload, answer)
         case Commit():
             return _after_commit(upload, answer)
         case Ask():
@@ -192,6 +207,16 @@ def _after_send(upload: Upload, sent: Send, answer: Answer) -> Upload:
     return replace(upload, action=GaveUp())
 
 
+def _after_all(upload: Upload, answer: Answer) -> Upload:
+    """A registry that takes no blob this way gets it the other way; what is wrong with the blob comes out there. 202 would be an
+    answer to a PATCH."""
+    if answer.status in (200, 201, 204):
+        return replace(upload, action=Done("moved"))
+    if answer.transient:
+        return _failed(replace(upload, committing=True), answer, Head())
+    return _restart(replace(upload, chunk=replace(upload.chunk, patches=True)))
+
+
 def _after_commit(upload: Upload, answer: Answer) -> Upload:
     """When the answer is lost the blob may be there; 400 is most often the digest, and once more is enough for that."""
     if answer.good:
@@ -219,6 +244,8 @@ def _go_on(upload: Upload) -> Upload:
     left = upload.size - upload.offset
     if not left:
         return replace(upload, action=Commit(upload.location))
+    if upload.size <= SMALL and not upload.offset and not upload.chunk.patches:
+        return replace(upload, action=SendAll(upload.location))
     length = left if upload.chunk.most is None else min(left, upload.chunk.most)
     return replace(upload, action=Send(upload.location, upload.offset, length))
 

@@ -86,7 +86,12 @@ def _exports(record: Record) -> list[str]:
 
 def _total(end: events.BuildFinished) -> str:
     layers = "1 layer" if end.layers == 1 else f"{end.layers} layers"
-    return f"image {end.digest}, {layers}, {units.size(end.size)}, built in {units.seconds(end.seconds)}"
+    asked = f", {_requests(end)}" if end.requests else ""
+    return f"image {end.digest}, {layers}, {units.size(end.size)}, built in {units.seconds(end.seconds)}{asked}"
+
+
+def _requests(end: events.BuildFinished) -> str:
+    return "1 request" if end.requests == 1 else f"{end.requests} requests"
 
 
 def ending(record: Record) -> str:
@@ -96,7 +101,8 @@ def ending(record: Record) -> str:
     if end is None:
         return ""
     layers = "1 layer" if end.layers == 1 else f"{end.layers} layers"
-    parts = [layers, units.size(end.size), *hits_of(record), end.digest]
+    asked = [_requests(end)] if end.requests else []
+    parts = [layers, units.size(end.size), *hits_of(record), *asked, end.digest]
     return f"Build finished in {units.seconds(end.seconds)}: {', '.join(parts)}"
 
 
