@@ -140,7 +140,8 @@ def main() -> int:
 def gazami(context: Path, destination: str, state: Path, dockerfile: Path, cache: str = "") -> list[str]:
     return [
         sys.executable, "-m", "gazami", "build", str(context), "-f", str(dockerfile), "-t", destination,
-        f"--state-dir={state}", "-v", "warn", "--local-cache=off", *(["--cache", "--cache-copy-layers", f"--cache-repo={cache}"] if cache else []),
+        f"--state-dir={state}", "-v", "warn", "--local-cache=off",
+        *(["--cache", "--cache-copy-layers", f"--cache-repo={cache}"] if cache else []),
     ]  # fmt: skip
 
 

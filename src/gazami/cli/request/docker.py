@@ -46,9 +46,10 @@ def names_no_output(flags: Flags) -> bool:
 
 
 NOT_PUSHED = (
-    "the image is not pushed and not kept: push it with --tag (-t) HOST/NAME:TAG, write it with --tar-path FILE or --output (-o), "
-    "or give it to docker or podman with --load"
+    "not pushed and not kept: add -t HOST/NAME:TAG to push it, --load to give it to docker or podman, "
+    "--tar-path FILE or -o DIR to write it"
 )
+"""What is said at the end of such a build."""
 
 
 def without_registry(names: tuple[str, ...]) -> str | None:
