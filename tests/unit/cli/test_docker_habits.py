@@ -12,6 +12,7 @@ from gazami.cli.environ import Surroundings
 from gazami.cli.flags import docker, options
 from gazami.cli.flags.argv import Flags, parse
 from gazami.cli.request.build import Wanted, build_request
+from gazami.cli.request.cache import wants_own_cache
 from gazami.cli.request.docker import in_own_words, names_no_output, without_registry
 from gazami.errors import UsageError
 
@@ -169,6 +170,21 @@ def test_names_without_a_registry(names: tuple[str, ...], hint: str | None) -> N
 
 def test_the_executor_keeps_kanikos_habits() -> None:
     assert EXECUTOR.prepare is None and EXECUTOR.table.long("pull") is None and EXECUTOR.table.short("m") is None
+
+
+@pytest.mark.parametrize(
+    "argv, environ, in_container, wants",
+    [
+        ((), {}, False, True), ((), {"CI": "1"}, False, False), ((), {}, True, False), (("--cache",), {"CI": "1"}, True, True),
+        (("--cache=false",), {}, False, False), (("--local-cache=on",), {"CI": "1"}, True, True),
+        (("--local-cache=off",), {}, False, False),
+        (("--local-cache=off", "--cache"), {}, False, False),
+    ],
+)  # fmt: skip
+def test_where_a_cache_of_this_machine_lasts(
+    argv: tuple[str, ...], environ: dict[str, str], in_container: bool, wants: bool
+) -> None:
+    assert wants_own_cache(read(*argv), environ, in_container=in_container) is wants
 
 
 @pytest.mark.parametrize(
