@@ -92,6 +92,7 @@ def test_what_has_no_effect_says_why_in_one_line(word: str) -> None:
     "argv, message, hint",
     [
         (("--push",), "--push needs a name", "--tag (-t) HOST/NAME:TAG"),
+        (("--push", "-o", "out"), "--push needs a name", "--tag (-t) HOST/NAME:TAG"),
         (("--provenance=mode=max",), "--provenance=mode=max: gazami build attaches no attestations", "--provenance=false"),
         (("--sbom=true",), "--sbom=true: ", "--sbom=false"),
         (("--attest=type=sbom",), "--attest=type=sbom: ", "--attest=type=sbom,disabled=true".replace("sbom", "provenance")),
@@ -133,6 +134,7 @@ def test_flags_that_do_something() -> None:
         (("-o", "type=docker,name=a"), False, ("a",), True),
         (("-o", "type=docker,name=a,dest=a.tar"), False, ("a",), False),
         (("-o", "type=cacheonly"), False, (), False),
+        (("--push", "-o", "type=registry,name=r.example/a"), True, ("r.example/a",), False),
         (("-o", "type=image,name=a"), False, ("a",), False),
         (("-o", "type=image,name=r.example/a,push=true"), True, ("r.example/a",), False),
         (("-t", "r.example/a", "-o", "type=image,push=true"), True, ("r.example/a",), False),

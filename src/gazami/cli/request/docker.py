@@ -27,7 +27,7 @@ def in_own_words(flags: Flags, *, has_workspace: bool) -> Flags:
 
 def _with_outputs(flags: Flags) -> Flags:
     push, named = flags.given(docker.PUSH) and flags[docker.PUSH], bool(flags[options.DESTINATION])
-    if push and not named and not flags[options.OUTPUT]:
+    if push and not named and not _pushes(flags[options.OUTPUT]):
         raise UsageError("--push needs a name to push to", hint="add --tag (-t) HOST/NAME:TAG")
     if flags[docker.LOAD]:
         outputs = (*flags.words(options.OUTPUT), "type=docker", *(["type=registry"] if push else []))
@@ -37,6 +37,12 @@ def _with_outputs(flags: Flags) -> Flags:
     if not named and not flags[options.OUTPUT] and not flags.given(options.NO_PUSH):
         return replace(flags, written={**flags.written, options.NO_PUSH.name: Written(options.NO_PUSH.name, ("true",), "")})
     return flags
+
+
+def _pushes(words: tuple[str, ...]) -> bool:
+    from gazami.cli.request.exports import read_outputs  # help needs none of it
+
+    return read_outputs(words, "/").pushes
 
 
 def names_no_output(flags: Flags) -> bool:
