@@ -23,10 +23,15 @@ def write_docker_archive(path: Path, config: bytes, manifest: Manifest, blobs: t
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with output_file(path) as file:
-            for chunk in write_members(_members(config, manifest, blobs, names)):
+            for chunk in docker_archive(config, manifest, blobs, names):
                 file.write(chunk)
     except OSError as cause:
         raise HostError(f"cannot write the archive {path}: {cause.strerror}") from cause
+
+
+def docker_archive(config: bytes, manifest: Manifest, blobs: tuple[Path, ...], names: tuple[str, ...]) -> Iterator[bytes]:
+    """The bytes of the archive. Raises OSError where a blob cannot be read."""
+    return write_members(_members(config, manifest, blobs, names))
 
 
 def _members(

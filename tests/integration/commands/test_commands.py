@@ -187,6 +187,8 @@ def test_an_index_is_copied_with_all_its_images(app: str, host: str, tmp_path: P
     assert (tmp_path / f"two/blobs/sha256/{name}").read_bytes() == raw
     subprocess.run(["umoci", "stat", "--image", f"{tmp_path / 'two'}:1"], check=True, capture_output=True)
     assert json.loads(ok("inspect", f"{host}/index/b:1", "--json").stdout)["Platforms"] == ["linux/amd64"]
+    assert ok("copy", f"{host}/index/b:1", f"{host}/index/c:1", "--platform=linux/amd64").stdout.strip() == digest_of(app)
+    assert "linux/s390x" in gazami("copy", f"{host}/index/b:1", f"{host}/index/d:1", "--platform=linux/s390x").stderr
     assert "Platforms:" in ok("inspect", f"{tmp_path / 'two'}/").stdout
 
 

@@ -85,6 +85,16 @@ def test_an_archive_in_every_compression(form: str, tmp_path: Path) -> None:
         assert result.files["sub/f"]["uid"] == 0
 
 
+def test_a_dockerfile_on_standard_input_has_no_files(tmp_path: Path) -> None:
+    """As with docker build - < Dockerfile; ``tar://stdin`` is kaniko's and takes a tar alone."""
+    text = "FROM scratch\nWORKDIR /c/made\nCOPY . /c/\n# Ä" + "x" * 600 + "\n"
+    assert set(build(tmp_path, "-", data=text.encode()).files) == {"made"}
+    assert "corrupt" in build(tmp_path, "tar://stdin", data=text.encode()).log
+    assert "unknown instruction: FRM" in build(tmp_path, "-", data=b"FRM x\n").log
+    assert "no data found" in build(tmp_path, "-", data=b"").log
+    assert "not a tar archive" in build(tmp_path, "-", data=b"\xff" * 2000).log
+
+
 def test_a_part_of_an_archive_and_a_dockerfile_outside(tmp_path: Path) -> None:
     (tmp_path / "c.tar").write_bytes(tar(*FILES))
     (tmp_path / "Other").write_text("FROM scratch\nCOPY f /c/g\n")
@@ -124,7 +134,7 @@ def test_a_hostile_archive_stays_where_it_is(what: str, tmp_path: Path) -> None:
 
 BROKEN = {
     "nothing": (b"", "no data found"),
-    "text": (b"hello" * 1000, "context"),
+    "text": (b"hello" * 1000, "unknown instruction"),
     "cut gzip": (tar(*FILES, mode="w:gz")[:-40], "context"),
     "cut tar": (tar(*FILES)[:900], "context"),
 }
@@ -468,7 +478,7 @@ def test_an_interrupt_while_nothing_comes(tmp_path: Path) -> None:
 
 def test_standard_input_is_one_thing(tmp_path: Path) -> None:
     assert "at the same time" in build(tmp_path, "-", "--dockerfile=-", data=b"").log
-    assert "--dockerfile=-" in build(tmp_path, "-", data=b"FROM scratch\nLABEL a=b\n" * 100).log
+    assert "--dockerfile=-" in build(tmp_path, "tar://stdin", data=b"FROM scratch\nLABEL a=b\n" * 100).log
 
 
 def test_an_archive_that_changes_on_the_way_is_not_joined(tmp_path: Path) -> None:

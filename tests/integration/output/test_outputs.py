@@ -27,9 +27,9 @@ LAYERS = (
 )
 
 
-def build(context: Path, dockerfile: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def build(context: Path, dockerfile: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     (context / "Dockerfile").write_text(dockerfile)
-    return gazami("build", str(context), f"--state-dir={context.parent / 'state'}", *arguments)
+    return gazami("build", str(context), f"--state-dir={context.parent / 'state'}", *arguments, env=env)
 
 
 def names(archive: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
@@ -200,10 +200,26 @@ def test_the_store_of_podman_gets_the_image(flag: str, context: Path, busybox: s
         subprocess.run(["podman", "rmi", "-f", name], capture_output=True, check=False)
 
 
+def test_a_loader_that_fails_says_why(context: Path, tmp_path: Path) -> None:
+    program = tmp_path / "bin/podman"
+    program.parent.mkdir()
+    program.write_text(
+        "#!/bin/sh\ncase $1 in version) exit 0 ;; esac\nhead -c 10 > /dev/null\necho no space for images >&2\nexit 7\n"
+    )
+    program.chmod(0o755)
+    (context / "big").write_bytes(os.urandom(1_000_000))
+    done = build(context, "FROM scratch\nCOPY big /\n", "--load", "-t", "app", env={"PATH": str(program.parent) + ":/usr/bin:/bin"})
+    assert done.returncode == 1
+    if "podman load" in done.stderr:
+        assert "podman load failed with status 7: no space for images" in done.stderr and "--tar-path" in done.stderr
+    done = build(context, "FROM scratch\nCOPY big /\n", "--load", "-t", "app", env={"PATH": str(tmp_path)})
+    assert done.returncode == 1 and "--load: there is neither docker nor podman here" in done.stderr
+
+
 def test_a_build_that_names_no_output_says_what_to_do(context: Path) -> None:
     done = build(context, "FROM scratch\nLABEL a=b\n")
     assert done.returncode == 0
-    assert "image sha256:" in done.stderr and "the image is not pushed and not kept" in done.stderr and "--load" in done.stderr
+    assert "image sha256:" in done.stderr and "not pushed and not kept" in done.stderr and "--load" in done.stderr
     for flags in (["--no-push"], ["-o", "type=cacheonly"], ["-o", "type=image,name=x"], ["--push=false"]):
         assert "not kept" not in build(context, "FROM scratch\nLABEL a=b\n", *flags).stderr
 

@@ -12,6 +12,7 @@ from gazami.cli.environ import Surroundings
 from gazami.cli.flags import docker, options
 from gazami.cli.flags.argv import Flags, parse
 from gazami.cli.request.build import Wanted, build_request
+from gazami.cli.request.cache import wants_own_cache
 from gazami.cli.request.docker import in_own_words, names_no_output, without_registry
 from gazami.errors import UsageError
 
@@ -91,6 +92,7 @@ def test_what_has_no_effect_says_why_in_one_line(word: str) -> None:
     "argv, message, hint",
     [
         (("--push",), "--push needs a name", "--tag (-t) HOST/NAME:TAG"),
+        (("--push", "-o", "out"), "--push needs a name", "--tag (-t) HOST/NAME:TAG"),
         (("--provenance=mode=max",), "--provenance=mode=max: gazami build attaches no attestations", "--provenance=false"),
         (("--sbom=true",), "--sbom=true: ", "--sbom=false"),
         (("--attest=type=sbom",), "--attest=type=sbom: ", "--attest=type=sbom,disabled=true".replace("sbom", "provenance")),
@@ -132,6 +134,7 @@ def test_flags_that_do_something() -> None:
         (("-o", "type=docker,name=a"), False, ("a",), True),
         (("-o", "type=docker,name=a,dest=a.tar"), False, ("a",), False),
         (("-o", "type=cacheonly"), False, (), False),
+        (("--push", "-o", "type=registry,name=r.example/a"), True, ("r.example/a",), False),
         (("-o", "type=image,name=a"), False, ("a",), False),
         (("-o", "type=image,name=r.example/a,push=true"), True, ("r.example/a",), False),
         (("-t", "r.example/a", "-o", "type=image,push=true"), True, ("r.example/a",), False),
@@ -169,6 +172,21 @@ def test_names_without_a_registry(names: tuple[str, ...], hint: str | None) -> N
 
 def test_the_executor_keeps_kanikos_habits() -> None:
     assert EXECUTOR.prepare is None and EXECUTOR.table.long("pull") is None and EXECUTOR.table.short("m") is None
+
+
+@pytest.mark.parametrize(
+    "argv, environ, in_container, wants",
+    [
+        ((), {}, False, True), ((), {"CI": "1"}, False, False), ((), {}, True, False), (("--cache",), {"CI": "1"}, True, True),
+        (("--cache=false",), {}, False, False), (("--local-cache=on",), {"CI": "1"}, True, True),
+        (("--local-cache=off",), {}, False, False),
+        (("--local-cache=off", "--cache"), {}, False, False),
+    ],
+)  # fmt: skip
+def test_where_a_cache_of_this_machine_lasts(
+    argv: tuple[str, ...], environ: dict[str, str], in_container: bool, wants: bool
+) -> None:
+    assert wants_own_cache(read(*argv), environ, in_container=in_container) is wants
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,8 @@ def test_files_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     (tmp_path / "docker/D").write_text("FROM scratch AS one\nFROM scratch AS two\n")
     assert run(["build", "--call=targets"], environ) == 0
     assert "one" in capsys.readouterr().out
+    assert run(["lint", "--format=json"], environ) == 0
+    assert "StageNameCasing" not in capsys.readouterr().err
     (tmp_path / "gazami.toml").write_text("insecure = true\n")
     assert run(["build", "."], environ) == 1
     assert "insecure cannot be set by the file of a project" in capsys.readouterr().err

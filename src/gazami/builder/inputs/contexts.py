@@ -6,12 +6,14 @@ An archive is trusted as little as a layer: names cannot leave the folder, devic
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazami.builder.files.layer_files import observed, phase
+from gazami.builder.inputs.dockerfile import MAX_DOCKERFILE
 from gazami.context.local import below, local_folder
 from gazami.errors import ArchiveError, ContextError, SpaceError
 from gazami.events import Emit, Message
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from gazami.registry.options import RegistryOptions
 
 _TRUE = frozenset({"1", "t", "true"})
+_TELLING = 512
+"""Bytes of a tar's first header."""
+
 _LEFT_OUT = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 
 
@@ -40,7 +45,12 @@ def fetch_context(options: ContextOptions, access: Callable[[], Access], workspa
     with phase(emit, "context", "fetching the context") as progress:
         opened = open_context(options.context, access())
         if isinstance(opened, Archive):
-            opened = _unpacked(opened, workspace.root / "context", emit, progress=progress, cancel=cancel)
+            place = workspace.root / "context"
+            if options.context == "-":
+                start, opened = _begun(opened)
+                if is_text(start):
+                    return _of_a_dockerfile(opened, place)
+            opened = _unpacked(opened, place, emit, progress=progress, cancel=cancel)
     return below(opened, options.sub_path)
 
 
@@ -55,6 +65,37 @@ def access_of(
         client.transport, client, cancel, root, dict(options.environment), options.git, registry.proxies,
         registry.trust.certificate_directories, build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in _TRUE,
     )  # fmt: skip
+
+
+def _begun(archive: Archive) -> tuple[bytes, Archive]:
+    """The first bytes of standard input, as many as tell a Dockerfile from a tar, and all of it."""
+    chunks, start = iter(archive.chunks), b""
+    while len(start) < _TELLING and (chunk := next(chunks, b"")):
+        start += chunk
+    return start, replace(archive, chunks=itertools.chain([start] if start else [], chunks))
+
+
+def is_text(start: bytes) -> bool:
+    """Whether data that begin so are a text: every archive has a byte in its first ones that no text has."""
+    try:
+        start[:_TELLING].decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < min(len(start), _TELLING) - 3:  # else a character that is cut off
+            return False
+    return bool(start) and b"\0" not in start[:_TELLING]
+
+
+def _of_a_dockerfile(rest: Archive, folder: Path) -> Path:
+    """``docker build - < Dockerfile``: a context without files, whose Dockerfile is the standard input."""
+    data = b""
+    for chunk in rest.chunks:
+        data += chunk
+        if len(data) > MAX_DOCKERFILE:
+            break
+    folder.mkdir(mode=0o700)
+    (folder / "Dockerfile").write_bytes(data)
+    (folder / "Dockerfile.dockerignore").write_text("*\n")
+    return folder
 
 
 def _unpacked(archive: Archive, folder: Path, emit: Emit, *, progress: object, cancel: Cancel) -> Path:

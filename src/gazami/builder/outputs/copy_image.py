@@ -13,6 +13,7 @@ from gazami.errors import NotFoundError, RegistryError
 from gazami.events import Emit, Exported
 from gazami.image.digest import Digest
 from gazami.image.manifest import Descriptor, Index, Manifest
+from gazami.image.platform import Platform
 from gazami.image.reference import Reference
 from gazami.layer.oci_layout import NewBlob, OciLayout, blob_of
 from gazami.registry.client import RegistryClient
@@ -40,8 +41,12 @@ class Whole:
                     yield blob
 
 
-def whole(reference: Reference, client: RegistryClient) -> Whole:
-    """Raises what the registry says, and :class:`RegistryError` for an index that is nested too deep."""
+def whole(reference: Reference, client: RegistryClient, platform: Platform | None = None) -> Whole:
+    """All that a name stands for, or the image of one platform. Raises what the registry says, and :class:`RegistryError` for an
+    index that is nested too deep."""
+    if platform is not None:
+        image = client.resolve(reference, platform).manifest
+        return Whole(reference, image, (image,))
     try:
         top = client.get_manifest(reference)
     except NotFoundError as error:

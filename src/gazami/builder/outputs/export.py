@@ -193,7 +193,10 @@ class Exporter:
     def archives(self, finished: Finished) -> None:
         digest = finished.manifest.digest
         for place in self.output.tar_paths:
-            self._archive(finished, Path(place), self._names or (f"docker.io/{_UNNAMED}:latest",))
+            names = self._names or (f"docker.io/{_UNNAMED}:latest",)
+            from gazami.layer.docker_archive import write_docker_archive
+
+            write_docker_archive(Path(place), finished.config, finished.manifest, self._blobs(finished), names)
             self.emit(Exported("docker-archive", place, digest))
         for place in self.output.oci_layout_paths:
             self._layout(finished, Path(place))
@@ -206,21 +209,16 @@ class Exporter:
             export_files(export, finished.image.layers, self.layers, lambda folder: self._layout(finished, folder))
             self.emit(Exported("files" if export.kind != "oci" else "oci-layout", export.dest, digest))
 
-    def _archive(self, finished: Finished, place: Path, names: tuple[str, ...]) -> None:
-        from gazami.layer.docker_archive import write_docker_archive
-
-        write_docker_archive(place, finished.config, finished.manifest, self._blobs(finished), names)
-
     @property
     def _names(self) -> tuple[str, ...]:
         return tuple(_tagged(text) for text in self.output.destinations)
 
     def _load(self, finished: Finished) -> None:
         from gazami.builder.outputs.load import load
+        from gazami.layer.docker_archive import docker_archive
 
-        workspace = self.layers.workspace
-        archive = workspace.root / f"load-{workspace.new_name()}.tar"
-        load(self.output.loader, lambda path: self._archive(finished, path, self._names), archive, self.layers.cancel)
+        chunks = docker_archive(finished.config, finished.manifest, self._blobs(finished), self._names)
+        load(self.output.loader, chunks, self.layers.cancel)
         name = ", ".join(self._names) or finished.manifest.config.digest
         self.emit(Exported("loaded", f"{name} into {Path(self.output.loader).name}", finished.manifest.digest))
 

@@ -9,6 +9,7 @@ from gazami.cli.flags import options
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.registries import BOTH, QUIETLY, table
 from gazami.errors import UsageError
+from gazami.values import replace
 
 _USAGE = """\
 Copy an image, or an index with the images of all platforms, without a change: its digest stays.
@@ -26,7 +27,11 @@ Examples:
 """
 
 
+PLATFORM = replace(options.CUSTOM_PLATFORM, help="Copy the image of this platform alone. Default: all of an index.")
+
+
 def _copy(flags: Flags, run: Execution) -> int:
+    from gazami.cli.request.plan import platform_of
     from gazami.image.reference import parse_reference
 
     if len(flags.positionals) != 2:
@@ -42,13 +47,14 @@ def _copy(flags: Flags, run: Execution) -> int:
     reference = parse_reference(first)
     if target is not None:
         check_layout_place(target.path)
+    platform = platform_of(flags, run.around) if flags.given(PLATFORM) else None
     with run.registry(flags, first, second) as client:
         if target is None:
             client.check_push(parse_reference(second))  # before anything is sent
-            digest = copy_to_registry(whole(reference, client), parse_reference(second), client, run.emit)
+            digest = copy_to_registry(whole(reference, client, platform), parse_reference(second), client, run.emit)
         else:
             name = target.name or reference.tag or ""
-            digest = copy_to_layout(whole(reference, client), target.path, name, client, run.emit)
+            digest = copy_to_layout(whole(reference, client, platform), target.path, name, client, run.emit)
     run.say(f"{digest}\n")
     return 0
 
@@ -59,6 +65,8 @@ def _from_files(source: str, destination: str, flags: Flags, run: Execution) -> 
     from gazami.cli.request.sandbox import state_dir
     from gazami.image.reference import parse_reference
 
+    if flags.given(PLATFORM):
+        raise UsageError("--platform chooses from an index in a registry", hint="name the image of a layout: PATH@sha256:…")
     place, reference = place_of(source), parse_reference(destination)
     assert place is not None
     with Workspace(state_dir(flags[options.STATE_DIR], run.around)) as workspace, run.registry(flags, destination) as client:
@@ -67,4 +75,4 @@ def _from_files(source: str, destination: str, flags: Flags, run: Execution) -> 
     return 0
 
 
-COMMAND = Command("copy", _USAGE, table((options.STATE_DIR,), (*BOTH, *QUIETLY)), task(_copy))
+COMMAND = Command("copy", _USAGE, table((PLATFORM, options.STATE_DIR), (*BOTH, *QUIETLY)), task(_copy))

@@ -23,11 +23,12 @@ Commands:
 {_COMMANDS}
 
 Examples:
+  gazami build .
   gazami build . --tag registry.example.com/app:1.0
-  gazami build . --no-push --oci-layout-path out/
-  gazami build . --no-push --dryrun
+  gazami build . --load --tag app:1.0
 
-Every flag of kaniko's executor is accepted. Run 'gazami build --help' for all flags, 'gazami COMMAND --help' for others.
+Every flag of kaniko's executor and of docker build is known. Run 'gazami build -h' for those that most builds use,
+'gazami build --help' for all, 'gazami COMMAND --help' for others.
 """
 
 

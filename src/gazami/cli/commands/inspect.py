@@ -10,6 +10,7 @@ from gazami.cli.commands.places import Place, place_of
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.kinds import BOOL
 from gazami.cli.flags.option import Group, Option
+from gazami.cli.flags.options import STATE_DIR
 from gazami.cli.flags.registries import PLATFORM, QUIETLY, READING, table
 
 if TYPE_CHECKING:
@@ -81,7 +82,6 @@ def _remote(text: str, platform: Platform, flags: Flags, run: Execution) -> tupl
 def _stored(place: Place, platform: Platform, flags: Flags, run: Execution) -> tuple[str, Manifest | Index, Any]:
     from gazami.builder.files.workspace import Workspace
     from gazami.builder.outputs.publish import load
-    from gazami.cli.flags.options import STATE_DIR
     from gazami.cli.request.sandbox import state_dir
 
     with Workspace(state_dir(flags[STATE_DIR], run.around)) as workspace:
@@ -157,4 +157,4 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _COMMAND_WIDTH else text[: _COMMAND_WIDTH - 1] + "…"
 
 
-COMMAND = Command("inspect", _USAGE, table((RAW, CONFIG, JSON), (PLATFORM, *READING, *QUIETLY)), task(_inspect))
+COMMAND = Command("inspect", _USAGE, table((RAW, CONFIG, JSON, STATE_DIR), (PLATFORM, *READING, *QUIETLY)), task(_inspect))

@@ -11,6 +11,7 @@ from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.kinds import BOOL, STRING, choice
 from gazami.cli.flags.option import Group, Option, Table
 from gazami.cli.flags.options import BUILD_ARG, CUSTOM_PLATFORM, TARGET
+from gazami.cli.flags.options import DOCKERFILE as BUILD_DOCKERFILE
 from gazami.errors import UsageError
 from gazami.report.findings import FORMATS
 from gazami.values import replace
@@ -41,6 +42,7 @@ Dockerfile that cannot be built.
 FORMAT = Option("format", choice(*FORMATS), Group.BUILD, "Format of the findings.", "text")
 CONTEXT = Option("context", STRING, Group.BUILD, "The directory that COPY reads from; its .dockerignore counts. "
                  "Default: the working directory.", metavar="DIR", shorthands="c")  # fmt: skip
+DOCKERFILE = replace(BUILD_DOCKERFILE, help="The Dockerfile, as FILE.", metavar="FILE")
 ERROR = Option("error", BOOL, Group.BUILD, "Exit with status 1 when there are findings.", "false")
 
 
@@ -59,9 +61,14 @@ def _lint(flags: Flags, environ: Mapping[str, str]) -> int:
 def _file(flags: Flags) -> str:
     if len(flags.positionals) > 1:
         raise UsageError(f"only one Dockerfile can be given, {flags.positionals[1]!r} is a second one")
-    return flags.positionals[0] if flags.positionals else "Dockerfile"
+    return flags.positionals[0] if flags.positionals else flags[DOCKERFILE]
 
 
 COMMAND = Command(
-    "lint", _USAGE, Table((FORMAT, CONTEXT, BUILD_ARG, TARGET, CUSTOM_PLATFORM, ERROR)), _lint, notes=_NOTES, reads_files="project"
+    "lint",
+    _USAGE,
+    Table((FORMAT, DOCKERFILE, CONTEXT, BUILD_ARG, TARGET, CUSTOM_PLATFORM, ERROR)),
+    _lint,
+    notes=_NOTES,
+    reads_files="project",
 )

@@ -157,7 +157,7 @@ CACHE_DIR = Option("cache-dir", STRING, Group.CACHE, "Directory of base images t
     metavar="DIR")
 LOCAL_CACHE: Option[Literal["auto", "on", "off"]] = Option("local-cache", choice("auto", "on", "off"), Group.CACHE,
     "Keep layers of steps and of base images in the state directory, for the next build. auto: where no other cache is named, "
-    "outside of containers and of CI.", default="auto", kaniko=False)
+    "outside of containers and of CI. The executor has none.", default="auto", kaniko=False)
 LOCAL_CACHE_MAX = Option("local-cache-max", SOME_SIZE, Group.CACHE, "Size of that cache; what was used longest ago is removed.",
     default="10g", metavar="SIZE", kaniko=False)
 CACHE_TTL = Option("cache-ttl", DURATION, Group.CACHE, "Do not use cached layers older than this.", default="336h",

@@ -67,7 +67,7 @@ def _own_cache(flags: Flags, cwd: str, folder: str) -> CacheOptions:
 def wants_own_cache(flags: Flags, environ: Mapping[str, str], *, in_container: bool) -> bool:
     """Whether a build that names no cache keeps one on this machine: a container and a CI job would throw it away."""
     if flags[options.LOCAL_CACHE] == "auto":
-        return flags[options.CACHE] or not (in_container or environ.get("CI"))
+        return flags[options.CACHE] or not (in_container or environ.get("CI") or flags.given(options.CACHE))
     return flags[options.LOCAL_CACHE] == "on"
 
 

@@ -27,7 +27,7 @@ def in_own_words(flags: Flags, *, has_workspace: bool) -> Flags:
 
 def _with_outputs(flags: Flags) -> Flags:
     push, named = flags.given(docker.PUSH) and flags[docker.PUSH], bool(flags[options.DESTINATION])
-    if push and not named and not flags[options.OUTPUT]:
+    if push and not named and not _pushes(flags[options.OUTPUT]):
         raise UsageError("--push needs a name to push to", hint="add --tag (-t) HOST/NAME:TAG")
     if flags[docker.LOAD]:
         outputs = (*flags.words(options.OUTPUT), "type=docker", *(["type=registry"] if push else []))
@@ -39,6 +39,12 @@ def _with_outputs(flags: Flags) -> Flags:
     return flags
 
 
+def _pushes(words: tuple[str, ...]) -> bool:
+    from gazami.cli.request.exports import read_outputs  # help needs none of it
+
+    return read_outputs(words, "/").pushes
+
+
 def names_no_output(flags: Flags) -> bool:
     """Whether an image is made of which nothing stays, and nobody said that it should be so."""
     files = flags.given(options.TAR_PATH) or flags.given(options.OCI_LAYOUT_PATH)
@@ -46,9 +52,10 @@ def names_no_output(flags: Flags) -> bool:
 
 
 NOT_PUSHED = (
-    "the image is not pushed and not kept: push it with --tag (-t) HOST/NAME:TAG, write it with --tar-path FILE or --output (-o), "
-    "or give it to docker or podman with --load"
+    "not pushed and not kept: add -t HOST/NAME:TAG to push it, --load to give it to docker or podman, "
+    "--tar-path FILE or -o DIR to write it"
 )
+"""What is said at the end of such a build."""
 
 
 def without_registry(names: tuple[str, ...]) -> str | None:
