@@ -50,7 +50,7 @@ def folder(tmp_path: Path, base: str) -> Path:
 
 
 def built(folder: Path, *flags: str, status: int = 0, **variables: str) -> Done:
-    words = ["build", str(folder), f"--state-dir={folder.parent / 'state'}", "--local-cache=on", *flags]
+    words = ["build", str(folder), f"--state-dir={folder.parent / 'state'}", "--local-cache=on", "--progress=raw", *flags]
     done = gazami(*words, env={**os.environ, **variables})
     assert done.returncode == status, done.stderr
     return done

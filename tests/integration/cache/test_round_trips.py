@@ -96,5 +96,5 @@ def test_round_trips_do_not_grow_with_the_steps(steps: int, distant: Distant, bu
     distant.gates += [(lambda method, path: method == "POST" and "mount=" in path, threading.Barrier(layers))]
     done = gazami(*words, f"-t={distant.host}/trips{steps}/app:1", f"--state-dir={tmp_path / 's2'}")
     assert done.returncode == 0, done.stderr
-    moved = [path for method, path in distant.seen if method in ("GET", "PATCH") and "/blobs/" in path]
+    moved = [path for method, path in distant.seen if method in ("GET", "PATCH", "PUT") and "/blobs/" in path]
     assert len(moved) == 2, "the base's config is read and the new config is sent, and no layer moves"
