@@ -170,7 +170,8 @@ class Cluster:
             return
         for each in template["spec"]["containers"][0].get("env", ()):
             wanted = each.get("valueFrom", {}).get("secretKeyRef", {}).get("name")
-            if wanted and not self._has(name, wanted, f'Error: secret "{wanted}" not found'):
+            if wanted and wanted not in self.secrets:
+                self._status(name, waiting("CreateContainerConfigError", f'secret "{wanted}" not found'))
                 return
         self._run(name, template["spec"]["containers"][0], volumes)
 

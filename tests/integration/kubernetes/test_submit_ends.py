@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.kubernetes.test_submit import environ, inspected, submit, the_job
-from tests.kubernetes_api import Cluster, unschedulable, waiting
+from tests.kubernetes_api import Cluster, unschedulable
 
 pytestmark = [pytest.mark.service]
 
@@ -171,7 +171,6 @@ def test_a_quota_that_wants_limits(cluster: Cluster, host: str, context: Path) -
 
 
 def test_a_secret_that_is_not_there(cluster: Cluster, host: str, context: Path) -> None:
-    cluster.before, cluster.stuck = [waiting("CreateContainerConfigError", 'secret "nope" not found')], True
     said = never(cluster, host, context, "--docker-config-secret=nope")
     assert 'secret "nope" not found' in said and "--docker-config-secret" in said
 
