@@ -80,6 +80,9 @@ class Cluster:
 
     away: float = 0.0
     away_until: float = 0.0
+    starting: float = 0.0
+    """Seconds after that in which the API server knows no roles yet."""
+
     newer: bool = False
     """The cluster knows more members of a Job than the schema."""
 
@@ -167,7 +170,8 @@ class Cluster:
             return
         for each in template["spec"]["containers"][0].get("env", ()):
             wanted = each.get("valueFrom", {}).get("secretKeyRef", {}).get("name")
-            if wanted and not self._has(name, wanted, f'Error: secret "{wanted}" not found'):
+            if wanted and wanted not in self.secrets:
+                self._status(name, waiting("CreateContainerConfigError", f'secret "{wanted}" not found'))
                 return
         self._run(name, template["spec"]["containers"][0], volumes)
 
@@ -336,6 +340,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.cluster.over_and_out.wait(60)
         if time.monotonic() < self.cluster.away_until or self.cluster.mute.is_set():
             self.close_connection = True
+            return
+        if self.cluster.away_until and time.monotonic() < self.cluster.away_until + self.cluster.starting:
+            self._refuse(403, "Forbidden", 'User "ci" cannot do anything: RBAC: role.rbac.authorization.k8s.io "x" not found')
             return
         if url.path.endswith("/selfsubjectaccessreviews"):
             self._review()

@@ -7,6 +7,7 @@ collaborators, so an attempt has its own.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -126,6 +127,12 @@ class Attempt:
         stop = self.packer.files.cancel
         return Isolation(sandbox, surroundings, self.ready.workspace, self.emit, stop, self.cancel, self.ready.standby)
 
+    def _credential_files(self) -> tuple[str, ...]:
+        """Files that no step is shown unless somebody names them."""
+        credentials, secrets = self.request.credentials, self.request.sandbox.secrets
+        files = (value for _, kind, value in secrets if kind == "file")
+        return tuple(filter(os.path.exists, (*credentials.docker_config_files, *credentials.secret_files, *files)))
+
     def _cache_mounts(self, isolation: Isolation) -> CacheMounts | None:
         if self.cache is None or not self.request.cache.mounts:
             return None
@@ -144,7 +151,7 @@ class Attempt:
 
         options, build_args = self.request.sandbox, self.ready.inputs.build_args
         namespace = build_args.get("BUILDKIT_CACHE_MOUNT_NS", "")
-        own = (self.ready.context.folder, self.request.cache.directory, *self.ready.own_places)
+        own = (self.ready.context.folder, self.request.cache.directory, *self.ready.own_places, *self._credential_files())
         volumes = volumes_of(options.volumes, mounted, own)
         mounting = Mounting(isolation, self.sources, self.packer, options.secrets, options.ssh, namespace, mounts, volumes)
         return Running(mounting, self.packer, options, hostname_of(build_args), self.emit)

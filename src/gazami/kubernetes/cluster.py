@@ -179,7 +179,9 @@ class Cluster:
         while True:
             try:
                 found = self._try(verb, resource, work)
-            except Unreachable as error:
+            except (Unreachable, _Denied) as error:
+                if isinstance(error, _Denied) and not self._outage.lasts:
+                    raise
                 attempt += 1
                 again = self._outage.failed(error.message)
                 given_up = self._cancel.wait(min(_LONGEST_PAUSE, 0.25 * 2 ** min(attempt, 8))) if again else True
@@ -219,7 +221,7 @@ class Cluster:
         if code == 409 and verb == "create" and cause.status.reason == "AlreadyExists":
             return _Exists(message)
         if code == 401:
-            return ClusterError(
+            return _Denied(
                 f"the API server {self.server} did not accept the login (401): {message}",
                 hint="log in to the cluster again, then check with kubectl auth whoami",
             )
@@ -231,7 +233,7 @@ class Cluster:
         if code == 403 and "being terminated" in message:
             return ClusterError(f"the namespace {self.namespace} is being deleted: {message}", hint="choose another --namespace")
         if code == 403:
-            return ClusterError(f"not allowed to {verb} {where}: {message}", hint=_ROLE)
+            return _Denied(f"not allowed to {verb} {where}: {message}", hint=_ROLE)
         if code >= 500 or code == 429:
             return Unreachable(f"the API server could not {verb} {where} ({code}): {message}")
         return ClusterError(f"the cluster refuses to {verb} {where} ({code}): {message}")
@@ -259,6 +261,10 @@ class Cut(Exception):
 
 class _Gone(ClusterError):
     """The object does not exist (any more)."""
+
+
+class _Denied(ClusterError):
+    """401 or 403, which a server that has just started says of everybody until it knows the roles."""
 
 
 class _Exists(ClusterError):

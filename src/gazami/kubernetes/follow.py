@@ -124,7 +124,7 @@ class Follower:
         pods = self.cluster.pods(self.job)
         if pods:
             name = str(pods[-1]["metadata"]["name"])
-            state = state_of(pods[-1])
+            state = state_of(pods[-1], own=self.job)
             if isinstance(state, Waiting) and not state.why:  # the events are asked for only where the status is silent
                 state = state_of(pods[-1], self.cluster.events(name), self.job)
             return state, name

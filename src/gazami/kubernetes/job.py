@@ -33,6 +33,10 @@ INPUT = "/kaniko/input"
 """Where the executor finds the other files of the Secret: in the directory that it hides from RUN."""
 
 STATE = "/kaniko/state"
+_READY = "ready"
+"""An empty key of the Secret. The kubelet mounts it before it makes the container, and tries that again within a second where the
+Secret is not there yet; for a variable it would wait longer, and say that the container's configuration is wrong."""
+
 _CREDENTIALS = "DOCKER_AUTH_CONFIG"
 """Credentials travel in a variable, since a step that has the container's own root could read a file."""
 
@@ -92,7 +96,7 @@ def secret_manifest(build: Build, job_uid: str) -> dict[str, Any]:
         "kind": "Secret",
         "type": "Opaque",
         "metadata": {"name": build.name, "labels": _labels(build), "ownerReferences": [owner]},
-        "data": {name: base64.b64encode(data).decode() for name, data in build.files.items()},
+        "data": {name: base64.b64encode(data).decode() for name, data in {_READY: b"", **build.files}.items()},
     }
 
 
@@ -208,8 +212,9 @@ def _volumes(build: Build, access: Access) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if not access.docker_config_secret and _is_mounted(build, access):
         found.append(_secret_volume("docker-config", build.name, [DOCKER_CONFIG]))
-    if others := [name for name in build.files if name != DOCKER_CONFIG]:
-        found.append(_secret_volume("input", build.name, others))
+    if build.files:
+        others = [name for name in build.files if name != DOCKER_CONFIG]
+        found.append(_secret_volume("input", build.name, [_READY, *others]))
     return found
 
 

@@ -39,12 +39,19 @@ class Outage:
             if self._since is None:
                 self._since = now
             away = now - self._since
-            says = self._submitted and away >= _QUIET and not self._said
+            says = away >= _QUIET and not self._said
             self._said = self._said or says
+        patience = self._patience if self._submitted else min(self._patience, _UNTRIED)
         if says:
-            text = f"The API server {self._server} does not answer, the build goes on in the cluster"
-            self._emit(Message("warning", f"{text}; asking again for {_span(self._patience)} ({why})"))
-        return away < (self._patience if self._submitted else min(self._patience, _UNTRIED))
+            goes_on = ", the build goes on in the cluster" if self._submitted else ""
+            text = f"The API server {self._server} does not answer{goes_on}; asking again for {_span(patience)} ({why})"
+            self._emit(Message("warning", text))
+        return away < patience
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the last question had no answer."""
+        return self._since is not None
 
     def answered(self) -> None:
         with self._lock:

@@ -127,6 +127,8 @@ def _ended(terminated: Mapping[str, Any], status: Mapping[str, Any]) -> Ended:
 def _waiting(waiting: Mapping[str, Any], events: Iterable[Mapping[str, Any]], own: str) -> State:
     reason, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
     text = f"{reason}: {message}" if message else reason
+    if reason == "CreateContainerConfigError" and own and f'secret "{own}" not found' in message:
+        return Waiting()  # it is on its way
     if reason in WAITING:
         return Hopeless(text, WAITING[reason])
     if reason == "ErrImagePull":  # ImagePullBackOff follows within seconds and says the same
@@ -136,5 +138,7 @@ def _waiting(waiting: Mapping[str, Any], events: Iterable[Mapping[str, Any]], ow
 
 def _hopeless_or_waiting(why: str, own: str) -> State:
     why = why.strip(": ")
-    hint = missing(why, own)
+    if own and f'secret "{own}" not found' in why:  # it is on its way
+        return Waiting()
+    hint = missing(why)
     return Waiting(why) if hint is None else Hopeless(why, hint)

@@ -65,12 +65,10 @@ def refusal(why: str) -> str | None:
     return None
 
 
-def missing(why: str, own: str) -> str | None:
-    """The hint for an object that is not there; None where nothing is missing, or only our ``own`` Secret, which is on its way."""
+def missing(why: str) -> str | None:
+    """The hint for an object that is not there; None where nothing is missing."""
     found = _MISSING.search(why)
-    if found is None or found[2] == own:
-        return None
-    return _MISSING_HINTS[found[1] or ""]
+    return None if found is None else _MISSING_HINTS[found[1] or ""]
 
 
 def eviction(message: str) -> str:

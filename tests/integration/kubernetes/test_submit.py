@@ -370,11 +370,14 @@ def test_print_sends_nothing(cluster: Cluster, host: str, site: Path) -> None:
 
     done = submit(cluster, str(site), "-t", f"{host}/submit/printed", "--print", "--user-namespace", "--cpu=2", "--memory=4Gi",
                   "--node-selector=disk=ssd", "--service-account=builder", "--docker-config-secret=regcred:.dockerconfigjson",
-                  "--env-from-secret=git-token", "--job-timeout=1h", "--platform=linux/arm64")  # fmt: skip
+                  "--env-from-secret=git-token", "--job-timeout=1h", "--platform=linux/arm64", "--expose-mounts",
+                  "--volume=/nowhere/here:/m2:ro", "--if-exists=skip", "--create-repository")  # fmt: skip
     assert done.returncode == 0, done.stderr
     [job] = yaml.safe_load_all(done.stdout)
     kubernetes_validate.validate(job, kubernetes_validate.latest_version(), strict=True)
     assert not cluster.requests
+    sent = arguments(job)
+    assert {"--expose-mounts=true", "--volume=/nowhere/here:/m2:ro", "--if-exists=skip", "--create-repository=true"} <= set(sent)
     assert "&id" not in done.stdout and "*id" not in done.stdout
 
 
@@ -425,3 +428,17 @@ def test_values_are_checked_here(cluster: Cluster, host: str, site: Path, word: 
     done = submit(cluster, str(site), "-t", f"{host}/submit/values", word)
     assert done.returncode == 1 and said in done.stderr, done.stderr
     assert not cluster.jobs
+
+
+def test_an_image_that_exists_costs_no_pod(cluster: Cluster, host: str, site: Path, tmp_path: Path) -> None:
+    words = (str(site), "-t", f"{host}/submit/exists:1", "--digest-file", str(tmp_path / "digest"))
+    assert submit(cluster, *words, "--if-exists=skip").returncode == 0
+    digest, asked = (tmp_path / "digest").read_text(), len(cluster.requests)
+    assert asked
+    (site / "index.html").write_text("changed")
+    skipped = submit(cluster, *words, "--if-exists=skip")
+    assert skipped.returncode == 0 and "exists already" in skipped.stderr, skipped.stderr
+    assert (tmp_path / "digest").read_text() == digest == inspected(f"{host}/submit/exists:1")["Digest"]
+    failed = submit(cluster, *words, "--if-exists=fail")
+    assert failed.returncode == 1 and "nothing was built" in failed.stderr
+    assert len(cluster.requests) == asked

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.kubernetes.test_submit import environ, inspected, submit, the_job
-from tests.kubernetes_api import Cluster, unschedulable, waiting
+from tests.kubernetes_api import Cluster, unschedulable
 
 pytestmark = [pytest.mark.service]
 
@@ -62,7 +62,7 @@ def test_the_status_of_a_run_that_ended_itself_by_a_signal_stays(cluster: Cluste
 @pytest.mark.sandbox
 def test_an_api_server_that_is_away_for_longer_is_told_of_once(cluster: Cluster, host: str, context: Path, busybox: str) -> None:
     (context / "Dockerfile").write_text(f"FROM {busybox}\nRUN echo started-now && sleep 3 && echo said-once\n")
-    cluster.away_after, cluster.away = "started-now", 4
+    cluster.away_after, cluster.away, cluster.starting = "started-now", 4, 1.0
     done = submit(cluster, str(context), "-t", f"{host}/submit/away")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("does not answer") == 1 and done.stderr.count("answers again") == 1
@@ -171,7 +171,6 @@ def test_a_quota_that_wants_limits(cluster: Cluster, host: str, context: Path) -
 
 
 def test_a_secret_that_is_not_there(cluster: Cluster, host: str, context: Path) -> None:
-    cluster.before, cluster.stuck = [waiting("CreateContainerConfigError", 'secret "nope" not found')], True
     said = never(cluster, host, context, "--docker-config-secret=nope")
     assert 'secret "nope" not found' in said and "--docker-config-secret" in said
 

@@ -15,6 +15,7 @@ from gazami.sandbox.kernel.mountinfo import Mounted
 POD = (
     "/", "/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/termination-log", "/sys", "/sys/fs/cgroup", "/etc/hosts", "/etc/hostname",
     "/etc/resolv.conf", "/var/run/secrets/kubernetes.io/serviceaccount", "/kaniko/.docker", "/kaniko/state", "/workspace", "/cache",
+    "/var/run/secrets/eks.amazonaws.com/serviceaccount", "/var/run/secrets/azure/tokens", "/tekton/home/.docker",
     "/run/secrets/key", "/run/secrets/cert", "/host/lib/modules", "/m2", "/m2/deep", "/proc/acpi",
 )  # fmt: skip
 
@@ -24,7 +25,7 @@ def mounts() -> list[Mounted]:
 
 
 def test_the_pods_own_mounts_are_exposed_and_no_others() -> None:
-    found = exposed(mounts(), ("/workspace/app", "/cache", "/kaniko/state"))
+    found = exposed(mounts(), ("/workspace/app", "/cache", "/kaniko/state", "/tekton/home/.docker/config.json"))
     assert [each.target for each in found] == ["/host/lib/modules", "/m2", "/run/secrets/cert", "/run/secrets/key"]
     assert all(each.readonly and each.source == each.target for each in found)
 

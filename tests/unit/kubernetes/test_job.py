@@ -74,15 +74,23 @@ def test_credentials_are_a_variable_and_other_files_lie_where_no_step_looks() ->
     build = Build("gazami-1", "1", (), "", FILES)
     found = mounts(build, PodOptions("e"))
     assert set(found) == {INPUT}
-    assert sorted(item["path"] for item in found[INPUT]["items"]) == ["Dockerfile", "secret-0"]  # type: ignore[attr-defined]
+    assert sorted(item["path"] for item in found[INPUT]["items"]) == ["Dockerfile", "ready", "secret-0"]  # type: ignore[attr-defined]
     [variable] = container(build, PodOptions("e"))["env"]
     assert variable["name"] == "DOCKER_AUTH_CONFIG"
     assert variable["valueFrom"] == {"secretKeyRef": {"name": "gazami-1", "key": "config.json"}}
 
 
+def test_the_container_waits_for_a_secret_that_comes_after_the_job() -> None:
+    """A volume is waited for; a variable of a Secret that is not there is an error of the container."""
+    build = Build("gazami-1", "1", (), "", {"config.json": b"{}"})
+    [item] = mounts(build, PodOptions("e"))[INPUT]["items"]  # type: ignore[misc]
+    assert secret_manifest(build, "uid")["data"][item["key"]] == "" and item["key"] not in build.files
+    assert not mounts(Build("gazami-1", "1", ()), PodOptions("e"))
+
+
 def test_credentials_that_fit_into_no_variable_are_mounted() -> None:
     build = Build("gazami-1", "1", (), "", {"config.json": bytes(200 << 10)})
-    assert set(mounts(build, PodOptions("e"))) == {"/kaniko/.docker"}
+    assert set(mounts(build, PodOptions("e"))) == {"/kaniko/.docker", INPUT}
     assert "env" not in container(build, PodOptions("e"))
     own = PodOptions("e", access=Access(environment=(("DOCKER_AUTH_CONFIG", "{}"),)))
     build = Build("gazami-1", "1", (), "", FILES)

@@ -103,6 +103,12 @@ def test_our_own_secret_is_on_its_way() -> None:
     assert isinstance(state_of(waits("ContainerCreating"), [event(message, "FailedMount")], "gazami-1"), Waiting)
 
 
+def test_our_own_secret_is_not_missing_for_a_variable_either() -> None:
+    missing = waits("CreateContainerConfigError", 'secret "gazami-1" not found')
+    assert state_of(missing, own="gazami-1") == Waiting()
+    assert isinstance(state_of(missing, own="gazami-2"), Hopeless)
+
+
 def test_a_volume_claim_that_is_missing() -> None:
     said = '0/3 nodes are available: persistentvolumeclaim "cache" not found. not found'
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}

@@ -17,12 +17,13 @@ from gazami.sandbox.kernel.mountinfo import Mounted
 from gazami.sandbox.spec import BindMount
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/kaniko", "/busybox", "/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/run/.containerenv")
-_TOKEN = "secrets/kubernetes.io/serviceaccount"
+_TOKENS = ("kubernetes.io/serviceaccount", "eks.amazonaws.com/serviceaccount", "azure/tokens")
+"""Below ``/var/run/secrets``: identities of the pod, which are its own and no step's."""
 
 
 def volumes_of(wanted: Volumes, mounts: Callable[[], Sequence[Mounted]], own: Collection[str]) -> tuple[Volume, ...]:
-    """All volumes, outermost targets first. ``own`` are paths that are the builder's or the context: a mount that holds one is not
-    exposed. Raises :class:`UsageError` for a source that is missing."""
+    """All volumes, outermost targets first. ``own`` are paths that are the builder's, with its credentials, or the context: a mount
+    that holds one is not exposed. Raises :class:`UsageError` for a source that is missing."""
     found = {volume.target: volume for volume in exposed(mounts(), own)} if wanted.exposed else {}
     for volume in wanted.listed:
         if not os.path.exists(volume.source):
@@ -35,7 +36,7 @@ def exposed(mounts: Sequence[Mounted], own: Collection[str]) -> list[Volume]:
     """The mounts that are neither the system's nor the builder's, the outermost of each: those below come with it. Pure."""
     found: list[Volume] = []
     for point in sorted({mount.point for mount in mounts}):
-        system = point == "/" or any(_is_in(point, each) for each in _SYSTEM) or point.endswith(_TOKEN)
+        system = point == "/" or any(_is_in(point, each) for each in _SYSTEM) or point.endswith(_TOKENS)
         if not system and not any(_is_in(each, point) for each in own) and not any(_is_in(point, each.target) for each in found):
             found.append(Volume(point, point))
     return found

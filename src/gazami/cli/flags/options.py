@@ -195,7 +195,7 @@ ULIMIT = Option("ulimit", LIST, Group.SANDBOX, "Set a resource limit for the pro
 VOLUME = Option("volume", LIST, Group.SANDBOX, "Let every RUN see this file or directory of the machine: a package cache, a pod's "
     "volume. It is in no layer and no cache key. ro: read-only.", metavar="SRC:DST[:ro]", kaniko=False)
 EXPOSE_MOUNTS = Option("expose-mounts", BOOL, Group.SANDBOX, "Let every RUN see the container's volumes at their own paths, "
-    "read-only, as under kaniko; not the service account's token, the context, and what is below /kaniko.", default="false",
+    "read-only, as under kaniko; not credentials, the context, and what is below /kaniko.", default="false",
     kaniko=False)
 TIMEOUT = Option("timeout", optional(SECONDS), Group.SANDBOX, "Stop a RUN that takes longer (600, 10m); default: no limit.",
     metavar="SECONDS", kaniko=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gazami.cli.command import Command, Execution, task
 from gazami.cli.flags.argv import Flags
-from gazami.cli.flags.options import BUCKET, CONTEXT, CUSTOM_PLATFORM, LOG_FORMAT
+from gazami.cli.flags.options import BUCKET, CONTEXT, CUSTOM_PLATFORM, EXPOSE_MOUNTS, LOG_FORMAT
 from gazami.cli.submit import flags as submit
 from gazami.errors import UsageError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def _submit(flags: Flags, run: Execution) -> int:
     from gazami.builder.files.workspace import Workspace
     from gazami.cli.submit.context import place_context, told
-    from gazami.cli.submit.finish import delete_context
+    from gazami.cli.submit.finish import delete_context, exists_already
     from gazami.kubernetes.follow import Left
 
     if not flags[submit.KUBERNETES]:
@@ -44,6 +44,8 @@ def _submit(flags: Flags, run: Execution) -> int:
             placed = place_context(request, wanted.run, workspace, client, run.emit, run.cancel, push=False)
             sent = placed.sent + _credentials(wanted, placed, client)  # they are not printed, but shape the Job
             run.say(_manifests(_builds(flags, wanted, sent), wanted.pods))
+            return 0
+        if exists_already(request, client, run.emit):
             return 0
         with _connected(cluster_type, flags, run) as cluster:
             placed = place_context(request, wanted.run, workspace, client, run.emit, run.cancel, push=True)
@@ -87,7 +89,7 @@ def _wanted(flags: Flags, run: Execution) -> Wanted:
 
 def as_build(flags: Flags, platforms: tuple[Platform, ...]) -> Flags:
     """The flags as ``gazami build`` has them: one platform, and the working directory instead of kaniko's default context."""
-    flags = flags.having(CUSTOM_PLATFORM, str(platforms[0]) if platforms else "")
+    flags = flags.having(CUSTOM_PLATFORM, str(platforms[0]) if platforms else "").having(EXPOSE_MOUNTS, "false")  # the pod's
     here = not flags.positionals and not flags.given(CONTEXT) and not flags[BUCKET]
     return flags.having(CONTEXT, ".") if here else flags
 

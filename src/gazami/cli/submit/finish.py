@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gazami.builder.inputs.registries import open_registry
 from gazami.builder.outputs.digest_files import digest_files, write_text
+from gazami.builder.outputs.existing import skipped
 from gazami.builder.outputs.platform_index import assemble
 from gazami.builder.request import BuildRequest, IndexOptions
 from gazami.cancel import Cancel
@@ -63,6 +64,17 @@ def followed(
     if flags[QUIET]:
         run.say(f"{end.digest}\n")
     return 0
+
+
+def exists_already(request: BuildRequest, client: RegistryClient, emit: Emit) -> bool:
+    """Whether ``--if-exists`` makes a Job needless; the digest is written then. What this machine may not ask, the pod asks."""
+    if request.output.existing == "push":
+        return False
+    try:
+        return skipped(request.output, client, emit) is not None
+    except RegistryError as error:
+        emit(Message("debug", f"the destinations are looked at in the cluster: {error.message}"))
+        return False
 
 
 def _with_index(end: BuildFinished, wanted: Wanted, client: RegistryClient, emit: Emit) -> BuildFinished:
