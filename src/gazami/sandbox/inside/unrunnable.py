@@ -100,6 +100,6 @@ def _programs(argv: tuple[str, ...], env: Mapping[str, str], cwd: str) -> Iterat
         words += _SEPARATORS.split(argv[2])
     for word in list(dict.fromkeys(word for word in words if word))[:_WORDS]:
         if "/" in word:
-            yield word if word.startswith("/") else f"{cwd}/{word}"
+            yield word if word.startswith("/") else f"{cwd}/{word.removeprefix('./')}"
         elif not word.startswith(("-", "$")):
             yield from (f"{folder}/{word}" for folder in env.get("PATH", "").split(":")[:8] if folder.startswith("/"))
