@@ -190,8 +190,8 @@ PROGRESS: Option[Literal["auto", "plain", "raw", "tty"]] = Option("progress", ch
     "Show a live view (tty), or lines in which what RUN prints has its step's name before it (plain) or is as it is (raw); auto: "
     "tty on a terminal, else plain, and raw for the executor.", default="auto", kaniko=False)
 LOG_FORMAT: Option[Literal[""] | Format] = Option("log-format", choice("", "text", "color", "json", "events"), Group.LOGGING,
-    "Format of the lines; default: color on a terminal and in CI unless NO_COLOR is set, else text. events: each event as a JSON "
-    "object, for gazami submit.")
+    "Format of the lines; default: color on a terminal, into a pipe in CI and with FORCE_COLOR, unless NO_COLOR is set; else text. "
+    "events: each event as a JSON object, for gazami submit.")
 LOG_TIMESTAMP = Option("log-timestamp", BOOL, Group.LOGGING, "Write full timestamps instead of seconds since the start.",
     default="false")
 
