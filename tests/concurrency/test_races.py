@@ -39,7 +39,8 @@ ISOLATIONS = ["namespaces", "chroot"]
 
 def build(context: Path, dockerfile: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     (context / "Dockerfile").write_text(dockerfile)
-    return gazami("build", str(context), "--no-push", f"--state-dir={context.parent / 'state'}", *arguments)
+    words = ("build", str(context), "--no-push", "--progress=raw", f"--state-dir={context.parent / 'state'}")
+    return gazami(*words, *arguments)
 
 
 # -- cache mounts ------------------------------------------------------------------------------------------------------

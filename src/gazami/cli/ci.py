@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from gazami.cli.flags.argv import Flags
@@ -14,6 +14,7 @@ from gazami.values import fast_dataclass
 
 if TYPE_CHECKING:
     from gazami.errors import GazamiError
+    from gazami.events import Emit, Event
     from gazami.report.workflow import CI, Files
 
 
@@ -23,10 +24,11 @@ _BUILDS = ("build", "submit")
 
 @fast_dataclass(frozen=True, slots=True)
 class CISystem:
-    """``commands`` is the stream for gazami's own commands to GitHub's runner."""
+    """``commands`` is the stream for gazami's own commands to GitHub's runner, ``summary`` the file of the job's summary page."""
 
     name: CI = ""
     commands: BinaryIO | None = None
+    summary: str = ""
 
     def annotate(self, error: GazamiError) -> None:
         """Put an error that came before there was a display beside the lines of the commit."""
@@ -34,6 +36,25 @@ class CISystem:
             from gazami.report.workflow import Files, annotation
 
             self.commands.write(annotation(error, Files()).encode("utf-8", "replace"))
+
+    @contextlib.contextmanager
+    def summarising(self, emit: Emit) -> Iterator[tuple[Emit, Callable[[GazamiError], None]]]:
+        """What to call with each event and with the error of a build; the summary is written at the end."""
+        if not self.summary:
+            yield emit, lambda error: None
+            return
+        from gazami.report.job_summary import JobSummary
+
+        page = JobSummary()
+        errors: list[GazamiError] = []
+
+        def noted(event: Event) -> None:
+            page.note(event)
+            emit(event)
+
+        yield noted, errors.append
+        with contextlib.suppress(OSError), open(self.summary, "a", encoding="utf-8", errors="replace") as file:
+            file.write(page.text(errors[0] if errors else None))
 
 
 @contextlib.contextmanager
@@ -46,7 +67,7 @@ def ci_around(command: str, environ: Mapping[str, str]) -> Iterator[CISystem]:
         from gazami.cli.workflow_commands import no_commands
 
         with no_commands(stdout=False) as commands:
-            yield CISystem("github", commands)
+            yield CISystem("github", commands, environ.get("GITHUB_STEP_SUMMARY", "") if command == "build" else "")
     else:
         yield CISystem("gitlab" if environ.get("GITLAB_CI") == "true" else "")
 

@@ -94,11 +94,12 @@ def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, st
     )
     cancel = Cancel()
     said: list[str | bytes] = []
-    with stopped_by_signals(cancel) as signals:
+    with stopped_by_signals(cancel) as signals, ci.summarising(reporter.emit) as (emit, note_error):
         try:
-            return task.work(Execution(task.around, reporter.emit, cancel, said.append)), said
+            return task.work(Execution(task.around, emit, cancel, said.append)), said
         except Exception as cause:
             error = _explained(cause, flags, task.places)
+            note_error(error)
             reporter.close()
             status = _ended(error, reporter, signals)
             if isinstance(error, UsageError) and settings.format in ("text", "color"):

@@ -27,14 +27,19 @@ def stage_names(stages: STAGES) -> dict[int, str]:
 
 
 def works(text: str) -> bool:
-    """Whether an instruction does more than to change the config. The name of one of several builds may stand before it."""
-    words = text.split(maxsplit=2)[:2]
-    return bool(words) and (words[0].upper() in _WORKING or (words[0].endswith(":") and words[-1].upper() in _WORKING))
+    """Whether an instruction does more than to change the config."""
+    return _keyword(text) in _WORKING
 
 
 def runs(text: str) -> bool:
     """Whether an instruction runs a command."""
-    return "RUN" in (word.upper() for word in text.split(maxsplit=2)[:2] if word.upper() in _WORKING)
+    return _keyword(text) == "RUN"
+
+
+def _keyword(text: str) -> str:
+    """The first word; the name of one of several builds may stand before it (``linux/arm64: RUN make``)."""
+    first, *more = text.split(maxsplit=2)[:2] or [""]
+    return (more[0] if more and first.endswith(":") else first).upper()
 
 
 @fast_dataclass(slots=True)

@@ -175,7 +175,10 @@ class WithNames:
 
     def _add(self, step: StepId, lines: list[bytes], seconds: float, now: float) -> None:
         self._tails.add(step, lines, seconds)
-        text = attributed(lines, self.labels.step(step), seconds, colored=self.settings.format == "color")
+        label = self.labels.step(step)
+        if self.settings.timestamps:
+            label = f"{rfc3339(self.wall())} {label}"
+        text = attributed(lines, label, seconds, colored=self.settings.format == "color")
         if not self.settings.ci:
             self.log.own(text)
         elif text:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,42 @@ def test_an_image_without_a_shell(context: Path) -> None:
     (context / "f").write_text("x")
     status, lines = failed(context, "FROM scratch\nCOPY f /\nRUN echo\n")
     assert status == 127 and lines[-2] == "caused by: the image has no shell /bin/sh"
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A memory control group with a limit."""
+    for folder, limit in ((Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"), (Path("/sys/fs/cgroup"), "memory.max")):
+        group = folder / f"gazami-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text("300000000")
+            yield group
+            return
+        except OSError:
+            continue
+        finally:
+            time.sleep(0.2)
+            group.rmdir()
+    pytest.skip("no control group can be made here")
+
+
+@as_root
+@pytest.mark.parametrize(
+    "command, status", [("tail -c 2000000000 /dev/zero", 137), ("sh -c 'tail -c 2000000000 /dev/zero'; exit 3", 3)]
+)
+def test_what_was_killed_for_memory_is_told_with_the_limit(
+    context: Path, busybox: str, small_group: Path, command: str, status: int
+) -> None:
+    (context / "Dockerfile").write_text(f"FROM {busybox}\nRUN {command}\n")
+    words = [sys.executable, "-m", "gazami", "build", str(context), "--no-push", f"--state-dir={context.parent / 'state'}"]
+    inside = f'echo $$ > {small_group}/cgroup.procs; exec "$@"'
+    done = subprocess.run(["sh", "-c", inside, "sh", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert "caused by: a process was killed: out of memory (limit of the control group: 300.0 MB)\n" in done.stderr
 
 
 def test_of_stages_at_the_same_time_the_one_that_failed_is_last(context: Path, busybox: str) -> None:

@@ -232,7 +232,7 @@ def test_ctrl_c_deletes_the_job(cluster: Cluster, busybox: str, host: str, conte
     process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
-        if line.strip() == "started-now":
+        if line.endswith(" │ started-now\n"):
             break
     process.send_signal(signal.SIGINT)
     started = time.monotonic()

@@ -60,7 +60,8 @@ def test_a_job_pushes_and_tells(tmp_path: Path, busybox: str) -> None:
         assert job.outputs["image"] == f"localhost:{registry.port}/team/app"
         assert job.outputs["digest"].startswith("sha256:")
         assert job.outputs["image-tag-digest"] == f"localhost:{registry.port}/team/app:1.0@{job.outputs['digest']}"
-        assert job.outputs["digest"] in (tmp_path / "summary").read_text()
+        page = (tmp_path / "summary").read_text()
+        assert page.count(job.outputs["digest"]) >= 2 and "| `[1/1] RUN echo hello > /x; ls /; env` | " in page
         same = job.run(password="t0ken", skip_unchanged_digest="true", tag="1.1")
         assert same.returncode == 0, same.stdout + same.stderr
         assert job.outputs["refreshed"] == "false"
@@ -77,5 +78,8 @@ def test_a_failed_step_has_its_status_and_an_annotation(tmp_path: Path, busybox:
     assert done.returncode == 9
     assert "::error file=Dockerfile,line=2,endLine=2,title=RUN exit 9::process" in done.stderr
     assert "::group::[1/1] RUN exit 9\n" in done.stderr
+    page = (tmp_path / "summary").read_text()
+    assert page.startswith("### Build failed\n") and "| **`[1/1] RUN exit 9`** | **failed** " in page
+    assert "   2 | >>> RUN exit 9\n" in page
     missing = job.run(image="")
     assert missing.returncode == 1 and "the input image is needed" in missing.stdout

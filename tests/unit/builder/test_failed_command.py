@@ -49,6 +49,29 @@ def told(
         ),
         ("RUN run.sh", 127, "/bin/sh: run.sh: not found\n", (CRLF,), "the first line of /app/run.sh ends in CR LF", "dos2unix"),
         ("RUN /app/run.sh", 1, "tests failed\n", (CRLF,), "", ""),
+        ("RUN ./run.sh", 127, "/bin/sh: ./run.sh: not found\n", (CRLF,), "the first line of /app/run.sh ends in CR LF", "dos2unix"),
+        ("RUN rerun.sh", 127, "/bin/sh: rerun.sh: not found\n", (CRLF,), "", "the image has no rerun.sh"),
+        (
+            "RUN <<EOF\n#!/usr/bin/python3 -u\nprint()\nEOF",
+            127,
+            "/bin/sh: /dev/pipes/EOF: not found\n",
+            (),
+            "the here-document asks for the interpreter /usr/bin/python3, which the image lacks",
+            "install it",
+        ),
+        ("RUN ['echo', 'x']", 127, "/bin/sh: [echo,: not found\n", (), "", "single quotes are not JSON"),
+        ("USER 1000\nRUN touch /etc/x", 1, "touch: /etc/x: Permission denied\n", (), "", "the step runs as user 1000"),
+        ("RUN touch /etc/x", 1, "touch: /etc/x: Permission denied\n", (), "", ""),
+        ("RUN make", 2, "g++: fatal error: Killed signal terminated program cc1plus\n", (), "", "lack of memory"),
+        ("RUN sh x", 3, "Killed\n", (), "", "lack of memory"),
+        (
+            "RUN --mount=type=cache,target=/c,ro touch /c/x",
+            1,
+            "touch: /c/x: Read-only file system\n",
+            (),
+            "/c/x lies in a read-only mount (type=cache, target=/c)",
+            "leave ro out",
+        ),
         ("RUN other-run.sh", 127, "/bin/sh: other-run.sh: not found\n", (CRLF,), "", "the image has no other-run.sh"),
         (
             "RUN /t",
@@ -134,7 +157,7 @@ def test_what_the_machine_knows_comes_first() -> None:
     around = Surroundings(2.5, "limit of the control group: 512.0 MB", "/s has 0.0 MB of 40.0 MB free")
     assert told("RUN x", 137, printed, CRLF, around=around, timed_out=True)[0] == "timed out after 2.5 s"
     killed = told("RUN x", 137, printed, CRLF, around=around, oom_killed=True)
-    assert killed[0] == "killed: out of memory (limit of the control group: 512.0 MB)" and "memory limit" in killed[1]
+    assert killed[0] == "a process was killed: out of memory (limit of the control group: 512.0 MB)" and "memory limit" in killed[1]
     full = told("RUN x", 1, printed, CRLF, around=around)
     assert full[0] == "no space left: /s has 0.0 MB of 40.0 MB free" and "--state-dir" in full[1]
 

@@ -68,6 +68,12 @@ def test_a_line_of_a_run_says_whose_it_is() -> None:
     ]
 
 
+def test_a_line_of_a_run_has_the_time_of_day_where_the_log_has() -> None:
+    sink = Sink(timestamps=True)
+    sink(BOTH, START, output(b"one\n"))
+    assert sink.err.getvalue().decode().splitlines()[-1] == "1970-01-01T00:00:00Z [deps 1/1] 0.0s │ one"
+
+
 @pytest.mark.parametrize(
     "written, plain, color",
     [

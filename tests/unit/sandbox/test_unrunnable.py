@@ -73,7 +73,15 @@ def test_programs_of_a_shell_are_found_by_path_in_the_directory_and_in_PATH(tmp_
     here = program(tmp_path / "here.sh", b"#!/bin/sh\r\n")
     script = "true; cd x && ./here.sh | here.sh>/out"
     found = suspects(("/bin/sh", "-c", script), {"PATH": f"/nope:{tmp_path}"}, str(tmp_path), "x86_64")
-    assert [each.path for each in found] == [f"{tmp_path}/./here.sh", here]
+    assert [each.path for each in found] == [here]
+
+
+def test_what_a_script_calls_is_looked_at_too(tmp_path: Path) -> None:
+    inner = program(tmp_path / "inner.sh", b"#!/bin/sh\r\n")
+    outer = program(tmp_path / "outer.sh", f"#!/bin/sh\nset -e\nexec {inner} --x\n".encode())
+    assert [each.path for each in suspects((outer,), {}, "/", "x86_64")] == [inner]
+    os.mkfifo(tmp_path / "fifo", 0o755)
+    assert suspects((str(tmp_path / "fifo"),), {}, "/", "x86_64") == ()
 
 
 def test_this_machine_runs_its_own_programs() -> None:

@@ -80,8 +80,16 @@ def _available() -> int:
 
 
 def memory_limit() -> int | None:
-    """Bytes that the control group may use; None without a limit."""
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+    """Bytes that the control group may use; None without a limit. In a container the own group is often the mounted root."""
+    paths: list[str] = []
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
+            if not controllers:
+                paths.append(f"/sys/fs/cgroup{group}/memory.max")
+            elif "memory" in controllers.split(","):
+                paths.append(f"/sys/fs/cgroup/memory{group}/memory.limit_in_bytes")
+    for path in (*paths, "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
             limit = int(Path(path).read_text())
             return limit if limit < 1 << 60 else None

@@ -47,10 +47,17 @@ _COMPLAINTS = re.compile(
     r"not found|no such file|exec format error|cannot execute|bad interpreter|permission denied|syntax error|unexpected",
     re.IGNORECASE,
 )
+_WORDS = re.compile(r"[^\s:'\"`]+")
 _NO_PROGRAM = re.compile(r'^exec: "(?P<path>[^"]+)": (?:stat|executable file not found)', re.MULTILINE)
 _NOT_FOUND = re.compile(r"^(?:.*: )?(?P<name>[^\s:/]+): (?:command )?not found$", re.MULTILINE)
+_DENIED = re.compile(r"Permission denied\s*\Z", re.IGNORECASE)
+_SHEBANG = re.compile(r"#![ \t]*(\S+)")
 _READ_ONLY = re.compile(r"(?P<path>/[^\s:'\"’]*)[^\n/]*: Read-only file system")
 _HINTS = (
+    (
+        re.compile(r"^(?:.*: )?Killed$|Killed signal terminated program|signal: 9|SIGKILL", re.MULTILINE),
+        "a process of the command was killed, most often for lack of memory: raise the container's memory limit",
+    ),
     (
         re.compile(r"^E: Unable to locate package", re.MULTILINE),
         "run apt-get update in the same RUN: RUN apt-get update && apt-get install -y …",
@@ -95,9 +102,12 @@ def _cause(step: RunStep, result: RunResult, printed: str, around: Surroundings)
         return f"timed out{limit}", "raise --timeout, or find out what the command waits for"
     if result.oom_killed:
         limit = f" ({around.memory})" if around.memory else ""
-        return f"killed: out of memory{limit}", "raise the container's memory limit, or let the command do less at the same time"
+        remedy = "raise the container's memory limit, or let the command do less at the same time"
+        return f"a process was killed: out of memory{limit}", remedy
     if around.full:
         return f"no space left: {around.full}", "free some space, or give a larger place with --state-dir"
+    if (script := step.script) is not None and "/dev/pipes/" in printed and (match := _SHEBANG.match(script.content)):
+        return f"the here-document asks for the interpreter {match[1]}, which the image lacks", "install it in an earlier step"
     if suspect := _suspect(result.unrunnable, printed):
         cause, remedy = _UNRUNNABLE[suspect.kind]
         return cause.format(path=suspect.path, what=suspect.what), remedy
@@ -111,9 +121,9 @@ def _suspect(found: Sequence[Unrunnable], printed: str) -> Unrunnable | None:
 
 
 def _names(line: str, suspect: Unrunnable) -> bool:
-    return (
-        suspect.path in line or re.search(rf"(?<![\w./-]){re.escape(suspect.path.rpartition('/')[2])}(?![\w.-])", line) is not None
-    )
+    """Whether a line speaks of a file: by its path, by the end of it, or by its name alone."""
+    words = (word.removeprefix("./") for word in _WORDS.findall(line))
+    return any(word == suspect.path or suspect.path.endswith(f"/{word}") for word in words)
 
 
 def _by_output(step: RunStep, printed: str) -> tuple[str, str] | None:
@@ -124,7 +134,12 @@ def _by_output(step: RunStep, printed: str) -> tuple[str, str] | None:
     if "No space left on device" in printed and "/dev/shm" in printed:
         return "no space left in /dev/shm", "raise --shm-size"
     if (found := _NOT_FOUND.findall(printed)) and printed.rstrip().endswith("not found"):
+        if found[-1].startswith("["):
+            return "", 'single quotes are not JSON: write RUN ["program", "argument"], or no brackets for a command of the shell'
         return "", f"the image has no {found[-1]} in its PATH: install it in an earlier step, or check the spelling"
+    if _DENIED.search(printed) and step.user not in ("", "root", "0"):
+        remedy = "write USER root before it and the user again after it, or chown the files in an earlier step"
+        return "", f"the step runs as user {step.user}: {remedy}"
     hint = next((hint for pattern, hint in _HINTS if pattern.search(printed)), None)
     return None if hint is None else ("", hint)
 
@@ -143,6 +158,8 @@ def _read_only(step: RunStep, path: str) -> tuple[str, str]:
         target = each.mount.target
         if target and (path == target or path.startswith(f"{target.rstrip('/')}/")):
             remedy = "write elsewhere, or mount with rw: what is written there is thrown away after the step"
+            if each.mount.type == "cache":
+                remedy = "leave ro out of the mount"
             return f"{path} lies in a read-only mount (type={each.mount.type}, target={target})", remedy
     if path.startswith(("/proc", "/sys")):
         return f"{path} is a setting of the kernel, which is read-only for a build", "set it where the image runs"
@@ -151,7 +168,7 @@ def _read_only(step: RunStep, path: str) -> tuple[str, str]:
 
 def _by_status(status: int) -> tuple[str, str]:
     if status == 126:
-        return "", "126 usually means that the file is there and cannot be executed: chmod +x, or an interpreter that is missing"
+        return "", "126 usually means that the file is there and this user cannot execute it: chmod +x, or USER"
     if status == 127:
         return "", "check that the image has the command: 127 usually means that it was not found"
     if not 128 < status <= 128 + 64:

@@ -212,8 +212,8 @@ PROGRESS: Option[Progress] = Option("progress", choice("auto", "plain", "raw", "
     "nothing but errors (quiet, none); auto: tty on a terminal, else plain, and raw for the executor.", default="auto",
     kaniko=False)
 LOG_FORMAT: Option[Literal[""] | Format] = Option("log-format", choice("", "text", "color", "json", "events"), Group.LOGGING,
-    "Format of the lines; default: color on a terminal and in CI unless NO_COLOR is set, else text. events: each event as a JSON "
-    "object, for gazami submit.")
+    "Format of the lines; default: color on a terminal, into a pipe in CI and with FORCE_COLOR, unless NO_COLOR is set; else text. "
+    "events: each event as a JSON object, for gazami submit.")
 LOG_TIMESTAMP = Option("log-timestamp", BOOL, Group.LOGGING, "Write full timestamps instead of seconds since the start.",
     default="false")
 

@@ -104,7 +104,7 @@ def _run(channel: socket.socket, step: StepRun, output: tuple[int, int]) -> RunR
     for fd in held:
         os.close(fd)
     end = report.end or CommandEnd(_KILLED if ended else 0)
-    after = oom.kills() if end.status == _KILLED else before
+    after = oom.kills() if end.status else before  # a shell or make that waited for what was killed ends with a status of its own
     if report.failure is not None and not timed_out:
         return report.failure
     return RunResult(

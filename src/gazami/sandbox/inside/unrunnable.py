@@ -6,17 +6,19 @@ kilobytes read. What is found is a suspicion: the builder tells it where the com
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from gazami.sandbox.spec import Unrunnable
 
 _HEAD = 4096
-_WORDS = 32
+_MOST_WORDS = 32
+_MOST = 8
 _LONGEST = 200
 _KERNEL = ("/proc/", "/sys/", "/dev/")
 """Whose files are no programs, and act when they are read."""
@@ -34,30 +36,43 @@ _RUNS = {
 
 
 def suspects(argv: tuple[str, ...], env: Mapping[str, str], cwd: str, machine: str = "") -> tuple[Unrunnable, ...]:
-    """Those among the programs that a command names, in its order."""
+    """Those among the programs that a command names, in its order, and then those that its scripts name."""
     found: list[Unrunnable] = []
-    for path in _programs(argv, env, cwd):
+    called: dict[str, None] = {}
+    for path in _programs(_words(argv), env, cwd):
         with suppress(OSError, struct.error, ValueError):
             if (suspect := look(path, machine or os.uname().machine)) is not None:
                 found.append(suspect)
-    return tuple(found[:4])
+            else:
+                called |= dict.fromkeys(_programs(_called(path), env, cwd))
+    for path in called:
+        with suppress(OSError, struct.error, ValueError):
+            if (suspect := look(path, machine or os.uname().machine)) is not None:
+                found.append(suspect)
+    return tuple(dict.fromkeys(found))[:_MOST]
 
 
 def look(path: str, machine: str) -> Unrunnable | None:
-    """Raises OSError for a file that is none, or cannot be read."""
-    if os.path.realpath(path).startswith(_KERNEL):
-        return None
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode):
-            return None
+    """Raises OSError for what is no regular file, or cannot be read."""
+    with _opened(path) as descriptor:
         head = os.pread(descriptor, _HEAD, 0)
-        if not info.st_mode & 0o111:
+        if not os.fstat(descriptor).st_mode & 0o111:
             return Unrunnable(path, "mode")
         if head[:4] == b"\x7fELF":
             return _of_elf(path, descriptor, head, machine)
         return _of_script(path, head)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """A descriptor of a regular file that is not the kernel's: a FIFO would wait, and reading from /proc does something."""
+    if os.path.realpath(path).startswith(_KERNEL):
+        raise PermissionError(errno.EPERM, "a file of the kernel", path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        yield descriptor
     finally:
         os.close(descriptor)
 
@@ -93,13 +108,25 @@ def _of_elf(path: str, descriptor: int, head: bytes, machine: str) -> Unrunnable
     return None
 
 
-def _programs(argv: tuple[str, ...], env: Mapping[str, str], cwd: str) -> Iterator[str]:
-    """The paths of programs: of the command itself, and the words of a shell's command that may be some."""
-    words = [argv[0]] if argv else []
-    if len(argv) > 2 and argv[1].startswith("-") and argv[1].endswith("c"):
-        words += _SEPARATORS.split(argv[2])
-    for word in list(dict.fromkeys(word for word in words if word))[:_WORDS]:
+def _words(argv: tuple[str, ...]) -> list[str]:
+    """The command, and the words of a shell's command that may be some."""
+    shell = len(argv) > 2 and argv[1].startswith("-") and argv[1].endswith("c")
+    return [*argv[:1], *(_SEPARATORS.split(argv[2]) if shell else ())]
+
+
+def _called(path: str) -> list[str]:
+    """The paths that a script names at its beginning; nothing for any other file."""
+    with _opened(path) as descriptor:
+        head = os.pread(descriptor, _HEAD, 0)
+    if not head.startswith(b"#!"):
+        return []
+    return [word for word in _SEPARATORS.split(head.decode("utf-8", "replace")) if "/" in word]
+
+
+def _programs(words: list[str], env: Mapping[str, str], cwd: str) -> Iterator[str]:
+    """The paths that words may be programs at."""
+    for word in list(dict.fromkeys(word for word in words if word))[:_MOST_WORDS]:
         if "/" in word:
-            yield word if word.startswith("/") else f"{cwd}/{word}"
+            yield word if word.startswith("/") else f"{cwd}/{word.removeprefix('./')}"
         elif not word.startswith(("-", "$")):
             yield from (f"{folder}/{word}" for folder in env.get("PATH", "").split(":")[:8] if folder.startswith("/"))
