@@ -22,7 +22,7 @@ LARGEST_CHUNK = 64 * 1024 * 1024
 SMALLEST_CHUNK = 1024 * 1024
 """Bytes: how a blob is cut into pieces for a registry that refuses it in one (413)."""
 
-SMALL = 1024 * 1024
+SMALL = 64 * 1024
 """Bytes of a blob that goes with its digest: to send it again after trouble is no loss."""
 
 LOST = 0

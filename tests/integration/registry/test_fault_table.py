@@ -38,6 +38,7 @@ pytestmark = pytest.mark.service
 
 IMAGE = small_image(size=400_000)
 LAYER, DATA = IMAGE.blobs[0]
+CONFIG, TEXT = IMAGE.blobs[1]
 PIECE = 64 * 1024
 GOOD = ""
 
@@ -72,6 +73,11 @@ def push_blob(ours: RegistryClient, place: Place) -> None:
     assert ours.push_blob(place.behind, LAYER, opener(DATA)) == "moved"
 
 
+def push_small(ours: RegistryClient, place: Place) -> None:
+    """It goes with its digest, in one request."""
+    assert ours.push_blob(place.behind, CONFIG, opener(TEXT)) == "moved"
+
+
 def push_manifest(ours: RegistryClient, place: Place) -> None:
     assert ours.push_manifest(place.behind, IMAGE.manifest.raw, IMAGE.manifest.media_type) == IMAGE.manifest.digest
 
@@ -89,12 +95,13 @@ OPERATIONS: dict[str, tuple[Callable[[RegistryClient, Place], None], str, str]] 
     "blob pull": (pull_blob, "GET", "/blobs/sha256"),
     "blob push": (push_blob, "PATCH", "/uploads/"),
     "blob commit": (push_blob, "PUT", "/uploads/"),
+    "small blob push": (push_small, "PUT", "/uploads/"),
     "manifest push": (push_manifest, "PUT", "/manifests/"),
     "mount": (mount, "POST", "mount="),
     "permission check": (check, "POST", "/uploads/"),
 }
 
-UPLOADS = ("blob push", "blob commit")
+UPLOADS = ("blob push", "blob commit", "small blob push")
 ALL = tuple(OPERATIONS)
 
 # fault → (what is answered, how often, {operation: how it ends})
@@ -127,6 +134,10 @@ TABLE: dict[str, tuple[Kind, int | None, dict[str, str]]] = {
     "405": (Canned(405), None, {**dict.fromkeys(ALL, "status 405"), "mount": GOOD}),
     "416 once": (Canned(416), 1, {"blob push": GOOD, "blob commit": GOOD, "mount": GOOD}),
     "mount 202": (Canned(202), 1, {"mount": GOOD}),
+    "taken as a part": (Canned(202), 1, {"small blob push": GOOD}),
+    "too large": (Canned(413), 1, {"small blob push": GOOD}),
+    "a small blob cut": (CutUpload(100), 2, {"small blob push": GOOD}),
+    "a small blob with a wrong byte": (CorruptUpload(), 1, {"small blob push": GOOD}),
     "nonsense": (Canned(299, body=b"\x00"), None, {"manifest pull": "status 299", "permission check": "status 299"}),
 }  # fmt: skip
 
@@ -148,8 +159,9 @@ def place(registry: Registry, repository: str) -> Iterator[Place]:
 def believed(place: Place) -> None:
     """What the registry says that it has in the repository is right: the layer, and the image when it is there."""
     with client() as ours:
-        if has_blob(ours, place.real, LAYER):
-            assert b"".join(ours.open_blob(place.real, LAYER)) == DATA
+        for blob, data in IMAGE.blobs:
+            if has_blob(ours, place.real, blob):
+                assert b"".join(ours.open_blob(place.real, blob)) == data
         found = ours.head_manifest(place.real)
         assert found is None or found.digest == IMAGE.manifest.digest
 
@@ -158,6 +170,7 @@ def believed(place: Place) -> None:
 def test_fault(place: Place, fault: str, operation: str) -> None:
     kind, times, ends = TABLE[fault]
     work, method, path = OPERATIONS[operation]
+    blob = CONFIG if operation == "small blob push" else LAYER
     if operation == "manifest push":
         with client() as ours:
             for descriptor, data in IMAGE.blobs:
@@ -169,7 +182,7 @@ def test_fault(place: Place, fault: str, operation: str) -> None:
             work(ours, place)
             if method != "GET" and operation != "permission check" and operation != "manifest push":
                 with client() as around:
-                    assert has_blob(around, place.real, LAYER), "what was claimed is there"
+                    assert has_blob(around, place.real, blob), "what was claimed is there"
         else:
             with pytest.raises(RegistryError) as caught:
                 work(ours, place)
@@ -177,12 +190,14 @@ def test_fault(place: Place, fault: str, operation: str) -> None:
             assert ends[operation] in said and "Traceback" not in said
             if operation in UPLOADS:
                 with client() as around:
-                    assert not has_blob(around, place.real, LAYER)
+                    assert not has_blob(around, place.real, blob)
     assert time.monotonic() - began < 20 and len(place.faults.seen) < 60
     believed(place)
 
 
-@pytest.mark.parametrize("operation", ["blob pull", "manifest pull", "blob push", "manifest push", "permission check"])
+@pytest.mark.parametrize(
+    "operation", ["blob pull", "manifest pull", "blob push", "small blob push", "manifest push", "permission check"]
+)
 def test_a_redirect_to_another_server_takes_no_authorization_along(place: Place, registry: Registry, operation: str) -> None:
     """307 to a second server in front of the same registry, which writes down what it is sent."""
     work, method, path = OPERATIONS[operation]

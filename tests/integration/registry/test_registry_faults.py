@@ -255,10 +255,11 @@ def test_a_push_in_pieces_to_a_registry_that_limits_bodies(faults: FaultyRegistr
     assert pieces == [None, f"0-{half - 1}", f"{half}-{2 * half - 1}", f"{2 * half}-{len(data) - 1}"]
 
 
-def test_a_push_that_never_succeeds_ends(faults: FaultyRegistry, there: Reference) -> None:
-    descriptor, data = blob(20_000)
+@pytest.mark.parametrize(("size", "method"), [(20_000, "PUT"), (200_000, "PATCH")])
+def test_a_push_that_never_succeeds_ends(faults: FaultyRegistry, there: Reference, size: int, method: str) -> None:
+    descriptor, data = blob(size)
     with client() as ours:
-        faults.add("PATCH", "", CutUpload(0), times=None)
+        faults.add(method, "", CutUpload(0), times=None)
         with pytest.raises(TransportError, match=r"cannot push blob .* after \d attempts"):
             ours.push_blob(there, descriptor, opener(data))
 
