@@ -219,7 +219,7 @@ def test_a_loader_that_fails_says_why(context: Path, tmp_path: Path) -> None:
 def test_a_build_that_names_no_output_says_what_to_do(context: Path) -> None:
     done = build(context, "FROM scratch\nLABEL a=b\n")
     assert done.returncode == 0
-    assert "image sha256:" in done.stderr and "not pushed and not kept" in done.stderr and "--load" in done.stderr
+    assert "0 B, sha256:" in done.stderr and "not pushed and not kept" in done.stderr and "--load" in done.stderr
     for flags in (["--no-push"], ["-o", "type=cacheonly"], ["-o", "type=image,name=x"], ["--push=false"]):
         assert "not kept" not in build(context, "FROM scratch\nLABEL a=b\n", *flags).stderr
 
