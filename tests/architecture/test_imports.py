@@ -90,5 +90,5 @@ def test_a_command_imports_what_it_needs(name: str, tmp_path: Path, host: str) -
 
 
 def _environment(home: Path) -> dict[str, str]:
-    kept = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+    kept = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "GAZAMI_LOCAL_CACHE")
     return {"HOME": str(home), **{name: os.environ[name] for name in kept if name in os.environ}}
