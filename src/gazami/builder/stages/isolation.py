@@ -81,9 +81,13 @@ class Isolation:
 
     def new_directory(self, what: str) -> str:
         """A new directory for files of a stage, made by the namespace's root."""
-        path = self.workspace.new_path(what)
-        self.sandbox.call(MakeDirectories((path,)))
-        return path
+        return self.new_directories(what)[0]
+
+    def new_directories(self, *whats: str) -> tuple[str, ...]:
+        """Several, by one request."""
+        paths = tuple(self.workspace.new_path(what) for what in whats)
+        self.sandbox.call(MakeDirectories(paths))
+        return paths
 
     def remove(self, *paths: str, cleanup: bool = False) -> None:
         self.sandbox.call(RemoveTrees(paths), cleanup=cleanup)

@@ -57,7 +57,7 @@ class StageRoot:
         self.unpack_missing(image, tree)
         if self.plain:
             return PlainRoot(self.plain), self.plain
-        upper, work = (self.roots.isolation.new_directory(each) for each in ("upper", "work"))
+        upper, work = self.roots.isolation.new_directories("upper", "work")
         return OverlayRoot(tuple(reversed(self.overlay)), upper, work), upper
 
     def add(self, chain: Chain, directory: str) -> None:
