@@ -143,8 +143,10 @@ def test_in_a_look_up(context: Path, what: str) -> None:
         ends(process, context, signal.SIGTERM)
 
 
-def test_in_what_the_cache_stores(context: Path) -> None:
-    with strict_registry(Quirks(silence=r"PATCH ")) as other:
+@pytest.mark.parametrize(("size", "what"), [(1 << 20, "PATCH "), (100, "PUT .*/blobs/uploads/")], ids=["a layer", "a small one"])
+def test_in_what_the_cache_stores(context: Path, size: int, what: str) -> None:
+    (context / "file").write_bytes(os.urandom(size))
+    with strict_registry(Quirks(silence=what)) as other:
         process = start(
             context, "FROM scratch\nCOPY file /\n", "--no-push", "--cache", "--cache-copy-layers", f"--cache-repo={other.host}/c/c"
         )
