@@ -124,4 +124,4 @@ def test_counts(name: str, base: tuple[str, int], host: str, tmp_path: Path) -> 
     assert counts["inflated"] <= case.inflated * size * 1.05 + 50_000, counts
     assert counts["programs"] <= case.programs, counts
     assert counts["requests"] <= case.requests, counts
-    assert counts["memory"] <= 100, counts
+    assert counts["memory"] <= 60, counts
