@@ -95,6 +95,19 @@ def test_a_layer_of_another_diff_id(tmp_path: Path, layers: ListedLayers) -> Non
     assert len(list(layers.members(layer_of(tmp_path, BLOB, tar=b"another"), checked=False))) == 20_003
 
 
+@pytest.mark.parametrize("checked", [False, True])
+def test_what_was_begun_for_another_layer_of_the_same_diff_id(tmp_path: Path, layers: ListedLayers, checked: bool) -> None:
+    """Two images claim it, and one of them lies."""
+    for name in ("good", "other"):
+        (tmp_path / name).mkdir()
+    other = layer_of(tmp_path / "other", gzip.compress(a_tar(10), 1))
+    layers.ahead([(other, False)])
+    assert len(list(layers.members(layer_of(tmp_path / "good", BLOB), checked=checked))) == 20_003
+    layers.ahead([(other, False)])
+    with pytest.raises(IntegrityError, match="does not unpack to its diff id"):
+        list(layers.members(other, checked=True))
+
+
 @pytest.mark.parametrize("cut", [100, 1 << 20, -1], ids=["at once", "in the middle", "at its end"])
 def test_a_blob_that_is_not_its_digest(tmp_path: Path, layers: ListedLayers, cut: int) -> None:
     """Whatever the archive in it looks like, that the bytes are the wrong ones is what is said."""

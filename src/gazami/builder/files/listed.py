@@ -15,7 +15,6 @@ import gazami
 from gazami.ahead import Ahead
 from gazami.builder.files.pipes import pipe
 from gazami.errors import ArchiveError, HostError, IntegrityError
-from gazami.image.digest import Digest
 from gazami.layer.entry import Entry
 from gazami.layer.listing import HASH, TRUST, members_of, read_frames
 from gazami.rootfs.owners import ACCOUNT_FILES, MAX_ACCOUNTS
@@ -35,7 +34,7 @@ class ListedLayers:
     for."""
 
     blobs: BlobFiles
-    _started: dict[Digest, Ahead] = field(default_factory=dict)
+    _started: dict[tuple[str, bool], Ahead] = field(default_factory=dict)
     _starting: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
 
@@ -43,8 +42,8 @@ class ListedLayers:
         """Begin to list layers that will be asked for soon, each with whether its diff id is to be checked."""
         for layer, checked in layers:
             with self._starting:
-                if layer.diff_id not in self._started and not self._closed:
-                    self._started[layer.diff_id] = self._begun(layer, checked=checked)
+                if (layer.name, checked) not in self._started and not self._closed:
+                    self._started[layer.name, checked] = self._begun(layer, checked=checked)
 
     def members(self, layer: Layer, *, checked: bool) -> Generator[tuple[Entry, bytes | None]]:
         """A layer's members in order, with the bytes of account files.
@@ -53,7 +52,7 @@ class ListedLayers:
         diff id, and :class:`ArchiveError`: at the end of the members, so that none is to be believed before that.
         """
         with self._starting:
-            ahead = self._started.pop(layer.diff_id, None)
+            ahead = self._started.pop((layer.name, checked), None)
         frames, ended = (ahead or self._begun(layer, checked=checked)).chunks(), list[str]()
         try:
             yield from members_of(frames, ended.append)
