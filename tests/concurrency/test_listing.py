@@ -22,12 +22,13 @@ from gazami.builder.files.blob_files import BlobFiles
 from gazami.builder.files.layer_files import keeps_bytes
 from gazami.builder.files.listed import ListedLayers
 from gazami.cancel import Cancel
-from gazami.errors import ArchiveError, HostError, IntegrityError, RefusedArchive
+from gazami.errors import ArchiveError, Cancelled, HostError, IntegrityError, RefusedArchive
 from gazami.image.digest import Digest, digest_of
 from gazami.image.manifest import OCI_LAYER_GZIP, Descriptor
 from gazami.image.model import Layer, LocalFile
 from gazami.layer.blobs import BlobStore
 from gazami.layer.entry import Entry
+from gazami.layer.listing import FRAME
 from gazami.layer.tar_reader import TarReader
 
 pytestmark = pytest.mark.timeout(60)
@@ -66,9 +67,14 @@ def layer_of(place: Path, blob: bytes, *, tar: bytes = TAR, digest: Digest | Non
 
 
 @pytest.fixture
-def layers(tmp_path: Path) -> Iterator[ListedLayers]:
+def cancel() -> Cancel:
+    return Cancel()
+
+
+@pytest.fixture
+def layers(tmp_path: Path, cancel: Cancel) -> Iterator[ListedLayers]:
     (tmp_path / "store").mkdir()
-    found = ListedLayers(BlobFiles(BlobStore(tmp_path / "store"), cast(Any, None), Cancel()))
+    found = ListedLayers(BlobFiles(BlobStore(tmp_path / "store"), cast(Any, None), cancel))
     yield found
     found.close()
 
@@ -176,3 +182,26 @@ def test_nobody_is_left_when_nobody_asks_any_more(tmp_path: Path, layers: Listed
     while processes() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert processes() == []
+
+
+def test_a_build_that_stops_reads_no_further(tmp_path: Path, layers: ListedLayers, cancel: Cancel) -> None:
+    """Also where the blob is a file here, and no request is there to be cut."""
+    members = layers.members(layer_of(tmp_path, gzip.compress(a_tar() + os.urandom(64 << 20), 1)), checked=True)
+    next(members)
+    cancel.set("stopped")
+    with pytest.raises(Cancelled):
+        list(members)
+    assert processes() == []
+
+
+def test_no_frame_is_as_large_as_a_hostile_layer_wants_it(tmp_path: Path, layers: ListedLayers) -> None:
+    """200 MB of attributes in a blob of some kilobytes: neither process holds more than a few frames."""
+    out, attribute = io.BytesIO(), "a" * 200_000
+    for number in range(1000):
+        info = tarfile.TarInfo(f"f{number}")
+        info.pax_headers = {"SCHILY.xattr.user.a": attribute}
+        out.write(info.tobuf(tarfile.PAX_FORMAT))
+    layer = layer_of(tmp_path, gzip.compress(out.getvalue() + bytes(1024), 1))
+    frames = [len(each) for each in layers._begun(layer, checked=False).chunks()]
+    assert max(frames) < 2 * FRAME and len(frames) > 100
+    assert sum(1 for _ in layers.members(layer, checked=False)) == 1000

@@ -79,7 +79,8 @@ class ListedLayers:
             ahead.stop()
 
     def _begun(self, layer: Layer, *, checked: bool) -> Ahead:
-        return Ahead(_frames(self.blobs.chunks(layer), _command(HASH if checked else TRUST)))
+        chunks = self.blobs.cancel.checked(self.blobs.chunks(layer))  # a file is read without any other look at the switch
+        return Ahead(_frames(chunks, _command(HASH if checked else TRUST)))
 
 
 def _frames(blob: Iterator[bytes], command: list[str]) -> Iterator[bytes]:

@@ -90,7 +90,7 @@ class Trees:
         a layer above the base, whose members a cache may want."""
         if self.kept.apply(layer, tree):
             return
-        self.layers.list_ahead([each for each in ahead if not self.kept.is_cached(each.diff_id)])
+        self.layers.list_ahead([each for each in ahead if not (self.kept.is_cached(each.diff_id) or self.kept.has(each.diff_id))])
         members: Members | None = [] if own and self.kept.is_shared else None
         self.layers.learn(layer, tree, members)
         if members is not None and self.layers.has_checked(layer):
