@@ -4,6 +4,7 @@ reaches the caller."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import io
@@ -11,7 +12,7 @@ import os
 import signal
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -158,10 +159,31 @@ def test_a_process_that_is_killed(tmp_path: Path, layers: ListedLayers) -> None:
         list(members)
 
 
-def test_a_process_that_cannot_be_started(tmp_path: Path, layers: ListedLayers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listed, "_command", lambda *_: ["/nonesuch"])
-    with pytest.raises(HostError, match="cannot start a process"):
+@pytest.mark.parametrize("what", ["no process", "no thread", "no pipe"])
+def test_nothing_is_left_of_what_could_not_be_started(
+    tmp_path: Path, layers: ListedLayers, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    made: list[int] = []
+
+    def refused(name: str, work: Callable[[], object]) -> None:
+        raise HostError(f"cannot start the thread {name!r}")
+
+    def one_pipe() -> tuple[int, int]:
+        if made:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        made.append(1)
+        return os.pipe()
+
+    target, instead = {
+        "no process": ("_command", lambda *_: ["/nonesuch"]),
+        "no thread": ("Worker", refused),
+        "no pipe": ("pipe", one_pipe),
+    }[what]
+    monkeypatch.setattr(listed, target, instead)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(HostError, match="cannot start"):
         list(layers.members(layer_of(tmp_path, BLOB), checked=True))
+    assert processes() == [] and len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_program_of_a_broken_installation(tmp_path: Path, layers: ListedLayers, monkeypatch: pytest.MonkeyPatch) -> None:

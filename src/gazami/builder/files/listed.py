@@ -85,22 +85,17 @@ class ListedLayers:
 
 def _frames(blob: Iterator[bytes], command: list[str]) -> Iterator[bytes]:
     """What the program writes of a blob. What is wrong with the blob itself comes before what the program has to say."""
-    input_, feed = pipe()
-    listed, output = pipe()
     stopped = threading.Event()
     with contextlib.ExitStack() as stack:
+        process, feed, listed = _process(command)
         stack.callback(os.close, listed)
         try:
-            process = subprocess.Popen(
-                command, stdin=input_, stdout=output, stderr=subprocess.DEVNULL, cwd="/", env={}, process_group=0
-            )
-        except OSError as cause:
+            feeder = Worker("feed", lambda: _feed(blob, feed, stopped))
+        except BaseException:  # it would have closed the pipe that the program waits for
             os.close(feed)
-            raise HostError(f"cannot start a process that lists a layer: {cause.strerror}") from cause
-        finally:
-            os.close(input_)
-            os.close(output)
-        feeder = Worker("feed", lambda: _feed(blob, feed, stopped))
+            process.kill()
+            process.wait()
+            raise
         try:
             yield from read_frames(listed)
         except BaseException:
@@ -113,6 +108,26 @@ def _frames(blob: Iterator[bytes], command: list[str]) -> Iterator[bytes]:
         feeder.result()
         if status:
             raise HostError(f"the process that lists a layer ended with status {status}", hint=_KILLED if status < 0 else None)
+
+
+def _process(command: list[str]) -> tuple[subprocess.Popen[bytes], int, int]:
+    """The program, and the descriptors of its input and its output. Raises :class:`HostError` where there is no process or no pipe
+    to be had."""
+    opened: list[int] = []
+    try:
+        opened += pipe()
+        opened += pipe()
+        input_, feed, listed, output = opened
+        process = subprocess.Popen(
+            command, stdin=input_, stdout=output, stderr=subprocess.DEVNULL, cwd="/", env={}, process_group=0
+        )
+    except OSError as cause:
+        for each in opened:
+            os.close(each)
+        raise HostError(f"cannot start a process that lists a layer: {cause.strerror}") from cause
+    os.close(input_)
+    os.close(output)
+    return process, feed, listed
 
 
 def _feed(blob: Iterator[bytes], feed: int, stopped: threading.Event) -> None:
