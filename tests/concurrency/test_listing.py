@@ -4,6 +4,7 @@ reaches the caller."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import io
@@ -11,7 +12,7 @@ import os
 import signal
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,12 +23,13 @@ from gazami.builder.files.blob_files import BlobFiles
 from gazami.builder.files.layer_files import keeps_bytes
 from gazami.builder.files.listed import ListedLayers
 from gazami.cancel import Cancel
-from gazami.errors import ArchiveError, HostError, IntegrityError, RefusedArchive
+from gazami.errors import ArchiveError, Cancelled, HostError, IntegrityError, RefusedArchive
 from gazami.image.digest import Digest, digest_of
 from gazami.image.manifest import OCI_LAYER_GZIP, Descriptor
 from gazami.image.model import Layer, LocalFile
 from gazami.layer.blobs import BlobStore
 from gazami.layer.entry import Entry
+from gazami.layer.listing import FRAME
 from gazami.layer.tar_reader import TarReader
 
 pytestmark = pytest.mark.timeout(60)
@@ -66,9 +68,14 @@ def layer_of(place: Path, blob: bytes, *, tar: bytes = TAR, digest: Digest | Non
 
 
 @pytest.fixture
-def layers(tmp_path: Path) -> Iterator[ListedLayers]:
+def cancel() -> Cancel:
+    return Cancel()
+
+
+@pytest.fixture
+def layers(tmp_path: Path, cancel: Cancel) -> Iterator[ListedLayers]:
     (tmp_path / "store").mkdir()
-    found = ListedLayers(BlobFiles(BlobStore(tmp_path / "store"), cast(Any, None), Cancel()))
+    found = ListedLayers(BlobFiles(BlobStore(tmp_path / "store"), cast(Any, None), cancel))
     yield found
     found.close()
 
@@ -93,6 +100,19 @@ def test_a_layer_of_another_diff_id(tmp_path: Path, layers: ListedLayers) -> Non
     with pytest.raises(IntegrityError, match="does not unpack to its diff id"):
         list(layers.members(layer_of(tmp_path, BLOB, tar=b"another"), checked=True))
     assert len(list(layers.members(layer_of(tmp_path, BLOB, tar=b"another"), checked=False))) == 20_003
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_what_was_begun_for_another_layer_of_the_same_diff_id(tmp_path: Path, layers: ListedLayers, checked: bool) -> None:
+    """Two images claim it, and one of them lies."""
+    for name in ("good", "other"):
+        (tmp_path / name).mkdir()
+    other = layer_of(tmp_path / "other", gzip.compress(a_tar(10), 1))
+    layers.ahead([(other, False)])
+    assert len(list(layers.members(layer_of(tmp_path / "good", BLOB), checked=checked))) == 20_003
+    layers.ahead([(other, False)])
+    with pytest.raises(IntegrityError, match="does not unpack to its diff id"):
+        list(layers.members(other, checked=True))
 
 
 @pytest.mark.parametrize("cut", [100, 1 << 20, -1], ids=["at once", "in the middle", "at its end"])
@@ -139,10 +159,31 @@ def test_a_process_that_is_killed(tmp_path: Path, layers: ListedLayers) -> None:
         list(members)
 
 
-def test_a_process_that_cannot_be_started(tmp_path: Path, layers: ListedLayers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listed, "_command", lambda *_: ["/nonesuch"])
-    with pytest.raises(HostError, match="cannot start a process"):
+@pytest.mark.parametrize("what", ["no process", "no thread", "no pipe"])
+def test_nothing_is_left_of_what_could_not_be_started(
+    tmp_path: Path, layers: ListedLayers, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    made: list[int] = []
+
+    def refused(name: str, work: Callable[[], object]) -> None:
+        raise HostError(f"cannot start the thread {name!r}")
+
+    def one_pipe() -> tuple[int, int]:
+        if made:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        made.append(1)
+        return os.pipe()
+
+    target, instead = {
+        "no process": ("_command", lambda *_: ["/nonesuch"]),
+        "no thread": ("Worker", refused),
+        "no pipe": ("pipe", one_pipe),
+    }[what]
+    monkeypatch.setattr(listed, target, instead)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(HostError, match="cannot start"):
         list(layers.members(layer_of(tmp_path, BLOB), checked=True))
+    assert processes() == [] and len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_program_of_a_broken_installation(tmp_path: Path, layers: ListedLayers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,3 +204,26 @@ def test_nobody_is_left_when_nobody_asks_any_more(tmp_path: Path, layers: Listed
     while processes() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert processes() == []
+
+
+def test_a_build_that_stops_reads_no_further(tmp_path: Path, layers: ListedLayers, cancel: Cancel) -> None:
+    """Also where the blob is a file here, and no request is there to be cut."""
+    members = layers.members(layer_of(tmp_path, gzip.compress(a_tar() + os.urandom(64 << 20), 1)), checked=True)
+    next(members)
+    cancel.set("stopped")
+    with pytest.raises(Cancelled):
+        list(members)
+    assert processes() == []
+
+
+def test_no_frame_is_as_large_as_a_hostile_layer_wants_it(tmp_path: Path, layers: ListedLayers) -> None:
+    """200 MB of attributes in a blob of some kilobytes: neither process holds more than a few frames."""
+    out, attribute = io.BytesIO(), "a" * 200_000
+    for number in range(1000):
+        info = tarfile.TarInfo(f"f{number}")
+        info.pax_headers = {"SCHILY.xattr.user.a": attribute}
+        out.write(info.tobuf(tarfile.PAX_FORMAT))
+    layer = layer_of(tmp_path, gzip.compress(out.getvalue() + bytes(1024), 1))
+    frames = [len(each) for each in layers._begun(layer, checked=False).chunks()]
+    assert max(frames) < 2 * FRAME and len(frames) > 100
+    assert sum(1 for _ in layers.members(layer, checked=False)) == 1000

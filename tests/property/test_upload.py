@@ -220,3 +220,15 @@ def test_a_registry_without_mishaps_gets_each_byte_once_and_few_requests(size: i
         upload = advance(upload, registry.answer(upload.action))
     assert upload.action == Done("moved") and registry.stored and registry.sent == size
     assert registry.requests <= (3 if 0 < size <= SMALL else 4) + len(mounts)
+
+
+@given(status=st.sampled_from([202, 302, 400, 403, 404, 405, 410, 411, 413, 416, 501]), mounts=st.sampled_from([(), ("a",)]))
+def test_a_registry_that_takes_no_blob_with_its_digest_costs_no_attempt(status: int, mounts: tuple[str, ...]) -> None:
+    """It is no trouble of the moment: neither a pause nor the only attempt is spent on it."""
+    registry = Registry(10, [], False)
+    upload = begin(10, mounts, attempts=1)
+    while not isinstance(upload.action, (Done, GaveUp)):
+        refused = isinstance(upload.action, SendAll)
+        upload = advance(upload, Answer(status, "http://r/x") if refused else registry.answer(upload.action))
+        assert not upload.pause.failures
+    assert upload.action == Done("moved") and registry.stored and registry.sent == 10

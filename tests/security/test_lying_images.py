@@ -11,6 +11,8 @@ import hashlib
 import io
 import json
 import os
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from gazami.builder.files.layer_files import WORTH_A_PROCESS
 FILLER = os.urandom(WORTH_A_PROCESS + 100)
 
 
-def a_tar(*, app_is_a_link: bool) -> bytes:
+def a_tar(*, app_is_a_link: bool, text: bytes = b"") -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         for name in ("etc", "app"):
@@ -31,9 +33,11 @@ def a_tar(*, app_is_a_link: bool) -> bytes:
             if name == "app" and app_is_a_link:
                 info.type, info.linkname = tarfile.SYMTYPE, "/etc"
             archive.addfile(info)
-        info = tarfile.TarInfo("filler")
-        info.size = len(FILLER)
-        archive.addfile(info, io.BytesIO(FILLER))
+        for path, data in (("filler", FILLER), ("app/seen" if text else "", text)):
+            if path:
+                info = tarfile.TarInfo(path)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
     return out.getvalue()
 
 
@@ -62,21 +66,31 @@ def layout(place: Path, tar: bytes, claims: bytes) -> Path:
     return place
 
 
-def copied(place: Path, dockerfile: str) -> list[str]:
-    """Where the last layer's file went."""
-    context, out = place / "context", place / "out"
+def built(place: Path, dockerfile: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    context = place / "context"
     context.mkdir(exist_ok=True)
     (context / "file").write_text("text")
     (context / "Dockerfile").write_text(dockerfile)
-    done = gazami(
-        "build", str(context), "--no-push", f"--state-dir={place / 'state'}", f"--oci-layout-path={out}", "--platform=linux/amd64",
-        *(f"--build-context={name}=oci-layout://{place / name}" for name in ("good", "evil")),
+    return gazami(
+        "build", str(context), "--no-push", f"--state-dir={place / 'state'}", f"--oci-layout-path={place / 'out'}",
+        "--platform=linux/amd64", *flags,
+        *(f"--build-context={name}=oci-layout://{place / name}" for name in ("good", "evil", "third") if (place / name).exists()),
     )  # fmt: skip
+
+
+def copied(place: Path, dockerfile: str, *flags: str) -> list[str]:
+    """Where the last layer's file went."""
+    return list(files(place, dockerfile, *flags))
+
+
+def files(place: Path, dockerfile: str, *flags: str) -> dict[str, bytes]:
+    """The files of the last layer."""
+    done, out = built(place, dockerfile, *flags), place / "out"
     assert done.returncode == 0, done.stderr
     manifests = json.loads((out / "index.json").read_text())["manifests"]
     manifest = json.loads((out / "blobs" / manifests[-1]["digest"].replace(":", "/")).read_text())
     with tarfile.open(out / "blobs" / manifest["layers"][-1]["digest"].replace(":", "/")) as archive:
-        return [each.name for each in archive if each.isfile()]
+        return {each.name: file.read() for each in archive if (file := archive.extractfile(each)) is not None}
 
 
 @pytest.fixture
@@ -113,12 +127,58 @@ def test_another_stage_of_the_same_build(place: Path) -> None:
 
 def test_an_image_that_leaves_is_what_it_says(place: Path) -> None:
     """Written to a layout, or unpacked for a command, its diff ids are checked."""
-    (place / "context").mkdir()
-    (place / "context/file").write_text("text")
-    (place / "context/Dockerfile").write_text(f"FROM evil\n{COPY}")
-    done = gazami(
-        "build", str(place / "context"), "--no-push", f"--state-dir={place / 'state'}", f"--oci-layout-path={place / 'out'}",
-        f"--build-context=evil=oci-layout://{place / 'evil'}", "--platform=linux/amd64",
-    )  # fmt: skip
+    done = built(place, f"FROM evil\n{COPY}")
+    assert done.returncode == 1
+    assert "does not unpack to its diff id" in done.stderr
+
+
+UNUSED = f"FROM evil AS one\n{COPY}FROM scratch\nCOPY --from=one /app/file /\n"
+"""A copy onto the image, of which nothing is unpacked."""
+
+
+def test_a_layer_that_the_cache_has_of_it(place: Path) -> None:
+    """A step's key is that of the blobs below it, not only of what the config says that they are."""
+    cache = ("--cache", "--cache-copy-layers", f"--cache-repo=oci:{place / 'cache'}")
+    copied(place, UNUSED, *cache)
+    assert copied(place, f"FROM good\n{COPY}", *cache) == ["app/file"]
+
+
+def test_a_cached_layer_of_a_copy_from_it(place: Path) -> None:
+    cache = ("--cache", "--cache-copy-layers", f"--cache-repo=oci:{place / 'cache'}")
+    assert files(place, "FROM scratch\nCOPY --from=evil /app /app\n", *cache) == {}
+    layout(place / "third", a_tar(app_is_a_link=False, text=b"good"), GOOD)
+    shutil.rmtree(place / "evil")
+    (place / "third").rename(place / "evil")
+    done = built(place, "FROM scratch\nCOPY --from=evil /app /app\n", *cache)
+    assert done.returncode == 1
+    assert "does not unpack to its diff id" in done.stderr
+
+
+def test_the_tree_that_a_layer_cache_has_of_it(place: Path) -> None:
+    """Another machine, which has only the cache: what it says of one image is not what the other one gets."""
+    cache = ("--cache", f"--cache-repo=oci:{place / 'cache'}")
+    layout(place / "third", a_tar(app_is_a_link=False), EVIL)  # says that it is the one with a link, and has none
+    copied(place, UNUSED.replace("evil", "third"), *cache)
+    shutil.rmtree(place / "state")
+    (place / "evil").rename(place / "liar")
+    layout(place / "evil", EVIL, EVIL)
+    assert copied(place, f"FROM evil\n{COPY}", *cache) == ["etc/file"]
+
+
+def test_an_image_of_the_same_blobs_that_claims_the_diff_ids_of_a_third(tmp_path: Path) -> None:
+    """What the copy reads is the file of the image that it names."""
+    good, third = (a_tar(app_is_a_link=False, text=text) for text in (b"good", b"evil"))
+    for name, tar, claims in (("good", good, good), ("evil", good, third), ("third", third, third)):
+        layout(tmp_path / name, tar, claims)
+    text = f"FROM evil AS one\n{COPY}FROM scratch\n"
+    text += "COPY --from=one /app/file /\nCOPY --from=third /app/seen /\nCOPY --from=good /app/seen /\n"
+    assert files(tmp_path, text) == {"seen": b"good"}
+
+
+def test_a_file_that_the_layer_of_that_diff_id_does_not_have(tmp_path: Path) -> None:
+    for name, text in (("good", b""), ("evil", b"more")):
+        layout(tmp_path / name, a_tar(app_is_a_link=False, text=text), a_tar(app_is_a_link=False))
+    text = f"FROM evil AS one\n{COPY}FROM good AS two\nCOPY --from=one /app/file /\nFROM scratch\n"
+    done = built(tmp_path, f"{text}COPY --from=two /file /\nCOPY --from=one /app/seen /\n")
     assert done.returncode == 1
     assert "does not unpack to its diff id" in done.stderr

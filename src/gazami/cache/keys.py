@@ -4,8 +4,8 @@ A key is SHA-256 over named inputs, each framed by its length, so that no two li
 kinds of keys differ in how they name the files below a step:
 
 * by definition: the key of the step before, down to the layers of the base. Known before anything runs.
-* by content: the diff ids of the layers below. Known once those exist; it lets a step hit although an earlier one was
-  changed and made the same files again.
+* by content: the diff ids of the layers below, and the blobs of those that are a base's. Known once they exist; it lets a step
+  hit although an earlier one was changed and made the same files again.
 
 For the first step of a stage both are the same. Left out because they change no file: labels and other metadata, times of context
 files, values of secrets, proxy settings that no ARG declares, and what cache mounts hold.
@@ -76,9 +76,9 @@ def _framed(text: str) -> bytes:
 # -- what lies below --------------------------------------------------------------------------------------------------
 
 
-def files_of(diff_ids: Iterable[Digest]) -> tuple[str, str]:
-    """The input that names files by the layers they are in; the empty list is ``scratch``."""
-    return "the layers below", _digest([*diff_ids])
+def files_of(layers: Iterable[Digest]) -> tuple[str, str]:
+    """The input that names files by the digests of the layers they are in; the empty list is ``scratch``."""
+    return "the layers below", _digest([*layers])
 
 
 def after(key: Key) -> tuple[str, str]:

@@ -38,6 +38,16 @@ class Layer:
     diff_id: Digest
     origin: Origin
 
+    @property
+    def name(self) -> str:
+        """What a build calls the layer: by its blob, and by the diff id that somebody says it has. Two images may claim one diff id
+        for different bytes, and two diff ids for the same."""
+        return layer_name(self.descriptor, self.diff_id)
+
+
+def layer_name(descriptor: Descriptor, diff_id: Digest) -> str:
+    return f"{descriptor.digest} {diff_id}"
+
 
 @fast_dataclass(frozen=True, slots=True)
 class Image:

@@ -31,7 +31,10 @@ HASH, TRUST = "hash", "trust"
 """Whether the diff id is wanted."""
 
 ROWS = 4096
-"""Members in a frame."""
+"""Members in a frame, at most."""
+
+FRAME = 1 << 20
+"""Bytes of names, attributes and kept files after which a frame ends: a member may have megabytes of them."""
 
 _LENGTH = 8
 _CHUNK = 1 << 20
@@ -52,12 +55,20 @@ def main() -> None:
 
 def read_frames(fd: int) -> Iterator[bytes]:
     """The frames that the program writes, still encoded. One that is cut off is left out."""
-    held = b""
-    while data := os.read(fd, _CHUNK):
-        held += data
-        while len(held) >= _LENGTH and len(held) >= (end := _LENGTH + int.from_bytes(held[:_LENGTH], "big")):
-            yield held[_LENGTH:end]
-            held = held[end:]
+    while (head := _read(fd, _LENGTH)) is not None and (frame := _read(fd, int.from_bytes(head, "big"))) is not None:
+        yield frame
+
+
+def _read(fd: int, size: int) -> bytes | None:
+    """So many bytes, None where they end before."""
+    parts: list[bytes] = []
+    while size:
+        data = os.read(fd, min(size, _CHUNK))
+        if not data:
+            return None
+        parts.append(data)
+        size -= len(data)
+    return b"".join(parts)
 
 
 def members_of(frames: Iterator[bytes], ended: Callable[[str], None]) -> Iterator[tuple[Entry, bytes | None]]:
@@ -88,16 +99,19 @@ def _frames(hashes: bool, keeps_bytes: Callable[[Entry], bool]) -> Iterator[tupl
                 found.update(chunk)
             yield chunk
 
-    reader, rows = TarReader(hashed()), list[Row]()
+    reader, rows, held = TarReader(hashed()), list[Row](), 0
     for entry in reader:
         data = b"".join(reader.content()) if keeps_bytes(entry) else None
         rows.append(
             (entry.path, int(entry.kind), entry.mode, entry.uid, entry.gid, entry.mtime, entry.size, entry.link, entry.device,
              entry.xattrs, data)
         )  # fmt: skip
-        if len(rows) == ROWS:
+        held += len(entry.path) + len(entry.link) + len(data or b"")
+        if entry.xattrs:
+            held += sum(len(name) + len(value) for name, value in entry.xattrs)
+        if len(rows) == ROWS or held >= FRAME:
             yield "rows", rows
-            rows = []
+            rows, held = [], 0
     yield "rows", rows
     yield "end", "sha256:" + found.hexdigest() if hashes else ""
 

@@ -138,8 +138,8 @@ class TarReader:
         except ArchiveError as cause:
             raise ArchiveError("this is not a tar archive, or it is corrupt (bad header checksum)") from cause
         rest = block[:148] + block[156:]
-        # adler32's lower half is the sum of the bytes and 1, as far as 65521: a tenth of the time that sum() takes
-        if stored == 255 + (zlib.adler32(rest) & 0xFFFF) or stored == 256 + sum(rest):
+        # adler32's lower half is the sum of the bytes and 1, modulo 65521, which ASCII does not reach: a tenth of the time of sum()
+        if stored == (255 + (zlib.adler32(rest) & 0xFFFF) if rest.isascii() else 256 + sum(rest)):
             return block
         if stored != 256 + sum(byte - 256 if byte > 127 else byte for byte in rest):  # as signed bytes, as some old programs did
             raise ArchiveError("this is not a tar archive, or it is corrupt (bad header checksum)")

@@ -208,13 +208,13 @@ def _after_send(upload: Upload, sent: Send, answer: Answer) -> Upload:
 
 
 def _after_all(upload: Upload, answer: Answer) -> Upload:
-    """A registry that takes no blob this way gets it the other way; what is wrong with the blob comes out there. 202 would be an
-    answer to a PATCH."""
+    """A registry that takes no blob this way gets it the other way, once, at once and without counting as a failure; what is wrong
+    with the blob comes out there. 202 would be an answer to a PATCH."""
     if answer.status in (200, 201, 204):
         return replace(upload, action=Done("moved"))
     if answer.transient:
         return _failed(replace(upload, committing=True), answer, Head())
-    return _restart(replace(upload, chunk=replace(upload.chunk, patches=True)))
+    return replace(upload, action=Start(), location="", chunk=replace(upload.chunk, patches=True))
 
 
 def _after_commit(upload: Upload, answer: Answer) -> Upload:

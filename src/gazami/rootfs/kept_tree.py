@@ -87,9 +87,11 @@ def _xattrs(rows: list[list[str]]) -> Xattrs:
 # -- an image's tree --------------------------------------------------------------------------------------------------
 
 
-def encode_tree(tree: Tree, layers: tuple[Digest, ...]) -> bytes | None:
-    """The kept form of an image's tree. None when some content is neither small nor in one of the image's layers."""
-    numbers = {layer: number for number, layer in enumerate(layers)}
+def encode_tree(tree: Tree, layers: tuple[Digest, ...], names: tuple[str, ...] = ()) -> bytes | None:
+    """The kept form of an image's tree: ``layers`` are the diff ids, ``names`` what its contents call the layers, if
+    that is something else. None when some content
+    is neither small nor in one of the image's layers."""
+    numbers = {name: number for number, name in enumerate(names or layers)}
     shared: dict[int, int] = {}
     bodies: list[str] = []
     table: list[list[Any]] = []
@@ -111,13 +113,13 @@ def encode_tree(tree: Tree, layers: tuple[Digest, ...]) -> bytes | None:
     return _packed([json.dumps({"v": _VERSION, "layers": layers, "root": root, "table": table}), *bodies])
 
 
-def _tree_row(name: str, path: str, node: Node, numbers: dict[Digest, int], shared: dict[int, int]) -> list[Any] | None:
+def _tree_row(name: str, path: str, node: Node, numbers: dict[str, int], shared: dict[int, int]) -> list[Any] | None:
     """A row with three more values before the others: the node's number (linked names share one), its layer's number
     (-1 without one) and the path there, where that is another."""
     content = node.content
     layer, place, data = -1, None, None
     if isinstance(content, LayerContent):
-        number = numbers.get(content.layer)  # type: ignore[call-overload]
+        number = numbers.get(content.layer)
         if number is None:
             return None
         layer, place = number, None if content.path == path else content.path
@@ -132,13 +134,15 @@ def _tree_row(name: str, path: str, node: Node, numbers: dict[Digest, int], shar
 class KeptTree(Tree):
     """A tree read from its kept form. It changes as any tree does."""
 
-    def __init__(self, data: bytes) -> None:
-        """Raises :class:`ArchiveError` for anything but an image's tree."""
+    def __init__(self, data: bytes, names: tuple[str, ...] = ()) -> None:
+        """``names`` are what contents are to call the image's layers, if not by their diff ids. Raises :class:`ArchiveError` for
+        anything but an image's tree."""
         head, self._body = _parts(data)
         try:
             if head["v"] != _VERSION:
                 raise ValueError("version")
             self._layers: list[str] = [str(each) for each in head["layers"]]
+            self._names = names or tuple(self._layers)
             self._table = {str(path): (int(start), int(size)) for path, start, size in head["table"]}
             root = self._node("", [0, -1, None, *head["root"]])
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
@@ -235,7 +239,7 @@ class KeptTree(Tree):
         if inline is not None:
             content = BytesContent(binascii.a2b_base64(inline))
         elif layer >= 0:
-            content = LayerContent(self._layers[layer], place or path)
+            content = LayerContent(self._names[layer], place or path)
         return Node(Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs), content)
 
 

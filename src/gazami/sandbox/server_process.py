@@ -39,10 +39,11 @@ class ServerProcess:
 
     @classmethod
     def begin(cls, preload: Sequence[str] = ()) -> ServerProcess:
-        """Start the program. ``preload`` names modules of the standard library or that need nothing else, imported at once."""
+        """Start the program. ``preload`` names modules of the standard library or that need nothing else, imported at once. Raises
+        :class:`SandboxError` where no process can be had."""
         ours, theirs = socket.socketpair()
         log = os.memfd_create("gazami-sandbox-log", os.MFD_CLOEXEC)
-        with theirs:
+        try:
             process = subprocess.Popen(
                 helper_command("gazami.sandbox.inside.server", str(theirs.fileno()), *preload),
                 stdin=subprocess.DEVNULL,
@@ -53,6 +54,12 @@ class ServerProcess:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+        except OSError as cause:
+            ours.close()
+            os.close(log)
+            raise SandboxError(f"cannot start the sandbox server: {cause.strerror}") from cause
+        finally:
+            theirs.close()
         return cls(process, ours, log)
 
     def ask(self, message: object) -> object:
@@ -109,11 +116,16 @@ class Standby:
     _waiting: ServerProcess | None = None
 
     def begin(self) -> None:
-        self._waiting = ServerProcess.begin(self.preload)
+        """Nothing is lost where that does not work: whoever needs the process tries again."""
+        with suppress(SandboxError):
+            self._waiting = ServerProcess.begin(self.preload)
 
     def take(self) -> ServerProcess:
-        """The process that waits, or a new one. The caller's to close."""
+        """The process that waits, or a new one where none does any more. The caller's to close."""
         found, self._waiting = self._waiting, None
+        if found is not None and found.process.poll() is not None:
+            found.close()
+            found = None
         return found or ServerProcess.begin(self.preload)
 
     def __enter__(self) -> Standby:

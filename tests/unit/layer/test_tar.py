@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.tarbytes import END, header
 
 from gazami.errors import ArchiveError
 from gazami.layer.entry import BytesContent, Entry, Kind
@@ -137,3 +138,16 @@ def test_an_extended_header_of_a_gigabyte_is_refused() -> None:
     info.size = 1 << 30
     with pytest.raises(ArchiveError, match="refused"):
         list(TarReader([info.tobuf(tarfile.USTAR_FORMAT)]))
+
+
+@pytest.mark.parametrize("off", [-65521, -1, 1, 65521])
+def test_a_checksum_that_is_wrong_by_any_number_is_refused(off: int) -> None:
+    """Also by the modulus of the sum that is taken first; the bytes here add up to more than that."""
+    block = bytearray(
+        header(b"\xff" * 100, link=b"\xff" * 100, magic=b"ustar  \0", patches=((265, b"\xff" * 64), (345, b"\xff" * 100)))
+    )
+    right = int(block[148:154], 8)
+    assert right > 65521 and [entry.size for entry in TarReader([bytes(block) + END])] == [0]
+    block[148:156] = b"%07o\0" % (right + off)
+    with pytest.raises(ArchiveError, match="bad header checksum"):
+        list(TarReader([bytes(block) + END]))

@@ -68,7 +68,7 @@ class StepKeys:
 
     def content(self, stage: StagePlan, position: int, diff_ids: tuple[Digest, ...]) -> KeyInputs:
         """``diff_ids`` are the layers that the stage has before the step; stages copied from must have been built."""
-        return self._made(stage, position, files_of(diff_ids), self._by_content)
+        return self._made(stage, position, files_of((*diff_ids, *self._blobs(self._base(stage)))), self._by_content)
 
     def _made(self, stage: StagePlan, position: int, below: tuple[str, str], named: Named) -> KeyInputs:
         step = stage.steps[position]
@@ -85,8 +85,20 @@ class StepKeys:
         below = self._step_below(stage, position)
         if below is not None:
             return after(key_of(self._inputs[below[0].number, below[1]]))
+        base = self._base(stage)
+        return self._files(base) if base is not None else files_of(())
+
+    def _base(self, stage: StagePlan) -> ImageBase | None:
         *_, first = self.plan.lineage(stage)
-        return files_of(self.images[first.base].config.diff_ids if isinstance(first.base, ImageBase) else ())
+        return first.base if isinstance(first.base, ImageBase) else None
+
+    def _files(self, image: ImageBase) -> tuple[str, str]:
+        """What names the files of an image. Its diff ids are only what its config says, and a copy onto it or from it may never
+        find out that they are another image's; its blobs are what is read."""
+        return files_of((*self.images[image].config.diff_ids, *self._blobs(image)))
+
+    def _blobs(self, image: ImageBase | None) -> tuple[Digest, ...]:
+        return tuple(layer.digest for layer in self.images[image].manifest.layers) if image is not None else ()
 
     def _result(self, stage: StagePlan) -> tuple[str, str]:
         """What stands for the files of a whole stage."""
@@ -102,7 +114,7 @@ class StepKeys:
     def _by_content(self, files: FilesFrom) -> tuple[str, str] | None:
         match files:
             case ImageSource(image):
-                return "the image it takes files from", files_of(self.images[image].config.diff_ids)[1]
+                return "the image it takes files from", self._files(image)[1]
             case _:
                 return None
 

@@ -61,7 +61,7 @@ class KeptTrees:
         if data is None:
             return None
         with contextlib.suppress(GazamiError):
-            tree = KeptTree(data)
+            tree = KeptTree(data, _names_of(layers))
             return tree if tree.layers == _diff_ids_of(layers) else None
         return None
 
@@ -72,12 +72,11 @@ class KeptTrees:
     def save(self, layers: Sequence[Layer], tree: Tree) -> None:
         """Keep the tree of an image. ``tree`` was read from its layers' blobs, and shows them and nothing else. Its diff ids are
         names only: an image that lies about them has a tree of its own."""
-        diff_ids = _diff_ids_of(layers)
-        data = encode_tree(tree, diff_ids)
+        data = encode_tree(tree, _diff_ids_of(layers), _names_of(layers))
         if data is not None:
             self._keep(_IMAGE, _name(_blobs_of(layers)), data)
             if self.shared is not None:
-                self.shared.write_tree(_tag(diff_ids), data)
+                self.shared.write_tree(_tag(layers), data)
 
     def save_layer(self, diff_id: Digest, members: Members) -> None:
         """Keep the members of a layer that this machine made or read."""
@@ -88,10 +87,10 @@ class KeptTrees:
         """Whether this machine has kept the members of a layer."""
         return (self.folder / (_LAYER + _name((diff_id,)))).exists()
 
-    def apply(self, diff_id: Digest, tree: Tree) -> bool:
+    def apply(self, layer: Layer, tree: Tree) -> bool:
         """Apply a layer to a tree from its kept members; False where there are none, and the tree is untouched."""
-        data = self._read(_LAYER + _name((diff_id,)))
-        return data is not None and _apply(data, diff_id, tree, bytes_too=True)
+        data = self._read(_LAYER + _name((layer.diff_id,)))
+        return data is not None and _apply(data, layer, tree, bytes_too=True)
 
     # -- a layer cache's ----------------------------------------------------------------------------------------------------------
 
@@ -107,7 +106,7 @@ class KeptTrees:
     def is_cached(self, diff_id: Digest) -> bool:
         return diff_id in self._cached
 
-    def load_unverified(self, layers: tuple[Digest, ...]) -> UnverifiedTree | None:
+    def load_unverified(self, layers: Sequence[Layer]) -> UnverifiedTree | None:
         """What the cache says of an image with just these layers."""
         if self.shared is None:
             return None
@@ -119,19 +118,19 @@ class KeptTrees:
             return None
         with contextlib.suppress(GazamiError):
             tree = UnverifiedTree(data)
-            return tree if tree.layers == layers else None
+            return tree if tree.layers == _diff_ids_of(layers) else None
         return None
 
-    def apply_unverified(self, diff_id: Digest, tree: Tree) -> bool:
+    def apply_unverified(self, layer: Layer, tree: Tree) -> bool:
         """Apply a cached layer to a tree from the cache's list of its members. Its writer chose the layer too."""
-        store, descriptor = self._cached.get(diff_id, (None, None))
+        store, descriptor = self._cached.get(layer.diff_id, (None, None))
         if store is None or descriptor is None:
             return False
         try:
             data = store.read(descriptor, MAX_TREE)
         except (GazamiError, OSError):
             return False
-        return _apply(data, diff_id, tree, bytes_too=False)
+        return _apply(data, layer, tree, bytes_too=False)
 
     # -- files ----------------------------------------------------------------------------------------------------
 
@@ -162,12 +161,13 @@ class KeptTrees:
                 old.unlink()
 
 
-def _apply(data: bytes, diff_id: Digest, tree: Tree, *, bytes_too: bool) -> bool:
+def _apply(data: bytes, layer: Layer, tree: Tree, *, bytes_too: bool) -> bool:
     try:
         rows = list(decode_members(data))
     except GazamiError:
         return False
-    applier = LayerApplier(tree, lambda path: LayerContent(diff_id, path))
+    name = layer.name
+    applier = LayerApplier(tree, lambda path: LayerContent(name, path))
     for entry, inline in rows:
         applier.add(entry, BytesContent(inline) if inline is not None and bytes_too else None)
     return True
@@ -181,9 +181,14 @@ def _diff_ids_of(layers: Iterable[Layer]) -> tuple[Digest, ...]:
     return tuple(layer.diff_id for layer in layers)
 
 
+def _names_of(layers: Iterable[Layer]) -> tuple[str, ...]:
+    return tuple(layer.name for layer in layers)
+
+
 def _name(digests: Iterable[Digest]) -> str:
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
-def _tag(layers: tuple[Digest, ...]) -> str:
-    return f"index-{_name(layers)}"
+def _tag(layers: Iterable[Layer]) -> str:
+    """By the blobs, as here: an image that claims another one's diff ids gives its tree to nobody else."""
+    return f"index-{_name(_blobs_of(layers))}"

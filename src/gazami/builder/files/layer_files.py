@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from gazami.errors import ArchiveError, IntegrityError
 from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
-from gazami.image.digest import Digest, hex_of, verified
+from gazami.image.digest import hex_of, verified
 from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members
 from gazami.rootfs.owners import ACCOUNT_FILES, MAX_ACCOUNTS
@@ -38,7 +38,7 @@ WORTH_A_PROCESS = 4 << 20
 @fast_dataclass(slots=True)
 class LayerFiles:
     """``layers`` and ``directories`` (of unpacked ones that this process may read) are by the names that :class:`LayerContent`
-    uses: a diff id, or a provisional name for a layer that was indexed before its diff id was known."""
+    uses: the layer's own, or a provisional one for a layer that was indexed before its diff id was known."""
 
     workspace: Workspace
     blobs: BlobFiles
@@ -50,21 +50,20 @@ class LayerFiles:
     _starting: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
     _listed: ListedLayers | None = None
-    _pinned: set[tuple[Digest, Digest]] = field(default_factory=set)
-    _checked: set[tuple[Digest, Digest]] = field(default_factory=set)
+    _pinned: set[str] = field(default_factory=set)
+    _checked: set[str] = field(default_factory=set)
 
     def register(self, layer: Layer, *, pinned: bool = False) -> Layer:
-        """Remember where the bytes of a diff id are. An image's own manifest (``pinned``) wins over a cache; a stage keeps its
-        layer even if another blob claims the same diff id."""
+        """Remember where the bytes of a layer are. An image's own manifest (``pinned``) wins over a cache."""
         if pinned:
-            self._pinned.add((layer.descriptor.digest, layer.diff_id))
-            self.layers[layer.diff_id] = layer
-        self.layers.setdefault(layer.diff_id, layer)
+            self._pinned.add(layer.name)
+            self.layers[layer.name] = layer
+        self.layers.setdefault(layer.name, layer)
         return layer
 
     def has_checked(self, layer: Layer) -> bool:
         """Whether the digest and the diff id of a layer were derived from its bytes in this build."""
-        return (layer.descriptor.digest, layer.diff_id) in self._checked
+        return layer.name in self._checked
 
     # -- blobs ----------------------------------------------------------------------------------------------------
 
@@ -80,8 +79,8 @@ class LayerFiles:
         """Begin to fetch and decompress layers whose tars will be asked for soon, as far as a few chunks of each."""
         for layer in layers:
             with self._starting:
-                if layer.diff_id not in self._started and not self._closed:
-                    self._started[layer.diff_id] = self._ahead(layer)
+                if layer.name not in self._started and not self._closed:
+                    self._started[layer.name] = self._ahead(layer)
 
     def list_ahead(self, layers: Sequence[Layer]) -> None:
         """Begin to list layers whose members will be asked for soon, and nothing else of them."""
@@ -103,14 +102,14 @@ class LayerFiles:
             self._of_layer(layer),
             contextlib.closing(self._listing().members(layer, checked=checked)) as listed,
         ):
-            apply_members(layer.diff_id, listed, tree, members, progress)
+            apply_members(layer.name, listed, tree, members, progress)
         if checked:
-            self._checked.add((layer.descriptor.digest, layer.diff_id))
+            self._checked.add(layer.name)
 
     def _is_pinned(self, layer: Layer) -> bool:
         """Whether an image's own manifest and config say that the blob has this diff id. Nothing else of the build rests on that as
         long as the layer is only listed, for trees are known by their blobs; it is checked where it is unpacked."""
-        return (layer.descriptor.digest, layer.diff_id) in self._pinned
+        return layer.name in self._pinned
 
     def _listing(self) -> ListedLayers:
         from gazami.builder.files.listed import ListedLayers
@@ -126,7 +125,7 @@ class LayerFiles:
         Raises :class:`IntegrityError` when it does not have the diff id that the config promises.
         """
         with self._starting:
-            ahead = self._started.pop(layer.diff_id, None)
+            ahead = self._started.pop(layer.name, None)
         return (ahead or self._ahead(layer)).chunks()
 
     def _ahead(self, layer: Layer) -> Ahead:
@@ -158,7 +157,7 @@ class LayerFiles:
             for _ in blob:  # if these are not the bytes that the digest names, that is what is wrong
                 self.cancel.check()
             raise
-        self._checked.add((layer.descriptor.digest, layer.diff_id))
+        self._checked.add(layer.name)
 
     # -- one pass -------------------------------------------------------------------------------------------------
 
@@ -227,7 +226,7 @@ def _consume(layer: Layer, chunks: Iterator[bytes], tree: Tree | None, members: 
         for _ in chunks:
             pass
         return
-    learn_layer(layer.diff_id, chunks, tree, members)
+    learn_layer(layer.name, chunks, tree, members)
 
 
 def learn_layer(name: str, chunks: Iterator[bytes], tree: Tree, members: Members | None = None) -> None:

@@ -15,7 +15,6 @@ import gazami
 from gazami.ahead import Ahead
 from gazami.builder.files.pipes import pipe
 from gazami.errors import ArchiveError, HostError, IntegrityError
-from gazami.image.digest import Digest
 from gazami.layer.entry import Entry
 from gazami.layer.listing import HASH, TRUST, members_of, read_frames
 from gazami.rootfs.owners import ACCOUNT_FILES, MAX_ACCOUNTS
@@ -35,7 +34,7 @@ class ListedLayers:
     for."""
 
     blobs: BlobFiles
-    _started: dict[Digest, Ahead] = field(default_factory=dict)
+    _started: dict[tuple[str, bool], Ahead] = field(default_factory=dict)
     _starting: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
 
@@ -43,8 +42,8 @@ class ListedLayers:
         """Begin to list layers that will be asked for soon, each with whether its diff id is to be checked."""
         for layer, checked in layers:
             with self._starting:
-                if layer.diff_id not in self._started and not self._closed:
-                    self._started[layer.diff_id] = self._begun(layer, checked=checked)
+                if (layer.name, checked) not in self._started and not self._closed:
+                    self._started[layer.name, checked] = self._begun(layer, checked=checked)
 
     def members(self, layer: Layer, *, checked: bool) -> Generator[tuple[Entry, bytes | None]]:
         """A layer's members in order, with the bytes of account files.
@@ -53,7 +52,7 @@ class ListedLayers:
         diff id, and :class:`ArchiveError`: at the end of the members, so that none is to be believed before that.
         """
         with self._starting:
-            ahead = self._started.pop(layer.diff_id, None)
+            ahead = self._started.pop((layer.name, checked), None)
         frames, ended = (ahead or self._begun(layer, checked=checked)).chunks(), list[str]()
         try:
             yield from members_of(frames, ended.append)
@@ -80,27 +79,23 @@ class ListedLayers:
             ahead.stop()
 
     def _begun(self, layer: Layer, *, checked: bool) -> Ahead:
-        return Ahead(_frames(self.blobs.chunks(layer), _command(HASH if checked else TRUST)))
+        chunks = self.blobs.cancel.checked(self.blobs.chunks(layer))  # a file is read without any other look at the switch
+        return Ahead(_frames(chunks, _command(HASH if checked else TRUST)))
 
 
 def _frames(blob: Iterator[bytes], command: list[str]) -> Iterator[bytes]:
     """What the program writes of a blob. What is wrong with the blob itself comes before what the program has to say."""
-    input_, feed = pipe()
-    listed, output = pipe()
     stopped = threading.Event()
     with contextlib.ExitStack() as stack:
+        process, feed, listed = _process(command)
         stack.callback(os.close, listed)
         try:
-            process = subprocess.Popen(
-                command, stdin=input_, stdout=output, stderr=subprocess.DEVNULL, cwd="/", env={}, process_group=0
-            )
-        except OSError as cause:
+            feeder = Worker("feed", lambda: _feed(blob, feed, stopped))
+        except BaseException:  # it would have closed the pipe that the program waits for
             os.close(feed)
-            raise HostError(f"cannot start a process that lists a layer: {cause.strerror}") from cause
-        finally:
-            os.close(input_)
-            os.close(output)
-        feeder = Worker("feed", lambda: _feed(blob, feed, stopped))
+            process.kill()
+            process.wait()
+            raise
         try:
             yield from read_frames(listed)
         except BaseException:
@@ -113,6 +108,26 @@ def _frames(blob: Iterator[bytes], command: list[str]) -> Iterator[bytes]:
         feeder.result()
         if status:
             raise HostError(f"the process that lists a layer ended with status {status}", hint=_KILLED if status < 0 else None)
+
+
+def _process(command: list[str]) -> tuple[subprocess.Popen[bytes], int, int]:
+    """The program, and the descriptors of its input and its output. Raises :class:`HostError` where there is no process or no pipe
+    to be had."""
+    opened: list[int] = []
+    try:
+        opened += pipe()
+        opened += pipe()
+        input_, feed, listed, output = opened
+        process = subprocess.Popen(
+            command, stdin=input_, stdout=output, stderr=subprocess.DEVNULL, cwd="/", env={}, process_group=0
+        )
+    except OSError as cause:
+        for each in opened:
+            os.close(each)
+        raise HostError(f"cannot start a process that lists a layer: {cause.strerror}") from cause
+    os.close(input_)
+    os.close(output)
+    return process, feed, listed
 
 
 def _feed(blob: Iterator[bytes], feed: int, stopped: threading.Event) -> None:

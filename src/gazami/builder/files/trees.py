@@ -7,23 +7,22 @@ from collections.abc import Hashable, Iterable, Sequence
 
 from gazami.builder.files.kept_trees import KeptTrees
 from gazami.builder.files.layer_files import LayerFiles
-from gazami.image.digest import Digest
 from gazami.image.model import Layer
 from gazami.rootfs.kept_tree import Members
 from gazami.rootfs.tree import Tree
 from gazami.values import fast_dataclass, field
 
-Chain = tuple[Digest, ...]
-"""Digests of an image's layers, lowest first: their diff ids, or those of their blobs."""
+Chain = tuple[str, ...]
+"""An image's layers, lowest first: their names, or their diff ids."""
 
 PARALLEL = 3
 """Layers that are fetched and decompressed at the same time."""
 
 
-def blobs_of(layers: Iterable[Layer]) -> Chain:
-    """By which trees are known: the bytes that they were read from, which were checked. A base's diff ids are what its config says,
-    and are checked where its layers are unpacked."""
-    return tuple(layer.descriptor.digest for layer in layers)
+def names_of(layers: Iterable[Layer]) -> Chain:
+    """By which trees are known: the bytes that they were read from, which were checked, and what they call the files' contents. A
+    base's diff ids are what its config says, and are checked where its layers are unpacked."""
+    return tuple(layer.name for layer in layers)
 
 
 @fast_dataclass(slots=True)
@@ -40,7 +39,7 @@ class Locks:
 
 @fast_dataclass(slots=True)
 class Trees:
-    """``shared`` are the images, by their blobs, whose tree several stages or copies ask for; theirs stay in memory."""
+    """``shared`` are the images, by their layers' names, whose tree several stages or copies ask for; theirs stay in memory."""
 
     layers: LayerFiles
     kept: KeptTrees
@@ -53,11 +52,11 @@ class Trees:
         return self._locks.of(name)
 
     def is_shared(self, layers: Sequence[Layer]) -> bool:
-        return blobs_of(layers) in self.shared
+        return names_of(layers) in self.shared
 
     def begin(self, layers: Sequence[Layer]) -> Tree | None:
         """A tree of an image for a stage to go on with, if this build or an earlier one on this machine has made it."""
-        chain = blobs_of(layers)
+        chain = names_of(layers)
         if (known := self._known.get(chain)) is not None:
             return known.copy()
         kept = self.kept.load(layers)
@@ -69,12 +68,12 @@ class Trees:
         """``tree`` shows an image's layers and nothing else; the tree of a ``base`` is kept for later builds."""
         if base:
             self.kept.save(layers, tree)
-        if (chain := blobs_of(layers)) in self.shared:
+        if (chain := names_of(layers)) in self.shared:
             self._known[chain] = tree.copy()
 
     def of_image(self, layers: Sequence[Layer]) -> Tree:
         """The tree of an image that files are copied from. Do not change it."""
-        chain = blobs_of(layers)
+        chain = names_of(layers)
         with self.lock(chain):  # a stage may be built from it at the same time
             tree = self._known.get(chain) or self.kept.load(layers)
             if tree is None:
@@ -89,10 +88,10 @@ class Trees:
     def learn(self, layer: Layer, tree: Tree, ahead: Iterable[Layer], *, own: bool) -> None:
         """Apply a layer to a tree: from its kept members, else from its bytes. ``ahead`` are the layers that come next; ``own`` is
         a layer above the base, whose members a cache may want."""
-        if self.kept.apply(layer.diff_id, tree):
+        if self.kept.apply(layer, tree):
             return
-        self.layers.list_ahead([each for each in ahead if not self.kept.is_cached(each.diff_id)])
+        self.layers.list_ahead([each for each in ahead if not (self.kept.is_cached(each.diff_id) or self.kept.has(each.diff_id))])
         members: Members | None = [] if own and self.kept.is_shared else None
         self.layers.learn(layer, tree, members)
-        if members is not None:
+        if members is not None and self.layers.has_checked(layer):
             self.kept.save_layer(layer.diff_id, members)

@@ -60,14 +60,14 @@ class StageRoot:
         upper, work = self.roots.isolation.new_directories("upper", "work")
         return OverlayRoot(tuple(reversed(self.overlay)), upper, work), upper
 
-    def add(self, chain: Chain, directory: str) -> None:
-        """Count the layer that is the last of ``chain``, whose files lie in ``directory``."""
+    def add(self, layer: Layer, chain: Chain, directory: str) -> None:
+        """Count a layer, the last of ``chain``, whose files lie in ``directory``."""
         self.layers = len(chain)
         if not self.plain:
             self.overlay.append(directory)
             self.roots.unpacked[chain] = directory
             if self.roots.isolation.files_are_readable:
-                self.roots.layers.directories.setdefault(chain[-1], directory)
+                self.roots.layers.directories.setdefault(layer.name, directory)
 
     def unpack_missing(self, image: Image, tree: StageTree | None) -> None:
         """Unpack the image's layers that the root lacks; ``tree`` learns of them from the same bytes."""
@@ -81,7 +81,7 @@ class StageRoot:
                 if directory is None:
                     directory = self._unpack(image, number, tree)
                     changed = True
-                self.add(chain, directory)
+                self.add(image.layers[number], chain, directory)
         if self.plain and (changed or not Path(self.listing).exists()):
             request = ScanRequest(self.plain, self.listing, self.roots.snapshot.mode, ignore=self.roots.ignore)
             self.roots.isolation.sandbox.call(request)

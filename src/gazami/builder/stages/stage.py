@@ -128,7 +128,7 @@ class Stage:
         self.made = made or self.clock.now()
         self.image = self.image.with_layer(layer, History(self.clock.timestamp(self.made), created_by or "", COMMENT))
         if directory and self.unpacked is not None:
-            self.unpacked.add(self.image.config.diff_ids, directory)
+            self.unpacked.add(layer, self.image.config.diff_ids, directory)
 
     def join(self, layer: Layer, base: int) -> None:
         """Replace all layers above the first ``base`` ones by one (``--single-snapshot``); of their history entries the last keeps

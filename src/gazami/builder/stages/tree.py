@@ -10,9 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from gazami.builder.files.trees import PARALLEL, Trees, blobs_of
+from gazami.builder.files.trees import PARALLEL, Trees, names_of
 from gazami.errors import ArchiveError, ContextError, DockerfileError
-from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer
 from gazami.rootfs.tree import Tree
 from gazami.rootfs.unverified import UnverifiedTree
@@ -95,7 +94,7 @@ class StageTree:
         return StageTree(self.trees, self.base)
 
     def _lock(self) -> threading.RLock:
-        return self.trees.lock(blobs_of(self.base) if self.trees.is_shared(self.base) else id(self))
+        return self.trees.lock(names_of(self.base) if self.trees.is_shared(self.base) else id(self))
 
     def _whole(self, image: Image, root: Unpacking | None) -> Tree:
         if not self.confirmed:
@@ -109,13 +108,13 @@ class StageTree:
     def _destination(self, image: Image) -> Tree:
         kept = self.trees.kept
         self.show_base()
-        if not self.shows and self.base and (said := kept.load_unverified(_diff_ids_of(self.base))) is not None:
+        if not self.shows and self.base and (said := kept.load_unverified(self.base)) is not None:
             self.tree, self.shows, self.confirmed = said, len(self.base), False
         for number in range(self.shows, len(image.layers)):
-            diff_id = image.layers[number].diff_id
-            if number >= len(self.base) and not kept.has(diff_id):
-                self.confirmed = self.confirmed and not kept.is_cached(diff_id)
-                if kept.apply_unverified(diff_id, self.tree):
+            layer = image.layers[number]
+            if number >= len(self.base) and not kept.has(layer.diff_id):
+                self.confirmed = self.confirmed and not kept.is_cached(layer.diff_id)
+                if kept.apply_unverified(layer, self.tree):
                     self.shows += 1
                     continue
             self._learn(image, number)
@@ -129,7 +128,3 @@ class StageTree:
         layer, ahead = image.layers[number], image.layers[number : number + PARALLEL]
         self.trees.learn(layer, self.tree, ahead, own=number >= len(self.base))
         self.show_one(image)
-
-
-def _diff_ids_of(layers: tuple[Layer, ...]) -> tuple[Digest, ...]:
-    return tuple(layer.diff_id for layer in layers)

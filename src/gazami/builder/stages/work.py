@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from gazami.builder.files.trees import Chain
 from gazami.image.digest import Digest
 from gazami.image.manifest import Descriptor
+from gazami.image.model import layer_name
 from gazami.plan.steps import (
     CopyStep,
     ImageBase,
@@ -119,7 +120,7 @@ def layers_of_roots(works: Iterable[StageWork], plan: Plan, images: Mapping[Imag
 
 
 def shared_bases(plan: Plan, images: Mapping[ImageBase, Resolved]) -> frozenset[Chain]:
-    """The blobs of images whose tree several stages (or copies) ask for."""
+    """The layers' names of images whose tree several stages (or copies) ask for."""
     files = {each for stage in plan.stages for each in sources_of(stage)}
     sources = {each.number for each in files if isinstance(each, StageSource)}
     sources |= {stage.base.number for stage in plan.stages if isinstance(stage.base, StageBase)}
@@ -130,5 +131,9 @@ def shared_bases(plan: Plan, images: Mapping[ImageBase, Resolved]) -> frozenset[
         and (stage.number in sources or any(isinstance(step, CopyStep | WorkdirStep) for step in stage.steps))
     ]
     used += [each.image for each in files if isinstance(each, ImageSource)]
-    counted = Counter(tuple(layer.digest for layer in images[base].manifest.layers) for base in used)
+    counted = Counter(_names_of(images[base]) for base in used)
     return frozenset(chain for chain, times in counted.items() if times > 1)
+
+
+def _names_of(image: Resolved) -> Chain:
+    return tuple(map(layer_name, image.manifest.layers, image.config.diff_ids))
