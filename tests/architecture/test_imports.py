@@ -54,7 +54,7 @@ class Case:
 CASES = {
     "version": Case("--version", NEVER | PROTOCOL | THREADS | FILES | BUILDER | {"typing", "re", "enum", "json"}, 4, 8),
     "help": Case("build --help", NEVER | PROTOCOL | THREADS | FILES | BUILDER | {"pathlib", "json", "threading"}, 28, 38),
-    "lint": Case("lint", NEVER | PROTOCOL | THREADS | FILES | SANDBOX | CACHE | {"gazami.builder.build", "hashlib"}, 114, 62),
+    "lint": Case("lint", NEVER | PROTOCOL | THREADS | FILES | SANDBOX | CACHE | {"gazami.builder.build", "hashlib"}, 118, 62),
     "doctor": Case("doctor", NEVER | PROTOCOL - {"socket"} | THREADS - {"traceback"} | CACHE | {"gazami.builder.build"}, 63, 82),
     "build": Case("build . --no-push", NEVER | PROTOCOL | THREADS | FILES - {"zlib"} | SANDBOX | CACHE, 192, 74),
     "own cache": Case("build . --no-push --local-cache=on", NEVER | PROTOCOL | SANDBOX | {"subprocess", "ctypes"}, 217, 99),

@@ -47,21 +47,30 @@ def from_as_casing(dockerfile: ast.Dockerfile) -> Iterator[RuleHit]:
 
 def no_empty_continuation(dockerfile: ast.Dockerfile) -> Iterator[RuleHit]:
     for each in dockerfile.instructions:
-        if each.written.empty_continuation:
+        if each.written.empty_lines:
             end = each.written.span.end
             yield RuleHit(each.written, "Empty continuation line", Span(end, end))
 
 
 def consistent_instruction_casing(dockerfile: ast.Dockerfile) -> Iterator[RuleHit]:
     """The majority decides, upper case when there is none; the global ARGs neither count nor are looked at."""
+    case = keyword_case(dockerfile)
+    name = "lowercase" if case is str.lower else "uppercase"
+    for each in _counted(dockerfile):
+        if each.keyword != case(each.keyword):
+            yield RuleHit(each, f"Command '{each.keyword}' should match the case of the command majority ({name})")
+
+
+def keyword_case(dockerfile: ast.Dockerfile) -> Callable[[str], str]:
+    """What gives a keyword the case of the majority."""
+    lower = sum(each.keyword.islower() for each in _counted(dockerfile))
+    upper = sum(each.keyword.isupper() for each in _counted(dockerfile))
+    return str.lower if lower > upper else str.upper
+
+
+def _counted(dockerfile: ast.Dockerfile) -> list[ast.Written]:
     kinds = [isinstance(each, ast.From) for each in dockerfile.instructions]
-    written = [each.written for each in dockerfile.instructions[kinds.index(True) :]]
-    lower = sum(each.keyword.islower() for each in written)
-    upper = sum(each.keyword.isupper() for each in written)
-    case = "lowercase" if lower > upper else "uppercase"
-    for each in written:
-        if each.keyword != (each.keyword.lower() if lower > upper else each.keyword.upper()):
-            yield RuleHit(each, f"Command '{each.keyword}' should match the case of the command majority ({case})")
+    return [each.written for each in dockerfile.instructions[kinds.index(True) :]]
 
 
 def duplicate_stage_name(dockerfile: ast.Dockerfile) -> Iterator[RuleHit]:

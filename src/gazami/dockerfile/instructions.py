@@ -16,13 +16,13 @@ from gazami.values import fast_dataclass, field
 @fast_dataclass(frozen=True, slots=True)
 class Written:
     """How an instruction is written: its physical lines, its keyword as typed, its text (one logical line without
-    here-documents) and the comments above."""
+    here-documents), the comments above, and the numbers of the blank lines inside."""
 
     span: Span
     keyword: str
     text: str
     comments: tuple[str, ...] = ()
-    empty_continuation: bool = False
+    empty_lines: tuple[int, ...] = ()
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -23,14 +23,14 @@ _HEREDOC_KEYWORDS = frozenset({"RUN", "COPY", "ADD"})
 
 @fast_dataclass(frozen=True, slots=True)
 class Line:
-    """``comments`` are the texts of the comment lines directly above; ``empty_continuation`` says that blank lines
-    interrupt it."""
+    """``comments`` are the texts of the comment lines directly above; ``empty_lines`` are the numbers of the blank
+    lines that interrupt it."""
 
     text: str
     span: Span
     comments: tuple[str, ...] = ()
     heredocs: tuple[Heredoc, ...] = ()
-    empty_continuation: bool = False
+    empty_lines: tuple[int, ...] = ()
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class _LineReader:
         part, more = self._joined(first)
         parts = [part]
         self.at += 1
-        empty = False
+        empty: list[int] = []
         while more and self.at < len(self.physical):
             line = self.physical[self.at].rstrip("\r")
             self.at += 1
@@ -116,13 +116,13 @@ class _LineReader:
             if stripped.startswith("#"):
                 continue
             if not stripped:
-                empty = True
+                empty.append(self.at)
                 continue
             part, more = self._joined(line)
             parts.append(part)
         text = "".join(parts)
         heredocs = self._bodies(text, start)
-        return Line(text, Span(start + 1, self.at), heredocs=heredocs, empty_continuation=empty)
+        return Line(text, Span(start + 1, self.at), heredocs=heredocs, empty_lines=tuple(empty))
 
     def _joined(self, line: str) -> tuple[str, bool]:
         found = self.continuation.search(line)

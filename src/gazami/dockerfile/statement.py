@@ -50,7 +50,7 @@ def parse_statement(line: Line, escape: str) -> ast.Instruction:
     parser = _PARSERS.get(keyword.upper())
     if parser is None:
         raise DockerfileError(f"unknown instruction: {keyword}{did_you_mean(keyword.upper(), _PARSERS)}")
-    written = ast.Written(line.span, keyword, line.text.strip(), line.comments, line.empty_continuation)
+    written = ast.Written(line.span, keyword, line.text.strip(), line.comments, line.empty_lines)
     flags, rest = take_flags(after, escape)
     return parser(_Statement(line, escape, written, flags, rest, after))
 

@@ -1,4 +1,5 @@
-"""Findings of build checks → text, and the forms that editors, GitHub, GitLab and code scanners read. Pure."""
+"""Findings of build checks → the forms that programs, GitHub, GitLab and code scanners read. Pure. Those for people are in
+:mod:`gazami.report.findings_text`."""
 
 from __future__ import annotations
 
@@ -11,42 +12,34 @@ from typing import Any, TypeAlias
 from gazami import __version__
 from gazami.dockerfile.rules import OWN_RULES, PARSE_ERROR, RULES, Finding
 from gazami.errors import Source, Span
-from gazami.report.excerpt import excerpt
+from gazami.values import fast_dataclass
 
-Findings: TypeAlias = Sequence[Finding]
-Render: TypeAlias = Callable[[Findings, Source], str]
+Render: TypeAlias = Callable[["Sequence[Checked]"], str]
 
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 _HOME = "https://docs.docker.com/reference/build-checks/"
 
 
-def as_text(findings: Findings, source: Source) -> str:
-    """Blocks as ``docker build --check`` prints them; the mistakes that end a build come last."""
-    warnings = [finding for finding in findings if finding.level == "warning"]
-    errors = [finding for finding in findings if finding.level == "error"]
-    blocks = [_block(finding, source) for finding in (*warnings, *errors)]
-    return "\n".join([_head(len(warnings), failed=bool(errors)), *(f"\n{block}" for block in blocks)]) + "\n"
+@fast_dataclass(frozen=True, slots=True)
+class Checked:
+    """A Dockerfile, under the name to show, and what was found in it, by line."""
+
+    source: Source
+    findings: Sequence[Finding]
 
 
-def _head(count: int, *, failed: bool) -> str:
-    if count == 0:
-        return "Check failed." if failed else "Check complete, no warnings found."
-    found = "1 warning has been found" if count == 1 else f"{count} warnings have been found"
-    return f"Check {'failed' if failed else 'complete'}, {found}!"
-
-
-def _block(finding: Finding, source: Source) -> str:
-    title = f"WARNING: {finding.rule}" if finding.level == "warning" else "ERROR"
-    url = f" - {finding.url}" if finding.url else ""
-    return f"{title}{url}\n{finding.detail}\n{excerpt(source, finding.span)}"
-
-
-def as_json(findings: Findings, source: Source) -> str:
+def as_json(files: Sequence[Checked]) -> str:
     """A list with one object a finding."""
-    return _json([{"rule": each.rule, "line": each.span.start, "message": each.detail, "level": each.level} for each in findings])
+    return _json(
+        [
+            {"rule": each.rule, "file": file.source.name, "line": each.span.start, "message": each.detail, "level": each.level}
+            for file in files
+            for each in file.findings
+        ]
+    )
 
 
-def as_check_json(findings: Findings, source: Source) -> str:
+def as_check_json(findings: Sequence[Finding], source: Source) -> str:
     """What BuildKit answers to ``--call=check,format=json``."""
     errors = [finding for finding in findings if finding.level == "error"]
     answer: dict[str, Any] = {
@@ -75,9 +68,9 @@ def location(span: Span) -> dict[str, Any]:
     return {"ranges": [{"start": {"line": line}, "end": {"line": line}} for line in range(span.start, span.end + 1)]}
 
 
-def as_sarif(findings: Findings, source: Source) -> str:
-    """SARIF 2.1.0, for code scanning."""
-    used = {finding.rule for finding in findings}
+def as_sarif(files: Sequence[Checked]) -> str:
+    """SARIF 2.1.0, for code scanning: one run for all files."""
+    used = {finding.rule for file in files for finding in file.findings}
     rules: list[dict[str, Any]] = [
         {"id": rule.name, "shortDescription": {"text": rule.description}, "helpUri": rule.url or _HOME}
         for rule in (*RULES, *OWN_RULES)
@@ -95,24 +88,26 @@ def as_sarif(findings: Findings, source: Source) -> str:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": source.name},
+                        "artifactLocation": {"uri": file.source.name},
                         "region": {"startLine": each.span.start, "endLine": each.span.end},
                     }
                 }
             ],
         }
-        for each in findings
+        for file in files
+        for each in file.findings
     ]
     driver = {"name": "gazami", "version": __version__, "informationUri": _HOME, "rules": rules}
     return _json({"$schema": _SARIF, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]})
 
 
-def as_github(findings: Findings, source: Source) -> str:
+def as_github(files: Sequence[Checked]) -> str:
     """Workflow commands, which GitHub shows beside the lines of a pull request."""
     lines = [
-        f"::{each.level} file={_property(source.name)},line={each.span.start},endLine={each.span.end},"
+        f"::{each.level} file={_property(file.source.name)},line={each.span.start},endLine={each.span.end},"
         f"title={_property(each.rule)}::{_data(each.detail + (f' ({each.url})' if each.url else ''))}"
-        for each in findings
+        for file in files
+        for each in file.findings
     ]
     return "".join(f"{line}\n" for line in lines)
 
@@ -125,23 +120,23 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def as_gitlab(findings: Findings, source: Source) -> str:
+def as_gitlab(files: Sequence[Checked]) -> str:
     """A Code Quality report. The fingerprint does not hold the line, so that a finding that moves stays the same one."""
     import hashlib
 
-    seen: Counter[tuple[str, str]] = Counter()
+    seen: Counter[tuple[str, str, str]] = Counter()
     issues: list[dict[str, Any]] = []
-    for each in findings:
-        number = seen[each.rule, each.detail]
-        seen[each.rule, each.detail] += 1
-        identity = "\0".join((source.name, each.rule, each.detail, str(number)))
+    for name, each in ((file.source.name, each) for file in files for each in file.findings):
+        number = seen[name, each.rule, each.detail]
+        seen[name, each.rule, each.detail] += 1
+        identity = "\0".join((name, each.rule, each.detail, str(number)))
         issues.append(
             {
                 "description": each.detail,
                 "check_name": each.rule,
                 "fingerprint": hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest(),
                 "severity": "minor" if each.level == "warning" else "critical",
-                "location": {"path": source.name, "lines": {"begin": each.span.start, "end": each.span.end}},
+                "location": {"path": name, "lines": {"begin": each.span.start, "end": each.span.end}},
             }
         )
     return _json(issues)
@@ -155,4 +150,4 @@ def without_empty(**members: object) -> dict[str, object]:
     return {name: value for name, value in members.items() if value}
 
 
-FORMATS: dict[str, Render] = {"text": as_text, "json": as_json, "sarif": as_sarif, "github": as_github, "gitlab": as_gitlab}
+FORMATS: dict[str, Render] = {"json": as_json, "sarif": as_sarif, "github": as_github, "gitlab": as_gitlab}

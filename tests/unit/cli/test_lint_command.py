@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from gazami.cli.commands.lint_files import write_fixed
 from gazami.cli.main import run
+from gazami.errors import ContextError
 
 CLEAN = "FROM scratch\nCOPY a /\n"
 DIRTY = "FROM scratch as base\nCOPY a /\n"
@@ -28,13 +30,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     "text, words, status",
     [
         (CLEAN, [], 0),
-        (DIRTY, [], 0),
+        (DIRTY, [], 1),
+        (DIRTY, ["--error=false"], 0),
         (CLEAN, ["--error"], 0),
         (DIRTY, ["--error"], 1),
-        ("# check=error=true\n" + DIRTY, [], 1),
+        ("# check=error=true\n" + DIRTY, ["--error=false"], 1),
         ("# check=skip=FromAsCasing;error=true\n" + DIRTY, [], 0),
         (DIRTY, ["--error", "--build-arg=BUILDKIT_DOCKERFILE_CHECK=skip=all"], 0),
         ("RUNN\n", [], 1),
+        ("RUNN\n", ["--error=false"], 1),
         ("FROM a\nFROM b AS x\nENV a b\n", ["--target=x", "--error"], 1),
     ],
 )
@@ -46,13 +50,13 @@ def test_status(folder: Path, text: str, words: list[str], status: int) -> None:
 def test_names_the_file_as_given(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "docker").mkdir()
     (folder / "docker" / "Dockerfile").write_text(DIRTY)
-    assert run(["lint", "docker/Dockerfile", "--format=github"], {}) == 0
+    assert run(["lint", "docker/Dockerfile", "--format=github"], {}) == 1
     assert capsys.readouterr().out.startswith("::warning file=docker/Dockerfile,line=1,")
 
 
 def test_reads_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"FROM scratch\nMAINTAINER \xff\n")))
-    assert run(["lint", "-"], {}) == 0
+    assert run(["lint", "-"], {}) == 1
     out = capsys.readouterr().out
     assert "WARNING: MaintainerDeprecated" in out and "MAINTAINER \N{REPLACEMENT CHARACTER}" in out
 
@@ -69,16 +73,121 @@ def test_the_contexts_ignore_file_counts(folder: Path, ignore: str, capsys: pyte
     "words, expected",
     [
         (["nope"], "no Dockerfile at"),
-        (["a", "b"], "only one Dockerfile"),
+        (["clean", "b"], "no Dockerfile at b"),
+        ([".", "empty"], "no Dockerfile below empty"),
+        (["Dockerfile", "clean", "--target=x"], "--target is a stage of one Dockerfile, 2 are checked"),
+        (["-", "--fix"], "--fix writes to files"),
+        (["link", "--fix"], "does not write through the symlink link"),
         (["--target=x"], "target stage 'x' could not be found"),
         (["--format=xml"], "'xml' is not a valid format"),
         (["--errors"], "did you mean --error?"),
     ],
 )
-def test_mistakes_of_the_command_line(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_of_the_command_line(
+    words: list[str], expected: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "empty").mkdir()
+    (folder / "link").symlink_to("Dockerfile")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(DIRTY.encode())))
     assert run(["lint", *words], {}) == 1
     captured = capsys.readouterr()
     assert expected in captured.err and not captured.out
+
+
+# -- several files -------------------------------------------------------------------------------------------------------
+
+
+def names(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [each["file"] for each in json.loads(capsys.readouterr().out)]
+
+
+def test_files_and_folders_each_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (
+        "b/web.Dockerfile",
+        "b/c/Containerfile",
+        "node_modules/x/Dockerfile",
+        ".git/Dockerfile",
+        "b/Dockerfile.dockerignore",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(DIRTY.replace("COPY a /\n", ""))
+    assert run(["lint", "./b", "./Dockerfile", "b/c", ".", "clean", "--format=json"], {}) == 1
+    assert names(capsys) == ["b/c/Containerfile", "b/web.Dockerfile", "./Dockerfile"]
+    assert run(["lint", "node_modules", "--format=json"], {}) == 1
+    assert names(capsys) == ["node_modules/x/Dockerfile"]
+
+
+def test_the_status_is_that_of_the_worst(folder: Path) -> None:
+    (folder / "bad").write_text("NOPE\n")
+    assert run(["lint", "clean", "Dockerfile", "clean", "--error=false"], {}) == 0
+    assert run(["lint", "clean", "bad", "clean", "--error=false"], {}) == 1
+
+
+def test_copies_read_from_the_working_directory_or_from_the_dockerfiles_own(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "app").mkdir()
+    (folder / "app/Dockerfile").write_text("FROM scratch\nCOPY own /\n")
+    (folder / "app/other.Dockerfile").write_text("FROM scratch\nCOPY own no /\n")
+    (folder / "app/above.Dockerfile").write_text(CLEAN)
+    (folder / "app/own").write_text("")
+    assert run(["lint", "app", "--format=concise"], {}) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("app/other.Dockerfile:2:1: InputMissing ") and "no" in out and out.count("\n") == 1
+    assert run(["lint", "app", "--context=.", "--format=concise"], {}) == 1
+    assert capsys.readouterr().out.count("InputMissing") == 3
+
+
+def test_another_name_is_the_one_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "Dockerfile").rename(folder / "Containerfile")
+    assert run(["lint", "--format=concise"], {}) == 1
+    assert capsys.readouterr().out.startswith("Containerfile:1:1: FromAsCasing ")
+
+
+@pytest.mark.parametrize("environ, colored", [({}, False), ({"FORCE_COLOR": "1"}, True), ({"CI": "true"}, False)])
+def test_colors(environ: dict[str, str], colored: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lint"], environ) == 1
+    assert ("\x1b[" in capsys.readouterr().out) == colored
+    run(["lint", "--format=github"], environ)
+    assert "\x1b[" not in capsys.readouterr().out
+
+
+# -- fixes ---------------------------------------------------------------------------------------------------------------
+
+
+def test_fix_writes_the_file_and_prints_what_is_left(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "Dockerfile"
+    path.write_bytes(b"FROM scratch as base\r\nENV A b\nENV B c\nRUN a \\\n b \xff\nCMD x")
+    path.chmod(0o640)
+    assert run(["lint", "--fix", "--format=concise", "Dockerfile", "clean"], {}) == 1
+    captured = capsys.readouterr()
+    assert path.read_bytes() == b"FROM scratch AS base\r\nENV A=b\nENV B=c\nRUN a \\\n b \xff\nCMD x"
+    assert path.stat().st_mode & 0o777 == 0o640 and sorted(each.name for each in folder.iterdir()) == ["Dockerfile", "a", "clean"]
+    assert captured.err == "fixed Dockerfile: FromAsCasing, LegacyKeyValueFormat (2)\n"
+    assert captured.out.startswith("Dockerfile:6:1: JSONArgsRecommended ") and captured.out.count("\n") == 1
+    inode = path.stat().st_ino
+    run(["lint", "--fix", "--format=concise"], {})
+    assert path.stat().st_ino == inode and not capsys.readouterr().err
+
+
+def test_a_fixed_file_can_be_clean(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lint", "--fix"], {}) == 0
+    assert capsys.readouterr().out == "Check complete, no warnings found.\n"
+
+
+def test_what_is_no_dockerfile_is_not_touched(folder: Path) -> None:
+    (folder / "Dockerfile").write_text("FROM scratch as base\nNOPE\n")
+    assert run(["lint", "--fix"], {}) == 1
+    assert (folder / "Dockerfile").read_text() == "FROM scratch as base\nNOPE\n"
+
+
+def test_a_file_that_changed_meanwhile_is_not_overwritten(folder: Path) -> None:
+    with pytest.raises(ContextError, match="changed while it was checked"):
+        write_fixed(folder / "Dockerfile", "something else", "fixed")
+    assert (folder / "Dockerfile").read_text() == DIRTY
+
+
+# -- of a build ----------------------------------------------------------------------------------------------------------
 
 
 def test_check_of_a_build(capsys: pytest.CaptureFixture[str]) -> None:

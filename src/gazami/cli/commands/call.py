@@ -14,7 +14,8 @@ from gazami.dockerfile.suggest import did_you_mean
 from gazami.errors import UsageError
 from gazami.plan.describe import describe_target, describe_targets
 from gazami.report.described import outline_json, outline_text, targets_json, targets_text
-from gazami.report.findings import as_check_json, as_text
+from gazami.report.findings import Checked, as_check_json
+from gazami.report.findings_text import as_text
 
 METHODS = ("build", "check", "outline", "targets")
 
@@ -44,7 +45,8 @@ def _answer(method: str, reading: Reading, *, json: bool) -> tuple[str, int]:
     source, inputs = reading.source, reading.inputs
     if method == "check":
         findings, _ = reading.findings(source)
-        return (as_check_json if json else as_text)(findings, source), int(bool(findings))
+        text = as_check_json(findings, source) if json else as_text([Checked(source, findings)])
+        return text, int(bool(findings))
     dockerfile = parse(source)
     if method == "targets":
         targets = describe_targets(dockerfile)

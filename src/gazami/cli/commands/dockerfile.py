@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from gazami.builder.files.own_places import visible
 from gazami.builder.inputs.check import Given
@@ -33,7 +34,10 @@ def request_of(flags: Flags, around: Surroundings, *, context: str, dockerfile: 
 
 @fast_dataclass(frozen=True, slots=True)
 class Reading:
+    """``path`` is None for standard input."""
+
     source: Source
+    path: Path | None
     inputs: PlanInputs
     ignore: Ignore
     given: Given
@@ -67,7 +71,7 @@ def read_dockerfile(request: BuildRequest, *, knows_secrets: bool) -> Reading:
         frozenset(name for name, _, _ in sandbox.secrets) if knows_secrets else None,
         dict(sandbox.ssh) if knows_secrets else None,
     )
-    return Reading(source, inputs_of(request.plan, request.context.named), ignore, given)
+    return Reading(source, path, inputs_of(request.plan, request.context.named), ignore, given)
 
 
 def _further(name: str, request: BuildRequest) -> FolderTree | None:

@@ -1,0 +1,75 @@
+"""The Dockerfiles of ``gazami lint``: which they are, what their COPYs read from, and how a fixed one is written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from gazami.dockerfile.rules import COPY_IGNORED_FILE, INPUT_MISSING, Finding
+from gazami.errors import ContextError, HostError, UsageError
+
+_OF_THE_CONTEXT = frozenset({COPY_IGNORED_FILE.name, INPUT_MISSING.name})
+
+
+def files_of(words: Sequence[str]) -> tuple[str, ...]:
+    """What the command line names, each once: files as they are, and all Dockerfiles below folders."""
+    found: dict[str, str] = {}
+    for word in words:
+        if word == "-" or not os.path.isdir(word):
+            found.setdefault(os.path.normpath(word), word)
+            continue
+        from gazami.context.dockerfiles import dockerfiles_below
+
+        below = dockerfiles_below(word)
+        if not below:
+            raise ContextError(f"no Dockerfile below {word}", hint="name the file: gazami lint FILE")
+        for path in below:
+            found.setdefault(path, path)
+    return tuple(found.values())
+
+
+def contexts_of(file: str, given: str) -> tuple[str, ...]:
+    """Where a Dockerfile's COPYs may read from: what the user says, else the working directory or the file's own folder."""
+    own = os.path.dirname(file)
+    if given or file == "-" or "://" in file or not own:
+        return (given or ".",)
+    return (".", own) if os.path.normpath(own) != "." else (".",)
+
+
+def lacking(findings: Sequence[Finding]) -> int:
+    """How many findings say that the context is another one."""
+    return sum(finding.rule in _OF_THE_CONTEXT for finding in findings)
+
+
+def write_fixed(path: Path, before: str, after: str) -> None:
+    """Replace a Dockerfile at once, with its mode and owner.
+
+    Raises :class:`GazamiError` for a symlink, and for a file that is not what was read any more.
+    """
+    if path.is_symlink():
+        raise UsageError(f"--fix does not write through the symlink {path}", hint="name the file that it points to")
+    part = path.with_name(f".{path.name}.{os.getpid()}.gazami")
+    try:
+        if path.read_bytes() != _encoded(before):
+            raise ContextError(f"{path} changed while it was checked; it was not fixed", hint="run the command again")
+        old = path.stat()
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(_encoded(after))
+                if (old.st_uid, old.st_gid) != (os.getuid(), os.getgid()):
+                    with contextlib.suppress(PermissionError):  # root's container leaves a checkout to its owner
+                        os.fchown(fd, old.st_uid, old.st_gid)
+                os.fchmod(fd, old.st_mode & 0o7777)
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    except OSError as cause:
+        raise HostError(f"cannot write {path}: {cause.strerror}") from cause
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
