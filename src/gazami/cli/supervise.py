@@ -61,7 +61,7 @@ def _supervised(command: Command, words: list[str], environ: Mapping[str, str], 
         text = failure(error, command.failed).text
         sys.stderr.write(f"{text}\n{_hint(command) if isinstance(error, UsageError) else ''}")
         ci.annotate(error)
-        return exit_status(error)
+        return exit_status(error, command.name)
     _print(said)
     return status
 
@@ -101,7 +101,7 @@ def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, st
             error = _explained(cause, flags, task.places)
             note_error(error)
             reporter.close()
-            status = _ended(error, reporter, signals)
+            status = _ended(error, command, reporter, signals)
             if isinstance(error, UsageError) and settings.format in ("text", "color"):
                 sys.stderr.write(_hint(command))
             return status, []
@@ -109,11 +109,11 @@ def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, st
             reporter.close()
 
 
-def _ended(error: GazamiError, reporter: Reporter, signals: list[int]) -> int:
+def _ended(error: GazamiError, command: Command, reporter: Reporter, signals: list[int]) -> int:
     """Write the error; returns the exit status."""
     if not signals:
         reporter.fail(error)
-        return exit_status(error)
+        return exit_status(error, command.name)
     if isinstance(error, Cancelled | CommandFailed):  # a terminal sends Ctrl-C to the RUN command too
         error = Cancelled(f"interrupted by {signal.Signals(signals[0]).name}")
     reporter.fail(error)
@@ -133,9 +133,13 @@ def _hint(command: Command) -> str:
     return f"Run 'gazami {command.name} --help' for usage.\n"
 
 
-def exit_status(error: GazamiError) -> int:
+_TROUBLE = {"diff": 2}
+"""The status of an error that has none of its own, of commands whose 1 is an answer."""
+
+
+def exit_status(error: GazamiError, command: str = "") -> int:
     """1 to 255: a RUN that a signal killed has a negative status, which wraps around as it does for kaniko."""
-    return error.exit_code & 0xFF or 1
+    return _TROUBLE.get(command, 1) if error.exit_code == 1 else error.exit_code & 0xFF or 1
 
 
 @contextlib.contextmanager

@@ -139,6 +139,29 @@ def test_inspect(app: str) -> None:
     assert missing.returncode == 1 and "error" in missing.stderr.lower()
 
 
+def test_diff_and_analyze_of_one_image_in_every_place(app: str, context: Path, busybox: str, host: str, tmp_path: Path) -> None:
+    ok("pull", app, str(tmp_path / "layout"))
+    ok("pull", app, str(tmp_path / "image.tar"))
+    subprocess.run(
+        ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{app}", f"docker-archive:{tmp_path / 'save.tar'}:a:b"],
+        check=True,
+    )  # fmt: skip
+    places = [f"oci:{tmp_path}/layout", str(tmp_path / "image.tar"), str(tmp_path / "save.tar")]
+    wasted = json.loads(ok("analyze", app, "--json").stdout)["waste"]
+    for place in places:
+        assert ok("diff", app, place, "--times").stdout == "no difference\n"
+        assert json.loads(ok("analyze", place, "--json").stdout)["waste"] == wasted
+    (context / "Dockerfile").write_text(f"FROM {busybox}\nRUN echo other > /app && rm /bin/true\nENV A=c\nLABEL made=here\n")
+    ok("build", str(context), f"--state-dir={tmp_path / 'state'}", f"-t={host}/app/two:1", "-q")
+    for first in (app, *places):
+        done = gazami("diff", first, f"{host}/app/two:1", "--json")
+        assert done.returncode == 1, done.stderr
+        found = json.loads(done.stdout)
+        assert [(each["field"], each["key"], each["A"], each["B"]) for each in found["config"]] == [("Env", "A", "b", "c")]
+        assert {each["path"]: each["change"] for each in found["files"]} == {"/app": "changed", "/bin/true": "removed"}
+    assert gazami("diff", app, f"{host}/app/nothing:1").returncode == 2
+
+
 def test_inspect_of_files(app: str, tmp_path: Path) -> None:
     digest = ok("pull", app, str(tmp_path / "layout")).stdout.strip()
     ok("pull", app, str(tmp_path / "image.tar"))

@@ -10,8 +10,10 @@ from gazami.builder.files.workspace import Workspace
 from gazami.builder.inputs.image_archive import ImageArchive
 from gazami.errors import ContextError, UsageError
 from gazami.events import Emit, Exported
+from gazami.image.config import ImageConfig, parse_config
 from gazami.image.digest import Digest
 from gazami.image.manifest import Index, Manifest
+from gazami.image.platform import Platform
 from gazami.image.reference import Reference
 from gazami.layer.blobs import blob_path
 from gazami.layer.oci_layout import OciLayout
@@ -50,6 +52,20 @@ def load(path: Path, name: str, workspace: Workspace) -> Stored:
     if "manifest.json" in archive.names:
         return Stored(archive.docker_image(workspace), (), workspace.blobs.root)
     raise UsageError(f"{path} is neither an OCI archive nor an archive of docker save")
+
+
+def chosen(stored: Stored, platform: Platform, name: str) -> tuple[Manifest, ImageConfig, bytes]:
+    """The image for a platform, with its config. Raises :class:`UsageError` where there is none."""
+    manifest: Manifest | None
+    if isinstance(stored.top, Manifest):
+        manifest = stored.top
+    else:
+        wanted = [each.digest for each in stored.top.manifests if each.platform and platform.accepts(each.platform)]
+        manifest = next((each for each in stored.members if each.digest in wanted), None)
+    if manifest is None:
+        raise UsageError(f"{name} has no image for {platform}", hint="name another one with --platform")
+    raw = stored.file(manifest.config.digest).read_bytes()
+    return manifest, parse_config(raw), raw
 
 
 def publish(stored: Stored, references: tuple[Reference, ...], client: RegistryClient, emit: Emit) -> Digest:

@@ -14,7 +14,6 @@ from gazami.cli.flags.options import STATE_DIR
 from gazami.cli.flags.registries import PLATFORM, QUIETLY, READING, table
 
 if TYPE_CHECKING:
-    from gazami.builder.outputs.publish import Stored
     from gazami.image.config import ImageConfig
     from gazami.image.manifest import Index, Manifest
     from gazami.image.platform import Platform
@@ -81,31 +80,13 @@ def _remote(text: str, platform: Platform, flags: Flags, run: Execution) -> tupl
 
 def _stored(place: Place, platform: Platform, flags: Flags, run: Execution) -> tuple[str, Manifest | Index, Any]:
     from gazami.builder.files.workspace import Workspace
-    from gazami.builder.outputs.publish import load
+    from gazami.builder.outputs.publish import chosen, load
     from gazami.cli.request.sandbox import state_dir
 
     with Workspace(state_dir(flags[STATE_DIR], run.around)) as workspace:
         stored = load(place.path, place.name, workspace)
-        made = None if flags[RAW] else _chosen(stored, platform, str(place.path))
+        made = None if flags[RAW] else chosen(stored, platform, str(place.path))
     return str(place.path), stored.top, lambda: made
-
-
-def _chosen(stored: Stored, platform: Platform, name: str) -> tuple[Manifest, ImageConfig, bytes]:
-    """The image for a platform, with its config. Raises :class:`UsageError` where there is none."""
-    from gazami.errors import UsageError
-    from gazami.image.config import parse_config
-    from gazami.image.manifest import Manifest
-
-    manifest: Manifest | None
-    if isinstance(stored.top, Manifest):
-        manifest = stored.top
-    else:
-        wanted = [each.digest for each in stored.top.manifests if each.platform and platform.accepts(each.platform)]
-        manifest = next((each for each in stored.members if each.digest in wanted), None)
-    if manifest is None:
-        raise UsageError(f"{name} has no image for {platform}", hint="name another one with --platform")
-    raw = stored.file(manifest.config.digest).read_bytes()
-    return manifest, parse_config(raw), raw
 
 
 def _described(name: str, top: Manifest | Index, manifest: Manifest, config: ImageConfig) -> dict[str, Any]:

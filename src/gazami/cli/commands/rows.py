@@ -17,6 +17,8 @@ ROWS = {
     "push": ("commands.push", "push an OCI layout, or an archive of docker save, to registries"),
     "pull": ("commands.pull", "fetch an image into an OCI layout or an archive"),
     "inspect": ("commands.inspect", "say what an image is without fetching its layers"),
+    "diff": ("commands.diff", "compare the config and the files of two images"),
+    "analyze": ("commands.analyze", "say what an image's layers hold, and what of it is waste"),
     "copy": ("commands.copy", "copy an image from one registry to another, or to a layout"),
     "tag": ("commands.tag", "give an image in a registry another name"),
     "ls": ("commands.tags", "list the tags of a repository"),
