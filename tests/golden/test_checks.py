@@ -1,4 +1,5 @@
-"""Golden folders of the build checks: ``checks/<case>/Dockerfile`` → ``expected.json``, the findings by line.
+"""Golden folders of the build checks: ``checks/<case>/Dockerfile`` → ``expected.json``, the findings by line. Those in ``habits``
+are of gazami's own rules too.
 
 A case may have a ``.dockerignore`` and an ``inputs.json`` with ``build_args``, ``target``, ``stages`` (numbers) and ``images``
 (reference → ``platform``, ``env``, ``shell``, ``onbuild`` of a config that is known).
@@ -14,7 +15,7 @@ import pytest
 
 from gazami.context.ignore import parse_ignore
 from gazami.dockerfile.parser import parse
-from gazami.dockerfile.rules import RULES
+from gazami.dockerfile.rules import HABIT_RULES, RULES, Rule
 from gazami.errors import Source
 from gazami.image.config import ImageConfig
 from gazami.image.digest import digest_of
@@ -27,6 +28,7 @@ from gazami.plan.reached import ResolvedImage
 from gazami.plan.steps import ImageBase
 
 FOLDER = Path(__file__).parent / "checks"
+HABITS = Path(__file__).parent / "habits"
 CASES = sorted(FOLDER.iterdir())
 HOST = Platform("linux", "amd64")
 
@@ -54,13 +56,13 @@ def findings(case: Path) -> list[dict[str, Any]]:
         stages = expand_stages(outlined, inputs, images, given["stages"])
         found = lint_stages(dockerfile, outlined, inputs, stages, ignore)
     else:
-        found = lint(dockerfile, source, inputs, ignore, images)
+        found = lint(dockerfile, source, inputs, ignore, images, habits=case.parent == HABITS)
     return [
         {"rule": finding.rule, "line": finding.span.start, "message": finding.detail, "level": finding.level} for finding in found
     ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *sorted(HABITS.iterdir())], ids=lambda case: case.name)
 def test_checks(case: Path, accept: bool) -> None:
     expected = case / "expected.json"
     found = findings(case)
@@ -69,9 +71,17 @@ def test_checks(case: Path, accept: bool) -> None:
     assert found == json.loads(expected.read_text())
 
 
-def test_every_rule_fires_in_some_case_and_keeps_silent_in_its_own() -> None:
-    fired = {found["rule"] for case in CASES for found in json.loads((case / "expected.json").read_text())}
-    assert fired >= {rule.name for rule in RULES}
-    for rule in RULES:
-        quiet = FOLDER / f"{rule.name}-quiet"
-        assert not any(found["rule"] == rule.name for found in json.loads((quiet / "expected.json").read_text()))
+def rules_of(case: Path) -> set[str]:
+    return {found["rule"] for found in json.loads((case / "expected.json").read_text())}
+
+
+@pytest.mark.parametrize("folder, rules", [(FOLDER, RULES), (HABITS, HABIT_RULES)], ids=["checks", "habits"])
+def test_every_rule_fires_in_some_case_and_keeps_silent_in_its_own(folder: Path, rules: tuple[Rule, ...]) -> None:
+    for rule in rules:
+        assert rule.name in rules_of(folder / rule.name)
+        assert rule.name not in rules_of(folder / f"{rule.name}-quiet")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_no_build_looks_at_habits(case: Path) -> None:
+    assert not rules_of(case) & {rule.name for rule in HABIT_RULES}

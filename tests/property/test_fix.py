@@ -113,7 +113,7 @@ def planned(text: str) -> list[Any]:
 
 def findings(text: str) -> list[str]:
     source = Source("Dockerfile", text)
-    return [each.rule for each in lint(parse(source), source, INPUTS)]
+    return [each.rule for each in lint(parse(source), source, INPUTS, habits=True)]
 
 
 def check(text: str) -> None:

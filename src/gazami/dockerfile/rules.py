@@ -103,6 +103,15 @@ EXPOSE_INVALID_FORMAT = Rule(
     "IP address and host-port mapping should not be used in EXPOSE instruction. This will become an error in a future release",
 )
 UNKNOWN_STAGE = Rule("UnknownStage", "Sources that look like the name of a stage should be one", manual=False)
+UNPINNED_BASE = Rule("UnpinnedBase", "Base images should have a tag other than latest, or a digest", manual=False)
+ADD_INSTEAD_OF_COPY = Rule("AddInsteadOfCopy", "COPY should be used for local files", manual=False)
+EXEC_FORM_NOT_JSON = Rule("ExecFormNotJSON", "Exec forms should be valid JSON", manual=False)
+APT_GET_ASSUME_YES = Rule("AptGetAssumeYes", "apt-get should not ask questions", manual=False)
+APT_GET_RECOMMENDS = Rule("AptGetRecommends", "apt-get should install only what it names and needs", manual=False)
+APT_GET_LISTS = Rule("AptGetLists", "The package lists of apt-get should not stay in a layer", manual=False)
+SUDO_IN_RUN = Rule("SudoInRun", "USER should be used instead of sudo", manual=False)
+CD_IN_RUN = Rule("CdInRun", "WORKDIR should be used instead of cd", manual=False)
+PIPE_TO_SHELL = Rule("PipeToShell", "A failed download should fail the step", manual=False)
 INPUT_MISSING = Rule("InputMissing", "Files, secrets and agents that a build needs should be there", manual=False)
 
 RULES = (
@@ -130,7 +139,20 @@ RULES = (
     EXPOSE_INVALID_FORMAT,
 )
 
-OWN_RULES = (UNKNOWN_STAGE, INPUT_MISSING)
+HABIT_RULES = (
+    UNPINNED_BASE,
+    ADD_INSTEAD_OF_COPY,
+    EXEC_FORM_NOT_JSON,
+    APT_GET_ASSUME_YES,
+    APT_GET_RECOMMENDS,
+    APT_GET_LISTS,
+    SUDO_IN_RUN,
+    CD_IN_RUN,
+    PIPE_TO_SHELL,
+)
+"""Rules that only ``gazami lint`` looks at."""
+
+OWN_RULES = (UNKNOWN_STAGE, INPUT_MISSING, *HABIT_RULES)
 """Rules that Docker has not."""
 
 PARSE_ERROR = "ParseError"

@@ -32,9 +32,11 @@ def lint(
     inputs: PlanInputs,
     ignore: IgnoreRules | None = None,
     images: Mapping[ImageBase, ResolvedImage] | None = None,
+    *,
+    habits: bool = False,
 ) -> tuple[Finding, ...]:
     """The findings by line in what the target needs, and without a target in all stages. A mistake that a build would end with is
-    one of them, of level ``error``. ``images`` are the configs that are known.
+    one of them, of level ``error``. ``images`` are the configs that are known. ``habits``: gazami's own rules, too.
 
     Raises :class:`DockerfileError` for check options that cannot be read and :class:`UsageError` for an unknown target.
     """
@@ -44,7 +46,11 @@ def lint(
         stages = expand_stages(outlined, inputs, images or {}, wanted)
     except DockerfileError as error:
         return _by_line((*_of_file(dockerfile, source, inputs), finding_of(error)))
-    return lint_stages(dockerfile, outlined, inputs, stages, ignore)
+    found = lint_stages(dockerfile, outlined, inputs, stages, ignore)
+    if not habits:
+        return found
+    options = check_options(dockerfile, source, inputs.build_args)
+    return _by_line((*found, *_of_habits(outlined, stages, options)))
 
 
 def lint_stages(
@@ -72,7 +78,9 @@ def lint_names(dockerfile: ast.Dockerfile, outlined: Outline, inputs: PlanInputs
     )
 
 
-def lint_text(source: Source, inputs: PlanInputs, ignore: IgnoreRules | None = None) -> tuple[tuple[Finding, ...], CheckOptions]:
+def lint_text(
+    source: Source, inputs: PlanInputs, ignore: IgnoreRules | None = None, *, habits: bool = False
+) -> tuple[tuple[Finding, ...], CheckOptions]:
     """The findings of a text that may not even be a Dockerfile, and the options it sets. Raises :class:`UsageError`."""
     dockerfile, mistakes = parse_all(source)
     told = tuple(finding_of(error) for error in mistakes)
@@ -81,7 +89,7 @@ def lint_text(source: Source, inputs: PlanInputs, ignore: IgnoreRules | None = N
         if not any(isinstance(each, ast.From) for each in dockerfile.instructions):
             return told, CheckOptions()
     try:
-        found = lint(dockerfile, source, inputs, ignore)
+        found = lint(dockerfile, source, inputs, ignore, habits=habits)
         if mistakes:
             found = tuple(each for each in found if each.level == "warning")
         options = check_options(dockerfile, source, inputs.build_args)
@@ -162,6 +170,16 @@ def _of_stages(
             if each.error is not None and _is_sure(each, stage):
                 yield finding_of(each.error)
         yield from _findings(UNKNOWN_STAGE, unknown_stage(outlined, stage.stage.number), options)
+
+
+def _of_habits(outlined: Outline, stages: Iterable[ExpandedStage], options: CheckOptions) -> Iterator[Finding]:
+    from gazami.plan.habits import HABIT_CHECKS, habit_facts
+
+    kept = outlined.in_images()
+    for stage in stages:
+        facts = habit_facts(stage, kept=stage.stage.number in kept)
+        for rule, check in HABIT_CHECKS:
+            yield from _findings(rule, check(facts), options)
 
 
 def _is_sure(each: ExpandedInstruction, stage: ExpandedStage) -> bool:

@@ -114,6 +114,20 @@ class Outline:
                 raise error.at(instruction.written.span, self.source) from None
         return tuple(found)
 
+    def in_images(self) -> frozenset[int]:
+        """The numbers of the stages whose files are in an image: the target, those that no other stage uses, which are somebody's
+        targets, and all that these are built from."""
+        used: set[int] = set()
+        for stage in self.stages:
+            used |= {each.number for each in self.needs(stage) if isinstance(each, StageBase | StageSource)}
+        kept: set[int] = set()
+        for stage in self.stages[::-1]:
+            if stage.number == self.target or stage.number not in used or stage.number in kept:
+                kept.add(stage.number)
+                if isinstance(stage.base, StageBase):
+                    kept.add(stage.base.number)
+        return frozenset(kept)
+
     def _sources(self, instruction: ast.Instruction, stage: StageOutline) -> list[FilesFrom]:
         if isinstance(instruction, ast.Copy) and instruction.flags.from_:
             return [self.copy_source(instruction.flags.from_, stage)]

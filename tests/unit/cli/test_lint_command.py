@@ -208,3 +208,19 @@ def test_calls(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean outline?" in capsys.readouterr().err
     assert run(["build", ".", "--call=outline,format=xml"], {}) == 1
     assert "'format=xml' is not a setting" in capsys.readouterr().err
+
+
+# -- gazami's own rules ----------------------------------------------------------------------------------------------------
+
+
+def test_own_rules_are_lints_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "Dockerfile").write_text("FROM debian\nRUN sudo x\n")
+    assert run(["lint", "--format=concise"], {}) == 1
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["UnpinnedBase", "SudoInRun"]
+    assert run(["lint", "--rules=docker"], {}) == 0
+    assert run(["build", ".", "--check"], {}) == 0
+    assert run(["lint", "--build-arg=BUILDKIT_DOCKERFILE_CHECK=skip=SudoInRun,UnpinnedBase"], {}) == 0
+    capsys.readouterr()
+    assert run(["lint", "--format=sarif"], {}) == 1
+    rules = json.loads(capsys.readouterr().out)["runs"][0]["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in rules] == ["UnpinnedBase", "SudoInRun"]

@@ -34,7 +34,7 @@ def planned(text: str) -> Plan:
     outlined = outline(dockerfile, source, INPUTS)
     compiled = compile_plan(outlined, INPUTS, {})
     assert not isinstance(compiled, Missing)
-    lint(dockerfile, source, INPUTS)
+    lint(dockerfile, source, INPUTS, habits=True)
     return compiled.plan
 
 
@@ -49,6 +49,8 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "the same label": numbered("LABEL a=b"),
     "labels": numbered("LABEL a#=b"),
     "labels of one line": lambda count: "FROM scratch\nLABEL " + " ".join(f"a{n}=b" for n in range(count)),
+    "commands": numbered("RUN sudo apt-get update && cd a# && curl b | sh"),
+    "a long command": lambda count: "FROM scratch\nRUN " + "apt-get install a 'b' $(c) | sh; \\\n" * count + "d\n",
     "variables": numbered("ENV a#=b"),
     "variables of variables": numbered("ENV a#=$PATH"),
     "undefined variables": numbered("LABEL a#=${b#:-c}"),

@@ -42,9 +42,10 @@ class Reading:
     ignore: Ignore
     given: Given
 
-    def findings(self, source: Source) -> tuple[tuple[Finding, ...], CheckOptions]:
-        """Those of the build checks, and what a build would lack; ``source`` is the text under the name to show."""
-        findings, options = lint_text(source, self.inputs, self.ignore)
+    def findings(self, source: Source, *, habits: bool = False) -> tuple[tuple[Finding, ...], CheckOptions]:
+        """Those of the build checks, and what a build would lack; ``source`` is the text under the name to show.
+        ``habits``: gazami's own rules, too."""
+        findings, options = lint_text(source, self.inputs, self.ignore, habits=habits)
         lacking = (
             each
             for each in input_findings(source, self.inputs, self.given)

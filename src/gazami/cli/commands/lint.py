@@ -62,6 +62,7 @@ CONTEXT = Option(
 )
 DOCKERFILE = replace(BUILD_DOCKERFILE, help="The Dockerfile, as FILE.", metavar="FILE")
 ERROR = Option("error", BOOL, Group.BUILD, "Exit with status 1 when there are findings.", "true")
+RULES = Option("rules", choice("all", "docker"), Group.BUILD, "The rules: Docker's and gazami's own, or Docker's.", "all")
 FIX = Option(
     "fix",
     BOOL,
@@ -97,7 +98,7 @@ def _check(file: str, flags: Flags, around: Surroundings) -> tuple[Checked, bool
         if flags[FIX] and not tried:
             reading = _fixed(file, reading)
         source = replace(reading.source, name=_shown(file, reading.path))
-        findings, options = reading.findings(source)
+        findings, options = reading.findings(source, habits=flags[RULES] == "all")
         tried.append((source, findings, options))
         if not lacking(findings):
             break
@@ -136,7 +137,7 @@ def _fixed(file: str, reading: Reading) -> Reading:
 COMMAND = Command(
     "lint",
     _USAGE,
-    Table((FORMAT, FIX, DOCKERFILE, CONTEXT, BUILD_ARG, TARGET, CUSTOM_PLATFORM, ERROR)),
+    Table((FORMAT, FIX, RULES, DOCKERFILE, CONTEXT, BUILD_ARG, TARGET, CUSTOM_PLATFORM, ERROR)),
     _lint,
     notes=_NOTES,
     reads_files="project",
