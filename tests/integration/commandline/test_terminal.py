@@ -69,7 +69,7 @@ def words(context: Path, busybox: str) -> tuple[str, ...]:
     (context / "Dockerfile").write_text(
         f"FROM {busybox} AS one\nRUN {loop}\nFROM {busybox}\nCOPY --from=one /etc /etc2\nRUN echo done\n"
     )
-    return (str(context), "--no-push", f"--state-dir={context.parent / 'state'}")
+    return (str(context), "--no-push", "--local-cache=off", f"--state-dir={context.parent / 'state'}")
 
 
 @pytest.mark.parametrize("width, height", [(80, 24), (40, 14)])
