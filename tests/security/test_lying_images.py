@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from tests.programs import gazami
+from tests.services import docker_registry
 
 from gazami.builder.files.layer_files import WORTH_A_PROCESS
 
@@ -107,6 +108,23 @@ def test_control_the_image_has_another_tree(place: Path) -> None:
     (place / "evil").rename(place / "liar")
     layout(place / "evil", EVIL, EVIL)
     assert copied(place, f"FROM evil\n{COPY}") == ["etc/file"]
+
+
+@pytest.mark.parametrize(
+    "output", ["--tar-path={}", "--oci-layout-path={}", "--output=type=oci,dest={}", "--output=type=tar,dest={}"]
+)
+def test_an_image_of_a_registry_that_leaves_is_what_it_says(place: Path, output: str) -> None:
+    context = place / "context"
+    context.mkdir()
+    with docker_registry(place / "registry") as registry:
+        name = f"{registry.host}/evil:1"
+        assert gazami("push", str(place / "evil"), f"--destination={name}", "--insecure").returncode == 0
+        (context / "Dockerfile").write_text(f"FROM {name}\nCOPY Dockerfile /app/\n")
+        flags = ("--no-push", f"--state-dir={place / 'state'}", "--insecure-pull", "--platform=linux/amd64")
+        done = gazami("build", str(context), *flags, output.format(place / "out"))
+    assert done.returncode == 1
+    assert "does not unpack to its diff id" in done.stderr
+    assert not (place / "out").exists()
 
 
 @pytest.mark.parametrize("first", ["good", "evil"])

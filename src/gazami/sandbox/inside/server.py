@@ -180,7 +180,8 @@ def _answer(server: _Server, channel: socket.socket) -> None:
 
 
 def _call(channel: socket.socket, call: Call, descriptors: list[int]) -> None:
-    """Do a request's work in a process that can be killed when the caller goes away."""
+    """Do a request's work in a process that can be killed when the caller goes away. He is told nothing then: the process may have
+    sent the beginning of its answer, and another one behind that would be read as its end."""
     remaining = iter(descriptors)
     source = next(remaining) if call.has_input else None
     sink = next(remaining) if call.has_output else None
@@ -195,6 +196,8 @@ def _call(channel: socket.socket, call: Call, descriptors: list[int]) -> None:
     poller.register(channel, select.POLLIN)
     if alive_read not in dict(poller.poll()):
         os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
+        return
     status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
     if status != 0:
         raise SandboxError(f"the process that ran {type(call.request).__name__} ended with status {status}")
