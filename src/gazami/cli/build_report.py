@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -19,10 +22,19 @@ if TYPE_CHECKING:
     from gazami.events import Emit, Event
 
 
-def make_place(folder: str) -> None:
-    """A directory that cannot be there is said before the build begins. Raises :class:`HostError`."""
+def check_place(folder: str) -> None:
+    """Whether the directory can be made, before the build begins. It is made afterwards: it may lie in the context, which has other
+    files then. Raises :class:`HostError`."""
+    place = Path(os.path.abspath(folder))
     with _told(folder):
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        while True:
+            with contextlib.suppress(FileNotFoundError):
+                if not stat.S_ISDIR(place.stat().st_mode):
+                    raise NotADirectoryError(errno.ENOTDIR, f"{place} is not a directory")
+                if not os.access(place, os.W_OK | os.X_OK):
+                    raise PermissionError(errno.EACCES, f"no permission to write to {place}")
+                return
+            place = place.parent
 
 
 @contextlib.contextmanager
@@ -46,6 +58,7 @@ def reporting(
     yield noted, noted_error
     try:
         with _told(folder):
+            Path(folder).mkdir(parents=True, exist_ok=True)
             _write(Path(folder), timeline, started, errors[0] if errors else None)
     except HostError as error:
         if not errors:

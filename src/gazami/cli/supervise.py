@@ -86,9 +86,9 @@ def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, st
 
     settings = log_settings(command, flags, environ, ci)
     if task.report:
-        from gazami.cli.build_report import make_place
+        from gazami.cli.build_report import check_place
 
-        make_place(task.report)
+        check_place(task.report)
     stderr = _bytes(sys.stderr)
     reporter = open_reporter(
         settings,

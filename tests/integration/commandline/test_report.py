@@ -78,6 +78,15 @@ def test_reports_where_nothing_was_built(context: Path, busybox: str, tmp_path: 
     assert summary(tmp_path / "dry")["image"] is None
 
 
+def test_a_report_inside_the_context_is_not_in_the_image(context: Path, tmp_path: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY . /context\n")
+    words = ["build", ".", f"--state-dir={tmp_path / 'state'}", f"--output={tmp_path / 'out'}", "--report=ci/report"]
+    done = gazami(*words, cwd=context)
+    assert done.returncode == 0, done.stderr
+    assert [each.name for each in (tmp_path / "out/context").iterdir()] == ["Dockerfile"]
+    assert summary(context / "ci/report")["outcome"] == "succeeded"
+
+
 def test_a_directory_that_cannot_be_made_is_said_first(context: Path, busybox: str, tmp_path: Path) -> None:
     (context / "Dockerfile").write_text(f"FROM {busybox}\nRUN true\n")
     (tmp_path / "file").write_text("")

@@ -151,7 +151,7 @@ def _step(step: dict[str, Any], wait: float, total: float) -> str:
 
 def _step_text(step: dict[str, Any]) -> str:
     facts = [f"{_text(step['file'])}:{step['line']}"] if step["file"] and step["line"] else []
-    facts += [f"{units.number(step['files'])} files in its layer"] if step["files"] else []
+    facts += [f"{_count(step['files'], 'file')} in its layer"] if step["files"] else []
     if step["base"] is not None and step["base"]["seconds"] is not None:
         facts.append(f"its base took {units.seconds(step['base']['seconds'])}")
     if step["missed"]:
