@@ -123,7 +123,7 @@ def test_when_things_happened() -> None:
     assert two["output"] == ""
     assert last["steps"][0]["outcome"] == "done"
     assert gone["steps"][0]["outcome"] == "not run"
-    assert known["cache"] == {"where": "text", "asked": 3, "found": 1, "seconds": 0.1, "hits": 1, "misses": 2}
+    assert known["cache"] == {"where": "text", "asked": 3, "found": 1, "hits": 1, "misses": 2, "start": 0.2, "seconds": 0.1}
     assert known["transfers"] == [
         {"direction": "pull", "what": DIGEST, "where": "text", "size": 1000, "how": "moved", "start": 0.5, "seconds": 1.0}
     ]
@@ -227,7 +227,7 @@ def test_hostile_text_stays_text(name: str) -> None:
 def test_the_page_says_what_the_document_has() -> None:
     text = Reader(page(good())).text
     said = ("Build succeeded", "r.example.com/text:1", "userns", "12 to registries", "1 of 3 steps", "JSONArgsRecommended", "510 B")
-    for each in (*said, "1 transfer, 1.0 kB moved", "Not needed", "3 files in its layer"):
+    for each in (*said, "1 transfer, 1.0 kB moved", "Not needed", "3 files in its layer", "Beside the steps", "fetching blobs"):
         assert each in text, each
     failed = page(bad())
     assert "<details open>" in failed

@@ -84,8 +84,8 @@ def _cache(timeline: Timeline) -> dict[str, Any] | None:
         return None
     last = found[-1] if found else events.CacheChecked("", hits + misses, hits, 0.0)
     return {
-        "where": printable(last.where), "asked": last.asked, "found": last.found, "seconds": _rounded(last.seconds),
-        "hits": hits, "misses": misses,
+        "where": printable(last.where), "asked": last.asked, "found": last.found, "hits": hits, "misses": misses,
+        **_times(timeline.looked_up or Period(0.0, 0.0)),
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -32,6 +33,10 @@ _OUTPUTS = {
     "image": "Pushed", "index": "Pushed index", "docker-archive": "Archive", "oci-layout": "OCI layout", "files": "Files",
     "file": "File", "loaded": "Loaded",
 }  # fmt: skip
+_HEX = re.compile("[0-9a-f]{12,}")
+_MOST_SHAPES = 300
+"""Pieces that a bar shows: more could not be told apart."""
+
 _STEP_HEADS = (("what", "Step"), ("bar", "When"), ("number", "Time"), ("number", "Layer"))
 
 
@@ -116,6 +121,7 @@ def _stages(known: dict[str, Any]) -> Iterator[str]:
     yield f'<ul class="key">{boxes}</ul>'
     for stage in known["stages"]:
         yield from _stage(stage, total)
+    yield from _beside(known, total)
 
 
 def _stage(stage: dict[str, Any], total: float) -> Iterator[str]:
@@ -186,6 +192,37 @@ def _bar(step: dict[str, Any], wait: float, total: float) -> str:
     shapes = "".join(_shape(mark, 100 * start / total, 100 * seconds / total) for mark, start, seconds in pieces)
     told = ", ".join(f"{mark} from {units.seconds(start)} for {units.seconds(seconds)}" for mark, start, seconds in pieces)
     return f'<svg role="img" aria-label="{_text(told)}"><title>{_text(told)}</title>{shapes}</svg>'
+
+
+def _beside(known: dict[str, Any], total: float) -> Iterator[str]:
+    """What goes on beside the steps of all stages, a row for each kind: one bar has all of its pieces."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    if known["cache"] is not None:
+        rows["looking all steps up in the cache"] = [known["cache"]]
+    for each in known["transfers"]:
+        if each["how"] in ("moved", "unfinished", "failed"):
+            rows.setdefault("fetching blobs" if each["direction"] == "pull" else "uploading blobs", []).append(each)
+    for each in known["phases"]:
+        rows.setdefault(_kind_of(each["what"]), []).append(each)
+    if not rows:
+        return
+    yield '<h3>Beside the steps</h3>\n<table class="steps"><caption>work of all stages, also within the time of a step</caption>'
+    heads = zip((mark for mark, _ in _STEP_HEADS), ("Work", "When", "Time", "Pieces"), strict=True)
+    yield "<thead><tr>" + "".join(f'<th class="{mark}">{head}</th>' for mark, head in heads) + "</tr></thead><tbody>"
+    for name, pieces in rows.items():
+        took = [(each["start"], each["seconds"] if each["seconds"] is not None else total - each["start"]) for each in pieces]
+        shapes = "".join(_shape("ran", 100 * start / total, 100 * seconds / total) for start, seconds in took[:_MOST_SHAPES])
+        yield (
+            f'<tr><td class="what">{_text(name)}</td><td class="bar"><svg aria-hidden="true">{shapes}</svg></td>'
+            f'<td class="number">{units.seconds(sum(seconds for _, seconds in took))}</td><td class="number">{len(took)}</td></tr>'
+        )
+    yield "</tbody></table>"
+
+
+def _kind_of(what: str) -> str:
+    """``unpacking layers`` of ``unpacking layer 262347ccf2f2``."""
+    words = what.split()
+    return f"{' '.join(words[:-1])}s" if len(words) > 1 and _HEX.fullmatch(words[-1]) else what
 
 
 def _shape(mark: str, start: float, width: float) -> str:

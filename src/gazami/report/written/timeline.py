@@ -49,6 +49,8 @@ class Timeline:
     summary: JobSummary = field(default_factory=JobSummary)
     plan: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
     needed: tuple[int, ...] | None = None
+    looked_up: Period | None = None
+    """When the cache was asked for all steps at once."""
     stages: dict[int, tuple[events.StageStarted, Period]] = field(default_factory=dict)
     steps: dict[events.StepId, StepTold] = field(default_factory=dict)
     transfers: dict[str, list[tuple[events.TransferStarted, Period, int]]] = field(default_factory=dict)
@@ -83,7 +85,10 @@ class Timeline:
                     self._transfer(event, now)
                 case events.PhaseStarted() | events.PhaseFinished():
                     self._phase(event, now)
-                case events.Warned() | events.SandboxChosen() | events.BaseResolved() | events.CacheChecked() | events.ImageMade():
+                case events.CacheChecked():
+                    self.looked_up = Period(max(0.0, now - event.seconds), event.seconds)
+                    self._keep(event)
+                case events.Warned() | events.SandboxChosen() | events.BaseResolved() | events.ImageMade():
                     self._keep(event)
                 case events.Message() if event.level == "warning":
                     self._keep(event)
