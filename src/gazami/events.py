@@ -115,7 +115,8 @@ class BaseFinished:
 @fast_dataclass(frozen=True, slots=True)
 class StepStarted:
     """``text`` is the instruction as written (one line, heredocs abridged); ``total`` steps in its stage. ``file`` names the text
-    that ``span`` points into; ``cached``: its layer is taken from the cache."""
+    that ``span`` points into; ``cached``: its layer is taken from the cache. ``reasons``: what it has other than the newest entry
+    of the cache, for the first step of a stage that was not found."""
 
     id: StepId
     total: int
@@ -123,6 +124,7 @@ class StepStarted:
     span: Span | None = None
     file: str = ""
     cached: bool = False
+    reasons: tuple[str, ...] = field(default=())
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -211,6 +213,16 @@ class PhaseFinished:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class ImageMade:
+    """The image is complete and not yet where it is wanted: its ``config`` as it is stored, the compressed ``sizes`` of the layers
+    with these ``digests``."""
+
+    config: str
+    digests: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+
+@fast_dataclass(frozen=True, slots=True)
 class Exported:
     """An output of the build exists: a pushed reference, an archive, a layout, a digest file."""
 
@@ -255,6 +267,7 @@ Event: TypeAlias = (
     | PhaseStarted
     | PhaseProgress
     | PhaseFinished
+    | ImageMade
     | Exported
     | BuildFinished
 )

@@ -23,7 +23,7 @@ NO_LAYER = {"values", "__main__", "__init__"}
 """Imported from everywhere, and the two ways in."""
 
 ROOTS = "|".join(path.stem for path in SOURCE.iterdir() if path.suffix in ("", ".py") and not path.stem.startswith("_"))
-MODULE = re.compile(rf"`(?:gazami\.)?((?:{ROOTS})(?:\.\w+)+)(?<!\.py)(?<!\.gz)(?<!\.com)(?<!\.example)`")
+MODULE = re.compile(rf"`(?:gazami\.)?((?:{ROOTS})(?:\.\w+)+)(?<!\.py)(?<!\.gz)(?<!\.html)(?<!\.com)(?<!\.example)`")
 """``package.module…`` in backticks, as opposed to a file or a host that begins with the same word."""
 
 

@@ -16,7 +16,7 @@ from gazami.builder.outputs.export import Exporter, Finished, finish
 from gazami.builder.outputs.gate import check
 from gazami.builder.outputs.uploading import Uploading
 from gazami.errors import IntegrityError, NotFoundError
-from gazami.events import BuildFinished, Emit, Message
+from gazami.events import BuildFinished, Emit, ImageMade, Message
 from gazami.registry.transfer import Uploads
 from gazami.values import fast_dataclass
 from gazami.worker import Worker
@@ -105,6 +105,9 @@ def _build_and_export(tried: Attempt) -> Finished:
             notes = (*notes, inline_note(tried.cache.keys_of(image.config.diff_ids)))
         finished = finish(image, notes, tried.clock.timestamp(tried.clock.now()))
         check(finished, layers, bytes_leave=request.output.writes_layers)
+        blobs = finished.manifest.layers
+        config = finished.config.decode("utf-8", "replace")
+        tried.emit(ImageMade(config, tuple(each.digest for each in blobs), tuple(each.size for each in blobs)))
         exporter.export(finished, uploads)
     return finished
 

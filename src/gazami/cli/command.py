@@ -58,6 +58,8 @@ class Task:
     work: Callable[[Execution], int]
     takes_stdout: bool = True
     places: Places = field(default_factory=Places)
+    report: str = ""
+    """The directory of ``--report``; empty for none."""
 
 
 Start: TypeAlias = Callable[[Flags, Mapping[str, str]], Task | int]

@@ -85,6 +85,10 @@ def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, st
     from gazami.report.reporter import open_reporter
 
     settings = log_settings(command, flags, environ, ci)
+    if task.report:
+        from gazami.cli.build_report import check_place
+
+        check_place(task.report)
     stderr = _bytes(sys.stderr)
     reporter = open_reporter(
         settings,
@@ -94,7 +98,12 @@ def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, st
     )
     cancel = Cancel()
     said: list[str | bytes] = []
-    with stopped_by_signals(cancel) as signals, ci.summarising(reporter.emit) as (emit, note_error):
+    with stopped_by_signals(cancel) as signals, contextlib.ExitStack() as stack:
+        emit, note_error = stack.enter_context(ci.summarising(reporter.emit))
+        if task.report:
+            from gazami.cli.build_report import reporting
+
+            emit, note_error = stack.enter_context(reporting(task.report, emit, note_error))
         try:
             return task.work(Execution(task.around, emit, cancel, said.append)), said
         except Exception as cause:

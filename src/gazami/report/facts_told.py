@@ -18,6 +18,7 @@ Fact = (
     | events.PlanReady
     | events.CacheChecked
     | events.StagesNeeded
+    | events.ImageMade
     | events.Exported
 )
 
@@ -46,7 +47,7 @@ def told_plainly(event: Fact) -> list[Line]:
         case events.CacheChecked():
             text = f"Cache {event.where}: {event.found} of {_count(event.asked, 'step')} found"
             return [Line("info", text, {"where": event.where, "asked": event.asked, "found": event.found})]
-        case events.StagesNeeded():
+        case events.StagesNeeded() | events.ImageMade():
             return []
         case events.Exported():
             return [_exported(event)]

@@ -30,7 +30,7 @@ class JobSummary:
 
     def text(self, error: GazamiError | None = None) -> str:
         """Empty for a build of which there is nothing to tell."""
-        parts = [self._head(error), self._steps(), self._end(), self._error(error)]
+        parts = [self._head(error), self._steps(), self._misses(), self._end(), self._error(error)]
         return "\n".join(part for part in parts if part) + "\n" if any(parts[1:]) else ""
 
     def _head(self, error: GazamiError | None) -> str:
@@ -50,6 +50,16 @@ class JobSummary:
             return f"| **`{text}`** | **failed** {units.seconds(step.seconds)} | |"
         layer = units.size(step.layer_size) if step.layer_size is not None else ""
         return f"| `{text}` | {'cached' if step.cached else units.seconds(step.seconds)} | {layer} |"
+
+    def _misses(self) -> str:
+        """Why the first step of a stage that was not cached was not."""
+        missed = [step for step in self.record.started.values() if step.reasons]
+        rows = [
+            f"- `{_cell(self.labels.step(step.id))} {_cell(shorten(printable(step.text), _WIDTH))}`: "
+            + ", ".join(f"`{_cell(printable(reason))}`" for reason in step.reasons)
+            for step in sorted(missed, key=lambda step: (step.id.stage, step.id.step))
+        ]
+        return "\n".join(["Not in the cache:", "", *rows, ""]) if rows else ""
 
     def _text(self, step: events.StepId) -> str:
         started = self.record.started.get(step)

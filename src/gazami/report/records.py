@@ -127,6 +127,9 @@ _CODECS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "data": (_encode_bytes, _decode_bytes),
     "destinations": (list, tuple),
     "numbers": (list, tuple),
+    "reasons": (list, tuple),
+    "digests": (list, tuple),
+    "sizes": (list, tuple),
     "stages": (
         lambda stages: [[index, name, list(texts)] for index, name, texts in stages],
         lambda value: tuple((index, name, tuple(texts)) for index, name, texts in value),

@@ -47,8 +47,10 @@ class Named:
                 return [replace(event, key=self._key(event.key))]
             case events.Message() | events.Warned() | events.SandboxChosen() | events.BaseResolved() | events.CacheChecked():
                 return [self._fact(event)]
-            case events.Exported() | events.BuildFinished():
-                return [event] if isinstance(event, events.Exported) else []
+            case events.Exported():
+                return [event]
+            case events.ImageMade() | events.BuildFinished():
+                return []
 
     def _fact(
         self, event: events.Message | events.Warned | events.SandboxChosen | events.BaseResolved | events.CacheChecked

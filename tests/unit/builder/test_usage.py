@@ -50,7 +50,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     environ = {"HOME": str(tmp_path), "PATH": "/usr/bin"}
     assert run(["analyze", f"{image}/", "--top=2"], environ) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].endswith("3.0 kB in 6 files")
+    assert lines[1].endswith(" compressed, 3.0 kB of files; a container sees 1.5 kB in 6 files")
     assert lines[4].split()[3:] == ["1.6", "kB", "1.6", "kB", "ADD", "rootfs"]
     assert lines[6:] == [
         "",
@@ -70,7 +70,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert document["waste"]["bytes"] == 1600
     assert [each["fate"] for each in document["waste"]["hidden"]["list"]] == ["unchanged", "replaced", "deleted"]
     assert document["waste"]["duplicates"]["list"][0]["files"][1] == {"path": "/same", "layer": 1}
-    assert len(document["largest"]) == document["files"] == 6
+    assert len(document["largest"]) == document["visible"]["files"] == 6
     assert run(["analyze"], environ) == 1
 
 

@@ -69,6 +69,10 @@ class Analysis:
         return sum(layer.bytes for layer in self.layers)
 
     @property
+    def kept_bytes(self) -> int:
+        return sum(each.size for each in self.kept)
+
+    @property
     def hidden_bytes(self) -> int:
         return sum(each.file.size for each in self.hidden)
 

@@ -151,7 +151,7 @@ class Stages:
             raise
         missed = hit is None and self.cache is not None and self.cache.is_cacheable(plan, step.position)
         if missed and explains:
-            self._explain(plan, step)
+            begun = replace(begun, reasons=self._explain(plan, step))
         if hit is None:
             self._base(identity, step, stage)
         started = time.monotonic()
@@ -243,13 +243,14 @@ class Stages:
                 return self.running.run(run, step, stage, follow)
         assert_never(step.step)
 
-    def _explain(self, plan: StagePlan, step: StepWork) -> None:
-        """Say what a stage's first missed step has other than last time."""
+    def _explain(self, plan: StagePlan, step: StepWork) -> tuple[str, ...]:
+        """Say what a stage's first missed step has other than last time; in words."""
         reasons = self.cache.explain(plan, step.position) if self.cache is not None else ()
         if reasons:
             common = step.step.common
             where = f"{common.source.name}:{common.span.start}"
             self.copying.emit(Message("info", f"{where} is not in the cache: {', '.join(reasons)}"))
+        return reasons
 
     def _join(self, stage: Stage, base: int, *, keep_tree: bool) -> None:
         """Replace a stage's own layers by one (``--single-snapshot``)."""

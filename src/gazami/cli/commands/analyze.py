@@ -66,7 +66,7 @@ def _document(found: Analysis, top: int | None) -> dict[str, Any]:
         "platform": str(found.image.config.platform),
         "size": sum(layer.size for layer in found.layers),
         "bytes": found.bytes,
-        "files": len(found.kept),
+        "visible": {"bytes": found.kept_bytes, "files": len(found.kept)},
         "layers": [
             {
                 "digest": layer.digest, "size": layer.size, "createdBy": layer.created_by, "files": layer.files,
@@ -107,10 +107,11 @@ def _lines(found: Analysis, top: int | None) -> list[str]:
     from gazami.report.units import size
 
     waste = found.hidden_bytes + found.duplicate_bytes
+    seen = f"a container sees {size(found.kept_bytes)} in {_files(len(found.kept))}"
     packed = sum(layer.size for layer in found.layers)
     lines = [
         f"{printable(found.image.name)}  {found.image.digest}",
-        f"{size(packed)} compressed, {size(found.bytes)} in {_files(len(found.kept))}",
+        f"{size(packed)} compressed, {size(found.bytes)} of files; {seen}",
         "",
         f"{'layer':>5} {'compressed':>11} {'files':>10} {'hidden':>10}  instruction",
     ]

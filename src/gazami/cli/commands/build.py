@@ -11,7 +11,7 @@ from gazami.cli.exhaustion import places_of
 from gazami.cli.flags import docker
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.option import Table
-from gazami.cli.flags.options import BUILD, CALL, CHECK, ELSEWHERE, PROGRESS, QUIET, STATE_DIR
+from gazami.cli.flags.options import BUILD, CALL, CHECK, ELSEWHERE, PROGRESS, QUIET, REPORT, STATE_DIR
 from gazami.cli.request.docker import NOT_PUSHED, WORKSPACE, in_own_words, names_no_output, without_registry
 from gazami.errors import RegistryError
 from gazami.values import replace
@@ -95,6 +95,7 @@ def build_with(builder: Builder, *, executor: bool = False) -> Command:
 
             return run_call(flags, environ)
         from gazami.cli.environ import look_around, require_secret_files
+        from gazami.cli.paths import absolute
         from gazami.cli.request.build import build_request
 
         around = look_around(environ)
@@ -107,6 +108,7 @@ def build_with(builder: Builder, *, executor: bool = False) -> Command:
             lambda run: _work(wanted, builder, run, flags),
             takes_stdout=any(export.dest == "-" for export in wanted.request.output.exports),
             places=places_of(wanted.request),
+            report=absolute(flags[REPORT], around.cwd),
         )
 
     if executor:

@@ -44,7 +44,7 @@ Exit status: 0 no difference, 1 some difference, 2 trouble.
 TIMES = Option("times", BOOL, Group.OUTPUT, "Compare times too: of files, and of the image.", "false")
 JSON = Option("json", BOOL, Group.OUTPUT, "Print the differences as JSON.", "false")
 IGNORE = Option("ignore", LIST, Group.OUTPUT, "Leave out the paths that match a shell pattern, and what lies below them; '*' "
-                "matches slashes too. Repeatable.", metavar="PATTERN")  # fmt: skip
+                "matches slashes too.", metavar="PATTERN")  # fmt: skip
 
 _VERSION = 1
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}

@@ -88,6 +88,8 @@ IIDFILE = Option("iidfile", STRING, Group.OUTPUT, "Write the image's ID (the dig
     metavar="FILE", kaniko=False)
 METADATA_FILE = Option("metadata-file", STRING, Group.OUTPUT, "Write digests and names as JSON, with buildx's keys.",
     metavar="FILE", kaniko=False)
+REPORT = Option("report", STRING, Group.OUTPUT, "Write a report of the build into this directory, also when it fails: report.html, "
+    "summary.md and summary.json.", metavar="DIR", kaniko=False)
 INDEX = Option("index", COMMA_LIST, Group.OUTPUT, "Make an image index of these platforms, of which this build makes one: each "
     "build pushes its image under its own tag, and the build that finishes last pushes the index to the destinations.",
     metavar="OS/ARCH,…", kaniko=False)

@@ -30,6 +30,7 @@ _REFUSED: dict[Option[object], str] = {
     options.TAR_PATH: _LOCAL_OUTPUT,
     options.OCI_LAYOUT_PATH: _LOCAL_OUTPUT,
     options.OUTPUT: _LOCAL_OUTPUT,
+    options.REPORT: "a Job's files stay in the cluster; --log-format=json has the same facts",
     options.SSH: "an agent of this machine cannot be reached from the cluster; use a secret",
     options.DRYRUN: "gazami build --dryrun says here what would be done",
     options.CHECK: "gazami build --check looks at the Dockerfile here",
