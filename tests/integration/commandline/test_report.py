@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from tests.schema import problems
 pytestmark = [pytest.mark.service, pytest.mark.sandbox]
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/reference/report.schema.json").read_text())
+PAGE = Path(__file__).parents[3] / "docs/how-to/build-reports.md"
 FILES = ["report.html", "summary.json", "summary.md"]
 
 
@@ -85,6 +88,26 @@ def test_a_report_inside_the_context_is_not_in_the_image(context: Path, tmp_path
     assert done.returncode == 0, done.stderr
     assert [each.name for each in (tmp_path / "out/context").iterdir()] == ["Dockerfile"]
     assert summary(context / "ci/report")["outcome"] == "succeeded"
+
+
+def test_the_executor_reports_and_the_questions_of_the_page_have_answers(context: Path, tmp_path: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nWORKDIR /x\nCOPY Dockerfile /\n")
+    words = [
+        f"--context={context}",
+        "--no-push",
+        f"--state-dir={tmp_path / 'state'}",
+        "--cache",
+        f"--cache-repo=oci:{tmp_path / 'cache'}",
+    ]
+    command = [sys.executable, "-m", "gazami.cli.kaniko.executor", *words, "--report=report", "--cache-copy-layers"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    known = summary(tmp_path / "report")
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("jq ")]
+    answers = [subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True).stdout for line in lines]
+    assert answers[0] == f'"0 of {known["cache"]["misses"]}"\n' and known["cache"]["misses"]
+    assert answers[1].startswith(f"{known['stages'][0]['steps'][0]['file']}:2 ")
+    assert len(answers[2].splitlines()) == 2 and len(answers) == 3
 
 
 def test_a_directory_that_cannot_be_made_is_said_first(context: Path, busybox: str, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_what_is_written_here_is_not_handed_on() -> None:
     ("word", "part"),
     [
         ("--tar-path=x.tar", "gazami pull"),
+        ("--report=x", "log-format=json"),
         ("--oci-layout-path=x", "gazami pull"),
         ("--output=type=local,dest=x", "gazami pull"),
         ("--ssh=default", "secret"),

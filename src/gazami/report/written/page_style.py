@@ -29,6 +29,7 @@ td { overflow-wrap: anywhere; }
 .number { text-align: right; white-space: nowrap; padding-left: .5rem; }
 table.steps { table-layout: fixed; } .what { width: 47%; } .bar { width: 33%; }
 svg { display: block; width: 100%; height: 1.1rem; margin-top: .2rem; background: var(--box); border-radius: 2px; }
+table:not(.steps) svg { width: 8rem; max-width: 20vw; }
 rect.ran { fill: var(--ran); } rect.cached { fill: var(--cached); } rect.failed { fill: var(--failed); }
 rect.wait { fill: var(--wait); } rect.base { fill: var(--base); } rect.cancelled { fill: var(--wait); }
 ul.key { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; margin: .5rem 0; font-size: .875rem; }
