@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,25 +47,14 @@ def write_fixed(path: Path, before: str, after: str) -> None:
 
     Raises :class:`GazamiError` for a symlink, and for a file that is not what was read any more.
     """
+    from gazami.layer.output_file import write_output
+
     if path.is_symlink():
         raise UsageError(f"--fix does not write through the symlink {path}", hint="name the file that it points to")
-    part = path.with_name(f".{path.name}.{os.getpid()}.gazami")
     try:
         if path.read_bytes() != _encoded(before):
             raise ContextError(f"{path} changed while it was checked; it was not fixed", hint="run the command again")
-        old = path.stat()
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(_encoded(after))
-                if (old.st_uid, old.st_gid) != (os.getuid(), os.getgid()):
-                    with contextlib.suppress(PermissionError):  # root's container leaves a checkout to its owner
-                        os.fchown(fd, old.st_uid, old.st_gid)
-                os.fchmod(fd, old.st_mode & 0o7777)
-            os.replace(part, path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        write_output(path, _encoded(after), like_the_old=True)
     except OSError as cause:
         raise HostError(f"cannot write {path}: {cause.strerror}") from cause
 
