@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import cast
+
 import pytest
 from tests.unit.builder.plans import plan_of
 
-from gazami.builder.outputs.failed_root import how_to_look
+from gazami.builder.files.blob_files import BlobFiles
+from gazami.builder.files.layer_files import LayerFiles
+from gazami.builder.files.workspace import Workspace
+from gazami.builder.outputs.failed_root import FailedRoot, how_to_look
 from gazami.builder.request import FileExport
+from gazami.cancel import Cancel
+from gazami.events import Event, Message
 from gazami.plan.steps import RunStep
 
 TAR, FOLDER = FileExport("tar", "/a b/x.tar"), FileExport("local", "/f")
@@ -50,3 +58,14 @@ def test_what_is_not_there_is_said() -> None:
     assert told.endswith("\n(without its --mount)") and "build arguments" not in told
     script = how_to_look(step_of("RUN <<E\n#!/bin/sh\na\nE\n", "FROM scratch\n"), TAR, is_root=True)
     assert "repeat" not in script and "hidden" not in script
+
+
+def test_of_steps_that_fail_at_once_the_first_is_kept(tmp_path: Path) -> None:
+    events: list[Event] = []
+    with Workspace(str(tmp_path / "state")) as workspace:
+        files = LayerFiles(workspace, cast(BlobFiles, None), events.append, Cancel())
+        failed = FailedRoot(FileExport("tar", str(tmp_path / "x.tar")), files, events.append)
+        failed.keep(step_of("RUN first"), ())
+        failed.keep(step_of("RUN second"), ())
+    [said] = [event.text for event in events if isinstance(event, Message)]
+    assert "-c first" in said and (tmp_path / "x.tar").exists()

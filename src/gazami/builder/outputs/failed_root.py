@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
 from pathlib import Path
 
 from gazami.builder.files.layer_files import LayerFiles
@@ -17,21 +18,24 @@ from gazami.errors import GazamiError
 from gazami.events import Emit, Message
 from gazami.image.model import Layer
 from gazami.plan.steps import RunStep
-from gazami.values import fast_dataclass
+from gazami.values import fast_dataclass, field
 
 _NAME = "failed-step"
 
 
 @fast_dataclass(frozen=True, slots=True)
 class FailedRoot:
-    """``export`` is where the files go."""
+    """``export`` is where the files go; of several steps that fail at once, the first one's do."""
 
     export: FileExport
     files: LayerFiles
     emit: Emit
+    _first: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, step: RunStep, layers: tuple[Layer, ...]) -> None:
         """Write the files and say how to look at them; what goes wrong is a warning, since the step's failure is what matters."""
+        if not self._first.acquire(blocking=False):
+            return
         try:
             export_files(self.export, layers, self.files, _no_layout)
         except GazamiError as error:
