@@ -6,8 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from gazami.dockerfile.check_options import CheckOptions
 from gazami.dockerfile.rules import COPY_IGNORED_FILE, INPUT_MISSING, Finding
 from gazami.errors import ContextError, HostError, UsageError
+from gazami.values import replace
 
 _OF_THE_CONTEXT = frozenset({COPY_IGNORED_FILE.name, INPUT_MISSING.name})
 
@@ -40,6 +42,16 @@ def contexts_of(file: str, given: str) -> tuple[str, ...]:
 def lacking(findings: Sequence[Finding]) -> int:
     """How many findings say that the context is another one."""
     return sum(finding.rule in _OF_THE_CONTEXT for finding in findings)
+
+
+def with_unsure_context(findings: tuple[Finding, ...], contexts: Sequence[str], options: CheckOptions) -> tuple[Finding, ...]:
+    """The findings where nobody said which folder is the context: that a file is missing is a warning, and can be skipped."""
+    looked = f"looked in {' and '.join(contexts)}; --context names another folder"
+    return tuple(
+        replace(each, level="warning", detail=f"{each.detail} ({looked})") if each.rule == INPUT_MISSING.name else each
+        for each in findings
+        if each.rule != INPUT_MISSING.name or options.allows(INPUT_MISSING)
+    )
 
 
 def write_fixed(path: Path, before: str, after: str) -> None:
