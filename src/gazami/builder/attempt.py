@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from gazami.builder.stages.running import Running
     from gazami.cache.keys import RunSettings
     from gazami.cancel import Cancel
-    from gazami.image.model import Image
+    from gazami.image.model import Image, Layer
     from gazami.registry.resolved import Resolved
 
 
@@ -154,7 +154,16 @@ class Attempt:
         own = (self.ready.context.folder, self.request.cache.directory, *self.ready.own_places, *self._credential_files())
         volumes = volumes_of(options.volumes, mounted, own)
         mounting = Mounting(isolation, self.sources, self.packer, options.secrets, options.ssh, namespace, mounts, volumes)
-        return Running(mounting, self.packer, options, hostname_of(build_args), self.emit)
+        return Running(mounting, self.packer, options, hostname_of(build_args), self.emit, self._keeps_failed())
+
+    def _keeps_failed(self) -> Callable[[RunStep, tuple[Layer, ...]], None] | None:
+        """What keeps the files of a step that fails, where somebody wants them."""
+        failed = self.request.sandbox.failed
+        if failed is None:
+            return None
+        from gazami.builder.outputs.failed_root import FailedRoot
+
+        return FailedRoot(failed, self.packer.files, self.emit).keep
 
 
 @contextlib.contextmanager
@@ -183,7 +192,7 @@ def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
         )  # fmt: skip
         given = _given(request, fetched, ready, known=not request.cache.enabled)
         needs = (need for stage in plan.stages for need in needs_of(stage))
-        raise_errors((*missing(needs, given), *unwritable(request.output)))
+        raise_errors((*missing(needs, given), *unwritable(request.output, request.sandbox.failed)))
         clock = _clock(request, ready, fetched, emit)
         sources = Sources(ready.context, images, Trees(layers, kept, shared_bases(plan, images)), fetched)
         packer = Packer(layers, _packing(request.output.format, plan, images), clock.newest, lists_members=stores is not None)

@@ -94,6 +94,8 @@ class SandboxOptions:
     network: Literal["default", "none"] = "default"
     """That of steps that name none."""
     volumes: Volumes = field(default_factory=Volumes)
+    failed: FileExport | None = None
+    """Where the files of a RUN that fails go."""
 
 
 @fast_dataclass(frozen=True, slots=True)

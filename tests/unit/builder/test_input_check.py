@@ -17,7 +17,7 @@ WAYS = {
     "build": ("build", ".", "--no-push"),
     "dryrun": ("build", ".", "--no-push", "--dryrun"),
     "check": ("build", ".", "--no-push", "--check"),
-    "lint": ("lint",),
+    "lint": ("lint", "--error=false"),
 }
 
 
@@ -107,7 +107,7 @@ def test_what_only_an_unneeded_stage_lacks_is_a_warning_in_lint() -> None:
     assert tried("build", dockerfile)[0] == 0
     assert tried("dryrun", dockerfile)[0] == 0
     status, text = tried("lint", dockerfile)
-    assert status == 1
+    assert status == 0
     assert "WARNING: InputMissing" in text
     status, text = tried("lint", "# check=skip=InputMissing\n" + dockerfile)
     assert "InputMissing" not in text

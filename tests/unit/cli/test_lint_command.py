@@ -133,7 +133,14 @@ def test_copies_read_from_the_working_directory_or_from_the_dockerfiles_own(
     (folder / "app/own").write_text("")
     assert run(["lint", "app", "--format=concise"], {}) == 1
     out = capsys.readouterr().out
-    assert out.startswith("app/other.Dockerfile:2:1: InputMissing ") and "no" in out and out.count("\n") == 1
+    assert out.startswith("app/other.Dockerfile:2:1: InputMissing ") and out.endswith(
+        '"/no": not found (looked in . and app; --context names another folder)\n'
+    )
+    assert out.count("\n") == 1 and run(["lint", "app", "--error=false"], {}) == 0
+    (folder / "app/other.Dockerfile").write_text("# check=skip=InputMissing\nFROM scratch\nCOPY own no /\n")
+    assert run(["lint", "app"], {}) == 0
+    (folder / "app/other.Dockerfile").write_text("FROM scratch\nCOPY own no /\n")
+    capsys.readouterr()
     assert run(["lint", "app", "--context=.", "--format=concise"], {}) == 1
     assert capsys.readouterr().out.count("InputMissing") == 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gazami.builder.request import BuildRequest
+from gazami.builder.request import BuildRequest, FileExport
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import parse, with_environment
 from gazami.cli.flags.options import BUILD
@@ -22,6 +22,13 @@ def wanted(*argv: str, home: str = "", **environ: str) -> Wanted:
 
 def request(*argv: str, **environ: str) -> BuildRequest:
     return wanted("--no-push", *argv, **environ).request
+
+
+def test_where_a_failed_step_goes() -> None:
+    assert request("--on-failure=tar:x/y.tar").sandbox.failed == FileExport("tar", "/src/x/y.tar")
+    made = request("--on-failure=dir:/f").sandbox
+    assert made.failed == FileExport("local", "/f")
+    assert request().sandbox.failed is None
 
 
 def test_a_whole_command_line() -> None:
@@ -49,6 +56,9 @@ def test_a_whole_command_line() -> None:
         (("-d", "app@sha256:" + "0" * 64), "by tag, not by digest"),
         (("-d", "UPPER/Case//x"), "invalid reference"),
         (("--no-push", "--compression=zstd", "--image-format=docker"), "--compression=zstd cannot be used"),
+        (("--no-push", "--on-failure=keep"), "--on-failure=keep is not tar:FILE or dir:FOLDER"),
+        (("--no-push", "--on-failure=tar:"), "--on-failure=tar: is not tar:FILE or dir:FOLDER"),
+        (("--no-push", "--on-failure=tar:-"), "--on-failure=tar:- is not tar:FILE or dir:FOLDER"),
         (("--no-push", "--tar-path=x", "--image-format=oci"), "--tar-path cannot be used with --image-format=oci"),
         (("--no-push", "--tar-path=x", "--compression=zstd"), "--tar-path cannot be used with --compression=zstd"),
         (("--no-push", "--image-name-with-digest-file=x"), "if setting --image-name-with-digest-file"),

@@ -98,7 +98,7 @@ insecure-registry skip-tls-verify skip-tls-verify-pull skip-tls-verify-registry 
 registry-map registry-mirror credential-helpers cache cache-repo cache-from cache-to cache-dir cache-mounts local-cache isolation
 force state-dir add-host ulimit verbosity quiet log-format ignore-path skip-push-permission-check push load network
 push-ignore-immutable-tag-errors skip-default-registry-fallback check call dryrun volume expose-mounts create-repository if-exists
-cached-only report
+cached-only report on-failure
 """
 
 

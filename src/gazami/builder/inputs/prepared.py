@@ -72,7 +72,8 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Prep
             compiled = make_plan(outlined, inputs, images)
             ignore = find_ignore(path, folder)
             check_plan(dockerfile, outlined, inputs, ignore, compiled, emit)
-            own = own_places(request.output, request.cache, str(workspace.state), state_dir)
+            failed = (request.sandbox.failed.dest,) if request.sandbox.failed else ()
+            own = own_places(request.output, request.cache, str(workspace.state), state_dir, *failed)
             context = FolderTree(str(folder), visible(ignore, omitted(str(folder), own, str(workspace.state))))
             try:
                 yield Prepared(compiled.plan, outlined, inputs, images, context, own, access, workspace, registry, standby)

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from gazami.builder.request import OutputOptions
+from gazami.builder.request import FileExport, OutputOptions
 from gazami.errors import HostError, SpaceError
 from gazami.layer.output_file import is_descriptor
 
@@ -20,12 +20,14 @@ _UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 """Answers of kernels and file systems that have no files without a name."""
 
 
-def unwritable(output: OutputOptions) -> Iterator[HostError]:
-    """An error for each output that cannot be written."""
-    for flag, place, is_folder in _places(output):
+def unwritable(output: OutputOptions, failed: FileExport | None) -> Iterator[HostError]:
+    """An error for each output that cannot be written; ``failed`` is that of a step that fails."""
+    for flag, place, is_folder in _places(output, failed):
         if not place or place == "-" or place.startswith(("http://", "https://")):
             continue
         try:
+            if flag == "--on-failure" and is_folder and os.path.isdir(place) and os.listdir(place):
+                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
             if is_folder:
                 _try_folder(Path(place))
             elif not is_descriptor(place):
@@ -34,7 +36,7 @@ def unwritable(output: OutputOptions) -> Iterator[HostError]:
             yield _error(flag, place, cause)
 
 
-def _places(output: OutputOptions) -> Iterator[tuple[str, str, bool]]:
+def _places(output: OutputOptions, failed: FileExport | None) -> Iterator[tuple[str, str, bool]]:
     """``(flag, path, whether it is a directory)`` of every output."""
     for place in output.tar_paths:
         yield "--tar-path", place, False
@@ -42,6 +44,8 @@ def _places(output: OutputOptions) -> Iterator[tuple[str, str, bool]]:
         yield "--oci-layout-path", place, True
     for export in output.exports:
         yield "--output", export.dest, export.kind == "local"
+    if failed is not None:
+        yield "--on-failure", failed.dest, failed.kind == "local"
     yield "--digest-file", output.files.digest, False
     yield "--image-name-with-digest-file", output.files.names, False
     yield "--image-name-tag-with-digest-file", output.files.tagged_names, False

@@ -17,11 +17,12 @@ from gazami.builder.stages.snapshot import snapshot
 from gazami.builder.stages.stage import Stage
 from gazami.builder.stages.volumes import told
 from gazami.builder.stages.work import StepWork
-from gazami.errors import UsageError
+from gazami.errors import GazamiError, UsageError
 from gazami.events import Emit, Message, StepId, StepOutput
 from gazami.file_locks import locked
+from gazami.image.model import Layer
 from gazami.plan.steps import RunStep
-from gazami.sandbox.spec import Root, RunSpec
+from gazami.sandbox.spec import Root, RunResult, RunSpec
 from gazami.values import fast_dataclass
 
 
@@ -34,6 +35,8 @@ class Running:
     options: SandboxOptions
     hostname: str
     emit: Emit
+    keep: Callable[[RunStep, tuple[Layer, ...]], None] | None = None
+    """What is done with the files of a step that failed."""
 
     def run(self, step: RunStep, work: StepWork, stage: Stage, follow: Follow | None) -> NewLayer:
         """Run a step's command; the layer of what it changed. Raises :class:`CommandFailed`, and what the sandbox raises."""
@@ -63,9 +66,23 @@ class Running:
             if not full or not files.workspace.leave_memory():
                 limit = memory_limit() if result.oom_killed else None
                 memory = f"limit of the control group: {_size(limit)}" if limit else ""
+                self._keep(step, work, stage, result, changed)
                 raise failed_command(step, result, words.data, Surroundings(self.options.limits.timeout, memory, full))
             text = "the files no longer fit in memory: running this step again with its files on disk"
             self.emit(Message("warning", text))
+
+    def _keep(self, step: RunStep, work: StepWork, stage: Stage, result: RunResult, changed: str) -> None:
+        """Hand on the layers that a failed step leaves, if anybody wants them; not of one that fails because others did."""
+        files = self.packer.files
+        if self.keep is None or files.cancel.is_set:
+            return
+        try:
+            new = snapshot(stage, work, result, changed=changed, packer=self.packer, follow=None)
+        except GazamiError as error:
+            self.emit(Message("warning", f"--on-failure: the files of the failed step could not be read: {error.message}"))
+            return
+        own = (files.register(new.layer),) if new.layer is not None else ()
+        self.keep(step, (*stage.image.layers, *own))
 
     def _spec(self, step: RunStep, root: Root, mounts: StepMounts) -> RunSpec:
         argv = step.argv

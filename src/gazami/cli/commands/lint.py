@@ -10,7 +10,7 @@ from pathlib import Path
 from gazami.cli.ci import shows_colors
 from gazami.cli.command import Command
 from gazami.cli.commands.dockerfile import Reading, read_dockerfile, request_of, write_out
-from gazami.cli.commands.lint_files import contexts_of, files_of, lacking, write_fixed
+from gazami.cli.commands.lint_files import contexts_of, files_of, lacking, with_unsure_context, write_fixed
 from gazami.cli.environ import Surroundings, without_credentials
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.kinds import BOOL, STRING, choice
@@ -93,7 +93,8 @@ def _lint(flags: Flags, environ: Mapping[str, str]) -> int:
 def _check(file: str, flags: Flags, around: Surroundings) -> tuple[Checked, bool]:
     """The findings in the context in which the fewest files are missing, and whether they make the status 1."""
     tried: list[tuple[Source, tuple[Finding, ...], CheckOptions]] = []
-    for context in contexts_of(file, flags[CONTEXT]):
+    contexts = contexts_of(file, flags[CONTEXT])
+    for context in contexts:
         reading = read_dockerfile(request_of(flags, around, context=context, dockerfile=file), knows_secrets=False)
         if flags[FIX] and not tried:
             reading = _fixed(file, reading)
@@ -103,6 +104,8 @@ def _check(file: str, flags: Flags, around: Surroundings) -> tuple[Checked, bool
         if not lacking(findings):
             break
     source, findings, options = min(tried, key=lambda each: lacking(each[1]))
+    if len(contexts) > 1:
+        findings = with_unsure_context(findings, contexts, options)
     strict = options.error or flags[ERROR]
     return Checked(source, findings), any(strict or finding.level == "error" for finding in findings)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from gazami.dockerfile.check_options import CheckOptions
 from gazami.dockerfile.rules import COPY_IGNORED_FILE, INPUT_MISSING, Finding
 from gazami.errors import ContextError, HostError, UsageError
+from gazami.values import replace
 
 _OF_THE_CONTEXT = frozenset({COPY_IGNORED_FILE.name, INPUT_MISSING.name})
 
@@ -43,30 +44,29 @@ def lacking(findings: Sequence[Finding]) -> int:
     return sum(finding.rule in _OF_THE_CONTEXT for finding in findings)
 
 
+def with_unsure_context(findings: tuple[Finding, ...], contexts: Sequence[str], options: CheckOptions) -> tuple[Finding, ...]:
+    """The findings where nobody said which folder is the context: that a file is missing is a warning, and can be skipped."""
+    looked = f"looked in {' and '.join(contexts)}; --context names another folder"
+    return tuple(
+        replace(each, level="warning", detail=f"{each.detail} ({looked})") if each.rule == INPUT_MISSING.name else each
+        for each in findings
+        if each.rule != INPUT_MISSING.name or options.allows(INPUT_MISSING)
+    )
+
+
 def write_fixed(path: Path, before: str, after: str) -> None:
     """Replace a Dockerfile at once, with its mode and owner.
 
     Raises :class:`GazamiError` for a symlink, and for a file that is not what was read any more.
     """
+    from gazami.layer.output_file import write_output
+
     if path.is_symlink():
         raise UsageError(f"--fix does not write through the symlink {path}", hint="name the file that it points to")
-    part = path.with_name(f".{path.name}.{os.getpid()}.gazami")
     try:
         if path.read_bytes() != _encoded(before):
             raise ContextError(f"{path} changed while it was checked; it was not fixed", hint="run the command again")
-        old = path.stat()
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(_encoded(after))
-                if (old.st_uid, old.st_gid) != (os.getuid(), os.getgid()):
-                    with contextlib.suppress(PermissionError):  # root's container leaves a checkout to its owner
-                        os.fchown(fd, old.st_uid, old.st_gid)
-                os.fchmod(fd, old.st_mode & 0o7777)
-            os.replace(part, path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        write_output(path, _encoded(after), like_the_old=True)
     except OSError as cause:
         raise HostError(f"cannot write {path}: {cause.strerror}") from cause
 

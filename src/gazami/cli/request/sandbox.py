@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from gazami.builder.request import Limits, SandboxOptions, Volume, Volumes
+from gazami.builder.request import FileExport, Limits, SandboxOptions, Volume, Volumes
 from gazami.cli.environ import Surroundings
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.docker import NETWORK
@@ -14,6 +14,7 @@ from gazami.cli.flags.options import (
     EXPOSE_MOUNTS,
     FORCE,
     ISOLATION,
+    ON_FAILURE,
     SECRET,
     SHM_SIZE,
     SSH,
@@ -49,7 +50,20 @@ def sandbox_options(flags: Flags, around: Surroundings) -> SandboxOptions:
         limits=Limits(flags[TIMEOUT], flags[SHM_SIZE], tuple(_ulimit(word) for word in flags[ULIMIT])),
         network="none" if flags[NETWORK] == "none" else "default",
         volumes=_volumes(flags, around),
+        failed=_failed(flags, around.cwd),
     )
+
+
+def _failed(flags: Flags, cwd: str) -> FileExport | None:
+    text = flags[ON_FAILURE]
+    kind, _, place = text.partition(":")
+    if not text:
+        return None
+    if kind not in ("tar", "dir") or place in ("", "-"):
+        raise UsageError(
+            f"{flags.spelling(ON_FAILURE)}={text} is not tar:FILE or dir:FOLDER", hint="for example: --on-failure=tar:failed.tar"
+        )
+    return FileExport("tar" if kind == "tar" else "local", absolute(place, cwd))
 
 
 def state_dir(given: str, around: Surroundings) -> str:

@@ -31,6 +31,7 @@ _REFUSED: dict[Option[object], str] = {
     options.OCI_LAYOUT_PATH: _LOCAL_OUTPUT,
     options.OUTPUT: _LOCAL_OUTPUT,
     options.REPORT: "a Job's files stay in the cluster; --log-format=json has the same facts",
+    options.ON_FAILURE: _LOCAL_OUTPUT.partition(";")[0],
     options.SSH: "an agent of this machine cannot be reached from the cluster; use a secret",
     options.DRYRUN: "gazami build --dryrun says here what would be done",
     options.CHECK: "gazami build --check looks at the Dockerfile here",
