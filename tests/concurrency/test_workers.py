@@ -147,21 +147,21 @@ def test_a_reader_that_stops_ends_the_thread(taken: int) -> None:
 class Other:
     """The sandbox's side of a pipe: ``work`` is given the descriptor."""
 
-    def __init__(self, work: Callable[[int], None]) -> None:
+    def __init__(self, work: Callable[[int], int]) -> None:
         self._work = work
 
     def call(self, request: object, input_fd: int = -1, output_fd: int = -1) -> UnpackReport:
-        self._work(max(input_fd, output_fd))
-        return UnpackReport()
+        return UnpackReport(taken=self._work(max(input_fd, output_fd)))
 
 
 def reads(count: int, then: BaseException | None) -> Sandbox:
-    def work(fd: int) -> None:
+    def work(fd: int) -> int:
         left = count
-        while left and (data := os.read(fd, left)):
+        while left and (data := os.read(fd, min(left, 1 << 20))):
             left -= len(data)
         if then is not None:
             raise then
+        return count - left
 
     return cast(Sandbox, Other(work))
 
@@ -178,10 +178,12 @@ def test_an_unpacker_that_fails(count: int) -> None:
         feed(reads(count, Broken()))
 
 
-@pytest.mark.parametrize("count", [0, 1, 1 << 19])
-def test_an_unpacker_that_stops_without_a_word(count: int) -> None:
+@pytest.mark.parametrize("size", [1 << 16, 1 << 20, 4 << 20])
+@pytest.mark.parametrize("count", [0, 1, 1 << 15, (1 << 16) - 1])
+def test_an_unpacker_that_stops_without_a_word(count: int, size: int) -> None:
+    """However much the pipe between them holds."""
     with pytest.raises(SandboxError, match="stopped before its end"):
-        feed(reads(count, None))
+        feed(reads(count, None), size)
 
 
 def test_an_unpacker_that_takes_all() -> None:
@@ -189,11 +191,12 @@ def test_an_unpacker_that_takes_all() -> None:
 
 
 def writes(size: int, then: BaseException | None) -> Sandbox:
-    def work(fd: int) -> None:
+    def work(fd: int) -> int:
         with contextlib.suppress(BrokenPipeError):
             os.write(fd, b"x" * size)
         if then is not None:
             raise then
+        return 0
 
     return cast(Sandbox, Other(work))
 

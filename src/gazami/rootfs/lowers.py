@@ -136,3 +136,11 @@ def _stat(name: str, folder: int) -> os.stat_result | None:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except OSError:
         return None
+
+
+def lstat(path: str) -> os.stat_result | None:
+    """What is at a path, no link followed; None when nothing is."""
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None

@@ -16,10 +16,12 @@ from gazami.values import fast_dataclass
 @fast_dataclass(frozen=True, slots=True)
 class UnpackReport:
     """How many files could not be given what their layer says: owners that the namespace cannot express, extended attributes that
-    the file system or the namespace refuses."""
+    the file system or the namespace refuses. ``taken`` are the bytes of the tar that were read: a pipe may hold more, which nobody
+    would miss."""
 
     owners: int = 0
     attributes: int = 0
+    taken: int = 0
 
 
 @fast_dataclass(frozen=True, slots=True)

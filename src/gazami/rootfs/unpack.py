@@ -28,9 +28,9 @@ from gazami.layer.tar_reader import TarReader
 from gazami.layer.tar_sparse import HOLE
 from gazami.layer.whiteout import OPAQUE, deleted_name, is_aufs_metadata
 from gazami.rootfs import inside
-from gazami.rootfs.lowers import Lower, copy_file, find, is_whiteout, open_lowers
+from gazami.rootfs.lowers import Lower, copy_file, find, is_whiteout, lstat, open_lowers
 from gazami.rootfs.requests import UnpackReport, UnpackRequest
-from gazami.values import fast_dataclass, field
+from gazami.values import fast_dataclass, field, replace
 
 _CHUNK = 1 << 20
 _OURS = ("trusted.overlay.", "user.overlay.", recorded_owner.ATTRIBUTE)
@@ -49,15 +49,18 @@ def unpack(request: UnpackRequest, input_fd: int) -> UnpackReport:
     inside.enter(request.directory)
     os.umask(0)
     unpacker = Unpacker(request, "", lowers)
-    reader = TarReader(_chunks(input_fd))
+    taken = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal taken
+        while data := os.read(input_fd, _CHUNK):
+            taken += len(data)
+            yield data
+
+    reader = TarReader(chunks())
     for entry in reader:
         unpacker.add(entry, reader.content())
-    return unpacker.finish()
-
-
-def _chunks(fd: int) -> Iterator[bytes]:
-    while data := os.read(fd, _CHUNK):
-        yield data
+    return replace(unpacker.finish(), taken=taken)
 
 
 @fast_dataclass(slots=True)
@@ -106,7 +109,7 @@ class Unpacker:
         if entry.kind is Kind.FILE:
             self._file(path, entry, content)
             return
-        old = _lstat(path)
+        old = lstat(path)
         if entry.kind is Kind.DIRECTORY:
             self._add_directory(path, entry, old)
             return
@@ -178,7 +181,7 @@ class Unpacker:
 
     def _hard_link(self, path: str, entry: Entry) -> None:
         target = self._linked(entry)
-        found = _lstat(target)
+        found = lstat(target)
         if found is None or is_whiteout(found):
             target = self._copy_up(entry, target)
         elif stat.S_ISDIR(found.st_mode):
@@ -209,7 +212,7 @@ class Unpacker:
     def _link_of(self, relative: str) -> str | None:
         """The text of the symlink that the image has at a path, None where it has none."""
         target = f"{self.top}/{relative}"
-        info = _lstat(target)
+        info = lstat(target)
         if info is not None:
             return os.readlink(target) if stat.S_ISLNK(info.st_mode) else None
         below = self._find_lower(relative)
@@ -223,7 +226,7 @@ class Unpacker:
         lower, info = below
         parent, _, name = target.rpartition("/")
         copy = f"{self._parent(parent[1:])}/{name}"
-        if _lstat(copy) is not None:  # a whiteout that this layer has just made
+        if lstat(copy) is not None:  # a whiteout that this layer has just made
             os.unlink(copy)
         if stat.S_ISLNK(info.st_mode):
             os.symlink(lower.readlink(target[1:]), copy)
@@ -283,7 +286,7 @@ class Unpacker:
         if not deleted or deleted in (".", ".."):
             raise ArchiveError(f"whiteout {name!r} names nothing")
         path = f"{folder}/{deleted}"
-        old = _lstat(path)
+        old = lstat(path)
         if not self.request.overlay:
             if old is not None:
                 self._remove_lower(path, old)
@@ -349,7 +352,7 @@ class Unpacker:
             if name in (".", ".."):
                 continue
             target = f"{here}/{name}"
-            info = _lstat(target)
+            info = lstat(target)
             if info is not None and stat.S_ISLNK(info.st_mode) and self._is_of_this_layer(target):
                 hops += 1
                 if hops > _MAX_LINKS:
@@ -393,10 +396,3 @@ class Unpacker:
         os.chown(path, like.st_uid, like.st_gid)
         os.chmod(path, stat.S_IMODE(like.st_mode))
         self._times[path] = int(like.st_mtime)
-
-
-def _lstat(path: str) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except FileNotFoundError:
-        return None

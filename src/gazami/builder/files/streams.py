@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from gazami.sandbox.client import Sandbox
 
 
+_STOPPED = "the process that unpacks a layer stopped before its end"
+
+
 @fast_dataclass(frozen=True, slots=True)
 class SandboxUnpacker:
     """How to unpack one layer: the sandbox whose namespace owns the files, the request, and who wants the report."""
@@ -33,12 +36,11 @@ class SandboxUnpacker:
         """Yields a function that takes the tar's chunks; returns when everything is on disk. Raises what the other side raised,
         and :class:`SandboxError` when it stopped before it had all."""
         reader, writer = pipe()
+        written = 0
 
-        def work() -> None:
+        def work() -> UnpackReport:
             try:
-                report = self.sandbox.call(self.request, input_fd=reader)
-                if self.note is not None:
-                    self.note(report)
+                return self.sandbox.call(self.request, input_fd=reader)
             finally:
                 os.close(reader)
 
@@ -47,6 +49,8 @@ class SandboxUnpacker:
             opened.remove(reader)  # the thread's from now on
 
             def write(chunk: bytes) -> None:
+                nonlocal written
+                written += len(chunk)
                 view = memoryview(chunk)
                 while view:
                     view = view[os.write(writer, view) :]
@@ -55,12 +59,16 @@ class SandboxUnpacker:
                 yield write
             except BrokenPipeError as cause:
                 worker.result()  # the other side failed first and says why
-                raise SandboxError("the process that unpacks a layer stopped before its end") from cause
+                raise SandboxError(_STOPPED) from cause
             finally:
                 opened.remove(writer)
                 os.close(writer)
                 worker.join()
-            worker.result()
+            report = worker.result()
+            if report.taken != written:  # the pipe has held the rest
+                raise SandboxError(_STOPPED)
+            if self.note is not None:
+                self.note(report)
 
 
 @contextlib.contextmanager
