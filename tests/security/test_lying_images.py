@@ -25,7 +25,7 @@ from gazami.builder.files.layer_files import WORTH_A_PROCESS
 FILLER = os.urandom(WORTH_A_PROCESS + 100)
 
 
-def a_tar(*, app_is_a_link: bool, text: bytes = b"") -> bytes:
+def a_tar(*, app_is_a_link: bool, text: bytes = b"", programs: bool = False) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         for name in ("etc", "app"):
@@ -34,10 +34,11 @@ def a_tar(*, app_is_a_link: bool, text: bytes = b"") -> bytes:
             if name == "app" and app_is_a_link:
                 info.type, info.linkname = tarfile.SYMTYPE, "/etc"
             archive.addfile(info)
-        for path, data in (("filler", FILLER), ("app/seen" if text else "", text)):
-            if path:
+        busybox = Path("/bin/busybox").read_bytes() if programs else b""
+        for path, data in (("filler", FILLER), ("app/seen", text), ("busybox", busybox)):
+            if data:
                 info = tarfile.TarInfo(path)
-                info.size = len(data)
+                info.size, info.mode = len(data), 0o755
                 archive.addfile(info, io.BytesIO(data))
     return out.getvalue()
 
@@ -200,3 +201,26 @@ def test_a_file_that_the_layer_of_that_diff_id_does_not_have(tmp_path: Path) -> 
     done = built(tmp_path, f"{text}COPY --from=two /file /\nCOPY --from=one /app/seen /\n")
     assert done.returncode == 1
     assert "does not unpack to its diff id" in done.stderr
+
+
+RUNS = """FROM good AS one
+RUN ["/busybox", "touch", "/made"]
+FROM evil AS two
+COPY --from=one /made /x
+RUN ["/busybox", "touch", "/seen"]
+FROM scratch
+COPY --from=two /seen /
+"""
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("isolation", ["namespaces", "userns", "chroot"])
+@pytest.mark.parametrize("honest", [True, False], ids=["control", "lying"])
+def test_a_command_in_it_beside_one_in_the_other(tmp_path: Path, isolation: str, honest: bool) -> None:
+    """It does not run in the other one's unpacked files, and unpacking its own shows what it is."""
+    good, evil = (a_tar(app_is_a_link=link, programs=True) for link in (False, True))
+    layout(tmp_path / "good", good, good)
+    layout(tmp_path / "evil", evil, evil if honest else good)
+    done = built(tmp_path, RUNS, f"--isolation={isolation}")
+    assert done.returncode == int(not honest), done.stderr
+    assert ("does not unpack to its diff id" in done.stderr) is not honest

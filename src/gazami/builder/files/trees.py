@@ -13,15 +13,15 @@ from gazami.rootfs.tree import Tree
 from gazami.values import fast_dataclass, field
 
 Chain = tuple[str, ...]
-"""An image's layers, lowest first: their names, or their diff ids."""
+"""The names of an image's layers, lowest first."""
 
 PARALLEL = 3
 """Layers that are fetched and decompressed at the same time."""
 
 
 def names_of(layers: Iterable[Layer]) -> Chain:
-    """By which trees are known: the bytes that they were read from, which were checked, and what they call the files' contents. A
-    base's diff ids are what its config says, and are checked where its layers are unpacked."""
+    """By which trees and unpacked directories are known: the bytes that they were read from, which were checked, and what they call
+    the files' contents. A base's diff ids are what its config says, and are checked where its layers are unpacked."""
     return tuple(layer.name for layer in layers)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazami.builder.files.layer_files import LayerFiles
-from gazami.builder.files.trees import PARALLEL, Chain, Locks
+from gazami.builder.files.trees import PARALLEL, Chain, Locks, names_of
 from gazami.builder.request import SnapshotOptions
 from gazami.builder.stages.isolation import Isolation
 from gazami.builder.stages.tree import StageTree
@@ -60,14 +60,14 @@ class StageRoot:
         upper, work = self.roots.isolation.new_directories("upper", "work")
         return OverlayRoot(tuple(reversed(self.overlay)), upper, work), upper
 
-    def add(self, layer: Layer, chain: Chain, directory: str) -> None:
-        """Count a layer, the last of ``chain``, whose files lie in ``directory``."""
+    def add(self, chain: Chain, directory: str) -> None:
+        """Count the layer that is the last of ``chain``, whose files lie in ``directory``."""
         self.layers = len(chain)
         if not self.plain:
             self.overlay.append(directory)
             self.roots.unpacked[chain] = directory
             if self.roots.isolation.files_are_readable:
-                self.roots.layers.directories.setdefault(layer.name, directory)
+                self.roots.layers.directories.setdefault(chain[-1], directory)
 
     def unpack_missing(self, image: Image, tree: StageTree | None) -> None:
         """Unpack the image's layers that the root lacks; ``tree`` learns of them from the same bytes."""
@@ -75,13 +75,13 @@ class StageRoot:
         if tree is not None:
             tree.show_base()
         for number in range(self.layers, len(image.layers)):
-            chain = image.config.diff_ids[: number + 1]
+            chain = names_of(image.layers[: number + 1])
             with self.roots.locks.of(id(self) if self.plain else chain):
                 directory = None if self.plain else self.roots.unpacked.get(chain)
                 if directory is None:
                     directory = self._unpack(image, number, tree)
                     changed = True
-                self.add(image.layers[number], chain, directory)
+                self.add(chain, directory)
         if self.plain and (changed or not Path(self.listing).exists()):
             request = ScanRequest(self.plain, self.listing, self.roots.snapshot.mode, ignore=self.roots.ignore)
             self.roots.isolation.sandbox.call(request)
@@ -107,7 +107,7 @@ class StageRoot:
         """The layer to unpack now and the ones that are next, up to one that is unpacked already."""
         found: list[Layer] = []
         for position in range(number, min(number + PARALLEL, len(image.layers))):
-            if not self.plain and image.config.diff_ids[: position + 1] in self.roots.unpacked:
+            if not self.plain and names_of(image.layers[: position + 1]) in self.roots.unpacked:
                 break
             found.append(image.layers[position])
         return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gazami.builder.clock import Clock
 from gazami.builder.files.packer import NewLayer
+from gazami.builder.files.trees import names_of
 from gazami.builder.stages.root import Roots, StageRoot
 from gazami.builder.stages.tree import StageTree
 from gazami.builder.stages.work import StepWork
@@ -59,7 +60,7 @@ class Stage:
         match work.step:
             case RunStep():
                 shows = self.unpacked.layers if self.unpacked is not None else 0
-                return shows < len(base) and self.image.config.diff_ids[: len(base)] not in self.roots.unpacked
+                return shows < len(base) and names_of(base) not in self.roots.unpacked
             case CopyStep() as step:
                 alone = step.flags.link and not step.flags.chmod
                 return not alone and self.tree.shows < len(base)
@@ -128,7 +129,7 @@ class Stage:
         self.made = made or self.clock.now()
         self.image = self.image.with_layer(layer, History(self.clock.timestamp(self.made), created_by or "", COMMENT))
         if directory and self.unpacked is not None:
-            self.unpacked.add(layer, self.image.config.diff_ids, directory)
+            self.unpacked.add(names_of(self.image.layers), directory)
 
     def join(self, layer: Layer, base: int) -> None:
         """Replace all layers above the first ``base`` ones by one (``--single-snapshot``); of their history entries the last keeps
