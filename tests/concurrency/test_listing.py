@@ -186,6 +186,13 @@ def test_nothing_is_left_of_what_could_not_be_started(
     assert processes() == [] and len(os.listdir("/proc/self/fd")) == before
 
 
+def test_a_program_that_fails_says_why(tmp_path: Path, layers: ListedLayers, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = listed._command
+    monkeypatch.setattr(listed, "_command", lambda checks: [word if word != str(10 << 20) else "many" for word in right(checks)])
+    with pytest.raises(HostError, match=r"that lists a layer failed: ValueError: .*'many'"):
+        list(layers.members(layer_of(tmp_path, BLOB), checked=True))
+
+
 def test_a_program_of_a_broken_installation(tmp_path: Path, layers: ListedLayers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listed, "_command", lambda *_: ["/bin/false"])
     with pytest.raises(HostError, match="ended with status 1"):
@@ -224,6 +231,6 @@ def test_no_frame_is_as_large_as_a_hostile_layer_wants_it(tmp_path: Path, layers
         info.pax_headers = {"SCHILY.xattr.user.a": attribute}
         out.write(info.tobuf(tarfile.PAX_FORMAT))
     layer = layer_of(tmp_path, gzip.compress(out.getvalue() + bytes(1024), 1))
-    frames = [len(each) for each in layers._begun(layer, checked=False).chunks()]
+    frames = [len(each) for each in layers._frames(layer, checked=False)]
     assert max(frames) < 2 * FRAME and len(frames) > 100
     assert sum(1 for _ in layers.members(layer, checked=False)) == 1000

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gazami.ahead import Ahead
-from gazami.errors import ArchiveError, RefusedArchive
+from gazami.errors import ArchiveError, HostError, RefusedArchive
 from gazami.layer.compression import decompressed
 from gazami.layer.entry import Entry, Kind
 from gazami.layer.tar_reader import TarReader
@@ -39,18 +39,21 @@ FRAME = 1 << 20
 _LENGTH = 8
 _CHUNK = 1 << 20
 _PR_SET_DUMPABLE = 4
-_ERRORS = {kind.__name__: kind for kind in (ArchiveError, RefusedArchive)}
+_ERRORS = {kind.__name__: kind for kind in (ArchiveError, RefusedArchive, HostError)}
 
 
 def main() -> None:
     """``argv`` are :data:`HASH` or :data:`TRUST`, the most bytes that a wanted file may have, and the paths of wanted files."""
     _hide_this_process()
-    hashes, most, wanted = sys.argv[1] == HASH, int(sys.argv[2]), frozenset(sys.argv[3:])
     try:
+        hashes, most, wanted = sys.argv[1] == HASH, int(sys.argv[2]), frozenset(sys.argv[3:])
         for frame in _frames(hashes, lambda entry: entry.path in wanted and entry.kind is Kind.FILE and entry.size <= most):
             _write(frame)
     except ArchiveError as error:
         _write(("error", type(error).__name__, error.message, error.hint))
+    except Exception as error:  # nobody reads what Python would write
+        text = f"the process that lists a layer failed: {type(error).__name__}: {error}"
+        _write(("error", HostError.__name__, text, None))
 
 
 def read_frames(fd: int) -> Iterator[bytes]:
