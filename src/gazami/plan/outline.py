@@ -60,6 +60,11 @@ class Outline:
     named: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The numbers of the stages of each name, in order."""
 
+    @property
+    def runs_commands(self) -> bool:
+        """Whether a stage up to the target has a RUN of its own."""
+        return any(isinstance(each, ast.Run) for stage in self.stages[: self.target + 1] for each in stage.instructions)
+
     def stage_named(self, name: str, before: int) -> int | None:
         """The last stage of that name among those before number ``before``."""
         numbers = self.named.get(name.lower(), ())

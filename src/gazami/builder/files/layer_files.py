@@ -8,9 +8,11 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
+from gazami.builder.files.begun import Begun
 from gazami.errors import ArchiveError, IntegrityError
 from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
 from gazami.image.digest import hex_of, verified
@@ -21,7 +23,6 @@ from gazami.rootfs.tree import LayerApplier, Tree
 from gazami.values import fast_dataclass, field
 
 if TYPE_CHECKING:
-    from gazami.ahead import Ahead
     from gazami.builder.files.blob_files import BlobFiles
     from gazami.builder.files.listed import ListedLayers
     from gazami.builder.files.streams import SandboxUnpacker
@@ -46,10 +47,9 @@ class LayerFiles:
     cancel: Cancel
     layers: dict[str, Layer] = field(default_factory=dict)
     directories: dict[str, str] = field(default_factory=dict)
-    _started: dict[str, Ahead] = field(default_factory=dict)
-    _starting: threading.Lock = field(default_factory=threading.Lock)
-    _closed: bool = False
+    _begun: Begun = field(default_factory=Begun)
     _listed: ListedLayers | None = None
+    _making: threading.Lock = field(default_factory=threading.Lock)
     _pinned: set[str] = field(default_factory=set)
     _checked: set[str] = field(default_factory=set)
 
@@ -78,9 +78,7 @@ class LayerFiles:
     def prefetch(self, layers: Iterable[Layer]) -> None:
         """Begin to fetch and decompress layers whose tars will be asked for soon, as far as a few chunks of each."""
         for layer in layers:
-            with self._starting:
-                if layer.name not in self._started and not self._closed:
-                    self._started[layer.name] = self._ahead(layer)
+            self._begun.begin(layer.name, partial(self._tar_chunks, layer))
 
     def list_ahead(self, layers: Sequence[Layer]) -> None:
         """Begin to list layers whose members will be asked for soon, and nothing else of them."""
@@ -114,7 +112,7 @@ class LayerFiles:
     def _listing(self) -> ListedLayers:
         from gazami.builder.files.listed import ListedLayers
 
-        with self._starting:
+        with self._making:
             if self._listed is None:
                 self._listed = ListedLayers(self.blobs)
             return self._listed
@@ -124,23 +122,11 @@ class LayerFiles:
 
         Raises :class:`IntegrityError` when it does not have the diff id that the config promises.
         """
-        with self._starting:
-            ahead = self._started.pop(layer.name, None)
-        return (ahead or self._ahead(layer)).chunks()
-
-    def _ahead(self, layer: Layer) -> Ahead:
-        from gazami.ahead import Ahead
-
-        return Ahead(self._tar_chunks(layer))
+        return self._begun.take(layer.name, partial(self._tar_chunks, layer))
 
     def close(self) -> None:
         """Stop what was begun and not asked for."""
-        with self._starting:
-            self._closed = True
-            started = list(self._started.values())
-            self._started.clear()
-        for ahead in started:
-            ahead.stop()
+        self._begun.close()
         if self._listed is not None:
             self._listed.close()
 

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gazami
-from gazami.ahead import Ahead
+from gazami.builder.files.begun import Begun
 from gazami.builder.files.pipes import pipe
 from gazami.errors import ArchiveError, HostError, IntegrityError
 from gazami.layer.entry import Entry
@@ -34,16 +35,12 @@ class ListedLayers:
     for."""
 
     blobs: BlobFiles
-    _started: dict[tuple[str, bool], Ahead] = field(default_factory=dict)
-    _starting: threading.Lock = field(default_factory=threading.Lock)
-    _closed: bool = False
+    _begun: Begun = field(default_factory=Begun)
 
     def ahead(self, layers: Iterable[tuple[Layer, bool]]) -> None:
         """Begin to list layers that will be asked for soon, each with whether its diff id is to be checked."""
         for layer, checked in layers:
-            with self._starting:
-                if (layer.name, checked) not in self._started and not self._closed:
-                    self._started[layer.name, checked] = self._begun(layer, checked=checked)
+            self._begun.begin((layer.name, checked), partial(self._frames, layer, checked=checked))
 
     def members(self, layer: Layer, *, checked: bool) -> Generator[tuple[Entry, bytes | None]]:
         """A layer's members in order, with the bytes of account files.
@@ -51,9 +48,8 @@ class ListedLayers:
         Raises :class:`IntegrityError` when its bytes are not those of its digest or, if that is to be ``checked``, do not have its
         diff id, and :class:`ArchiveError`: at the end of the members, so that none is to be believed before that.
         """
-        with self._starting:
-            ahead = self._started.pop((layer.name, checked), None)
-        frames, ended = (ahead or self._begun(layer, checked=checked)).chunks(), list[str]()
+        frames = self._begun.take((layer.name, checked), partial(self._frames, layer, checked=checked))
+        ended: list[str] = []
         try:
             yield from members_of(frames, ended.append)
         except (ArchiveError, EOFError) as cause:
@@ -71,16 +67,11 @@ class ListedLayers:
 
     def close(self) -> None:
         """Stop what was begun and not asked for."""
-        with self._starting:
-            self._closed = True
-            started = list(self._started.values())
-            self._started.clear()
-        for ahead in started:
-            ahead.stop()
+        self._begun.close()
 
-    def _begun(self, layer: Layer, *, checked: bool) -> Ahead:
+    def _frames(self, layer: Layer, *, checked: bool) -> Iterator[bytes]:
         chunks = self.blobs.cancel.checked(self.blobs.chunks(layer))  # a file is read without any other look at the switch
-        return Ahead(_frames(chunks, _command(HASH if checked else TRUST)))
+        return _frames(chunks, _command(HASH if checked else TRUST))
 
 
 def _frames(blob: Iterator[bytes], command: list[str]) -> Iterator[bytes]:

@@ -13,7 +13,6 @@ from gazami.builder.inputs.contexts import access_of, fetch_context
 from gazami.builder.inputs.dockerfile import find_dockerfile, find_ignore, inputs_of
 from gazami.builder.inputs.planning import Images, check_plan, make_plan, warn_of_names
 from gazami.builder.inputs.registries import open_registry
-from gazami.builder.inputs.standby import standby_for
 from gazami.dockerfile.parser import parse
 from gazami.plan.outline import Outline, outline
 from gazami.rootfs.folder import FolderTree
@@ -66,8 +65,11 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Prep
         images = Images(registry, emit, _base_cache(request.cache))
         outlined = outline(dockerfile, source, inputs)
         warn_of_names(dockerfile, outlined, inputs, emit)
-        runs_all = not (request.dryrun or request.cache.enabled)  # a cache may have every layer
-        standby = standby_for(outlined) if runs_all else None
+        standby = None
+        if outlined.runs_commands and not (request.dryrun or request.cache.enabled):  # a cache may have every layer
+            from gazami.builder.inputs.standby import begun
+
+            standby = begun()
         with standby or contextlib.nullcontext():
             compiled = make_plan(outlined, inputs, images)
             ignore = find_ignore(path, folder)

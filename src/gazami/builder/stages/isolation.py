@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gazami.builder.inputs.standby import PRELOAD
 from gazami.errors import HostError
 from gazami.events import Emit, Message, SandboxChosen
 from gazami.rootfs.directories import MakeDirectories, RemoveTrees
@@ -142,6 +141,7 @@ class Isolation:
     def _start(self) -> Sandbox:
         from gazami.builder.files.memory import estimate, fits
         from gazami.builder.files.space import check_room
+        from gazami.builder.inputs.standby import PRELOAD
         from gazami.sandbox.client import Sandbox
         from gazami.sandbox.select import Conditions, choose
         from gazami.sandbox.server_process import Standby
