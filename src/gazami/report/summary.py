@@ -19,10 +19,15 @@ class Record:
 
     names: dict[int, str] = field(default_factory=dict)
     started: dict[events.StepId, events.StepStarted] = field(default_factory=dict)
-    finished: list[events.StepFinished] = field(default_factory=list)
+    ended: dict[events.StepId, events.StepFinished] = field(default_factory=dict)
+    """The last end of each step: a build that begins again without the cache ends some twice."""
     exported: list[events.Exported] = field(default_factory=list)
     end: events.BuildFinished | None = None
     cache: str = ""
+
+    @property
+    def finished(self) -> tuple[events.StepFinished, ...]:
+        return tuple(self.ended.values())
 
     def note(self, event: events.Event) -> None:
         match event:
@@ -33,7 +38,7 @@ class Record:
             case events.StepStarted():
                 self.started[event.id] = event
             case events.StepFinished():
-                self.finished.append(event)
+                self.ended[event.id] = event
             case events.Exported():
                 self.exported.append(event)
             case events.BuildFinished():

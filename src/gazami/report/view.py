@@ -48,11 +48,12 @@ class _Transfer:
 
 @fast_dataclass(slots=True)
 class View:
-    """``needed`` are the stages that are built, None before that is known."""
+    """``needed`` are the stages that are built, None before that is known; of several builds in one view, those of all.
+    ``finished`` are the steps that ended well; a build that begins again without the cache ends some twice."""
 
     labels: Labels = field(default_factory=Labels)
     needed: frozenset[int] | None = None
-    finished: int = 0
+    finished: set[events.StepId] = field(default_factory=set)
     began: float | None = None
     steps: dict[events.StepId, _Step] = field(default_factory=dict)
     transfers: dict[str, _Transfer] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class View:
         self.labels.note(event)
         match event:
             case events.StagesNeeded():
-                self.needed = frozenset(event.numbers)
+                self.needed = (self.needed or frozenset()).union(event.numbers)
             case events.BaseStarted():
                 self.steps[event.id] = _Step(now, self.labels.text(event.id), image_name(printable(event.reference)))
             case events.BaseFinished():
@@ -92,7 +93,7 @@ class View:
         label = f"{self.labels.step(event.id)} {step.text if step else ''}".strip()
         if isinstance(event, events.StepFailed):
             return [(f"{label}\t{'cancelled' if event.cancelled else 'failed'}", "cancelled" if event.cancelled else "failed")]
-        self.finished += 1
+        self.finished.add(event.id)
         if event.cached:
             return [(f"{label}\tcached", "cached")]
         layer = f"  {units.size(event.layer_size)}" if event.layer_size is not None else ""
@@ -154,7 +155,7 @@ class View:
         if not self.labels.totals or self.began is None:
             return []
         total = sum(count for stage, count in self.labels.totals.items() if self.needed is None or stage in self.needed)
-        return [(fitted(f"[+] {units.seconds(now - self.began)} ({self.finished}/{total})", width), "head")]
+        return [(fitted(f"[+] {units.seconds(now - self.began)} ({len(self.finished)}/{total})", width), "head")]
 
     def _step_row(self, identity: events.StepId, step: _Step, now: float, width: int) -> Row:
         text = f"{self.labels.step(identity)} {step.text}".strip()

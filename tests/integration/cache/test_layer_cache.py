@@ -358,6 +358,8 @@ def test_a_layer_that_the_registry_lost_is_made_again(build: Builder, busybox: s
         second = build(dockerfile, "--no-push", whole, cache=cache)
         assert second.found == (2, 2)
         assert "building again without the cache" in second.log
+        rows = re.findall(r"^ +\d+  RUN .*", second.log, re.MULTILINE)
+        assert len(rows) == 2 and not any(" cached " in row for row in rows), "the table is of the build that went well"
         assert build(dockerfile, cache=cache).reused == 2, "and it is stored again"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gazami import events
 from gazami.errors import Span
 from gazami.report.story import Story, Style
-from gazami.report.summary import summarise
+from gazami.report.summary import Record, ending, summarise
 
 STEP = events.StepId(0, 2)
 BUILD: list[events.Event] = [
@@ -146,3 +146,13 @@ def test_summary() -> None:
     assert lines[5] == "pushed r.example.com/app:1  sha256:abc"
     assert lines[-1] == "image sha256:abc, 2 layers, 13.0 MB, built in 4.0s"
     assert summarise(BUILD[:-1]) == ""
+
+
+def test_a_build_that_began_again_counts_its_steps_once() -> None:
+    """The second time, without the cache, is the one that counts."""
+    record = Record()
+    for step in (events.StepFinished(STEP, 0.0, cached=True), events.StepFinished(STEP, 1.0, missed=True)):
+        record.note(step)
+    record.note(events.BuildFinished(1.0, "sha256:abc", 10, 1))
+    assert "0 of 1 cached" in ending(record)
+    assert len(record.finished) == 1

@@ -60,6 +60,16 @@ def test_the_head_counts_the_steps_of_the_stages_that_are_needed() -> None:
     assert seen(view, 15.0)[0] == "[+] 15.0s (1/3)"
 
 
+def test_a_build_that_begins_again_and_several_in_one_view_are_counted_once_each() -> None:
+    view = noted(PLAN, events.StagesNeeded((1,)))
+    for _ in range(2):  # again without the cache
+        view.note(events.StepStarted(DOCS, 1, COMMAND), 1.0)
+        view.note(events.StepFinished(DOCS, 1.0), 2.0)
+    assert seen(view, 2.0)[0] == "[+] 2.0s (1/1)"
+    view.note(events.StagesNeeded((3,)), 2.0)  # of another platform
+    assert seen(view, 2.0)[0] == "[+] 2.0s (1/3)"
+
+
 def test_ends_have_their_state() -> None:
     view = noted(PLAN, events.StepStarted(DEPS, 2, "RUN a"), events.StepStarted(DOCS, 1, "RUN b"))
     assert view.note(events.StepFailed(DEPS, 1.0, "m"), 1.0) == [("[deps 2/2] RUN a\tfailed", "failed")]

@@ -76,7 +76,7 @@ class Timeline:
                 case events.PlanReady():
                     self.plan = event.stages
                 case events.StagesNeeded():
-                    self.needed = event.numbers
+                    self.needed = tuple(sorted({*(self.needed or ()), *event.numbers}))
                 case events.StageStarted():
                     self.stages[event.stage] = event, Period(now)
                 case events.StageFinished() if event.stage in self.stages:
