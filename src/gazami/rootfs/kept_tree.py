@@ -88,9 +88,8 @@ def _xattrs(rows: list[list[str]]) -> Xattrs:
 
 
 def encode_tree(tree: Tree, layers: tuple[Digest, ...], names: tuple[str, ...] = ()) -> bytes | None:
-    """The kept form of an image's tree: ``layers`` are the diff ids, ``names`` what its contents call the layers, if
-    that is something else. None when some content
-    is neither small nor in one of the image's layers."""
+    """The kept form of an image's tree: ``layers`` are the diff ids, ``names`` what its contents call the layers, if that is
+    something else. None when some content is neither small nor in one of the image's layers."""
     numbers = {name: number for number, name in enumerate(names or layers)}
     shared: dict[int, int] = {}
     bodies: list[str] = []
