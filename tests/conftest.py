@@ -8,6 +8,15 @@ import sys
 
 import pytest
 
+_OURS = "GAZAMI_FUZZ_"
+_CHANGE_A_BUILD = (
+    "BUILDKIT_", "BUILDX_", "CI_", "DOCKER_", "GAZAMI_", "GITHUB_", "GITLAB_", "KANIKO_", "RUNNER_", "AWS_", "AZURE_", "GCE_",
+)  # fmt: skip
+for _name in list(os.environ):  # a test says itself which variables it is about, wherever the tests run
+    if _name.startswith(_CHANGE_A_BUILD) and not _name.startswith(_OURS):
+        del os.environ[_name]
+for _name in ("CI", "FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "SOURCE_DATE_EPOCH", "REGISTRY_AUTH_FILE", "PLATFORM"):
+    os.environ.pop(_name, None)
 os.environ["GAZAMI_LOCAL_CACHE"] = "off"  # builds of tests keep nothing on the machine unless they say so
 
 
