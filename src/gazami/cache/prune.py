@@ -51,7 +51,8 @@ def _oldest(entries: list[Listed], max_size: int) -> list[Listed]:
 
 def _blobs(listed: Listed) -> list[Descriptor]:
     """The blobs of an entry, each once."""
-    both = (listed.entry.layer, listed.entry.files)
+    blob = listed.entry.file_blob
+    both = (listed.entry.layer, blob.descriptor if blob is not None else None)
     return list({blob.digest: blob for blob in both if blob is not None}.values())
 
 

@@ -16,7 +16,7 @@ import pytest
 from tests.programs import gazami
 
 from gazami.cache.directory import DirectoryStore
-from gazami.cache.entry import FILES, CacheEntry
+from gazami.cache.entry import FILES, CacheEntry, FileList
 from gazami.image.digest import digest_of
 from gazami.image.manifest import Descriptor
 from gazami.image.model import LocalFile
@@ -120,7 +120,7 @@ def build(folder: Path, dockerfile: str, *arguments: str, state: str) -> str:
     return out.read_text()
 
 
-def lie(cache: Path, change: Callable[[Tree], None]) -> int:
+def lie(cache: Path, change: Callable[[Tree], None], *, embedded: bool = True) -> int:
     """Put another index under the tag of each image, and none of the cached layers; how many there were."""
     store = DirectoryStore(cache)
     found = 0
@@ -129,30 +129,32 @@ def lie(cache: Path, change: Callable[[Tree], None]) -> int:
             store.remove(listed.tag)
             continue
         assert listed.entry.files is not None
-        tree = KeptTree(store.read(listed.entry.files, LIMIT))
+        tree = KeptTree(listed.entry.files.read(store.read, LIMIT))
         try:
             change(tree)
         except AssertionError:
             continue  # another image
         data = encode_tree(tree, tree.layers)  # type: ignore[arg-type]
         assert data is not None
-        put(store, (listed.tag,), CacheEntry(datetime.now(UTC), text="x"), data)
+        put(store, (listed.tag,), CacheEntry(datetime.now(UTC), text="x"), data, embedded=embedded)
         found += 1
     return found
 
 
-def put(store: DirectoryStore, tags: tuple[str, ...], entry: CacheEntry, data: bytes) -> None:
+def put(store: DirectoryStore, tags: tuple[str, ...], entry: CacheEntry, data: bytes, *, embedded: bool = True) -> None:
     index = Descriptor(FILES, digest_of(data), len(data))
-    store.put(tags, entry.with_files(index), ((index, lambda: io.BytesIO(data), LocalFile("")),))
+    blobs = () if embedded else ((index, lambda: io.BytesIO(data), LocalFile("")),)
+    store.put(tags, entry.with_files(FileList(index, data if embedded else None)), blobs)
 
 
 @pytest.mark.parametrize("what", LIES)
-def test_a_lie_about_an_image_changes_nothing(what: str, folder: Path) -> None:
+@pytest.mark.parametrize("embedded", [True, False], ids=["in the entry", "a blob"])
+def test_a_lie_about_an_image_changes_nothing(what: str, embedded: bool, folder: Path) -> None:
     change, dockerfile = LIES[what]
     cache = (f"--cache-repo=oci:{folder / 'cache'}", "--cache", "--cache-copy-layers")
     honest = build(folder, dockerfile, state="honest")
     build(folder, "FROM trusted\nCOPY --chown=0:0 f /x\n", *cache, state="filling")
-    assert lie(folder / "cache", change) == 1
+    assert lie(folder / "cache", change, embedded=embedded) == 1
     assert build(folder, dockerfile, *cache, state="victim") == honest
     shutil.rmtree(folder / "cache")
     assert build(folder, dockerfile, state="victim") == honest, "nor is it kept"
@@ -169,7 +171,7 @@ def test_control_a_builder_that_believed_it_would_have_another_image(what: str, 
     entry = next(listed.entry for listed in store.entries() if listed.tag.startswith("index-"))
     assert entry.files is not None
     own = next((folder / "filling/indexes").glob("image-*"))
-    own.write_bytes(store.read(entry.files, LIMIT))
+    own.write_bytes(entry.files.read(store.read, LIMIT))
     assert build(folder, dockerfile, state="filling") != build(folder, dockerfile, state="honest")
 
 
@@ -187,7 +189,7 @@ def test_a_lie_about_a_cached_layer_is_in_no_copy_from_it(folder: Path) -> None:
             continue
         rows = [
             (replace(row, mode=0o4755, size=len(EVIL)), EVIL) if row.path == "made/f" else (row, data)
-            for row, data in decode_members(store.read(entry.files, LIMIT))
+            for row, data in decode_members(entry.files.read(store.read, LIMIT))
         ]
         put(store, (listed.tag,), entry, encode_members(rows))
         changed += any(data == EVIL for _, data in rows)

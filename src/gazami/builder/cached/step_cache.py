@@ -8,11 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from gazami.builder.cached.keys import StepKeys, cacheable, near_tag
-from gazami.builder.cached.stores import Stores, files_blob
+from gazami.builder.cached.stores import Stores, file_blobs
 from gazami.builder.files.layer_files import LayerFiles, open_layer
 from gazami.builder.stages.carry_out import Hit, LayerMade
 from gazami.builder.stages.work import Position, StageWork
-from gazami.cache.entry import CacheEntry
+from gazami.cache.entry import CacheEntry, FileList
 from gazami.cache.keys import FROM_STAGE, KeyInputs, differences, key_of, record
 from gazami.cache.listing import FileChanges, Listing, changes, decode_listing, encode_listing
 from gazami.cache.store import Blob, CacheStore
@@ -196,8 +196,8 @@ class StepCache:
             blobs: list[Blob] = [(layer.descriptor, open_layer(self.layers, layer), pushed() or layer.origin)]
             whole = entry
             if members is not None and len(members) <= MAX_MEMBERS:
-                blobs.append(files_blob(encode_members(members)))
-                whole = entry.with_files(blobs[-1][0])
+                whole = entry.with_files(FileList.of(encode_members(members)))
+                blobs += file_blobs(whole)
             elif made.members is not None and made.members[0] is store:
                 whole = entry.with_files(made.members[1])
             store.put(tags, whole, tuple(blobs))

@@ -14,13 +14,11 @@ from datetime import UTC, datetime, timedelta
 from gazami.builder.request import CacheOptions
 from gazami.builder.stages.carry_out import Hit
 from gazami.cache.directory import DirectoryStore
-from gazami.cache.entry import FILES, CacheEntry
+from gazami.cache.entry import CacheEntry, FileList
 from gazami.cache.store import Blob, CacheStore
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError, IntegrityError
 from gazami.events import Emit, Message
-from gazami.image.digest import digest_of
-from gazami.image.manifest import Descriptor
 from gazami.image.model import Layer, LocalFile
 from gazami.rootfs.kept_tree import MAX_TREE
 from gazami.values import fast_dataclass, field
@@ -89,7 +87,7 @@ class Stores:
         store, entry = found
         assert entry.files is not None
         try:
-            return store.read(entry.files, MAX_TREE)
+            return entry.files.read(store.read, MAX_TREE)
         except (GazamiError, OSError):
             return None
 
@@ -129,9 +127,8 @@ class Stores:
     def write_tree(self, tag: str, data: bytes) -> None:
         """Store the tree of an image."""
         if self.options.push:
-            blob = files_blob(data)
-            entry = CacheEntry(self.now(), text="the files of an image", files=blob[0])
-            self.write(lambda store: store.put((tag,), entry, (blob,)))
+            entry = CacheEntry(self.now(), text="the files of an image", files=FileList.of(data))
+            self.write(lambda store: store.put((tag,), entry, file_blobs(entry)))
 
     def _has_room(self, store: CacheStore) -> bool:
         """This machine's own cache leaves some space to builds; what others named is theirs to fill."""
@@ -179,7 +176,10 @@ def _unreadable(name: str, error: GazamiError) -> str:
     return f"cannot read the cache {name}, building without it: {error}"
 
 
-def files_blob(data: bytes) -> Blob:
-    """A blob that lists files, for an entry."""
-    descriptor = Descriptor(FILES, digest_of(data), len(data))
-    return descriptor, lambda: io.BytesIO(data), LocalFile("")
+def file_blobs(entry: CacheEntry) -> tuple[Blob, ...]:
+    """The blob of an entry's list of files, where that is one of its own and its bytes are here."""
+    files = entry.file_blob
+    data = files.data if files is not None else None
+    if files is None or data is None:
+        return ()
+    return ((files.descriptor, lambda: io.BytesIO(data), LocalFile("")),)

@@ -23,9 +23,9 @@ from gazami.rootfs.unverified import UnverifiedTree
 from gazami.values import fast_dataclass, field
 
 if TYPE_CHECKING:
+    from gazami.cache.entry import FileList
     from gazami.cache.store import CacheStore
     from gazami.image.digest import Digest
-    from gazami.image.manifest import Descriptor
     from gazami.image.model import Layer
 
 KEPT = 64
@@ -49,7 +49,7 @@ class KeptTrees:
 
     folder: Path
     shared: SharedTrees | None = None
-    _cached: dict[Digest, tuple[CacheStore, Descriptor]] = field(default_factory=dict)
+    _cached: dict[Digest, tuple[CacheStore, FileList]] = field(default_factory=dict)
     _read_from_cache: dict[str, bytes | None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -99,7 +99,7 @@ class KeptTrees:
         """Whether a layer cache wants the trees and members that this build makes."""
         return self.shared is not None
 
-    def note_cached(self, diff_id: Digest, store: CacheStore, members: Descriptor) -> None:
+    def note_cached(self, diff_id: Digest, store: CacheStore, members: FileList) -> None:
         """A layer comes from a cache, which has its members too."""
         self._cached[diff_id] = store, members
 
@@ -123,11 +123,11 @@ class KeptTrees:
 
     def apply_unverified(self, layer: Layer, tree: Tree) -> bool:
         """Apply a cached layer to a tree from the cache's list of its members. Its writer chose the layer too."""
-        store, descriptor = self._cached.get(layer.diff_id, (None, None))
-        if store is None or descriptor is None:
+        store, files = self._cached.get(layer.diff_id, (None, None))
+        if store is None or files is None:
             return False
         try:
-            data = store.read(descriptor, MAX_TREE)
+            data = files.read(store.read, MAX_TREE)
         except (GazamiError, OSError):
             return False
         return _apply(data, layer, tree, bytes_too=False)

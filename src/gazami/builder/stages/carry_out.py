@@ -24,7 +24,7 @@ from gazami.events import (
     StepId,
     StepStarted,
 )
-from gazami.image.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Descriptor
+from gazami.image.manifest import DOCKER_MANIFEST, OCI_MANIFEST
 from gazami.plan.steps import CopyStep, MetadataStep, RunStep, StageBase, StagePlan, WorkdirStep
 from gazami.values import fast_dataclass, replace
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gazami.builder.stages.sources import Sources
     from gazami.builder.stages.stage import Stage
     from gazami.builder.stages.work import StageWork, StepWork
+    from gazami.cache.entry import FileList
     from gazami.cache.store import CacheStore
     from gazami.image.digest import Digest
     from gazami.image.model import Image, Layer
@@ -48,7 +49,7 @@ class Hit:
 
     layer: Layer
     made: datetime
-    members: tuple[CacheStore, Descriptor] | None = None
+    members: tuple[CacheStore, FileList] | None = None
 
 
 class LayerCache(Protocol):

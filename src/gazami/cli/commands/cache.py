@@ -104,7 +104,7 @@ def _say_rows(listed: list[Listed], run: Execution) -> None:
 
     seen: set[object] = set()
     for each in listed:
-        blob = each.entry.layer or each.entry.files
+        blob = each.entry.subject
         if (one := (blob, each.entry.text)) not in seen:
             seen.add(one)
             what = size(blob.size) if blob is not None else "-"
@@ -119,7 +119,7 @@ def _sum(listed: list[Listed]) -> str:
     from gazami.cache.prune import total_size
     from gazami.report.units import size
 
-    count = len({(each.entry.layer or each.entry.files, each.entry.text) for each in listed})
+    count = len({(each.entry.subject, each.entry.text) for each in listed})
     return f"{count} {'entry' if count == 1 else 'entries'}, {size(total_size(listed))}\n"
 
 
