@@ -71,7 +71,7 @@ class Attempt:
         """The steps whose layers the cache has."""
         if self.cache is None:
             return ()
-        self.cache.look_up()
+        self.cache.look_up(self.sources.trees.kept)
         return self.cache.hits
 
     def build(self, hits: Container[Position], uploading: Uploading) -> Image:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gazami.builder.cached.keys import StepKeys, cacheable, near_tag
 from gazami.builder.cached.stores import Stores, file_blobs
 from gazami.builder.files.layer_files import LayerFiles, open_layer
+from gazami.builder.inputs.layout_images import image_layers
 from gazami.builder.stages.carry_out import Hit, LayerMade
 from gazami.builder.stages.work import Position, StageWork
 from gazami.cache.entry import CacheEntry, FileList
@@ -20,11 +21,25 @@ from gazami.errors import NotCached
 from gazami.events import CacheChecked
 from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer, Origin
-from gazami.plan.steps import MetadataStep, Plan, RunStep, StageBase, StagePlan, StageSource, Step, sources_of, sources_of_step
+from gazami.plan.steps import (
+    CopyStep,
+    ImageBase,
+    MetadataStep,
+    Plan,
+    RunStep,
+    StageBase,
+    StagePlan,
+    StageSource,
+    Step,
+    WorkdirStep,
+    sources_of,
+    sources_of_step,
+)
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members, encode_members
 from gazami.values import fast_dataclass, field
 
 if TYPE_CHECKING:
+    from gazami.builder.files.kept_trees import KeptTrees
     from gazami.cache.reasons import Difference
 
 THREADS = 32
@@ -61,13 +76,16 @@ class StepCache:
 
     # -- look-ups -------------------------------------------------------------------------------------------------
 
-    def look_up(self) -> None:
-        """Ask for every cacheable step of the plan at once; ``hits`` holds what there is."""
+    def look_up(self, trees: KeptTrees) -> None:
+        """Ask for every cacheable step of the plan at once, and for the trees of the bases that are copied onto; ``hits`` holds the
+        layers that there are."""
         if self.stores.hides_hits:
             return
         started = time.monotonic()
         asked: dict[Position, Future[Hit | None]] = {}
         with ThreadPoolExecutor(THREADS, thread_name_prefix="cache") as pool:
+            for base in self._copied_onto():
+                pool.submit(trees.ask_ahead, image_layers(base, self.keys.images[base]))
             for stage in self.plan.stages:
                 for position in range(len(stage.steps)):
                     if stage.number not in self._built_anew and self.is_cacheable(stage, position):
@@ -78,6 +96,15 @@ class StepCache:
         self.hits.update(found)
         took = time.monotonic() - started
         self.stores.emit(CacheChecked(self.stores.name, len(asked), len(found), took))
+
+    def _copied_onto(self) -> set[ImageBase]:
+        """The bases whose files the destination of a copy depends on, as far as a build without commands wants to know them."""
+        found = set()
+        for stage in self.plan.stages:
+            *_, first = self.plan.lineage(stage)
+            if isinstance(first.base, ImageBase) and any(isinstance(step, CopyStep | WorkdirStep) for step in stage.steps):
+                found.add(first.base)
+        return found
 
     def hit(self, stage: StagePlan, position: int) -> Hit:
         return self.hits[stage.number, position]

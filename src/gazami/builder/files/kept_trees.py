@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gazami.errors import GazamiError
 from gazami.layer.entry import BytesContent, LayerContent
+from gazami.registry.flights import Flights
 from gazami.rootfs.kept_tree import MAX_MEMBERS, MAX_TREE, KeptTree, Members, decode_members, encode_members, encode_tree
 from gazami.rootfs.tree import LayerApplier, Tree
 from gazami.rootfs.unverified import UnverifiedTree
@@ -50,7 +51,7 @@ class KeptTrees:
     folder: Path
     shared: SharedTrees | None = None
     _cached: dict[Digest, tuple[CacheStore, FileList]] = field(default_factory=dict)
-    _read_from_cache: dict[str, bytes | None] = field(default_factory=dict)
+    _read_from_cache: Flights[str, bytes | None] = field(default_factory=Flights)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     # -- our own --------------------------------------------------------------------------------------------------
@@ -108,18 +109,24 @@ class KeptTrees:
 
     def load_unverified(self, layers: Sequence[Layer]) -> UnverifiedTree | None:
         """What the cache says of an image with just these layers."""
-        if self.shared is None:
-            return None
-        name = _tag(layers)
-        if name not in self._read_from_cache:
-            self._read_from_cache[name] = self.shared.read_tree(name)
-        data = self._read_from_cache[name]
+        data = self._said(layers)
         if data is None:
             return None
         with contextlib.suppress(GazamiError):
             tree = UnverifiedTree(data)
             return tree if tree.layers == _diff_ids_of(layers) else None
         return None
+
+    def ask_ahead(self, layers: Sequence[Layer]) -> None:
+        """Read what :meth:`load_unverified` will want, unless this machine knows better."""
+        if not self.has_image(_blobs_of(layers)):
+            self._said(layers)
+
+    def _said(self, layers: Sequence[Layer]) -> bytes | None:
+        if self.shared is None:
+            return None
+        shared, tag = self.shared, _tag(layers)
+        return self._read_from_cache.get(tag, lambda: shared.read_tree(tag))
 
     def apply_unverified(self, layer: Layer, tree: Tree) -> bool:
         """Apply a cached layer to a tree from the cache's list of its members. Its writer chose the layer too."""

@@ -40,7 +40,7 @@ def _explain(flags: Flags, run: Execution) -> int:
     with prepared(request, run.emit, run.cancel) as ready, attempt(request, ready, run.emit, run.cancel) as tried:
         if (caching := tried.cache) is None:
             raise UsageError("cache explain needs a cache", hint="add --cache-repo or --destination")
-        caching.look_up()
+        caching.look_up(tried.sources.trees.kept)
         for stage in ready.plan.stages:
             told = False
             for position, step in enumerate(stage.steps):
