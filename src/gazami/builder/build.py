@@ -6,6 +6,7 @@ gate → outputs. ``--dryrun`` ends at the look-ups.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -89,8 +90,9 @@ def _carry_out(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cance
 
 def _build_and_export(tried: Attempt) -> Finished:
     request, registry, layers = tried.request, tried.ready.registry, tried.packer.files
-    with Uploads(registry) as uploads:
+    with contextlib.ExitStack() as leaving, Uploads(registry) as uploads:
         exporter = Exporter(request.output, registry, layers, tried.emit, request.plan.platform)
+        leaving.callback(exporter.close_uploads)
         allowed = Worker("check", lambda: _make_ready(tried, exporter))
         try:
             hits = tried.look_up()

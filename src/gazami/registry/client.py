@@ -7,7 +7,6 @@ speaks the protocol is imported when it is called.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from gazami.image.reference import Reference
     from gazami.registry.credentials import Credential, Keychain
     from gazami.registry.options import Direction, RegistryOptions
-    from gazami.registry.push import Bytes
+    from gazami.registry.push import Bytes, PushChecks
     from gazami.registry.session import Call, Session
     from gazami.registry.stream import GrowingUpload
     from gazami.registry.upload import How
@@ -41,7 +40,6 @@ MAX_CONFIG = 8 * 1024 * 1024
 """Bytes; a larger image config is refused."""
 
 _PUSHING = "error pushing image"
-_CHECKING = "error checking push permissions"
 _UNKNOWN = "BLOB_UNKNOWN"
 """Part of the codes MANIFEST_BLOB_UNKNOWN and BLOB_UNKNOWN (distribution spec, error codes)."""
 
@@ -68,6 +66,7 @@ class RegistryClient:
         self._origins = Origins(options, self._sessions.pull, emit)
         self._manifests: Flights[Reference, Manifest | Index] = Flights()
         self._resolved: Flights[tuple[Reference, Platform], Resolved] = Flights()
+        self._opened: dict[str, str] = {}
 
     @property
     def transport(self) -> Transport:
@@ -162,15 +161,18 @@ class RegistryClient:
         mount_from: tuple[Reference, ...] = (),
         *,
         stop: Cancel | None = None,
+        opened: bool = False,
     ) -> How:
         """Make the repository have the blob: found there, mounted from another of its registry, or uploaded.
 
-        ``open_file`` is called for each attempt. ``stop`` ends this push alone. Raises :class:`AuthenticationError`,
+        ``open_file`` is called for each attempt. ``stop`` ends this push alone. ``opened``: go on with the upload that
+        :meth:`PushChecks.check` has kept, if there is one. Raises :class:`AuthenticationError`,
         :class:`TransportError`, :class:`RegistryError`, :class:`HostError` when the file cannot be read.
         """
         from gazami.registry.push import from_file
 
-        return self._push(reference, descriptor, from_file(open_file), mount_from, stop)
+        location = self.checks.take(reference) if opened else ""
+        return self._push(reference, descriptor, from_file(open_file), mount_from, stop, location)
 
     def follow_blob(self, reference: Reference, path: Path) -> GrowingUpload:
         """Begin to upload a blob whose file is still being written. See ``registry.stream``."""
@@ -202,6 +204,7 @@ class RegistryClient:
         something else.
         """
         from gazami.registry.manifests import call_of
+        from gazami.registry.push import named
 
         digest = digest_of(raw)
         target = f"/v2/{reference.repository}/manifests/{reference.tag or digest}"
@@ -209,7 +212,7 @@ class RegistryClient:
         call = replace(call_of("PUT", "", reference, "push"), target=target, headers=headers, body=raw)
         self._manifests.forget(reference)
         try:
-            with _named(_PUSHING):
+            with named(_PUSHING):
                 self._put_manifest(reference, call, digest)
         except RegistryError as error:
             if not _says_immutable(error, reference):
@@ -259,19 +262,12 @@ class RegistryClient:
                 raise session.refusal(response, f"delete {reference}", call)
         self._manifests.forget(reference)
 
-    def check_push(self, reference: Reference) -> None:
-        """Open an upload and cancel it. Raises :class:`AuthenticationError` when the registry does not allow a push."""
-        from gazami.registry.manifests import call_of
+    @property
+    def checks(self) -> PushChecks:
+        """Whether registries take pushes."""
+        from gazami.registry.push import PushChecks
 
-        session = self._sessions.of(reference, "push")
-        call = call_of("POST", "blobs/uploads/", reference, "push")
-        with _named(_CHECKING), session.send(call) as response:
-            if response.status not in (200, 201, 202):
-                raise session.refusal(response, f"push to {reference.context}", call)
-            location = session.location(response)
-        if location:
-            with contextlib.suppress(RegistryError), session.attempt(replace(call, method="DELETE", target=location)):
-                pass
+        return PushChecks(self._sessions, self._opened)
 
     def close(self) -> None:
         self._transport.close()
@@ -331,9 +327,15 @@ class RegistryClient:
         return Resolved(reference, found, found.digest, index_digest, config, raw)
 
     def _push(
-        self, reference: Reference, descriptor: Descriptor, blob: Bytes, mount_from: tuple[Reference, ...], stop: Cancel | None
+        self,
+        reference: Reference,
+        descriptor: Descriptor,
+        blob: Bytes,
+        mount_from: tuple[Reference, ...],
+        stop: Cancel | None,
+        location: str = "",
     ) -> How:
-        from gazami.registry.push import Push
+        from gazami.registry.push import Push, named
 
         mounts = dict.fromkeys(
             each.repository
@@ -342,7 +344,7 @@ class RegistryClient:
         )
         with (
             self._transport.obeying(stop or self._cancel),
-            _named(_PUSHING),
+            named(_PUSHING),
             Progress(self._emit, "push", reference, descriptor) as progress,
         ):
             push = Push(
@@ -354,7 +356,7 @@ class RegistryClient:
                 check=self._transport.cancel.check,
                 commit_timeout=3 * self._options.read_timeout,
             )
-            how = push.run(tuple(mounts), self._options.retry.attempts)
+            how = push.run(tuple(mounts), self._options.retry.attempts, location)
             progress.finish(how)
         return how
 
@@ -365,14 +367,3 @@ def _says_immutable(error: RegistryError, reference: Reference) -> bool:
     for name in (reference.repository, reference.tag or ""):
         said = said.replace(name, "") if name else said
     return _IMMUTABLE in said.lower()
-
-
-@contextlib.contextmanager
-def _named(what: str) -> Iterator[None]:
-    """Begin the message of a registry's error with ``what``, the words that kaniko's users look for in their logs."""
-    try:
-        yield
-    except RegistryError as error:
-        if not error.message.startswith(what):
-            error.message = f"{what}: {error.message}"
-        raise

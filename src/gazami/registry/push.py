@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, assert_never
 
-from gazami.errors import AuthenticationError, HostError, NotFoundError, RegistryError
+from gazami.errors import AuthenticationError, GazamiError, HostError, NotFoundError, RegistryError
 from gazami.registry.exchange import Body, Response
 from gazami.registry.faults import ConnectionFault
+from gazami.registry.manifests import call_of
 from gazami.registry.session import Call, Session
 from gazami.registry.upload import (
     LOST,
@@ -28,14 +29,19 @@ from gazami.registry.upload import (
     begin,
 )
 from gazami.registry.wire import parse_length, parse_range_end, with_query
+from gazami.values import fast_dataclass, replace
 
 if TYPE_CHECKING:
     from gazami.image.manifest import Descriptor
+    from gazami.image.reference import Reference
+    from gazami.registry.sessions import Sessions
 
 Bytes = Callable[[int], Iterator[bytes]]
 """A blob's bytes from an offset on."""
 
 _PIECE = 256 * 1024
+
+_CHECKING = "error checking push permissions"
 
 
 def from_file(open_file: Callable[[], BinaryIO]) -> Bytes:
@@ -95,9 +101,10 @@ class Push:
         self._problem: RegistryError | None = None
         self._lost = 0
 
-    def run(self, mounts: tuple[str, ...], attempts: int) -> How:
-        """Raises the error of the last answer when the upload cannot be made to succeed."""
-        upload = begin(self._descriptor.size, mounts, attempts)
+    def run(self, mounts: tuple[str, ...], attempts: int, location: str = "") -> How:
+        """``location`` is that of an upload that was opened before, if there is one. Raises the error of the last answer when the
+        upload cannot be made to succeed."""
+        upload = begin(self._descriptor.size, mounts, attempts, location)
         while True:
             self._check()
             match upload.action:
@@ -225,3 +232,59 @@ def _describe(action: Action, descriptor: Descriptor, repository: str) -> str:
             return f"mount blob {descriptor.digest} from {source} into {repository}"
         case _:
             return f"push blob {descriptor.digest} to {repository}"
+
+
+_CLOSING = 5.0
+"""Seconds for an answer that nobody needs: a registry forgets uploads by itself."""
+
+
+@fast_dataclass(frozen=True, slots=True)
+class PushChecks:
+    """Whether a registry takes pushes: an upload is opened, which a push goes on with later, or which is cancelled.
+
+    ``opened`` has the URL of an upload by repository, with its registry. Several threads use it: each operation on it is one step.
+    """
+
+    sessions: Sessions
+    opened: dict[str, str]
+
+    def check(self, reference: Reference, *, keep: bool = False) -> None:
+        """Raises :class:`AuthenticationError` when the registry does not allow a push, and what else it says. ``keep``: the upload
+        stays open for :meth:`take`."""
+        session = self.sessions.of(reference, "push")
+        call = _opening("POST", reference)
+        with named(_CHECKING), session.send(call) as response:
+            if response.status not in (200, 201, 202):
+                raise session.refusal(response, f"push to {reference.context}", call)
+            location = session.location(response)
+        if location:
+            self.opened[reference.context] = location
+        if not keep:
+            self.close((reference,))
+
+    def take(self, reference: Reference) -> str:
+        """The URL of an upload to go on with; nothing where there is none, or another took it."""
+        return self.opened.pop(reference.context, "")
+
+    def close(self, references: Iterable[Reference]) -> None:
+        """Cancel what nobody took."""
+        for reference in references:
+            if location := self.take(reference):
+                call = replace(_opening("DELETE", reference), target=location, timeout=_CLOSING)
+                with contextlib.suppress(GazamiError), self.sessions.of(reference, "push").attempt(call):
+                    pass
+
+
+def _opening(method: str, reference: Reference) -> Call:
+    return call_of(method, "blobs/uploads/", reference, "push")
+
+
+@contextlib.contextmanager
+def named(what: str) -> Iterator[None]:
+    """Begin the message of a registry's error with ``what``, the words that kaniko's users look for in their logs."""
+    try:
+        yield
+    except RegistryError as error:
+        if not error.message.startswith(what):
+            error.message = f"{what}: {error.message}"
+        raise

@@ -46,11 +46,13 @@ class Uploads:
         descriptor: Descriptor,
         open_file: Callable[[], BinaryIO],
         mount_from: tuple[Reference, ...] = (),
+        *,
+        opened: bool = False,
     ) -> Future[How]:
         """Upload a blob as :meth:`RegistryClient.push_blob` does; the file has to stay until it is done."""
 
         def push() -> How:
-            return self._client.push_blob(reference, descriptor, open_file, mount_from, stop=self.stop)
+            return self._client.push_blob(reference, descriptor, open_file, mount_from, stop=self.stop, opened=opened)
 
         return self._once(reference, descriptor.digest, push)
 

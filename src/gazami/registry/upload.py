@@ -1,9 +1,10 @@
 """The life of one blob upload as pure decisions (OCI distribution spec, "Pushing a blob" and "Mounting").
 
 An :class:`Upload` says in ``action`` what to do next; :func:`advance` takes what the registry answered and returns the
-next state. The way without trouble is (MountBlob …) → Head → Start → Send → Commit → Done, and for a
-small blob Head → Start → SendAll → Done. After trouble the registry is
-asked how much it has, and sending goes on from there; where it does not know, the upload starts again.
+next state. The way without trouble is (MountBlob …) → Head → Start → Send → Commit → Done, and for a small blob
+(MountBlob …) → Start → SendAll → Done: to ask for it costs as much as to send it. A mount that was declined, and a check that the
+registry takes pushes, open an upload that is used. After trouble the registry is asked how much it has, and sending goes on from
+there; where it does not know, the upload starts again.
 
 It ends under any sequence of answers: ``failures`` counts troubles since the upload last got further than ever before
 and ``restarts`` counts new beginnings, both are bounded by ``attempts``, and everything else moves forward.
@@ -23,7 +24,7 @@ SMALLEST_CHUNK = 1024 * 1024
 """Bytes: how a blob is cut into pieces for a registry that refuses it in one (413)."""
 
 SMALL = 64 * 1024
-"""Bytes of a blob that goes with its digest: to send it again after trouble is no loss."""
+"""Bytes of a blob that goes with its digest, and is not asked for before: to send it in vain is no loss."""
 
 LOST = 0
 """The status of an :class:`Answer` that never came: the connection was refused, cut or silent."""
@@ -145,9 +146,18 @@ class Upload:
     pause: Pause = field(default_factory=Pause)
 
 
-def begin(size: int, mounts: tuple[str, ...] = (), attempts: int = 5) -> Upload:
-    """A mount of what is there already is answered like any other, so it goes before the look."""
-    return Upload(size, attempts, mounts, MountBlob(mounts[0]) if mounts else Head())
+def begin(size: int, mounts: tuple[str, ...] = (), attempts: int = 5, location: str = "") -> Upload:
+    """A mount of what is there already is answered like any other, so it goes before the look. ``location`` is that of an upload
+    that was opened before, if there is one."""
+    upload = Upload(size, attempts, mounts, location=location)
+    return replace(upload, action=MountBlob(mounts[0])) if mounts else _look(upload)
+
+
+def _look(upload: Upload) -> Upload:
+    """Ask for the blob, unless it is small."""
+    if upload.size > SMALL:
+        return replace(upload, action=Head())
+    return _go_on(upload) if upload.location else replace(upload, action=Start())
 
 
 def advance(upload: Upload, answer: Answer) -> Upload:
@@ -161,7 +171,8 @@ def advance(upload: Upload, answer: Answer) -> Upload:
                 return replace(upload, action=Done("mounted"))
             opened = answer.location if answer.status == 202 and answer.location else upload.location
             left = upload.mounts[1:]
-            return replace(upload, mounts=left, location=opened, action=MountBlob(left[0]) if left else Head())
+            upload = replace(upload, mounts=left, location=opened)
+            return replace(upload, action=MountBlob(left[0])) if left else _look(upload)
         case Start():
             if answer.good and answer.location:
                 return _go_on(replace(upload, location=answer.location, offset=0))

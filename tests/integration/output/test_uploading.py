@@ -3,6 +3,8 @@ without sending it a second time."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,20 @@ def test_the_upload_of_a_layer_is_under_way_when_others_hear_of_it(tmp_path: Pat
             uploads.wait()
     there = None if single else Remote(parse_reference(name))
     assert asking.found == {"a 0": None, "1 1": there, "1 2": there}  # the first stage's layers are not the target's
+
+
+@pytest.mark.parametrize(("command", "status"), [("true", 0), ("exit 7", 7)])
+def test_no_upload_is_left_open(command: str, status: int, busybox: str, context: Path, tmp_path: Path) -> None:
+    """The check whether a destination takes pushes opens one: the config goes into it, or the build that fails closes it."""
+    (context / "Dockerfile").write_text(f"FROM {busybox}\nRUN {command}\n")
+    with docker_registry(tmp_path / "registry") as registry:
+        names = [f"{registry.host}/{each}" for each in ("one", "one:2", "other/two")]
+        words = [f"--destination={name}" for name in names]
+        done = subprocess.run(
+            [sys.executable, "-m", "gazami", "build", str(context), "--insecure", f"--state-dir={tmp_path / 'state'}", *words],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        repositories = registry.root / "docker/registry/v2/repositories"
+        assert {each.parent.name for each in repositories.glob("**/_uploads")} == {"one", "two"}
+        assert not list(repositories.glob("**/_uploads/*/startedat"))

@@ -87,7 +87,7 @@ def mount(ours: RegistryClient, place: Place) -> None:
 
 
 def check(ours: RegistryClient, place: Place) -> None:
-    ours.check_push(place.behind)
+    ours.checks.check(place.behind)
 
 
 OPERATIONS: dict[str, tuple[Callable[[RegistryClient, Place], None], str, str]] = {

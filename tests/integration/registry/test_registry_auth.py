@@ -59,9 +59,9 @@ def test_a_path_scoped_entry_is_not_for_its_siblings(tmp_path: Path) -> None:
         docker_registry(tmp_path, htpasswd=(("ada", SECRET),)) as registry,
         client(keychain=keychain(f"{registry.host}/team")) as ours,
     ):
-        ours.check_push(Reference(registry.host, "team/app", "x"))
+        ours.checks.check(Reference(registry.host, "team/app", "x"))
         with pytest.raises(AuthenticationError, match="no entry"):
-            ours.check_push(Reference(registry.host, "other/app", "x"))
+            ours.checks.check(Reference(registry.host, "other/app", "x"))
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def test_token_authentication(tmp_path: Path) -> None:
         with client() as anonymous:
             assert anonymous.resolve(reference, AMD64).digest == small_image().manifest.digest
             with pytest.raises(AuthenticationError, match=r"asked for repository:public/app:pull,push"):
-                anonymous.check_push(reference)
+                anonymous.checks.check(reference)
         guessing = keychain(registry.host, password="guess")
         with client(keychain=guessing) as ours, pytest.raises(AuthenticationError, match="wrong password"):
             ours.get_manifest(reference)
@@ -93,10 +93,10 @@ def test_token_authentication(tmp_path: Path) -> None:
 def test_an_identity_token_is_exchanged(tmp_path: Path) -> None:
     with guarded(tmp_path) as (registry, _):
         with client(keychain=keychain(registry.host, identitytoken="id-token")) as ours:
-            ours.check_push(Reference(registry.host, "team/app", "x"))
+            ours.checks.check(Reference(registry.host, "team/app", "x"))
         stolen = keychain(registry.host, identitytoken="stolen")
         with client(keychain=stolen) as ours, pytest.raises(AuthenticationError, match="invalid_grant"):
-            ours.check_push(Reference(registry.host, "team/app", "x"))
+            ours.checks.check(Reference(registry.host, "team/app", "x"))
 
 
 def test_a_mount_asks_for_both_repositories(tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_an_expired_token_is_replaced(tmp_path: Path) -> None:
     with guarded(tmp_path) as (registry, tokens), client(keychain=keychain(registry.host)) as ours:
         tokens.lifetime = 0
         reference = Reference(registry.host, "team/app", "x")
-        ours.check_push(reference)
-        ours.check_push(reference)
+        ours.checks.check(reference)
+        ours.checks.check(reference)
         assert len(tokens.asked) >= 2
 
 

@@ -31,7 +31,7 @@ from gazami.image.reference import Reference
 from gazami.registry.client import RegistryClient
 from gazami.registry.credentials import Keychain, parse_docker_config
 from gazami.registry.retry import RetryPolicy
-from gazami.registry.upload import SMALLEST_CHUNK
+from gazami.registry.upload import SMALL, SMALLEST_CHUNK
 
 pytestmark = pytest.mark.service
 
@@ -273,10 +273,11 @@ def test_a_push_of_other_bytes_than_promised(faults: FaultyRegistry, there: Refe
             ours.push_blob(there, descriptor, opener(data[:-1]))
 
 
-def test_an_upload_location_on_another_host_gets_no_authorization(faults: FaultyRegistry, there: Reference) -> None:
-    descriptor, data = blob(1000)
+@pytest.mark.parametrize("size", [1000, SMALL + 1])
+def test_an_upload_location_on_another_host_gets_no_authorization(size: int, faults: FaultyRegistry, there: Reference) -> None:
+    descriptor, data = blob(size)
     with faulty() as storage, client(keychain=_keychain(faults.host)) as ours:
-        faults.add("HEAD", "/blobs/", Canned(401, (("WWW-Authenticate", "Basic"),)))
+        faults.add(*(("HEAD", "/blobs/") if size > SMALL else ("POST", "/uploads/")), Canned(401, (("WWW-Authenticate", "Basic"),)))
         faults.add("POST", "/uploads/", Canned(202, (("Location", f"http://{storage.host}/up?session=7"),)))
         storage.add("PATCH", "/up", Canned(202))
         storage.add("PUT", "/up", Canned(201))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -139,9 +140,48 @@ def test_a_reference_by_digest(registry: Registry, repository: str) -> None:
 
 def test_checking_for_permission_leaves_nothing_behind(registry: Registry, repository: str) -> None:
     with client() as ours:
-        ours.check_push(Reference(registry.host, repository, "x"))
-    uploads = registry.root / "docker/registry/v2/repositories" / repository / "_uploads"
-    assert uploads.exists() and not list(uploads.glob("*/startedat"))
+        ours.checks.check(Reference(registry.host, repository, "x"))
+    assert _uploads(registry, repository).exists() and not _open_uploads(registry, repository)
+
+
+def _uploads(registry: Registry, repository: str) -> Path:
+    return registry.root / "docker/registry/v2/repositories" / repository / "_uploads"
+
+
+def _open_uploads(registry: Registry, repository: str) -> list[Path]:
+    return list(_uploads(registry, repository).glob("*/startedat"))
+
+
+def test_a_push_goes_on_with_the_upload_that_the_check_opened(registry: Registry, repository: str) -> None:
+    reference = Reference(registry.host, repository, "x")
+    (one, first), (two, second) = blob(1000), blob(2000)
+    with client() as ours:
+        ours.checks.check(reference, keep=True)
+        before = ours.transport.requests
+        assert ours.push_blob(reference, one, opener(first), opened=True) == "moved"
+        assert ours.transport.requests - before == 1
+        assert ours.push_blob(reference, two, opener(second), opened=True) == "moved"
+        assert ours.transport.requests - before == 3, "there was one of them"
+        assert b"".join(ours.open_blob(reference, one)) + b"".join(ours.open_blob(reference, two)) == first + second
+    assert not _open_uploads(registry, repository)
+
+
+def test_an_upload_that_is_gone_is_begun_again(registry: Registry, repository: str) -> None:
+    reference, (descriptor, data) = Reference(registry.host, repository, "x"), blob(1000)
+    with client() as ours:
+        ours.checks.check(reference, keep=True)
+        shutil.rmtree(_uploads(registry, repository))
+        assert ours.push_blob(reference, descriptor, opener(data), opened=True) == "moved"
+        assert b"".join(ours.open_blob(reference, descriptor)) == data
+
+
+def test_an_upload_that_nobody_went_on_with_is_closed(registry: Registry, repository: str) -> None:
+    reference = Reference(registry.host, repository, "x")
+    with client() as ours:
+        ours.checks.check(reference, keep=True)
+        assert len(_open_uploads(registry, repository)) == 1
+        ours.checks.close((reference,))
+    assert not _open_uploads(registry, repository)
 
 
 def test_events_of_a_push_and_a_pull(registry: Registry, repository: str) -> None:

@@ -37,7 +37,7 @@ def test_push_mount_and_pull(quirks: Quirks) -> None:
     with strict_registry(quirks) as registry:
         reference, other = Reference(registry.host, "team/app", "one"), Reference(registry.host, "other", "two")
         with client() as ours:
-            ours.check_push(reference)
+            ours.checks.check(reference)
             push_image(ours, reference, image)
             how = ours.push_blob(other, layer, opener(data), (reference,))
             assert how == ("mounted" if quirks.mount == 201 else "moved")

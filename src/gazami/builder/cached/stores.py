@@ -23,7 +23,8 @@ from gazami.image.model import Layer, LocalFile
 from gazami.rootfs.kept_tree import MAX_TREE
 from gazami.values import fast_dataclass, field
 
-_WRITERS = 2
+_WRITERS = 8
+"""Entries at the same time: most of what they do is to wait for answers."""
 
 
 @fast_dataclass(slots=True)

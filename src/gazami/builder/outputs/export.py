@@ -135,11 +135,22 @@ class Exporter:
         return made.digest if made else finished.manifest.digest
 
     def check_permissions(self) -> None:
-        """Ask each destination's repository whether it would take a push, unless the request says not to."""
+        """Ask each destination's repository whether it would take a push, unless the request says not to. The upload that this
+        opens takes the image's config at the end."""
+        for reference in self._checked:
+            self.registry.checks.check(reference, keep=True)
+
+    @property
+    def _checked(self) -> tuple[Reference, ...]:
+        """A destination of each repository that is asked."""
         if not (self.output.push and self.output.check_push):
-            return
-        for context in {each.context: each for each in self.references}.values():
-            self.registry.check_push(context)
+            return ()
+        return tuple({each.context: each for each in self.references}.values())
+
+    def close_uploads(self) -> None:
+        """Cancel the uploads that asking opened and nothing went into: the build has failed."""
+        if self._checked:
+            self.registry.checks.close(self._checked)
 
     # -- registries -----------------------------------------------------------------------------------------------
 
@@ -159,7 +170,7 @@ class Exporter:
             self._submit(finished.image, reference, uploads, (first,))
         config = finished.manifest.config
         path = self.layers.workspace.blobs.put(config.digest, finished.config)
-        uploads.submit(reference, config, lambda: path.open("rb"))
+        uploads.submit(reference, config, lambda: path.open("rb"), opened=True)
         uploads.wait()
         self.registry.push_manifest(reference, finished.manifest.raw, finished.manifest.media_type)
         self.emit(Exported("image", str(reference), finished.manifest.digest))

@@ -50,7 +50,7 @@ def _copy(flags: Flags, run: Execution) -> int:
     platform = platform_of(flags, run.around) if flags.given(PLATFORM) else None
     with run.registry(flags, first, second) as client:
         if target is None:
-            client.check_push(parse_reference(second))  # before anything is sent
+            client.checks.check(parse_reference(second))  # before anything is sent
             digest = copy_to_registry(whole(reference, client, platform), parse_reference(second), client, run.emit)
         else:
             name = target.name or reference.tag or ""

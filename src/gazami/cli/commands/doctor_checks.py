@@ -111,7 +111,7 @@ def registry_checks(reference: Reference, client: RegistryClient, now: float | N
     yield Check("registry", "ok", f"{reference.registry} answers, {'TLS' if secure else 'plain HTTP'}")
     yield _clock(greeting.date, time.time() if now is None else now)
     try:
-        client.check_push(reference)
+        client.checks.check(reference)
     except AuthenticationError as error:
         yield Check("credentials", "fail", f"{asked}; no push to {reference.context}: status {error.status}", fix)
     except RegistryError as error:

@@ -46,7 +46,7 @@ def _push(flags: Flags, run: Execution) -> int:
         stored = load(path, name, workspace)
         if not flags[options.SKIP_PUSH_PERMISSION_CHECK]:
             for reference in {each.context: each for each in references}.values():
-                client.check_push(reference)
+                client.checks.check(reference)
         digest = publish(stored, references, client, run.emit)
         files = DigestFiles(
             digest=flags[options.DIGEST_FILE],
