@@ -110,7 +110,7 @@ def decode_entry(manifest: Manifest) -> CacheEntry:
     if manifest.config.media_type != ARTIFACT:
         raise RegistryError(f"not a cache entry but {manifest.config.media_type or 'something unknown'}")
     try:
-        created = datetime.strptime(notes[_CREATED], _TIME).replace(tzinfo=UTC)
+        created = _time(notes[_CREATED])
         inputs = tuple((str(name), str(value)) for name, value in read_json(notes.get(_PREFIX + "inputs", "[]")))
         diff_id = notes.get(_PREFIX + "diff-id")
         layers = [each for each in manifest.layers if each.media_type != FILES]
@@ -131,3 +131,10 @@ def decode_entry(manifest: Manifest) -> CacheEntry:
         )
     except (KeyError, ValueError, TypeError, UsageError) as cause:
         raise RegistryError(f"the cache entry is malformed ({type(cause).__name__}: {cause})") from cause
+
+
+def _time(text: str) -> datetime:
+    """A time as :data:`_TIME` writes it. (What ``strptime`` needs takes longer to import than most look-ups.)"""
+    if len(text) != 27 or text[-1] != "Z":
+        raise ValueError("time")
+    return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC)

@@ -64,7 +64,7 @@ class PlainSink:
                     self._alone = self._alone if self._alone == event.id else None
                     self._of_runs().feed(event, self._story.seconds(event.id, now), now)
                     return
-                case events.StepStarted() if runs(event.text) and self._of_runs().begin(event, now):
+                case events.StepStarted() if runs(event.text) and not event.cached and self._of_runs().begin(event, now):
                     return
                 case events.StepFinished() | events.StepFailed() if self._output is not None:
                     self._end_output(event, self._output.end(event, now))
