@@ -46,8 +46,8 @@ def a_tar(*, app_is_a_link: bool, text: bytes = b"", programs: bool = False) -> 
 GOOD, EVIL = a_tar(app_is_a_link=False), a_tar(app_is_a_link=True)
 
 
-def layout(place: Path, tar: bytes, claims: bytes) -> Path:
-    """An image with one layer, whose config has the diff id of ``claims``."""
+def layout(place: Path, tar: bytes, claims: bytes, blob: bytes = b"", notes: dict[str, str] | None = None) -> Path:
+    """An image with one layer, whose config has the diff id of ``claims``. ``notes`` are the layer's annotations."""
     blobs = place / "blobs/sha256"
     blobs.mkdir(parents=True)
 
@@ -59,7 +59,7 @@ def layout(place: Path, tar: bytes, claims: bytes) -> Path:
     kind = "application/vnd.oci.image."
     rootfs = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(claims).hexdigest()}"]}
     config = put(json.dumps({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).encode())
-    layers = [{"mediaType": f"{kind}layer.v1.tar+gzip", **put(gzip.compress(tar, 1))}]
+    layers = [{"mediaType": f"{kind}layer.v1.tar+gzip", **put(blob or gzip.compress(tar, 1)), "annotations": notes or {}}]
     text = {"schemaVersion": 2, "config": {"mediaType": f"{kind}config.v1+json", **config}, "layers": layers}
     manifest = put(json.dumps({**text, "mediaType": f"{kind}manifest.v1+json"}).encode())
     index = {"schemaVersion": 2, "manifests": [{"mediaType": f"{kind}manifest.v1+json", **manifest}]}

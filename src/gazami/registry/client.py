@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gazami.cancel import Cancel
     from gazami.image.platform import Platform
     from gazami.image.reference import Reference
-    from gazami.registry.credentials import Credential, Keychain
+    from gazami.registry.credentials import Keychain
     from gazami.registry.options import Direction, RegistryOptions
     from gazami.registry.push import Bytes, PushChecks
     from gazami.registry.session import Call, Session
@@ -58,7 +58,7 @@ class RegistryClient:
     ) -> None:
         """``transport`` is one to share with those who look for credentials; it is closed with the client."""
         self._options = options
-        self._keychain = keychain
+        self.keychain = keychain
         self._emit = emit
         self._cancel = cancel
         self._transport = transport or Transport(options, emit, cancel)
@@ -72,11 +72,6 @@ class RegistryClient:
     def transport(self) -> Transport:
         """The connections, to fetch other files than images."""
         return self._transport
-
-    def credential(self, reference: Reference) -> Credential | None:
-        """The credential for a repository, for code that works there without this client. Raises :class:`HostError` when a
-        credential program fails."""
-        return self._keychain.lookup(reference.registry, reference.repository).credential
 
     def get_manifest(self, reference: Reference) -> Manifest | Index:
         """The manifest or index, asked for once in the client's life.
@@ -128,6 +123,12 @@ class RegistryClient:
                 f"blob {descriptor.digest} of {reference.context} has {descriptor.size} bytes, over the limit of {limit}"
             )
         return b"".join(self._download(reference, descriptor, lambda _: None))
+
+    def read_part(self, reference: Reference, descriptor: Descriptor, offset: int, length: int) -> bytes:
+        """Some bytes of a blob; the caller verifies them. Raises :class:`RegistryError` where there are none to be had."""
+        from gazami.registry.pull import read_part
+
+        return self._origins.first(reference, lambda origin: read_part(origin, descriptor, offset, length))
 
     def list_tags(self, reference: Reference) -> tuple[str, ...]:
         """All tags of the repository, page by page; none when the registry does not know the repository."""
@@ -284,7 +285,7 @@ class RegistryClient:
         trust = self._options.trust
         trust = replace(trust, insecure_pull=trust.insecure_pull or trust.insecure)
         options = replace(self._options, mirrors=(), trust=trust)
-        return RegistryClient(options, self._keychain, self._emit, self._cancel, transport=self._transport)
+        return RegistryClient(options, self.keychain, self._emit, self._cancel, transport=self._transport)
 
     def _download(self, reference: Reference, descriptor: Descriptor, reached: Callable[[int], None]) -> Iterator[bytes]:
         from gazami.registry.pull import download

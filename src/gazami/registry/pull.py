@@ -14,7 +14,7 @@ from gazami.image.digest import verified
 from gazami.registry.resumed import Ask, resumed
 from gazami.registry.session import Call, Session
 from gazami.registry.wire import parse_content_range_start, parse_length, redact
-from gazami.values import fast_dataclass
+from gazami.values import fast_dataclass, replace
 
 if TYPE_CHECKING:
     from gazami.image.manifest import Descriptor
@@ -47,6 +47,30 @@ def download(
         pull.done += len(chunk)
         reached(pull.done)
         yield chunk
+
+
+def read_part(origin: Origin, descriptor: Descriptor, offset: int, length: int) -> bytes:
+    """Some bytes of a blob, which nothing has verified. Raises :class:`RegistryError` where the registry sends no parts."""
+    call = _call(origin.repository, descriptor, 0)
+    call = replace(call, headers=(("Range", f"bytes={offset}-{offset + length - 1}"),))
+    session = origin.session
+
+    def attempt() -> Response:
+        response = session.attempt(call)
+        if response.status == 206:
+            try:
+                response.body = response.read(length)
+            except BaseException:
+                response.close()
+                raise
+        return response
+
+    with session.transport.persist(attempt, session.attempts) as response:
+        if response.status != 206:
+            raise RegistryError(f"{session.registry} sends no parts of blobs")
+        if parse_content_range_start(response.header("Content-Range")) != offset or len(response.body) != length:
+            raise _wrong(response.url, response.status, descriptor, "not the range that was requested")
+        return response.body
 
 
 class _Pull:

@@ -8,6 +8,7 @@ from gazami.builder.cached.inputs import ContentInputs, Named
 from gazami.cache.keys import FROM_STAGE, CacheableStep, KeyInputs, RunSettings, after, files_of, key_of, step_inputs
 from gazami.errors import Cancelled, GazamiError
 from gazami.image.digest import Digest
+from gazami.image.manifest import Descriptor
 from gazami.plan.steps import (
     CopyStep,
     FilesFrom,
@@ -98,7 +99,11 @@ class StepKeys:
         return files_of((*self.images[image].config.diff_ids, *self._blobs(image)))
 
     def _blobs(self, image: ImageBase | None) -> tuple[Digest, ...]:
-        return tuple(layer.digest for layer in self.images[image].manifest.layers) if image is not None else ()
+        """The digests of the layers' blobs, and of their tables of contents: a copy may have believed those."""
+        if image is None:
+            return ()
+        layers = self.images[image].manifest.layers
+        return (*(layer.digest for layer in layers), *(digest for layer in layers for digest in _table(layer)))
 
     def _result(self, stage: StagePlan) -> tuple[str, str]:
         """What stands for the files of a whole stage."""
@@ -133,3 +138,12 @@ def cacheable(stage: StagePlan, position: int, *, runs: bool, copies: bool) -> C
 def near_tag(stage: StagePlan, position: int) -> str:
     """The tag of the newest entry for a step of the Dockerfile, to explain a miss."""
     return f"near-{key_of((('stage', stage.name), ('step', str(position))))[:40]}"
+
+
+def _table(layer: Descriptor) -> tuple[Digest, ...]:
+    if not layer.annotations:
+        return ()
+    from gazami.layer.contents_table import table_of
+
+    table = table_of(layer)
+    return (table.digest,) if table is not None else ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -129,6 +130,17 @@ class BlobFiles:
             yield from self._stoppable(self._reference(layer), layer.descriptor, cancel)()
         else:
             yield from self._followed(layer, cancel or self.cancel)
+
+    def part(self, layer: Layer, offset: int, length: int) -> bytes:
+        """Some bytes of a layer's blob, which nothing has verified. Raises :class:`GazamiError` where they are not to be had."""
+        path = self.at_hand(layer)
+        if path is None:
+            return self.registry.read_part(self._reference(layer), layer.descriptor, offset, length)
+        try:
+            with path.open("rb", buffering=0) as file:
+                return os.pread(file.fileno(), length, offset)
+        except OSError as cause:
+            raise HostError(f"cannot read {path}: {cause.strerror}") from cause
 
     def path(self, layer: Layer, cancel: Cancel | None = None) -> Path:
         """The blob as a file, fetched if need be."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from gazami.builder.files.kept_trees import KeptTrees
 from gazami.builder.files.layer_files import LayerFiles
@@ -11,6 +12,9 @@ from gazami.image.model import Layer
 from gazami.rootfs.kept_tree import Members
 from gazami.rootfs.tree import Tree
 from gazami.values import fast_dataclass, field
+
+if TYPE_CHECKING:
+    from gazami.builder.files.contents_tables import ContentsTables
 
 Chain = tuple[str, ...]
 """The names of an image's layers, lowest first."""
@@ -45,7 +49,17 @@ class Trees:
     kept: KeptTrees
     shared: frozenset[Chain] = frozenset()
     _known: dict[Chain, Tree] = field(default_factory=dict)
+    _tables: ContentsTables | None = None
     _locks: Locks = field(default_factory=Locks)
+
+    @property
+    def tables(self) -> ContentsTables:
+        """The tables of contents of the bases' layers."""
+        if self._tables is None:
+            from gazami.builder.files.contents_tables import ContentsTables
+
+            self._tables = ContentsTables(self.layers.blobs)
+        return self._tables
 
     def lock(self, name: Hashable) -> threading.RLock:
         """Held while the tree of an image, or of one stage, is made."""

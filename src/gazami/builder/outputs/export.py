@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _UNNAMED = "unset-repo/unset-image-name"
 _TO_OCI = {DOCKER_LAYER_GZIP: OCI_LAYER_GZIP, DOCKER_LAYER: OCI_LAYER, DOCKER_LAYER_ZSTD: OCI_LAYER_ZSTD}
+_OF_THE_BUILDER = ("containerd.io/uncompressed", "containerd.io/distribution.source.", "buildkit/createdat")
 _TO_DOCKER = {value: key for key, value in _TO_OCI.items()}
 
 
@@ -64,7 +65,7 @@ def finish(image: Image, annotations: Pairs, now: str) -> Finished:
         replace(
             layer.descriptor,
             media_type=relabel.get(layer.descriptor.media_type, layer.descriptor.media_type),
-            annotations=(),
+            annotations=_kept(layer.descriptor.annotations) if oci else (),
             platform=None,
         )
         for layer in image.layers
@@ -73,6 +74,11 @@ def finish(image: Image, annotations: Pairs, now: str) -> Finished:
     descriptor = Descriptor(OCI_CONFIG if oci else DOCKER_CONFIG, digest_of(config), len(config))
     manifest = encode_manifest(OCI_MANIFEST if oci else DOCKER_MANIFEST, descriptor, layers, annotations)
     return Finished(image, config, manifest)
+
+
+def _kept(annotations: Pairs) -> Pairs:
+    """What a base says of its layers and what stays true, such as where a table of contents is (BuildKit keeps the same)."""
+    return tuple((name, value) for name, value in annotations if not name.startswith(_OF_THE_BUILDER))
 
 
 def _timed(history: tuple[History, ...], now: str) -> tuple[History, ...]:

@@ -1,7 +1,7 @@
 """The files of one stage so far, as a tree that is made when it is first needed.
 
-A copy onto the stage looks at its destination alone, for which a layer cache's tree may be enough (``rootfs.unverified``); a copy
-from the stage gets a tree that was read from the layers.
+A copy onto the stage looks at its destination alone. A layer cache's tree may be enough for that (``rootfs.unverified``), or the
+tables of contents of the base's layers (``files.contents_tables``). A copy from the stage gets a tree read from the layers.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ class StageTree:
             return self._whole(image, root)
 
     def onto(self, image: Image, root: Unpacking | None, work: Callable[[Tree], Made]) -> tuple[Tree, Made]:
-        """Do work that copies onto the files so far; the tree that it was done on. ``work`` is done again, on a tree read from
-        the layers, where a cache's tree might have been wrong."""
+        """Do work that copies onto the files so far; the tree that it was done on. ``work`` is done again, at last on a tree read
+        from the layers, where a cache's tree might have been wrong."""
         with self._lock():
-            try:
-                tree = self._whole(image, root) if root is not None else self._destination(image)
-                if self.confirmed:
-                    return tree, work(tree)
-                doubts = tree.doubts if isinstance(tree, UnverifiedTree) else []
-                doubts.clear()
-                made = work(tree)
-                if not doubts:
-                    return tree, made
-            except (ArchiveError, ContextError, DockerfileError):
-                if self.confirmed:
-                    raise
+            for begin in () if root is not None else (self._take_said, self._take_tables):
+                try:
+                    tree = self._destination(image, begin)
+                    doubts = tree.doubts if isinstance(tree, UnverifiedTree) else []
+                    doubts.clear()
+                    made = work(tree)
+                    if not doubts:
+                        return tree, made
+                except (ArchiveError, ContextError, DockerfileError):
+                    if self.confirmed:
+                        raise
+                self.forget()
             tree = self._whole(image, root)
         return tree, work(tree)
 
@@ -68,9 +68,12 @@ class StageTree:
 
     def show_one(self, image: Image) -> None:
         """Count a layer that was applied to the tree."""
+        self._show_one(image.layers)
+
+    def _show_one(self, layers: tuple[Layer, ...]) -> None:
         self.shows += 1
         if self.confirmed:
-            self.trees.complete(image.layers[: self.shows], self.tree, base=self.shows == len(self.base))
+            self.trees.complete(layers[: self.shows], self.tree, base=self.shows == len(self.base))
 
     def applied(self) -> None:
         """Count a new layer whose changes the tree shows already."""
@@ -105,11 +108,31 @@ class StageTree:
         self._learn_missing(image)
         return self.tree
 
-    def _destination(self, image: Image) -> Tree:
+    def _take_said(self) -> None:
+        """Begin with what a cache says of the base, else with the base's tables."""
+        said = self.trees.kept.load_unverified(self.base)
+        if said is None:
+            self._take_tables()
+        else:
+            self.tree, self.shows, self.confirmed = said, len(self.base), False
+
+    def _take_tables(self) -> None:
+        """Begin with the tables of contents of the base's layers, if they have them; small layers are read."""
+        tables = self.trees.tables
+        if not tables.read(self.base):
+            return
+        self.confirmed = False
+        for number, layer in enumerate(self.base):
+            if tables.apply(layer, self.tree):
+                self.shows += 1
+            else:
+                self._learn(self.base, number)
+
+    def _destination(self, image: Image, begin: Callable[[], None]) -> Tree:
         kept = self.trees.kept
         self.show_base()
-        if not self.shows and self.base and (said := kept.load_unverified(self.base)) is not None:
-            self.tree, self.shows, self.confirmed = said, len(self.base), False
+        if not self.shows and self.base:
+            begin()
         for number in range(self.shows, len(image.layers)):
             layer = image.layers[number]
             if number >= len(self.base) and not kept.has(layer.diff_id):
@@ -117,14 +140,14 @@ class StageTree:
                 if kept.apply_unverified(layer, self.tree):
                     self.shows += 1
                     continue
-            self._learn(image, number)
+            self._learn(image.layers, number)
         return self.tree
 
     def _learn_missing(self, image: Image) -> None:
         for number in range(self.shows, len(image.layers)):
-            self._learn(image, number)
+            self._learn(image.layers, number)
 
-    def _learn(self, image: Image, number: int) -> None:
-        layer, ahead = image.layers[number], image.layers[number : number + PARALLEL]
+    def _learn(self, layers: tuple[Layer, ...], number: int) -> None:
+        layer, ahead = layers[number], layers[number : number + PARALLEL]
         self.trees.learn(layer, self.tree, ahead, own=number >= len(self.base))
-        self.show_one(image)
+        self._show_one(layers)

@@ -75,7 +75,7 @@ def credentials(request: BuildRequest, placed: Placed, client: RegistryClient) -
     wanted = [parse_reference(text) for text in texts]
     wanted += [placed.artifact] if placed.artifact else []
     wanted += placed.images
-    found = [(each, credential) for each in wanted if (credential := client.credential(each))]
+    found = [(each, known) for each in wanted if (known := client.keychain.lookup(each.registry, each.repository).credential)]
     return encode_docker_config(found) if found else None
 
 
