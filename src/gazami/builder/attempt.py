@@ -173,7 +173,7 @@ def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
     plan, images = ready.plan, ready.images.found
     with contextlib.ExitStack() as stack:
         stores = _stores(request, ready, emit, cancel, hides_hits=hides_hits)
-        kept = KeptTrees(ready.workspace.state / "indexes", stores)
+        kept = KeptTrees(ready.workspace.state / "indexes", stores, ready.images.cache)
         once = read_once(plan, images, request.output, kept.has_image)
         own = _base_layers(request, stores, images)
         local = {**ready.images.blobs, **(own.files() if own is not None else {})}

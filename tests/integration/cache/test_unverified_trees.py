@@ -161,6 +161,22 @@ def test_a_lie_about_an_image_changes_nothing(what: str, embedded: bool, folder:
 
 
 @pytest.mark.parametrize("what", LIES)
+def test_a_lie_in_a_directory_of_bases_changes_nothing(what: str, folder: Path) -> None:
+    """``--cache-dir`` may be a volume that others write to."""
+    change, dockerfile = LIES[what]
+    honest = build(folder, dockerfile, state="honest")
+    filling = (f"--cache-repo=oci:{folder / 'cache'}", "--cache", "--cache-copy-layers")
+    build(folder, "FROM trusted\nCOPY --chown=0:0 f /x\n", *filling, state="filling")
+    assert lie(folder / "cache", change) == 1
+    entry = next(listed for listed in DirectoryStore(folder / "cache").entries() if listed.tag.startswith("index-"))
+    assert entry.entry.files is not None and entry.entry.files.data is not None
+    (folder / "bases/.trees").mkdir(parents=True)
+    (folder / "bases/.trees" / entry.tag).write_bytes(entry.entry.files.data)
+    cache = (f"--cache-repo=oci:{folder / 'empty'}", "--cache", "--cache-copy-layers", f"--cache-dir={folder / 'bases'}")
+    assert build(folder, dockerfile, *cache, state="victim") == honest
+
+
+@pytest.mark.parametrize("what", LIES)
 def test_control_a_builder_that_believed_it_would_have_another_image(what: str, folder: Path) -> None:
     """The lie, put where this machine's own indexes lie, is believed: that place is the builder's own."""
     change, dockerfile = LIES[what]

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pty
+import shutil
 import stat
 import subprocess
 import sys
@@ -335,6 +336,35 @@ def test_a_warmed_base_is_not_fetched(app: str, context: Path, tmp_path: Path) -
     assert "] Pulling sha256" not in built.stderr
     cold = ok(*words[:4], f"--cache-repo=oci:{tmp_path / 'l2'}", "-v=debug", f"--state-dir={tmp_path / 's2'}")
     assert "] Pulling sha256" in cold.stderr
+
+
+def test_a_copy_onto_a_warmed_base_reads_none_of_it(app: str, context: Path, tmp_path: Path) -> None:
+    """Layers that are damaged on the disk would be noticed. Without the list of files they are."""
+    cache, layers = tmp_path / "cache", tmp_path / "layers"
+    ok("warm", "-i", app, "-c", str(cache), f"--cache-repo=oci:{layers}")
+    for path in (cache / digest_of(app) / "blobs/sha256").iterdir():
+        if path.read_bytes()[:2] == b"\x1f\x8b":
+            path.write_bytes(b"\x1f\x8b" + bytes(path.stat().st_size - 2))
+    (context / "Dockerfile").write_text(f"FROM {app}\nWORKDIR /made\n")
+
+    def built(name: str, *flags: str) -> subprocess.CompletedProcess[str]:
+        words = ("--no-push", "--cache", f"--state-dir={tmp_path / name}", f"--cache-dir={cache}", *flags)
+        return gazami("build", str(context), *words)
+
+    assert built("one", f"--cache-repo=oci:{tmp_path / 'empty'}").returncode == 0
+    ok("warm", "-i", app, "-c", str(cache), f"--cache-repo=oci:{layers}")  # what is there is not made again
+    shutil.rmtree(cache / ".trees")
+    failed = built("two", f"--cache-repo=oci:{tmp_path / 'another'}")
+    assert failed.returncode and "damaged" in failed.stderr
+    assert built("three", f"--cache-repo=oci:{layers}").returncode == 0, "the layer cache has it too"
+
+
+def test_a_base_whose_files_cannot_be_listed_is_warmed_all_the_same(app: str, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / ".trees").write_text("in the way")
+    done = ok("warm", "-i", app, "-c", str(cache))
+    assert "cannot list the files of" in done.stderr and "is in the cache now" in done.stderr
 
 
 def test_a_warmed_digest_needs_no_request(app: str, context: Path, tmp_path: Path, busybox: str) -> None:

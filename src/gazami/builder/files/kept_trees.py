@@ -1,8 +1,8 @@
 """Trees of images and members of layers from earlier builds: this machine's own, which are believed, and a layer cache's.
 
 What is kept saves reading whole layers; what is not, or cannot be read, costs a build nothing but that. The folder holds only
-what this machine derived from layers whose digests it checked (or that it wrote itself). What a cache says serves the
-destination of a copy alone, and is never kept: see ``rootfs.unverified``.
+what this machine derived from layers whose digests it checked (or that it wrote itself). What a cache says, or a directory of
+``--cache-dir``, serves the destination of a copy alone, and is never kept: see ``rootfs.unverified``.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ class SharedTrees(Protocol):
 
 @fast_dataclass(slots=True)
 class KeptTrees:
-    """``folder`` outlives builds; ``shared`` is the layer cache, if there is one."""
+    """``folder`` outlives builds; ``shared`` is the layer cache, and ``warmed`` the directory of bases, if there is one."""
 
     folder: Path
     shared: SharedTrees | None = None
+    warmed: SharedTrees | None = None
     _cached: dict[Digest, tuple[CacheStore, FileList]] = field(default_factory=dict)
     _read_from_cache: Flights[str, bytes | None] = field(default_factory=Flights)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -73,11 +74,11 @@ class KeptTrees:
     def save(self, layers: Sequence[Layer], tree: Tree) -> None:
         """Keep the tree of an image. ``tree`` was read from its layers' blobs, and shows them and nothing else. Its diff ids are
         names only: an image that lies about them has a tree of its own."""
-        data = encode_tree(tree, _diff_ids_of(layers), _names_of(layers))
+        tag, data = shared_form(layers, tree)
         if data is not None:
             self._keep(_IMAGE, _name(_blobs_of(layers)), data)
             if self.shared is not None:
-                self.shared.write_tree(_tag(layers), data)
+                self.shared.write_tree(tag, data)
 
     def save_layer(self, diff_id: Digest, members: Members) -> None:
         """Keep the members of a layer that this machine made or read."""
@@ -123,10 +124,13 @@ class KeptTrees:
             self._said(layers)
 
     def _said(self, layers: Sequence[Layer]) -> bytes | None:
-        if self.shared is None:
-            return None
-        shared, tag = self.shared, _tag(layers)
-        return self._read_from_cache.get(tag, lambda: shared.read_tree(tag))
+        tag = tag_of(layers)
+
+        def read() -> bytes | None:
+            places = [each for each in (self.warmed, self.shared) if each is not None]
+            return next((data for each in places if (data := each.read_tree(tag)) is not None), None)
+
+        return self._read_from_cache.get(tag, read)
 
     def apply_unverified(self, layer: Layer, tree: Tree) -> bool:
         """Apply a cached layer to a tree from the cache's list of its members. Its writer chose the layer too."""
@@ -168,6 +172,11 @@ class KeptTrees:
                 old.unlink()
 
 
+def shared_form(layers: Sequence[Layer], tree: Tree) -> tuple[str, bytes | None]:
+    """Under which tag others find the tree of an image, and its bytes; None where there is none to be had."""
+    return tag_of(layers), encode_tree(tree, _diff_ids_of(layers), _names_of(layers))
+
+
 def _apply(data: bytes, layer: Layer, tree: Tree, *, bytes_too: bool) -> bool:
     try:
         rows = list(decode_members(data))
@@ -196,6 +205,6 @@ def _name(digests: Iterable[Digest]) -> str:
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
-def _tag(layers: Iterable[Layer]) -> str:
+def tag_of(layers: Iterable[Layer]) -> str:
     """By the blobs, as here: an image that claims another one's diff ids gives its tree to nobody else."""
     return f"index-{_name(_blobs_of(layers))}"

@@ -1,8 +1,10 @@
 """Base images in a directory (``--cache-dir``), an OCI layout each, named by the digest of its manifest, as kaniko's warmer
-fills it."""
+fills it, and beside them the trees of their files."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -20,7 +22,10 @@ from gazami.layer.oci_layout import OciLayout
 from gazami.plan.steps import ImageBase
 from gazami.registry.client import RegistryClient
 from gazami.registry.resolved import Resolved
+from gazami.rootfs.kept_tree import MAX_TREE
 from gazami.values import fast_dataclass, replace
+
+_TREES = ".trees"
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -47,6 +52,31 @@ class BaseCache:
         layout = OciLayout(self._place(image.digest))
         found = {layer.digest: layout.path(layer.digest) for layer in image.manifest.layers}
         return found if all(path.exists() for path in found.values()) else {}
+
+    def read_tree(self, tag: str) -> bytes | None:
+        """The tree of an image, as stored; not verified."""
+        path = self.folder / _TREES / tag
+        with contextlib.suppress(OSError):
+            if path.stat().st_size <= MAX_TREE:
+                return path.read_bytes()
+        return None
+
+    def write_tree(self, tag: str, data: bytes) -> None:
+        """Raises :class:`HostError`."""
+        folder = self.folder / _TREES
+        try:
+            folder.mkdir(exist_ok=True, mode=0o755)
+            fd, part = tempfile.mkstemp(dir=folder, prefix=".part-")
+            try:
+                with os.fdopen(fd, "wb") as file:
+                    file.write(data)
+                    os.fchmod(fd, 0o644)
+                os.replace(part, folder / tag)
+            except BaseException:
+                os.unlink(part)
+                raise
+        except OSError as cause:
+            raise HostError(f"cannot write a tree into the cache directory {self.folder}: {cause.strerror}") from cause
 
     def _has(self, digest: Digest) -> bool:
         try:

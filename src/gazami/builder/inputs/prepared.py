@@ -62,7 +62,7 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Prep
         source, path = find_dockerfile(wanted, folder, registry.transport, given=given)
         dockerfile = parse(source)
         inputs = inputs_of(request.plan, request.context.named)
-        images = Images(registry, emit, _base_cache(request.cache))
+        images = Images(registry, emit, base_cache(request.cache))
         outlined = outline(dockerfile, source, inputs)
         warn_of_names(dockerfile, outlined, inputs, emit)
         standby = None
@@ -83,7 +83,7 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Prep
                 cancel.cleaning()
 
 
-def _base_cache(options: CacheOptions) -> BaseCache | None:
+def base_cache(options: CacheOptions) -> BaseCache | None:
     folder = Path(options.directory)
     if not (options.enabled and folder.is_dir()):
         return None

@@ -20,6 +20,8 @@ Usage:
   gazami warm --dockerfile FILE [flags]
 
 Images of a Dockerfile are the bases of all its stages. An image that cannot be fetched is a warning, unless all fail.
+The files of each image are listed too, so that builds that only copy onto it read none of its layers. With --cache-repo the
+lists go to the layer cache as well, where builds without the directory find them.
 
 Examples:
   gazami warm --image debian:12 --image golang:1.23 --cache-dir /cache
@@ -31,10 +33,14 @@ DOCKERFILE = Option(
     "dockerfile", STRING, Group.BUILD, "Fetch the base images of this Dockerfile's stages.", metavar="FILE", shorthands="d"
 )
 CACHE_DIR = Option("cache-dir", STRING, Group.CACHE, "The directory to fill.", default="/cache", metavar="DIR", shorthands="c")
+CACHE_REPO = Option(
+    "cache-repo", STRING, Group.CACHE, "A layer cache that gets the lists of the images' files too.", metavar="REPO|oci:DIR"
+)
 FORCE = Option("force", BOOL, Group.CACHE, "Fetch also what is there already.", default="false", shorthands="f")
 
 
 def _warm(flags: Flags, run: Execution) -> int:
+    from gazami.builder.cached.warmed_trees import WarmedTrees
     from gazami.builder.inputs.base_cache import BaseCache
     from gazami.cli.request.plan import platform_of
     from gazami.image.reference import parse_reference
@@ -49,15 +55,14 @@ def _warm(flags: Flags, run: Execution) -> int:
     failures = 0
     names = list(dict.fromkeys(names))
     with run.registry(flags, *flags[IMAGE]) as client:
+        listing = WarmedTrees(cache, client, flags[CACHE_REPO], run.emit, run.cancel)
         for name in names:
             try:
                 reference = parse_reference(name)
                 known = None if flags[FORCE] else cache.image(reference, platform)
-                if known is not None:
-                    run.emit(Message("info", f"{name} is in the cache already"))
-                    continue
-                image = client.resolve(reference, platform)
-                stored = cache.store(image, client, run.cancel, force=flags[FORCE])
+                image = known or client.resolve(reference, platform)
+                stored = known is None and cache.store(image, client, run.cancel, force=flags[FORCE])
+                listing.store(image)
                 what = "is in the cache now" if stored else "is in the cache already"
                 run.emit(Message("info", f"{name} {what}: {cache.folder / image.digest}"))
             except Cancelled:
@@ -86,6 +91,6 @@ def _bases(flags: Flags, run: Execution) -> list[str]:
 COMMAND = Command(
     "warm",
     _USAGE,
-    Table((IMAGE, DOCKERFILE, CACHE_DIR, FORCE, BUILD_ARG, CACHE_TTL, CUSTOM_PLATFORM, *REGISTRY, *LOGGING)),
+    Table((IMAGE, DOCKERFILE, CACHE_DIR, CACHE_REPO, FORCE, BUILD_ARG, CACHE_TTL, CUSTOM_PLATFORM, *REGISTRY, *LOGGING)),
     task(_warm),
 )
