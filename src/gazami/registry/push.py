@@ -13,6 +13,7 @@ from gazami.registry.manifests import call_of
 from gazami.registry.session import Call, Session
 from gazami.registry.upload import (
     LOST,
+    SMALL,
     Action,
     Answer,
     Ask,
@@ -130,7 +131,8 @@ class Push:
     def _do(self, action: Action) -> Answer:
         call = self._call(action)
         transport = self._session.transport
-        room = transport.sending.one(transport.cancel) if isinstance(action, Send | SendAll) else contextlib.nullcontext()
+        waits = isinstance(action, Send | SendAll) and self._descriptor.size > SMALL  # for room on the link: small ones need none
+        room = transport.sending.one(transport.cancel) if waits else contextlib.nullcontext()
         try:
             with room, self._session.attempt(call) as response:
                 return self._answer(action, call, response)

@@ -1,10 +1,10 @@
 """The life of one blob upload as pure decisions (OCI distribution spec, "Pushing a blob" and "Mounting").
 
 An :class:`Upload` says in ``action`` what to do next; :func:`advance` takes what the registry answered and returns the
-next state. The way without trouble is (MountBlob …) → Head → Start → Send → Commit → Done, and for a small blob
-(MountBlob …) → Start → SendAll → Done: to ask for it costs as much as to send it. A mount that was declined, and a check that the
-registry takes pushes, open an upload that is used. After trouble the registry is asked how much it has, and sending goes on from
-there; where it does not know, the upload starts again.
+next state. The way without trouble is (MountBlob …) → Head → Start → Send → Commit → Done. Blobs that are not large are sent by
+one SendAll instead of Send and Commit, and small ones without a Head: to ask for them costs as much as to send them. A mount that
+was declined, and a check that the registry takes pushes, open an upload that is used. After trouble the registry is asked how much
+it has, and sending goes on from there; where it does not know, the upload starts again.
 
 It ends under any sequence of answers: ``failures`` counts troubles since the upload last got further than ever before
 and ``restarts`` counts new beginnings, both are bounded by ``attempts``, and everything else moves forward.
@@ -24,7 +24,10 @@ SMALLEST_CHUNK = 1024 * 1024
 """Bytes: how a blob is cut into pieces for a registry that refuses it in one (413)."""
 
 SMALL = 64 * 1024
-"""Bytes of a blob that goes with its digest, and is not asked for before: to send it in vain is no loss."""
+"""Bytes of a blob that is not asked for before it is sent: to send it in vain is no loss."""
+
+WHOLE = 4 * 1024 * 1024
+"""Bytes of a blob that goes with its digest, in one request: to send it again after trouble is little loss."""
 
 LOST = 0
 """The status of an :class:`Answer` that never came: the connection was refused, cut or silent."""
@@ -255,7 +258,7 @@ def _go_on(upload: Upload) -> Upload:
     left = upload.size - upload.offset
     if not left:
         return replace(upload, action=Commit(upload.location))
-    if upload.size <= SMALL and not upload.offset and not upload.chunk.patches:
+    if upload.size <= WHOLE and not upload.offset and not upload.chunk.patches:
         return replace(upload, action=SendAll(upload.location))
     length = left if upload.chunk.most is None else min(left, upload.chunk.most)
     return replace(upload, action=Send(upload.location, upload.offset, length))

@@ -8,11 +8,20 @@ import pytest
 from tests.integration.registry.faults import FaultyRegistry, faulty
 from tests.services import Registry, docker_registry
 
+from gazami.registry import upload
+
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with docker_registry(tmp_path_factory.mktemp("plain")) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def in_pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blobs of a few hundred kilobytes go the way of large ones, which the tests are about, unless a test says otherwise."""
+    if "in_one_request" not in request.keywords:
+        monkeypatch.setattr(upload, "WHOLE", upload.SMALL)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
@@ -136,6 +136,8 @@ class FaultyRegistry:
     seen: list[Seen] = field(default_factory=list)
     cut: tuple[tuple[str, str], ...] = ()
     lock: threading.Lock = field(default_factory=threading.Lock)
+    gate: Callable[[], None] = lambda: None
+    """Called before a request is passed on."""
 
     def add(self, method: str, path: str, kind: Kind, *, times: int | None = 1, skip: int = 0) -> None:
         self.faults.append(Fault(method, path, kind, times, skip))
@@ -180,6 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         state: FaultyRegistry = self.server.state
         state.seen.append(Seen(self.command, self.path, self.headers))
+        state.gate()
         kind = state.take(self.command, self.path)
         length = int(self.headers.get("Content-Length") or 0)
         if isinstance(kind, CutUpload):

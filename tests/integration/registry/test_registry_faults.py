@@ -16,6 +16,7 @@ from tests.integration.registry.faults import (
     DropAnswerHeaders,
     DropRequestHeader,
     FaultyRegistry,
+    Kind,
     KnowsUpload,
     SwallowAnswer,
     faulty,
@@ -271,6 +272,22 @@ def test_a_push_of_other_bytes_than_promised(faults: FaultyRegistry, there: Refe
             ours.push_blob(there, descriptor, opener(b"x" + data[1:]))
         with pytest.raises(HostError, match="19999 bytes"):
             ours.push_blob(there, descriptor, opener(data[:-1]))
+
+
+@pytest.mark.in_one_request
+@pytest.mark.parametrize(
+    "fault", [CutUpload(300_000), SwallowAnswer(), Canned(503), Canned(413), Canned(400), Canned(405)], ids=str
+)
+def test_a_blob_that_goes_in_one_request_and_does_not_arrive_goes_again(
+    fault: Kind, faults: FaultyRegistry, there: Reference
+) -> None:
+    descriptor, data = blob(1_000_000)
+    with client() as ours:
+        faults.add("PUT", "/uploads/", fault)
+        assert ours.push_blob(there, descriptor, opener(data)) == "moved"
+        assert b"".join(ours.open_blob(there, descriptor)) == data
+    methods = [each.method for each in faults.seen if each.method != "GET"]
+    assert methods[:3] == ["HEAD", "POST", "PUT"]
 
 
 @pytest.mark.parametrize("size", [1000, SMALL + 1])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gazami.builder.files.layer_files import phase
 from gazami.errors import HostError
 from gazami.events import Emit, Message, SandboxChosen
 from gazami.rootfs.directories import MakeDirectories, RemoveTrees
@@ -125,15 +126,24 @@ class Isolation:
         with self.build.on_set(self.build.cleaning):  # what is removed may be large
             self.remove(*self.workspace.all_files, cleanup=True)
 
+    def _end_clearing(self) -> None:
+        """A disk that is busy may take minutes for many files, which the log is to say."""
+        clearing = self._clearing
+        if clearing is not None and not clearing.is_running:
+            clearing.result()
+            return
+        with phase(self.emit, "clear", "removing the files of the build"):
+            if clearing is not None:
+                clearing.result()
+            else:
+                self._clear()
+
     def __exit__(self, *_: object) -> None:
         if self._sandbox is not None:
             try:
                 if warning := losses(self._unpacked, self._sandbox.choice.name):
                     self.emit(Message("warning", warning))
-                if self._clearing is not None:
-                    self._clearing.result()
-                else:
-                    self._clear()
+                self._end_clearing()
             finally:  # also when a command has killed the sandbox's server
                 self._sandbox.close()
                 self._sandbox = None
