@@ -143,7 +143,7 @@ def test_in_a_look_up(context: Path, what: str) -> None:
         ends(process, context, signal.SIGTERM)
 
 
-@pytest.mark.parametrize(("size", "what"), [(1 << 20, "PATCH "), (100, "PUT .*/blobs/uploads/")], ids=["a layer", "a small one"])
+@pytest.mark.parametrize(("size", "what"), [(8 << 20, "PATCH "), (100, "PUT .*/blobs/uploads/")], ids=["a layer", "a small one"])
 def test_in_what_the_cache_stores(context: Path, size: int, what: str) -> None:
     (context / "file").write_bytes(os.urandom(size))
     with strict_registry(Quirks(silence=what)) as other:
