@@ -2,7 +2,9 @@
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
-.PHONY: help man chaos demo test test-services test-containers fuzz images check fast lint docs bench clean
+IMAGES := scripts/images
+
+.PHONY: help man chaos demo test test-services test-containers fuzz images dist release check fast lint docs site bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -38,7 +40,15 @@ chaos: ## builds that are killed, told to end, cut off and out of space, for SEC
 
 images: ## gazami's own images, built by gazami: OCI archives in out/images, and pushed where IMAGE_REPO says
 	@scripts/setup images
-	@scripts/images "$(IMAGE_REPO)"
+	@$(IMAGES) "$(IMAGE_REPO)"
+
+dist: ## wheel and sdist in dist/, with their sums
+	@scripts/setup run
+	@scripts/dist
+
+release: ## the version's packages, images and their digests in dist/; the images are pushed to REPO=name
+	@scripts/setup images
+	@IMAGES="$(IMAGES)" scripts/release "$(REPO)"
 
 check: lint fast ## before each commit: ruff, mypy, import-linter and the fast tests
 
@@ -55,6 +65,10 @@ fast:
 docs: ## regenerate the generated reference pages
 	@$(VENV)/python scripts/render_reference.py
 	@$(VENV)/python scripts/render_architecture.py
+
+site: ## the documentation as a web site in out/site; a broken link or a page that is not in the menu fails
+	@scripts/setup site
+	@.venv-site/bin/mkdocs build --strict --quiet
 
 man: ## write manual pages into build/man
 	@$(VENV)/python scripts/render_man.py build/man
