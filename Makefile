@@ -22,8 +22,9 @@ test: ## set up and run everything: checks, then the suites, fast ones first
 	@$(PYTEST) -q tests/integration -n 2
 	@$(PYTEST) -q tests/conformance -n 2
 
-test-services: ## the tests that need services which take long to install (azurite)
+test-services: ## the tests that need what takes long to install (azurite, mkdocs), and gazami's packages
 	@scripts/setup services
+	@scripts/setup site
 	@$(PYTEST) -q tests/external -n 2
 
 test-containers: ## gazami's images under podman: environments and roots, the recipes for Kubernetes and GitLab
@@ -68,7 +69,7 @@ docs: ## regenerate the generated reference pages
 
 site: ## the documentation as a web site in out/site; a broken link or a page that is not in the menu fails
 	@scripts/setup site
-	@.venv-site/bin/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --strict
 
 man: ## write manual pages into build/man
 	@$(VENV)/python scripts/render_man.py build/man

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The version of gazami, which ``src/gazami/__init__.py`` states, in every file that repeats it.
 
 ``version.py`` prints it. ``version.py NEW`` raises it: there, in recipes and pages, and as the heading of what CHANGELOG.md has

@@ -13,6 +13,7 @@ import pytest
 from tests.services import docker_registry
 
 ROOT = Path(__file__).parents[3]
+NEW = "7.8.9"
 COPIED = (
     "src/gazami",
     "scripts",
@@ -73,7 +74,7 @@ def test_a_release_is_packages_images_digests_and_a_tag(checkout: Path, tmp_path
         assert (early.returncode, early.stdout) == (1, "")
         assert "entries below [Unreleased]" in early.stderr or "says nothing of" in early.stderr
 
-        assert run(checkout, sys.executable, "scripts/version.py", "7.8.9").returncode == 0
+        assert run(checkout, sys.executable, "scripts/version.py", NEW).returncode == 0
         dirty = run(checkout, "scripts/release", repository)
         assert (dirty.returncode, dirty.stdout) == (1, "") and "not committed" in dirty.stderr
         commit(checkout)
@@ -82,17 +83,17 @@ def test_a_release_is_packages_images_digests_and_a_tag(checkout: Path, tmp_path
 
         images = (checkout / "dist/images.txt").read_text().splitlines()
         assert [line.partition("@")[0] for line in images] == [
-            f"{repository}/{name}" for name in ("executor:7.8.9", "executor:7.8.9-debug", "warmer:7.8.9")
+            f"{repository}/{name}" for name in (f"executor:{NEW}", f"executor:{NEW}-debug", f"warmer:{NEW}")
         ]
         for line in images:
             tag, _, digest = line.partition("@")
             seen = run(checkout, sys.executable, "-m", "gazami", "inspect", tag, "--json")
             assert json.loads(seen.stdout)["Digest"] == digest
         assert {path.name for path in (checkout / "dist").iterdir()} == {
-            "gazami-7.8.9-py3-none-any.whl", "gazami-7.8.9.tar.gz", "SHA256SUMS", "images.txt",
+            f"gazami-{NEW}-py3-none-any.whl", f"gazami-{NEW}.tar.gz", "SHA256SUMS", "images.txt",
         }  # fmt: skip
         assert run(checkout / "dist", "sha256sum", "-c", "SHA256SUMS").returncode == 0
-        assert run(checkout, "git", "cat-file", "-t", "v7.8.9").stdout == "tag\n"
+        assert run(checkout, "git", "cat-file", "-t", f"v{NEW}").stdout == "tag\n"
 
         again = run(checkout, "scripts/release", repository)
         assert again.returncode == 1 and "a version is pushed once" in again.stderr
@@ -110,13 +111,13 @@ def test_raising_the_version_moves_the_entries_and_the_mentions(checkout: Path) 
     for name, text in {"a.yaml": f"image: r.example/gazami/executor:{old}-debug", "b.md": f"O/gazami@v{old}, debian:{old}"}.items():
         (checkout / name).write_text(text)
     commit(checkout)
-    assert run(checkout, sys.executable, "scripts/version.py", "7.8.9").returncode == 0
+    assert run(checkout, sys.executable, "scripts/version.py", NEW).returncode == 0
     text = changelog.read_text()
-    assert text.index("## [Unreleased]") < text.index("## [7.8.9] - 2") < text.index("- something new") < text.index(f"## [{old}]")
-    assert (checkout / "a.yaml").read_text() == "image: r.example/gazami/executor:7.8.9-debug"
-    assert (checkout / "b.md").read_text() == f"O/gazami@v7.8.9, debian:{old}"
+    assert text.index("## [Unreleased]") < text.index(f"## [{NEW}] - 2") < text.index("- something new") < text.index(f"## [{old}]")
+    assert (checkout / "a.yaml").read_text() == f"image: r.example/gazami/executor:{NEW}-debug"
+    assert (checkout / "b.md").read_text() == f"O/gazami@v{NEW}, debian:{old}"
     assert run(checkout, sys.executable, "scripts/version.py", "--released").returncode == 0
-    assert run(checkout, sys.executable, "scripts/version.py", "7.8.9").returncode == 1
+    assert run(checkout, sys.executable, "scripts/version.py", NEW).returncode == 1
     for word in ("8", "v8.0.0", "8.0.0rc1"):
         assert "is not X.Y.Z" in run(checkout, sys.executable, "scripts/version.py", word).stderr
     (checkout / "a.yaml").write_text(f"image: r.example/gazami/executor:{old}")
