@@ -22,7 +22,15 @@ ROW = re.compile(r"^\|.*$", re.M)
 CODE = re.compile(r"`([^`\n]+)`")
 BAR = r"\|"
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".md": "markdown", "": "dockerfile"}
-PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/results.md", "benchmarks/README.md")
+PAGES = (
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "benchmarks/results.md",
+    "benchmarks/peers.md",
+    "benchmarks/README.md",
+)
 """Pages outside of docs/ that have a place in the menu, or are linked from one that has."""
 
 
