@@ -4,7 +4,7 @@ PYTEST := $(VENV)/python -m pytest
 
 IMAGES := scripts/images
 
-.PHONY: help man chaos demo test test-services test-containers fuzz images dist release check fast lint docs site bench clean
+.PHONY: help man chaos demo test test-services test-containers fuzz images dist release check fast lint docs recordings site bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -66,6 +66,10 @@ fast:
 docs: ## regenerate the generated reference pages
 	@$(VENV)/python scripts/render_reference.py
 	@$(VENV)/python scripts/render_architecture.py
+
+recordings: ## record what the README shows of gazami on a terminal, as docs/images/terminal-*.svg
+	@scripts/setup test
+	@$(VENV)/python scripts/render_terminal.py
 
 site: ## the documentation as a web site in out/site; a broken link or a page that is not in the menu fails
 	@scripts/setup site

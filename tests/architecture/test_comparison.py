@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/explanation/comparison.md",)
+PAGES = ("docs/explanation/comparison.md", "README.md")
 NUMBER = re.compile(r"\d+\.\d\d")
 TOOLS = {"gazami": "gazami", "buildah-overlay": "buildah"}
 
