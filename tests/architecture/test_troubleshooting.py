@@ -67,6 +67,11 @@ def test_a_message_that_is_gone_is_found(known: list[str]) -> None:
         ("RUN --security=insecure is not supported", "FROM scratch\nRUN --security=insecure true\n", []),
         ("a build makes an image for one platform", RUN_TRUE, ["--platform=linux/amd64,linux/arm64"]),
         ("… is a symlink that leads out of it", "->/etc/passwd", []),
+        (
+            "this step is not in the cache …",
+            "FROM scratch\nWORKDIR /a\n",
+            ["--cache", "--cache-repo=oci:TMP/cache", "--cached-only"],
+        ),
     ],
 )
 def test_a_quoted_message_is_seen(quoted: str, dockerfile: str, flags: list[str], tmp_path: Path) -> None:
@@ -77,6 +82,13 @@ def test_a_quoted_message_is_seen(quoted: str, dockerfile: str, flags: list[str]
         (context / "Dockerfile").symlink_to(dockerfile.removeprefix("->"))
     elif dockerfile:
         (context / "Dockerfile").write_text(dockerfile)
-    done = gazami("build", str(context), "--no-push", "--state-dir", str(tmp_path / "state"), *flags)
-    assert done.returncode == 1
+    done = gazami(
+        "build",
+        str(context),
+        "--no-push",
+        "--state-dir",
+        str(tmp_path / "state"),
+        *(flag.replace("TMP", str(tmp_path)) for flag in flags),
+    )
+    assert done.returncode == (3 if "--cached-only" in flags else 1)
     assert pattern(quoted).search(done.stderr), done.stderr
