@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -114,39 +117,90 @@ def left_over(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name != "Dockerfile"]
 
 
-@pytest.mark.network
-@pytest.mark.root
-@pytest.mark.slow
-def test_pip(shop: Shop, debian: str, tmp_path: Path) -> None:
-    wheel = tmp_path / "hello-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
+@pytest.fixture(scope="module")
+def wheels(shop: Shop) -> Path:
+    """A package index of one package, in a folder whose path is the same here and in the base image."""
+    folder = shop.work / "wheels"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "hello-1.0-py3-none-any.whl", "w") as archive:
         archive.writestr("hello.py", "word = 'hello'\n")
         archive.writestr("hello-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: hello\nVersion: 1.0\n")
         archive.writestr(
-            "hello-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            "hello-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         archive.writestr("hello-1.0.dist-info/RECORD", "")
-    context = shop.work / "python"
-    python = [
-        f"FROM {debian.removeprefix('docker-image://')}",
-        dockerfiles("apt")[0].partition("\n")[2].replace("ca-certificates curl", "python3-venv"),
-        f"COPY {wheel.name} /wheels/",
-        "COPY <<END /etc/pip.conf", "[global]", "no-index = true", "find-links = /wheels", "END",
-    ]  # fmt: skip
-    write(context, {"Dockerfile": "\n".join(python) + "\n"})
-    shutil.copy2(wheel, context)
-    shop.run([str(context), "-t", f"{shop.host}/python:1"])
-    app = write(
-        tmp_path / "app",
-        {"Dockerfile": dockerfiles("pip")[0], "requirements.txt": "hello==1.0\n", "main.py": "import hello\nprint(hello.word)\n"},
-    )
-    command = [*commands("pip")[0][1:], "--build-context", f"python:3.12-slim=docker-image://{shop.host}/python:1"]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(shop: Shop, debian: str, wheels: Path) -> str:
+    """Debian with a Python, made by the recipe for apt."""
+    install = dockerfiles("apt")[0].partition("\n")[2].replace("ca-certificates curl", "python3-venv")
+    text = f"FROM {debian.removeprefix('docker-image://')}\n{install}COPY --from=wheels hello* {wheels}/\n"
+    text += f"COPY <<END /etc/pip.conf\n[global]\nno-index = true\nfind-links = {wheels}\nEND\n"
+    context = write(shop.work / "python", {"Dockerfile": text})
+    shop.run([str(context), "--build-context", f"wheels={wheels}", "-t", f"{shop.host}/python:1"])
+    return f"python:3.12-slim=docker-image://{shop.host}/python:1"
+
+
+@pytest.mark.network
+@pytest.mark.root
+@pytest.mark.slow
+def test_pip(shop: Shop, python: str, tmp_path: Path) -> None:
+    files = {
+        "Dockerfile": dockerfiles("pip")[0],
+        "requirements.txt": "hello==1.0\n",
+        "main.py": "import hello\nprint(hello.word)\n",
+    }
+    app = write(tmp_path / "app", files)
+    command = [*commands("pip")[0][1:], "--build-context", python]
     assert "Successfully installed hello-1.0" in shop.run(command, cwd=app)
     write(app, {"main.py": "import hello\nprint(hello.word * 2)\n"})
     again = shop.run([*command, "-o", str(tmp_path / "files")], cwd=app)
     assert "Successfully installed" not in again, again
     assert list((tmp_path / "files/app/venv/lib").glob("python3*/site-packages/hello.py"))
     assert "* 2" in (tmp_path / "files/app/main.py").read_text()
+
+
+PROJECT = """\
+[project]
+name = "app"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["hello==1.0"]
+[tool.uv]
+package = false
+[[tool.uv.index]]
+url = "file://{wheels}"
+format = "flat"
+default = true
+"""
+
+
+@pytest.mark.network
+@pytest.mark.root
+@pytest.mark.slow
+def test_uv(shop: Shop, python: str, wheels: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(tmp_path / "uv"), "uv"], check=True)
+    [wheel] = (tmp_path / "uv").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("/scripts/uv")]
+        (tmp_path / "uv/uv").write_bytes(archive.read(name))
+    (tmp_path / "uv/uv").chmod(0o755)
+    app = write(tmp_path / "app", {"Dockerfile": dockerfiles("uv")[0], "pyproject.toml": PROJECT.format(wheels=wheels)})
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    subprocess.run([str(tmp_path / "uv/uv"), "lock", "-q", "--python", sys.executable], cwd=app, env=environ, check=True)
+
+    named = ("--build-context", python, "--build-context", f"ghcr.io/astral-sh/uv:0.8={tmp_path / 'uv'}")
+    command = [*commands("uv")[0][1:], *named]
+    first = shop.run(command, cwd=app)
+    assert "+ hello==1.0" in first
+    write(app, {"app.py": "import hello\n"})
+    again = shop.run([*command, "-o", str(tmp_path / "files")], cwd=app)
+    assert "+ hello==1.0" not in again
+    assert list((tmp_path / "files/app/.venv/lib").glob("python3*/site-packages/hello.py"))
+    (app / "pyproject.toml").write_text(PROJECT.format(wheels=wheels).replace("hello==1.0", "hello"))
+    assert "lockfile" in shop.run(command, cwd=app, expected=1)
 
 
 def test_a_monorepo(shop: Shop, tmp_path: Path) -> None:
