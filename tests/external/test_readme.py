@@ -37,6 +37,7 @@ def is_left_out(line: str) -> bool:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
     """A folder in which the README's first block was run, and the environment for the others."""
     folder = tmp_path_factory.mktemp("readme")
+    (folder / ".gitconfig").write_text("[safe]\n\tdirectory = *\n")  # the checkout may be another user's
     with docker_registry(folder / "registry") as registry:
         host = f"localhost:{registry.port}"
         kept = {
