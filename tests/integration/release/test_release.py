@@ -27,17 +27,16 @@ COPIED = (
 )
 IMAGES = """#!/bin/sh
 set -e
-printf 'FROM scratch\\nLABEL of=%s\\n' "$1" >out.Dockerfile
 version=$(.venv/bin/python scripts/version.py)
 for name in executor:$version executor:$version-debug warmer:$version; do
-  .venv/bin/python -m gazami build - -q -t "$1/$name" --label name="$name" <out.Dockerfile
+  case $name in "$BREAKS"*) echo "no $name" >&2; exit 1 ;; esac
+  printf 'FROM scratch\\nLABEL name=%s\\n' "$name" | .venv/bin/python -m gazami build - -q -t "$1/$name"
 done
-rm out.Dockerfile
 """
 
 
 def run(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-    environ = os.environ | {"PYTHONPATH": str(folder / "src"), "GIT_CONFIG_GLOBAL": "/dev/null", **more}
+    environ = os.environ | {"PYTHONPATH": str(folder / "src"), "GIT_CONFIG_GLOBAL": "/dev/null", "BREAKS": "-", **more}
     for who in ("AUTHOR", "COMMITTER"):
         environ |= {f"GIT_{who}_NAME": "a", f"GIT_{who}_EMAIL": "a@example.com"}
     return subprocess.run(words, cwd=folder, env=environ, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
@@ -78,7 +77,12 @@ def test_a_release_is_packages_images_digests_and_a_tag(checkout: Path, tmp_path
         dirty = run(checkout, "scripts/release", repository)
         assert (dirty.returncode, dirty.stdout) == (1, "") and "not committed" in dirty.stderr
         commit(checkout)
-        done = run(checkout, "scripts/release", repository)
+        broken = run(checkout, "scripts/release", repository, BREAKS="warmer")
+        assert broken.returncode == 1 and "no warmer" in broken.stderr
+        assert not run(checkout, "git", "tag").stdout and not (checkout / "dist/images.txt").exists()
+        half = run(checkout, "scripts/release", repository)
+        assert half.returncode == 1 and "AGAIN=1 repeats it" in half.stderr
+        done = run(checkout, "scripts/release", repository, AGAIN="1")
         assert done.returncode == 0, done.stderr
 
         images = (checkout / "dist/images.txt").read_text().splitlines()
@@ -97,6 +101,7 @@ def test_a_release_is_packages_images_digests_and_a_tag(checkout: Path, tmp_path
 
         again = run(checkout, "scripts/release", repository)
         assert again.returncode == 1 and "a version is pushed once" in again.stderr
+        assert "did not come to its end" in run(checkout, "scripts/release", repository, AGAIN="1").stderr
     (checkout / "README.md").write_text("another commit\n")
     commit(checkout)
     moved = run(checkout, "scripts/release", "registry.example.com/gazami")
