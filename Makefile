@@ -2,7 +2,9 @@
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
-.PHONY: help man chaos demo test test-services test-containers fuzz images check fast lint docs bench clean
+IMAGES := scripts/images
+
+.PHONY: help man chaos demo test test-services test-containers fuzz images dist release check fast lint docs recordings site bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -20,8 +22,9 @@ test: ## set up and run everything: checks, then the suites, fast ones first
 	@$(PYTEST) -q tests/integration -n 2
 	@$(PYTEST) -q tests/conformance -n 2
 
-test-services: ## the tests that need services which take long to install (azurite)
+test-services: ## the tests that need what takes long to install (azurite, mkdocs), and gazami's packages
 	@scripts/setup services
+	@scripts/setup site
 	@$(PYTEST) -q tests/external -n 2
 
 test-containers: ## gazami's images under podman: environments and roots, the recipes for Kubernetes and GitLab
@@ -38,7 +41,15 @@ chaos: ## builds that are killed, told to end, cut off and out of space, for SEC
 
 images: ## gazami's own images, built by gazami: OCI archives in out/images, and pushed where IMAGE_REPO says
 	@scripts/setup images
-	@scripts/images "$(IMAGE_REPO)"
+	@$(IMAGES) "$(IMAGE_REPO)"
+
+dist: ## wheel and sdist in dist/, with their sums
+	@scripts/setup run
+	@scripts/dist
+
+release: ## the version's packages, images and their digests in dist/; the images are pushed to REPO=name
+	@scripts/setup images
+	@IMAGES="$(IMAGES)" scripts/release "$(REPO)"
 
 check: lint fast ## before each commit: ruff, mypy, import-linter and the fast tests
 
@@ -55,6 +66,14 @@ fast:
 docs: ## regenerate the generated reference pages
 	@$(VENV)/python scripts/render_reference.py
 	@$(VENV)/python scripts/render_architecture.py
+
+recordings: ## record what the README shows of gazami on a terminal, as docs/images/terminal-*.svg
+	@scripts/setup test
+	@$(VENV)/python scripts/render_terminal.py
+
+site: ## the documentation as a web site in out/site; a broken link or a page that is not in the menu fails
+	@scripts/setup site
+	@NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --strict
 
 man: ## write manual pages into build/man
 	@$(VENV)/python scripts/render_man.py build/man

@@ -6,11 +6,13 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import gazami
+from gazami.registry.providers.web import _EXTRAS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/architecture.md"
@@ -81,3 +83,17 @@ def exists(name: str) -> bool:
 def test_the_readme_counts_the_cases() -> None:
     counted = re.search(r"(\d+) cases are built by gazami and by buildah", (ROOT / "README.md").read_text())
     assert counted is not None and int(counted[1]) == len([*(ROOT / "tests/conformance/cases").iterdir()])
+
+
+def test_nothing_says_that_gazami_is_on_an_index() -> None:
+    files = [*PAGES, *SOURCE.rglob("*.py"), *(ROOT / "deploy").rglob("*.y*ml"), ROOT / "action.yml"]
+    wrong = [path.name for path in files if re.search(r"pipx? install (?:-\S+ )*['\"]?gazami\b(?!-)", path.read_text())]
+    assert not wrong
+
+
+def test_the_packages_that_messages_name_are_those_of_the_extras() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    names = {extra: [re.split(r"[<>=]", each)[0] for each in packages] for extra, packages in extras.items()}
+    for extra, packages in _EXTRAS.items():
+        assert packages.split() == names[extra]
+    assert extras["k8s"] == ["lightkube>=1.0,<2"] and "'lightkube>=1.0,<2'" in (SOURCE / "cli/submit/command.py").read_text()

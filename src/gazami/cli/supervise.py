@@ -139,7 +139,8 @@ def _explained(cause: Exception, flags: Flags, places: Places) -> GazamiError:
 
 
 def _hint(command: Command) -> str:
-    return f"Run 'gazami {command.name} --help' for usage.\n"
+    program = "executor" if command.raw else f"gazami {command.name}"
+    return f"Run '{program} --help' for usage.\n"
 
 
 _TROUBLE = {"diff": 2}

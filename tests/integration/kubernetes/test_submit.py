@@ -331,7 +331,7 @@ def test_without_the_extra_it_says_how_to_get_it(cluster: Cluster, site: Path, t
     more = os.environ.get("PYTHONPATH", "")
     done = submit(cluster, str(site), "-t", "r.example/a", env={"PYTHONPATH": f"{tmp_path / 'hidden'}:{more}"})
     assert done.returncode == 1
-    assert "pip install 'gazami[k8s]'" in done.stderr and "lightkube" in done.stderr
+    assert "pip install 'lightkube>=1.0,<2'" in done.stderr and "lightkube" in done.stderr
 
 
 @pytest.mark.parametrize(

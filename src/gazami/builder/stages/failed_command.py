@@ -98,8 +98,8 @@ def failed_command(step: RunStep, result: RunResult, printed: bytes, around: Sur
 
 def _cause(step: RunStep, result: RunResult, printed: str, around: Surroundings) -> tuple[str, str]:
     if result.timed_out:
-        limit = f" after {around.timeout:g} s" if around.timeout else ""
-        return f"timed out{limit}", "raise --timeout, or find out what the command waits for"
+        cause = f"timed out after {around.timeout:g} s" if around.timeout else "timed out"
+        return cause, "raise --timeout, or find out what the command waits for"
     if result.oom_killed:
         limit = f" ({around.memory})" if around.memory else ""
         remedy = "raise the container's memory limit, or let the command do less at the same time"

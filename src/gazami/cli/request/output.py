@@ -77,7 +77,7 @@ def _destinations(flags: Flags, outputs: Outputs) -> tuple[tuple[str, ...], bool
     if outputs.pushes and push and not destinations:
         raise UsageError("--output: the image has no name to be pushed to", hint="add name=REF to it, or --tag (-t)")
     if push and not destinations:
-        hint = "for example: gazami build . --tag registry.example.com/app:1.0"
+        hint = "for example: --destination registry.example.com/app:1.0"
         raise UsageError("you must provide --destination, or use --no-push", hint=hint)
     for destination in destinations:
         if parse_reference(destination).digest:

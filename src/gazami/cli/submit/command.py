@@ -99,7 +99,8 @@ def _kubernetes() -> type[Cluster]:
         from gazami.kubernetes.cluster import Cluster
     except ImportError as cause:
         raise UsageError(
-            f"gazami submit needs the Python package {cause.name}, which is not installed", hint="run pip install 'gazami[k8s]'"
+            f"gazami submit needs the Python package {cause.name}, which is not installed",
+            hint="install it: pip install 'lightkube>=1.0,<2'",
         ) from None
     return Cluster
 

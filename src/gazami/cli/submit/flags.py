@@ -24,7 +24,7 @@ are written on this machine. Outputs that are files (--tar-path, --oci-layout-pa
 
 Several platforms are built by a Job each, on nodes of that architecture. The last one to finish pushes the index.
 
-Needs: pip install 'gazami[k8s]'; the permissions of deploy/kubernetes/submit-role.yaml.
+Needs: the Python package lightkube; the permissions of deploy/kubernetes/submit-role.yaml.
 
 Examples:
   # this folder, in the namespace and cluster of the kubeconfig

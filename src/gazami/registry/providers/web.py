@@ -23,6 +23,7 @@ _METADATA_READ = 5.0
 _SERVICE_READ = 30.0
 _MOST = 1 << 20
 _ATTEMPTS = 3
+_EXTRAS = {"aws": "boto3", "gcp": "google-auth requests cryptography"}
 
 
 class Web:
@@ -119,4 +120,5 @@ def read_secret(path: str, what: str) -> str:
 
 
 def missing_extra(extra: str, what: str) -> Unavailable:
-    return Unavailable(f"{what} needs the extra {extra!r}: pip install 'gazami[{extra}]'")
+    """``extra`` is gazami's in pyproject.toml; the packages are named, since gazami is on no index."""
+    return Unavailable(f"{what} needs more Python packages: pip install {_EXTRAS[extra]}")
