@@ -31,11 +31,13 @@ LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
 @dataclass(frozen=True, slots=True)
 class Podman:
     """A store of its own. ``run`` starts the image with the context at /workspace, the network being this machine's. ``storage``
-    is the folder of the registry; podman takes no ``runroot`` of more than 50 characters."""
+    is the folder of the registry, ``tree`` the one that the images are made of; podman takes no ``runroot`` of more than 50
+    characters."""
 
     store: Path
     runroot: str
     storage: Path
+    tree: Path
     image: str
     registry: str
     base: str
@@ -125,7 +127,9 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
                 f"-t={host}/gazami:{name}", f"--state-dir={folder / 'state'}",
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
-        made = Podman(folder / "podman", runroot, registry.root, f"{host}/gazami:executor", host, f"{host}/busybox")
+        made = Podman(
+            folder / "podman", runroot, registry.root, folder / "tree", f"{host}/gazami:executor", host, f"{host}/busybox"
+        )
         made.image_of(busybox_root(folder / "busybox/root"), "busybox")
         for name in ("executor", "debug", "warmer"):
             pull = made.command("pull", "-q", "--tls-verify=false", f"{host}/gazami:{name}")
