@@ -355,6 +355,9 @@ def busybox(folder: Path) -> None:
     for applet in applets:
         if applet != "busybox":
             (folder / applet).symlink_to("busybox")
+    if "nohup" not in applets:
+        shutil.copy(Path(__file__).with_name("nohup"), folder / "nohup")
+        (folder / "nohup").chmod(0o755)
     shell = folder.with_name("shell") / "bin"
     shell.mkdir(parents=True)
     (shell / "sh").symlink_to("/busybox/sh")
