@@ -27,9 +27,9 @@ test-services: ## the tests that need what takes long to install (azurite, mkdoc
 	@scripts/setup site
 	@$(PYTEST) -q tests/external -n 2
 
-test-containers: ## gazami's images under podman: environments and roots, the recipes for Kubernetes and GitLab
+test-containers: ## gazami's images under podman: environments and roots, recipes, and callers of kaniko
 	@scripts/setup containers
-	@$(PYTEST) -q tests/container -n 2 --dist loadfile
+	@$(PYTEST) -q tests/container tests/integrations -n 2 --dist loadfile
 
 fuzz: ## the tar reader against Python's on 100 000 archives, and semi-valid Dockerfiles (ARCHIVES=n SEED=n)
 	@$(VENV)/python -m tests.tarfuzz $(or $(ARCHIVES),100000) $(or $(SEED),1)

@@ -8,6 +8,10 @@ import sys
 
 import pytest
 
+from tests.podman import debian, docker_options, docker_seccomp, executor, podman
+
+__all__ = ["debian", "docker_options", "docker_seccomp", "executor", "podman"]
+
 _OURS = "GAZAMI_FUZZ_"
 _CHANGE_A_BUILD = (
     "BUILDKIT_", "BUILDX_", "CI_", "DOCKER_", "GAZAMI_", "GITHUB_", "GITLAB_", "KANIKO_", "RUNNER_", "AWS_", "AZURE_", "GCE_",

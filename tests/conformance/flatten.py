@@ -12,6 +12,14 @@ from typing import Any
 File = dict[str, Any]
 
 
+def _decompressed(data: bytes) -> bytes:
+    if data[:4] == b"\x28\xb5\x2f\xfd":
+        from backports import zstd
+
+        return zstd.decompress(data)
+    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+
+
 def read_layout(layout: Path) -> tuple[dict[str, Any], dict[str, File]]:
     """``(config, files)`` of the one image of an OCI layout; every digest on the way is checked."""
     index = json.loads((layout / "index.json").read_bytes())
@@ -20,7 +28,7 @@ def read_layout(layout: Path) -> tuple[dict[str, Any], dict[str, File]]:
     files: dict[str, File] = {}
     for descriptor, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
         data = blob(layout, descriptor)
-        tar = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        tar = _decompressed(data)
         assert "sha256:" + hashlib.sha256(tar).hexdigest() == diff_id
         path = layout / "layer.tar"
         path.write_bytes(tar)

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -24,8 +25,8 @@ from gazami.errors import ContextError, HostError
 from gazami.foreign import printable
 from gazami.values import fast_dataclass, field
 
-_OWN = "/kaniko"
-"""Where gazami's image has a git of its own."""
+_OWN = sys.prefix
+"""Where gazami's image has a git of its own: ``/kaniko``, or where its executor was unpacked."""
 
 _SSH = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new"
 _BOILERPLATE = ("Please make sure you have", "and the repository exists", "hint:", "Cloning into", "Submodule '")

@@ -151,8 +151,16 @@ def test_a_change_on_a_volume_is_seen(container: ContainerRoot) -> None:
     (volume / "cache/deep").mkdir(parents=True)
     (volume / "new").write_text("gone again")
     (volume / "new").unlink()
+    with (volume / "kept").open("a") as log:  # of an agent or a runner, which writes on
+        log.write("a line")
+    os.utime(volume / "kept")
     check(before, look([str(volume)], own))
-    for change in (lambda: (volume / "kept").write_text("y"), lambda: (volume / "d").mkdir(), lambda: (volume / "kept").unlink()):
+    for change in (
+        lambda: (volume / "d").mkdir(),
+        lambda: (volume / "kept").chmod(0o600),
+        lambda: (volume / "kept").rename(volume / "other"),
+        lambda: (volume / "other").unlink(),
+    ):
         before = look([str(volume)], own)
         change()
         with pytest.raises(SandboxError, match="on a volume of this container"):

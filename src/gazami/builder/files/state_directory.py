@@ -15,7 +15,9 @@ from pathlib import Path
 from gazami.errors import HostError, SpaceError
 
 _OURS = frozenset({"indexes", "cache-mounts", "inplace", "cache", "lost+found"})
-"""Names that a state directory holds, besides those that begin with ``build-``."""
+"""Names that a state directory holds, besides those that begin as below. ``deploy/image/executor.c`` has the same list."""
+_OURS_BEGIN = ("build-", "program")
+"""Builds, and the executor's program where its file was copied alone."""
 
 
 def claim(path: str) -> Path:
@@ -92,4 +94,4 @@ def _foreign(place: Path, uid: int) -> HostError:
 
 def _is_only_ours(place: Path) -> bool:
     """Whether nothing but state lies there: a volume that was made for it."""
-    return all(name in _OURS or name.startswith("build-") for name in os.listdir(place))
+    return all(name in _OURS or name.startswith(_OURS_BEGIN) for name in os.listdir(place))

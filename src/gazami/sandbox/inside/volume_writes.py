@@ -1,7 +1,9 @@
 """Volumes of the container that stay where they are while a command has its root (the ``inplace`` mode).
 
 They are not part of the image, and no layer holds what a command writes there. A command that names one of them therefore runs in
-another mode, and one that wrote to a volume without naming it fails: no image lacks files silently. Standard library only.
+another mode, and one that made or removed files on a volume without naming it fails: no image lacks files silently. A file that was
+there before may be written to meanwhile: others do that, to logs and signs of life (an agent's, a runner's), and it is no file of
+the image. Standard library only.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from contextlib import suppress
 from gazami.errors import SandboxError
 from gazami.sandbox.spec import FileMount, RunSpec
 
-Listing = dict[str, tuple[int, ...]]
-"""By path what changes when somebody writes: of directories neither times nor sizes, so that files which come and go in
-between do not count."""
+Listing = dict[str, tuple[int, int, int, int]]
+"""By path its inode, mode, user and group: neither times nor sizes, so that neither what is written to files that stay nor files
+which come and go in between count."""
 
 
 def named(spec: RunSpec, names: Iterable[str]) -> str:
@@ -40,17 +42,14 @@ def look(paths: Iterable[str], own: Iterable[str]) -> Listing:
                 if entry.path in ours:
                     continue
                 info = entry.stat(follow_symlinks=False)
-                what: tuple[int, ...] = (info.st_ino, info.st_mode, info.st_uid, info.st_gid)
                 if stat.S_ISDIR(info.st_mode):
                     todo.append(entry.path)
-                else:
-                    what = (*what, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-                found[entry.path] = what
+                found[entry.path] = (info.st_ino, info.st_mode, info.st_uid, info.st_gid)
     return found
 
 
 def check(before: Listing, after: Listing) -> None:
-    """Raises SandboxError, which names the first file that a command made, changed or removed."""
+    """Raises SandboxError, which names the first file that a command made, replaced or removed, or gave another mode or owner."""
     changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
     if not changed:
         return
