@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from gazami.builder.cached.base_layers import BaseLayers
     from gazami.builder.cached.cache_mounts import CacheMounts
     from gazami.builder.cached.step_cache import StepCache
+    from gazami.builder.cached.step_leases import StepLeases
     from gazami.builder.cached.stores import Stores
     from gazami.builder.inputs.prepared import Prepared
     from gazami.builder.outputs.uploading import Uploading
@@ -181,6 +182,9 @@ def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
         layers = LayerFiles(ready.workspace, blobs, emit, stop)
         stack.callback(layers.close)
         closing = stack.enter_context(contextlib.ExitStack())
+        leases = _leases(stores, ready)
+        if leases is not None:
+            stack.callback(leases.close)  # when everything is stored
         if stores is not None:
             stack.enter_context(stores)
         if own is not None:
@@ -196,7 +200,7 @@ def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
         clock = _clock(request, ready, fetched, emit)
         sources = Sources(ready.context, images, Trees(layers, kept, shared_bases(plan, images)), fetched)
         packer = Packer(layers, _packing(request.output.format, plan, images), clock.newest, lists_members=stores is not None)
-        cache = _cache(request, plan, stores, sources, layers, clock) if stores is not None else None
+        cache = _cache(request, plan, stores, sources, layers, clock, leases=leases) if stores is not None else None
         yield Attempt(request, ready, emit, cancel, clock, sources, packer, cache, closing)
 
 
@@ -218,14 +222,34 @@ def _base_layers(request: BuildRequest, stores: Stores | None, images: Mapping[I
     return BaseLayers(stores, tuple(images.values()))
 
 
-def _cache(request: BuildRequest, plan: Plan, stores: Stores, sources: Sources, layers: LayerFiles, clock: Clock) -> StepCache:
+def _leases(stores: Stores | None, ready: Prepared) -> StepLeases | None:
+    """Leases on steps; none, and nothing of them is imported, where no command may be run."""
+    if stores is None or not any(isinstance(step, RunStep) for stage in ready.plan.stages for step in stage.steps):
+        return None
+    from gazami.builder.cached.places import step_leases
+
+    return step_leases(stores, ready.registry)
+
+
+def _cache(
+    request: BuildRequest,
+    plan: Plan,
+    stores: Stores,
+    sources: Sources,
+    layers: LayerFiles,
+    clock: Clock,
+    *,
+    leases: StepLeases | None,
+) -> StepCache:
     from gazami.builder.cached.inputs import ContentInputs
     from gazami.builder.cached.keys import StepKeys
     from gazami.builder.cached.step_cache import StepCache
 
     contents = ContentInputs(layers, sources.fetched, sources.tree_of)
     keys = StepKeys(plan, sources.images, contents, _run_settings(request), _form(request, clock))
-    return StepCache(plan, keys, stores, layers, without=_without_hits(plan, request.cache.stages_without, stores.emit))
+    return StepCache(
+        plan, keys, stores, layers, without=_without_hits(plan, request.cache.stages_without, stores.emit), leases=leases
+    )
 
 
 def _without_hits(plan: Plan, names: tuple[str, ...], emit: Emit) -> frozenset[int]:

@@ -126,13 +126,13 @@ def _make_ready(tried: Attempt, exporter: Exporter) -> None:
 
 def _pushed_to(request: BuildRequest) -> list[Reference]:
     """The destinations, and the repository of the cache."""
-    from gazami.builder.cached.places import main_place
+    from gazami.builder.cached.places import main_places
     from gazami.image.reference import parse_reference
 
     output, cache = request.output, request.cache
     texts = list(output.destinations) if output.push else []
-    place = main_place(cache, output) if cache.enabled and cache.push else None
-    texts += [place] if place and not place.startswith("oci:") else []
+    places = main_places(cache, output) if cache.enabled and cache.push else ()
+    texts += [place for place in places if not place.startswith("oci:")]
     return [parse_reference(text) for text in texts]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 
@@ -23,6 +24,8 @@ class RepositoryStore:
         self._client = client
         self._repository = repository
         self._config: Flights[str, How] = Flights()
+        self._leases: set[str] = set()
+        """Tags of leases that nobody holds, as far as the repository was listed."""
 
     @property
     def name(self) -> str:
@@ -32,9 +35,12 @@ class RepositoryStore:
     def repository(self) -> Reference:
         return self._repository
 
-    def get(self, tag: str) -> CacheEntry | None:
+    def of(self, tag: str) -> RepositoryStore:
+        return self
+
+    def get(self, tag: str, *, anew: bool = False) -> CacheEntry | None:
         try:
-            found = self._client.get_manifest(self._repository.with_tag(tag))
+            found = self._client.get_manifest(self._repository.with_tag(tag), anew=anew)
         except NotFoundError:
             return None
         if not isinstance(found, Manifest):
@@ -67,12 +73,22 @@ class RepositoryStore:
             try:
                 entry = self.get(tag)
             except RegistryError:
+                self._note_lease(tag)
                 continue  # something else that shares the repository
             if entry is not None:
                 yield Listed(tag, entry)
 
+    def _note_lease(self, tag: str) -> None:
+        from gazami.cache.lease import LEASE, decode_lease
+
+        if tag.endswith(LEASE):
+            with contextlib.suppress(RegistryError):
+                found = self._client.get_manifest(self._repository.with_tag(tag))
+                if isinstance(found, Manifest) and decode_lease(found).state != "held":
+                    self._leases.add(tag)
+
     def remove(self, *tags: str) -> None:
-        """Raises :class:`RegistryError` where the registry does not allow deletions."""
-        for tag in tags:
+        """With them leases that nobody holds. Raises :class:`RegistryError` where the registry does not allow deletions."""
+        for tag in (*tags, *sorted(self._leases)):
             self._client.transport.cancel.check()
             self._client.delete_manifest(self._repository.with_tag(tag))

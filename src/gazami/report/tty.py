@@ -26,7 +26,8 @@ _PACE = 1 / 8
 _STYLES: dict[str, Style] = {"warn": "warning", "error": "failed", "fatal": "failed", "debug": "waiting", "trace": "waiting"}
 _SHOWN_LIVE = (
     events.StageStarted, events.StageFinished, events.BaseStarted, events.BaseFinished, events.BaseResolved, events.PlanReady,
-    events.StepStarted, events.StepFinished, events.StepFailed, events.PhaseStarted, events.PhaseFinished,
+    events.StepWaiting, events.StepWaited, events.StepStarted, events.StepFinished, events.StepFailed,
+    events.PhaseStarted, events.PhaseFinished,
 )  # fmt: skip
 """What the view shows itself."""
 
