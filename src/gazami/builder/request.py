@@ -94,8 +94,12 @@ class SandboxOptions:
     network: Literal["default", "none"] = "default"
     """That of steps that name none."""
     volumes: Volumes = field(default_factory=Volumes)
-    failed: FileExport | None = None
-    """Where the files of a RUN that fails go."""
+    failed: FileExport | Literal["shell"] | None = None
+    """Where the files of a RUN that fails go, or that somebody is to have a shell in them."""
+
+    @property
+    def failed_files(self) -> FileExport | None:
+        return None if self.failed == "shell" else self.failed
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -208,7 +208,8 @@ EXPOSE_MOUNTS = Option("expose-mounts", BOOL, Group.SANDBOX, "Let every RUN see 
 TIMEOUT = Option("timeout", optional(SECONDS), Group.SANDBOX, "Stop a RUN that takes longer (600, 10m); default: no limit.",
     metavar="SECONDS", kaniko=False)
 ON_FAILURE = Option("on-failure", STRING, Group.SANDBOX, "Write the files of a RUN that fails, as a tar or into an empty folder, "
-    "and print how to look at them and how to repeat the step.", metavar="tar:FILE|dir:FOLDER", kaniko=False)
+    "and print how to look at them and how to repeat the step; or open a shell in them, on a terminal.",
+    metavar="tar:FILE|dir:FOLDER|shell", kaniko=False)
 FORCE = Option("force", BOOL, Group.SANDBOX, "Allow --isolation=inplace outside of gazami's image in a container.",
     default="false")
 
