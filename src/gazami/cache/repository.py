@@ -54,12 +54,14 @@ class RepositoryStore:
         for descriptor, open_file, origin in blobs:
             mounts = (origin.reference,) if isinstance(origin, Remote) else ()
             self._client.push_blob(self._repository, descriptor, open_file, mounts)
-        self._push_config()
+        self.push_config()
         manifest = encode_entry(entry)
         for tag in tags:
             self._client.push_manifest(self._repository.with_tag(tag), manifest.raw, manifest.media_type)
 
-    def _push_config(self) -> None:
+    def push_config(self) -> None:
+        """Have the blob that is the config of every manifest of the cache, once in a build."""
+
         def push() -> How:
             return self._client.push_blob(self._repository, CONFIG, lambda: io.BytesIO(EMPTY))
 

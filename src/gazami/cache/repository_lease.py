@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import random
 import secrets
 import threading
@@ -10,14 +9,13 @@ import time
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from gazami.cache.entry import EMPTY
 from gazami.cache.keys import Key
-from gazami.cache.lease import CONFIG, Acquired, Held, Lease, Pace, Watch, decode_lease, encode_lease, lease_tag
+from gazami.cache.lease import Acquired, Held, Lease, Pace, Watch, decode_lease, encode_lease, lease_tag
+from gazami.cache.repository import RepositoryStore
 from gazami.errors import Cancelled, GazamiError, NotFoundError, RegistryError
 from gazami.image.manifest import Manifest
 from gazami.image.reference import Reference
 from gazami.registry.client import RegistryClient
-from gazami.registry.flights import Flights
 from gazami.values import fast_dataclass
 from gazami.worker import Worker
 
@@ -28,14 +26,13 @@ _TRIPS = 4
 
 
 class RepositoryLeases:
-    """``repository`` gives the repository of a key; its tag does not matter. ``bound`` is how long a step waits, in seconds."""
+    """``store`` gives the store of a key. ``bound`` is how long a step waits, in seconds."""
 
     def __init__(
-        self, client: RegistryClient, repository: Callable[[str], Reference], bound: float, pace: Pace | None = None
+        self, client: RegistryClient, store: Callable[[str], RepositoryStore], bound: float, pace: Pace | None = None
     ) -> None:
-        self._client, self._repository = client, repository
+        self._client, self._store = client, store
         self._bound, self._pace = bound, pace or Pace()
-        self._config: Flights[str, None] = Flights()
         self._changed = threading.Condition()
         self._held: list[_Held] = []
         self._writing: Worker[None] | None = None
@@ -44,7 +41,7 @@ class RepositoryLeases:
     def acquire(self, key: Key, look_up: Callable[[], T | None], waiting: Callable[[], None]) -> Acquired[T]:
         watch, pause = Watch(time.monotonic(), self._bound, self._pace.dead), self._pace.look
         told = False
-        self._push_config(key)  # before the look: nothing is to lie between it and the claim
+        self._store(key).push_config()  # before the look: nothing is to lie between it and the claim
         while True:
             asked = time.monotonic()
             lease = self._read(key)
@@ -80,7 +77,7 @@ class RepositoryLeases:
         cancel.check()
 
     def _at(self, key: Key) -> Reference:
-        return self._repository(key).with_tag(lease_tag(key))
+        return self._store(key).repository.with_tag(lease_tag(key))
 
     def _read(self, key: Key) -> Lease | None:
         try:
@@ -90,14 +87,6 @@ class RepositoryLeases:
         if not isinstance(found, Manifest):
             raise RegistryError(f"{self._at(key)} is not a lease but an index")
         return decode_lease(found)
-
-    def _push_config(self, key: Key) -> None:
-        repository = self._repository(key)
-
-        def push() -> None:
-            self._client.push_blob(repository, CONFIG, lambda: io.BytesIO(EMPTY))
-
-        self._config.get(repository.context, push, self._client.transport.cancel)
 
     def _write(self, key: Key, lease: Lease) -> None:
         manifest = encode_lease(lease)

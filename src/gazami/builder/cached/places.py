@@ -20,7 +20,6 @@ from gazami.registry.client import RegistryClient
 if TYPE_CHECKING:
     from gazami.builder.cached.step_leases import StepLeases
     from gazami.cache.lease import Leases
-    from gazami.image.reference import Reference
 
 _DIRECTORY = "oci:"
 
@@ -94,12 +93,12 @@ def step_leases(stores: Stores, registry: RegistryClient) -> StepLeases | None:
     elif options.use == "on":
         from gazami.cache.repository_lease import RepositoryLeases
 
-        def repository(key: str) -> Reference:
-            part = store.of(key)
-            assert isinstance(part, RepositoryStore)
-            return part.repository
+        def part(key: str) -> RepositoryStore:
+            found = store.of(key)
+            assert isinstance(found, RepositoryStore)
+            return found
 
-        leases = RepositoryLeases(registry.for_cache(), repository, options.bound)
+        leases = RepositoryLeases(registry.for_cache(), part, options.bound)
     else:
         return None
     return StepLeases(leases, store.name, stores.emit, asked=options.use == "on")
