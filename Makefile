@@ -4,7 +4,7 @@ PYTEST := $(VENV)/python -m pytest
 
 IMAGES := scripts/images
 
-.PHONY: help man chaos demo test test-services test-containers fuzz images dist release check fast lint docs recordings site bench clean
+.PHONY: help man chaos demo test test-services test-containers fuzz images dist release check fast lint docs recordings site bench scale clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -81,6 +81,11 @@ man: ## write manual pages into build/man
 bench: ## compare with installed peers, side by side (needs root; takes some minutes)
 	@scripts/setup test
 	@$(VENV)/python benchmarks/run.py
+
+scale: ## 200 builders at one cache, on a registry in memory: requests, time, how often each step ran (needs root)
+	@scripts/setup test
+	@$(VENV)/python -m benchmarks.scale -- --cache-lease=on
+	@$(VENV)/python -m benchmarks.scale -- --cache-lease=off
 
 clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis out

@@ -7,10 +7,11 @@ or 404 to a mount, and leaves out headers that a client may not rely on. ``Quirk
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -66,11 +67,14 @@ class StrictRegistry:
     blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
     manifests: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     uploads: dict[str, bytes] = field(default_factory=dict)
+    sessions: Iterator[int] = field(default_factory=itertools.count)
     seen: list[tuple[str, str, int]] = field(default_factory=list)
     """``(method, path, status)``."""
     silent: threading.Event = field(default_factory=threading.Event)
     """Set when a request came that is never answered."""
     over: threading.Event = field(default_factory=threading.Event)
+    before: Callable[[str], None] = lambda _: None
+    """Is called with ``METHOD path`` before a request is looked at: it may wait for another one."""
     made: set[str] = field(default_factory=set)
     """Repositories that somebody has made."""
 
@@ -101,6 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self._quiet and not self._state.quirks.half:
             return self._hang()
         self._body = self._read()
+        self._state.before(f"{self.command} {self.path}")
         if self._is_like(self._state.quirks.denied):
             return self._answer(403, b'{"errors": [{"code": "DENIED"}]}')
         if self._state.quirks.token and "Authorization" not in self.headers:
@@ -193,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if quirks.mount == 201 and data is not None:
                     self._state.blobs[name, self._query["mount"]] = data
                 return self._answer(quirks.mount if data is not None else 404)
-            session = f"s{len(uploads)}"
+            session = f"s{next(self._state.sessions)}"
             uploads[session] = b""
             headers = {"OCI-Chunk-Min-Length": str(quirks.least)} if quirks.least else {}
             return self._answer(202, b"", {**self._location(name, session), **headers})

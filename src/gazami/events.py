@@ -128,6 +128,24 @@ class StepStarted:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class StepWaiting:
+    """A step waits, before it begins, for the layer that another build is making; ``text`` is the instruction."""
+
+    id: StepId
+    text: str
+
+
+@fast_dataclass(frozen=True, slots=True)
+class StepWaited:
+    """It was ``found`` in the cache then, or this build makes it: the other one is gone (``took over``), has ``failed``, or takes
+    too long (``late``)."""
+
+    id: StepId
+    seconds: float
+    how: Literal["found", "took over", "failed", "late"]
+
+
+@fast_dataclass(frozen=True, slots=True)
 class StepOutput:
     """What a RUN wrote; any number of bytes, not necessarily whole lines."""
 
@@ -257,6 +275,8 @@ Event: TypeAlias = (
     | StageFinished
     | BaseStarted
     | BaseFinished
+    | StepWaiting
+    | StepWaited
     | StepStarted
     | StepOutput
     | StepFinished

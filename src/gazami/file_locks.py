@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from gazami.cancel import Cancel
 
-_PAUSE = 0.05
+PAUSE = 0.05
 """Seconds between two attempts: flock(2) can be waited for only where nothing else can wake the waiter."""
 
 
@@ -30,12 +30,12 @@ def locked(paths: tuple[str, ...], cancel: Cancel, *, shared: tuple[str, ...] = 
 
 def _lock(path: str, kind: int, cancel: Cancel) -> int:
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = open_lock(path)
         try:
-            while not _take(fd, kind):
-                cancel.wait(_PAUSE)
+            while not take(fd, kind):
+                cancel.wait(PAUSE)
                 cancel.check()
-            if _is_at(path, fd):
+            if is_at(path, fd):
                 return fd
         except BaseException:
             os.close(fd)
@@ -43,7 +43,13 @@ def _lock(path: str, kind: int, cancel: Cancel) -> int:
         os.close(fd)
 
 
-def _take(fd: int, kind: int) -> bool:
+def open_lock(path: str) -> int:
+    """A descriptor of a lock's file, which is made where it is missing. Raises :class:`OSError`."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def take(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
+    """Lock an open file if nobody else has; closing it gives the lock up."""
     try:
         fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -51,7 +57,8 @@ def _take(fd: int, kind: int) -> bool:
     return True
 
 
-def _is_at(path: str, fd: int) -> bool:
+def is_at(path: str, fd: int) -> bool:
+    """Whether an open file is still the one of this name."""
     with contextlib.suppress(OSError):
         return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(fd))
     return False

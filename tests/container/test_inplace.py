@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import tarfile
+import time
 from pathlib import Path
 
 import pytest
 from tests.container.conftest import LIMITS, Podman
+from tests.person import Person
 
 LISTING = (
     "find / -xdev \\( -path /proc -o -path /kaniko/tmp -o -path /kaniko/lib -o -path /busybox -o -path /workspace"
@@ -280,3 +284,51 @@ def test_on_the_overlay_root_that_docker_gives(podman: Podman, docker_options: l
     digests = [line for line in done.stdout.splitlines() if line.startswith("sha256:")]
     assert len(digests) == 2 and digests[0] == digests[1]
     assert done.stdout.count("isolated by inplace") == 2
+
+
+def failing(podman: Podman, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a secret of this test")
+    (tmp_path / ".dockerignore").write_text("token\n")
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {podman.base}\nWORKDIR /app\n"
+        "RUN --mount=type=secret,id=s cat /run/secrets/s > /dev/null && echo made > made && chown 12:34 made; rm -r /home; exit 7\n"
+    )
+
+
+def test_the_files_of_a_step_that_failed(podman: Podman, docker_options: list[str], tmp_path: Path) -> None:
+    failing(podman, tmp_path)
+    words = ["--context=dir:///workspace", "--no-push", "--secret=id=s,src=/workspace/token"]
+    for where in ("tar:/workspace/failed.tar", "dir:/workspace/failed"):
+        done = podman.run(docker_options, *words, f"--on-failure={where}", context=tmp_path)
+        assert done.returncode == 7, done.stderr
+        assert "isolated by inplace" in done.stderr
+    with tarfile.open(tmp_path / "failed.tar") as archive:
+        members = {each.name.strip("/"): (each.uid, each.gid) for each in archive}
+    assert members["app/made"] == (12, 34)
+    assert "bin/busybox" in members
+    assert not [name for name in members if name.startswith(("home", "run/secrets", "kaniko", "workspace"))]
+    assert b"a secret of this test" not in (tmp_path / "failed.tar").read_bytes()
+    assert (tmp_path / "failed/app/made").read_text() == "made\n"
+    assert not (tmp_path / "failed/home").exists()
+
+
+def test_a_shell_in_a_step_that_failed(podman: Podman, docker_options: list[str], tmp_path: Path) -> None:
+    failing(podman, tmp_path)
+    words = podman.command("run", "--rm", "-it", "--network", "host", *LIMITS, *docker_options, "-v", f"{tmp_path}:/workspace")
+    words += [podman.image, "--context=dir:///workspace", "--no-push", "--secret=id=s,src=/workspace/token", "--on-failure=shell"]
+    person = Person(words, {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ})
+    person.until("isolated by inplace")
+    person.until("failed with exit code 7")
+    person.until(r"# $")
+    person.types("cat made; ls -d /home; echo $PWD; cat /run/secrets/s\n")
+    person.until(r"made\n(?s:.*)No such file(?s:.*)/app\n(?s:.*)a secret of this test")
+    person.until(r"# $")
+    person.types("sleep 100\n")
+    person.until("sleep 100\n")
+    time.sleep(0.3)
+    person.types("\x03")
+    person.until(r"# $")
+    person.types("\x04")
+    status, rest = person.end()
+    assert status == 7, rest
+    assert "exit code: 7" in rest

@@ -41,10 +41,12 @@ if TYPE_CHECKING:
     from gazami.builder.cached.base_layers import BaseLayers
     from gazami.builder.cached.cache_mounts import CacheMounts
     from gazami.builder.cached.step_cache import StepCache
+    from gazami.builder.cached.step_leases import StepLeases
     from gazami.builder.cached.stores import Stores
     from gazami.builder.inputs.prepared import Prepared
     from gazami.builder.outputs.uploading import Uploading
     from gazami.builder.request import BuildRequest, FormatOptions
+    from gazami.builder.stages.failed_shell import Console, FailedShell
     from gazami.builder.stages.running import Running
     from gazami.cache.keys import RunSettings
     from gazami.cancel import Cancel
@@ -64,6 +66,8 @@ class Attempt:
     sources: Sources
     packer: Packer
     cache: StepCache | None
+    console: Console | None
+    """The terminal for a shell in a step that fails."""
     closing: contextlib.ExitStack
     """What is closed with the attempt, after the outputs and when the cache has what it stores."""
 
@@ -154,11 +158,25 @@ class Attempt:
         own = (self.ready.context.folder, self.request.cache.directory, *self.ready.own_places, *self._credential_files())
         volumes = volumes_of(options.volumes, mounted, own)
         mounting = Mounting(isolation, self.sources, self.packer, options.secrets, options.ssh, namespace, mounts, volumes)
-        return Running(mounting, self.packer, options, hostname_of(build_args), self.emit, self._keeps_failed())
+        hostname = hostname_of(build_args)
+        return Running(mounting, self.packer, options, hostname, self.emit, self._keeps_failed(), self._shell())
+
+    def _shell(self) -> FailedShell | None:
+        """What opens a shell in a step that fails, where that is wanted and somebody is there."""
+        if self.request.sandbox.failed != "shell":
+            return None
+        if self.console is None:
+            text = "--on-failure=shell: standard input and error are no terminal, so there is none; tar:FILE keeps the files"
+            self.emit(Message("warning", text))
+            return None
+        from gazami.builder.stages.failed_shell import FailedShell
+
+        leases = self.cache.leases if self.cache is not None else None
+        return FailedShell(self.console, self.emit, leases.give_up if leases is not None else None)
 
     def _keeps_failed(self) -> Callable[[RunStep, tuple[Layer, ...]], None] | None:
         """What keeps the files of a step that fails, where somebody wants them."""
-        failed = self.request.sandbox.failed
+        failed = self.request.sandbox.failed_files
         if failed is None:
             return None
         from gazami.builder.outputs.failed_root import FailedRoot
@@ -167,7 +185,9 @@ class Attempt:
 
 
 @contextlib.contextmanager
-def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, *, hides_hits: bool = False) -> Iterator[Attempt]:
+def attempt(
+    request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, *, hides_hits: bool = False, console: Console | None = None
+) -> Iterator[Attempt]:
     """``hides_hits``: no layer of the cache is used. Raises for all that is missing before anything runs."""
     stop = cancel.part()  # a failed stage stops the others, and not what is being stored in the cache
     plan, images = ready.plan, ready.images.found
@@ -181,6 +201,9 @@ def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
         layers = LayerFiles(ready.workspace, blobs, emit, stop)
         stack.callback(layers.close)
         closing = stack.enter_context(contextlib.ExitStack())
+        leases = _leases(stores, ready)
+        if leases is not None:
+            stack.callback(leases.close)  # when everything is stored
         if stores is not None:
             stack.enter_context(stores)
         if own is not None:
@@ -192,12 +215,12 @@ def attempt(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, 
         )  # fmt: skip
         given = _given(request, fetched, ready, known=not request.cache.enabled)
         needs = (need for stage in plan.stages for need in needs_of(stage))
-        raise_errors((*missing(needs, given), *unwritable(request.output, request.sandbox.failed)))
+        raise_errors((*missing(needs, given), *unwritable(request.output, request.sandbox.failed_files)))
         clock = _clock(request, ready, fetched, emit)
         sources = Sources(ready.context, images, Trees(layers, kept, shared_bases(plan, images)), fetched)
         packer = Packer(layers, _packing(request.output.format, plan, images), clock.newest, lists_members=stores is not None)
-        cache = _cache(request, plan, stores, sources, layers, clock) if stores is not None else None
-        yield Attempt(request, ready, emit, cancel, clock, sources, packer, cache, closing)
+        cache = _cache(request, plan, stores, sources, layers, clock, leases=leases) if stores is not None else None
+        yield Attempt(request, ready, emit, cancel, clock, sources, packer, cache, console, closing)
 
 
 def _stores(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, *, hides_hits: bool) -> Stores | None:
@@ -218,14 +241,34 @@ def _base_layers(request: BuildRequest, stores: Stores | None, images: Mapping[I
     return BaseLayers(stores, tuple(images.values()))
 
 
-def _cache(request: BuildRequest, plan: Plan, stores: Stores, sources: Sources, layers: LayerFiles, clock: Clock) -> StepCache:
+def _leases(stores: Stores | None, ready: Prepared) -> StepLeases | None:
+    """Leases on steps; none, and nothing of them is imported, where no command may be run."""
+    if stores is None or not any(isinstance(step, RunStep) for stage in ready.plan.stages for step in stage.steps):
+        return None
+    from gazami.builder.cached.places import step_leases
+
+    return step_leases(stores, ready.registry)
+
+
+def _cache(
+    request: BuildRequest,
+    plan: Plan,
+    stores: Stores,
+    sources: Sources,
+    layers: LayerFiles,
+    clock: Clock,
+    *,
+    leases: StepLeases | None,
+) -> StepCache:
     from gazami.builder.cached.inputs import ContentInputs
     from gazami.builder.cached.keys import StepKeys
     from gazami.builder.cached.step_cache import StepCache
 
     contents = ContentInputs(layers, sources.fetched, sources.tree_of)
     keys = StepKeys(plan, sources.images, contents, _run_settings(request), _form(request, clock))
-    return StepCache(plan, keys, stores, layers, without=_without_hits(plan, request.cache.stages_without, stores.emit))
+    return StepCache(
+        plan, keys, stores, layers, without=_without_hits(plan, request.cache.stages_without, stores.emit), leases=leases
+    )
 
 
 def _without_hits(plan: Plan, names: tuple[str, ...], emit: Emit) -> frozenset[int]:

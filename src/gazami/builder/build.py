@@ -24,6 +24,7 @@ from gazami.worker import Worker
 
 if TYPE_CHECKING:
     from gazami.builder.request import BuildRequest
+    from gazami.builder.stages.failed_shell import Console
     from gazami.cancel import Cancel
     from gazami.image.digest import Digest
     from gazami.image.reference import Reference
@@ -39,8 +40,9 @@ class BuildResult:
     plan_text: str = ""
 
 
-def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
-    """Carry out a request. Raises :class:`GazamiError`; nothing temporary is left behind, however it ends."""
+def build(request: BuildRequest, emit: Emit, cancel: Cancel, console: Console | None = None) -> BuildResult:
+    """Carry out a request; ``console`` is the terminal of the person who made it, if there is one. Raises :class:`GazamiError`;
+    nothing temporary is left behind, however it ends."""
     started = time.monotonic()
     if request.output.existing != "push" and request.output.push and not request.dryrun:
         from gazami.builder.outputs.existing import skipped
@@ -58,7 +60,7 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
             from gazami.plan.render import render_plan
 
             emit(Message("info", render_plan(ready.plan)))
-        finished = _carry_out(request, ready, emit, cancel)
+        finished = _carry_out(request, ready, emit, cancel, console)
     layers = [layer.descriptor for layer in finished.image.layers]
     emit(
         BuildFinished(
@@ -74,9 +76,9 @@ def build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
     return BuildResult(finished.manifest.digest, finished)
 
 
-def _carry_out(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel) -> Finished:
+def _carry_out(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cancel, console: Console | None) -> Finished:
     """Build the stages and write the outputs; all again without the cache where that names a layer that is gone or damaged."""
-    with attempt(request, ready, emit, cancel) as tried:
+    with attempt(request, ready, emit, cancel, console=console) as tried:
         try:
             return _build_and_export(tried)
         except (NotFoundError, IntegrityError) as error:
@@ -84,7 +86,7 @@ def _carry_out(request: BuildRequest, ready: Prepared, emit: Emit, cancel: Cance
             if not found or request.cache.only:
                 raise
             emit(Message("warning", f"a cached layer is missing or damaged, building again without the cache: {error.message}"))
-    with attempt(request, ready, emit, cancel, hides_hits=True) as tried:
+    with attempt(request, ready, emit, cancel, hides_hits=True, console=console) as tried:
         return _build_and_export(tried)
 
 
@@ -126,13 +128,13 @@ def _make_ready(tried: Attempt, exporter: Exporter) -> None:
 
 def _pushed_to(request: BuildRequest) -> list[Reference]:
     """The destinations, and the repository of the cache."""
-    from gazami.builder.cached.places import main_place
+    from gazami.builder.cached.places import main_places
     from gazami.image.reference import parse_reference
 
     output, cache = request.output, request.cache
     texts = list(output.destinations) if output.push else []
-    place = main_place(cache, output) if cache.enabled and cache.push else None
-    texts += [place] if place and not place.startswith("oci:") else []
+    places = main_places(cache, output) if cache.enabled and cache.push else ()
+    texts += [place for place in places if not place.startswith("oci:")]
     return [parse_reference(text) for text in texts]
 
 

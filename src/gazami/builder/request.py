@@ -94,8 +94,12 @@ class SandboxOptions:
     network: Literal["default", "none"] = "default"
     """That of steps that name none."""
     volumes: Volumes = field(default_factory=Volumes)
-    failed: FileExport | None = None
-    """Where the files of a RUN that fails go."""
+    failed: FileExport | Literal["shell"] | None = None
+    """Where the files of a RUN that fails go, or that somebody is to have a shell in them."""
+
+    @property
+    def failed_files(self) -> FileExport | None:
+        return None if self.failed == "shell" else self.failed
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -195,18 +199,34 @@ class OutputOptions:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class CachedLayers:
+    """Of which steps layers are cached."""
+
+    runs: bool = True
+    copies: bool = False
+
+
+@fast_dataclass(frozen=True, slots=True)
+class LeaseOptions:
+    """Whether a step is left to another build that has it in hand, and for how many seconds at most. ``auto``: where it costs no
+    request."""
+
+    use: Literal["auto", "on", "off"] = "auto"
+    bound: float = 600.0
+
+
+@fast_dataclass(frozen=True, slots=True)
 class CacheOptions:
-    """``repository`` is written and read, ``sources`` are only read: repositories, images with an inline cache, or
-    ``oci:DIR``. ``inline``: the image's manifest gets the keys of its layers."""
+    """``repositories`` are written and read, each has its part of the keys; ``sources`` are only read: repositories, images with an
+    inline cache, or ``oci:DIR``. ``inline``: the image's manifest gets the keys of its layers."""
 
     enabled: bool = False
-    repository: str = ""
+    repositories: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     inline: bool = False
     use: Literal["write", "read", "probe"] = "write"
     """``probe``: a step that is not in the cache is an error, and nothing is stored."""
-    copy_layers: bool = False
-    run_layers: bool = True
+    layers: CachedLayers = field(default_factory=lambda: CachedLayers())
     ttl: float = 336 * 3600.0
     directory: str = "/cache"
     mounts: int = 0
@@ -214,7 +234,14 @@ class CacheOptions:
     stages_without: tuple[str, ...] = ()
     """Names or numbers of stages that are built without hits."""
     bound: int = 0
-    """Bytes that ``repository`` may have, where it is this machine's own cache, which keeps base layers too; else 0."""
+    """Bytes that the repository may have, where it is this machine's own cache, which keeps base layers too; else 0."""
+
+    lease: LeaseOptions = field(default_factory=lambda: LeaseOptions())
+
+    @property
+    def repository(self) -> str:
+        """The first one, empty where none is named."""
+        return self.repositories[0] if self.repositories else ""
 
     @property
     def push(self) -> bool:

@@ -46,9 +46,12 @@ class DirectoryStore:
     def folder(self) -> Path:
         return self._folder
 
-    def get(self, tag: str) -> CacheEntry | None:
+    def of(self, tag: str) -> DirectoryStore:
+        return self
+
+    def get(self, tag: str, *, anew: bool = False) -> CacheEntry | None:
         with self._lock:
-            if self._known is None:
+            if self._known is None or anew:
                 self._known = self._digests()
             digest = self._known.get(tag)
         if digest is None:

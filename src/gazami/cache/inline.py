@@ -38,7 +38,10 @@ class InlineStore:
     def name(self) -> str:
         return f"image {self._image}"
 
-    def get(self, tag: str) -> CacheEntry | None:
+    def of(self, tag: str) -> InlineStore:
+        return self
+
+    def get(self, tag: str, *, anew: bool = False) -> CacheEntry | None:
         """Pull the image once; if that fails, every tag fails."""
         entries = self._entries.get("entries", self._once, self._client.transport.cancel)
         if isinstance(entries, RegistryError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 
@@ -23,6 +24,8 @@ class RepositoryStore:
         self._client = client
         self._repository = repository
         self._config: Flights[str, How] = Flights()
+        self._leases: set[str] = set()
+        """Tags of leases that nobody holds, as far as the repository was listed."""
 
     @property
     def name(self) -> str:
@@ -32,9 +35,12 @@ class RepositoryStore:
     def repository(self) -> Reference:
         return self._repository
 
-    def get(self, tag: str) -> CacheEntry | None:
+    def of(self, tag: str) -> RepositoryStore:
+        return self
+
+    def get(self, tag: str, *, anew: bool = False) -> CacheEntry | None:
         try:
-            found = self._client.get_manifest(self._repository.with_tag(tag))
+            found = self._client.get_manifest(self._repository.with_tag(tag), anew=anew)
         except NotFoundError:
             return None
         if not isinstance(found, Manifest):
@@ -48,12 +54,14 @@ class RepositoryStore:
         for descriptor, open_file, origin in blobs:
             mounts = (origin.reference,) if isinstance(origin, Remote) else ()
             self._client.push_blob(self._repository, descriptor, open_file, mounts)
-        self._push_config()
+        self.push_config()
         manifest = encode_entry(entry)
         for tag in tags:
             self._client.push_manifest(self._repository.with_tag(tag), manifest.raw, manifest.media_type)
 
-    def _push_config(self) -> None:
+    def push_config(self) -> None:
+        """Have the blob that is the config of every manifest of the cache, once in a build."""
+
         def push() -> How:
             return self._client.push_blob(self._repository, CONFIG, lambda: io.BytesIO(EMPTY))
 
@@ -67,12 +75,22 @@ class RepositoryStore:
             try:
                 entry = self.get(tag)
             except RegistryError:
+                self._note_lease(tag)
                 continue  # something else that shares the repository
             if entry is not None:
                 yield Listed(tag, entry)
 
+    def _note_lease(self, tag: str) -> None:
+        from gazami.cache.lease import LEASE, decode_lease
+
+        if tag.endswith(LEASE):
+            with contextlib.suppress(RegistryError):
+                found = self._client.get_manifest(self._repository.with_tag(tag))
+                if isinstance(found, Manifest) and decode_lease(found).state != "held":
+                    self._leases.add(tag)
+
     def remove(self, *tags: str) -> None:
-        """Raises :class:`RegistryError` where the registry does not allow deletions."""
-        for tag in tags:
+        """With them leases that nobody holds. Raises :class:`RegistryError` where the registry does not allow deletions."""
+        for tag in (*tags, *sorted(self._leases)):
             self._client.transport.cancel.check()
             self._client.delete_manifest(self._repository.with_tag(tag))

@@ -34,8 +34,13 @@ class CacheStore(Protocol):
         """Where it is, for people."""
         ...
 
-    def get(self, tag: str) -> CacheEntry | None:
-        """The entry, or None. Raises :class:`GazamiError` when the store cannot be asked or the entry is broken."""
+    def of(self, tag: str) -> CacheStore:
+        """Where the entry of a tag is: this store, or the part of it that is asked for this tag."""
+        ...
+
+    def get(self, tag: str, *, anew: bool = False) -> CacheEntry | None:
+        """The entry, or None; ``anew``: others may have stored it meanwhile. Raises :class:`GazamiError` when the store cannot be
+        asked or the entry is broken."""
         ...
 
     def origin(self, descriptor: Descriptor) -> Origin:

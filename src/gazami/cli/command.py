@@ -33,6 +33,8 @@ class Execution:
     emit: Emit
     cancel: Cancel
     say: Callable[[str | bytes], None]
+    pause: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    """A context in which the display is silent, and who has something to tell it waits."""
 
     @contextlib.contextmanager
     def registry(self, flags: Flags, *named: str) -> Iterator[RegistryClient]:

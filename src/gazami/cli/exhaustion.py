@@ -52,7 +52,8 @@ def places_of(request: BuildRequest) -> Places:
     contexts = (request.context.context.removeprefix("dir://"), *(value for _, value in request.context.named))
     found: list[tuple[Role, str]] = [("secret", value) for _, kind, value in request.sandbox.secrets if kind == "file"]
     found += [("output", each) for each in request.output.paths]
-    found += [("output", request.sandbox.failed.dest)] if request.sandbox.failed else []
+    failed = request.sandbox.failed_files
+    found += [("output", failed.dest)] if failed is not None else []
     found += [("cache", each) for each in caches]
     found += [("state", state)]
     found += [("context", each) for each in contexts]

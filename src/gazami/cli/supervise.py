@@ -105,7 +105,7 @@ def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, st
 
             emit, note_error = stack.enter_context(reporting(task.report, emit, note_error))
         try:
-            return task.work(Execution(task.around, emit, cancel, said.append)), said
+            return task.work(Execution(task.around, emit, cancel, said.append, reporter.paused)), said
         except Exception as cause:
             error = _explained(cause, flags, task.places)
             note_error(error)

@@ -73,12 +73,14 @@ class RegistryClient:
         """The connections, to fetch other files than images."""
         return self._transport
 
-    def get_manifest(self, reference: Reference) -> Manifest | Index:
-        """The manifest or index, asked for once in the client's life.
+    def get_manifest(self, reference: Reference, *, anew: bool = False) -> Manifest | Index:
+        """The manifest or index, asked for once in the client's life; ``anew``: once more.
 
         Raises :class:`NotFoundError`, :class:`IntegrityError` (a digest is wrong), :class:`AuthenticationError`,
         :class:`TransportError`, or :class:`RegistryError` when it is malformed or larger than ``MAX_MANIFEST``.
         """
+        if anew:
+            self._manifests.forget(reference)
         return self._manifests.get(reference, lambda: self._get_manifest(reference), self._transport.cancel)
 
     def session(self, reference: Reference, direction: Direction) -> Session:

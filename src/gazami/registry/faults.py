@@ -11,9 +11,12 @@ from typing import Literal
 from gazami.cancel import Cancel
 from gazami.errors import TransportError
 from gazami.foreign import printable
+from gazami.registry.routing import is_loopback
 from gazami.registry.wire import host_in, redact
 
 _FINAL = ("certificate", "refused")
+_OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-f]+>:? ?|[\w.]+\(host='[^']*', port=[^)]*\):? ?")
+"""What urllib3 puts before a reason: an object as Python shows it."""
 
 FaultKind = Literal["connect", "refused", "tls", "certificate", "cut", "timeout"]
 """``refused`` is a proxy that will not have us; like ``certificate``, trying again does not help."""
@@ -23,7 +26,7 @@ class ConnectionFault(TransportError):
     """One attempt without an answer, or with half of one. Leaves this package as a plain TransportError."""
 
     def __init__(self, kind: FaultKind, cause: str, url: str) -> None:
-        host = host_in(url)
+        host, cause = host_in(url), _OBJECT.sub("", cause)
         super().__init__(f"{host}: {cause}", url=redact(url), hint=_hint(kind, cause, host))
         self.kind: FaultKind = kind
         self.cause = cause
@@ -33,6 +36,11 @@ class ConnectionFault(TransportError):
     def is_final(self) -> bool:
         """Whether another attempt meets it again."""
         return self.kind in _FINAL or self.is_plain
+
+    @property
+    def is_nobody(self) -> bool:
+        """Whether nothing listens there at all, on this very machine: a typing error, or a registry that is not up yet."""
+        return self.kind == "connect" and "connection refused" in self.cause and is_loopback(self.host)
 
     @property
     def is_plain(self) -> bool:

@@ -7,6 +7,10 @@ from gazami.values import fast_dataclass
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses that a later attempt may not meet."""
 
+AT_NOBODY = 3
+"""Attempts at a port of this machine on which nothing listens: a registry that begins with the job is up a second later, and who
+has made a typing error does not want to wait longer."""
+
 LONGEST_RETRY_AFTER = 120.0
 """Seconds; a registry that asks for more is not waited for."""
 

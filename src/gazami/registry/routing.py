@@ -65,6 +65,15 @@ def is_near(registry: str) -> bool:
     return any(address in network for network in _NEAR if network.version == address.version)
 
 
+def is_loopback(registry: str) -> bool:
+    """Whether the name is ``localhost`` or a loopback address."""
+    host = host_of(registry)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def host_of(netloc: str) -> str:
     """A network location without its port and without the brackets of an IPv6 address."""
     if netloc.startswith("["):

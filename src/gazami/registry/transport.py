@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gazami.cancel import Cancel
 from gazami.events import Emit, Message
-from gazami.registry.retry import RETRYABLE, pause_after
+from gazami.registry.retry import AT_NOBODY, RETRYABLE, RetryPolicy, pause_after
 
 if TYPE_CHECKING:
     from gazami.registry.exchange import Connections, Request, Response
@@ -86,7 +86,8 @@ class Transport:
                 response = attempt()
             except ConnectionFault as fault:
                 failures += 1
-                pause = self.pause(failures) if not fault.is_final and failures != attempts else None
+                most = self._most(attempts, at_nobody=fault.is_nobody)
+                pause = self.pause(failures) if not fault.is_final and failures != most else None
                 if pause is None:
                     raise fault.after(failures) from fault.__cause__
                 reason = str(fault)
@@ -102,6 +103,10 @@ class Transport:
                 reason = f"{host_in(response.url)}: status {response.status}"
             self._emit(Message("info", f"{reason}; trying again in {pause:.1f} s"))
             self.wait(pause)
+
+    def _most(self, attempts: int | None, *, at_nobody: bool) -> int | None:
+        """Fewer where nothing listens on this machine, unless the user has said how often to try."""
+        return min(attempts or AT_NOBODY, AT_NOBODY) if at_nobody and self._options.retry == RetryPolicy() else attempts
 
     def pause(self, failures: int, retry_after: float | None = None) -> float | None:
         import random

@@ -5,9 +5,10 @@ Events come from several threads and the heartbeat from one more, so one lock gu
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from gazami import events
@@ -106,6 +107,12 @@ class PlainSink:
                 from gazami.report.workflow import annotation
 
                 self._log.command(annotation(error, self._settings.files))
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        with self._lock:
+            self._interrupt()
+            yield
 
     def close(self) -> None:
         self._done.set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from gazami import events
@@ -54,6 +54,11 @@ class RecordSink:
     def fail(self, error: GazamiError) -> None:
         with self._lock:
             self._write(encode_failure(error, self._next()))
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        with self._lock:
+            yield
 
     def close(self) -> None:
         """Nothing is held back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
 from gazami.errors import GazamiError
@@ -15,6 +16,10 @@ class Reporter(Protocol):
     """A sink of events that may be called from any thread. ``fail`` writes the error that ended the build."""
 
     def emit(self, event: Event) -> None: ...
+
+    def paused(self) -> AbstractContextManager[None]:
+        """A context in which nothing is shown, and whoever emits an event waits."""
+        ...
 
     def fail(self, error: GazamiError) -> None: ...
 

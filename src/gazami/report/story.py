@@ -22,6 +22,13 @@ from gazami.values import fast_dataclass, field
 Style = Literal["short", "kaniko"]
 
 _QUICK = 0.5
+_OTHER = "another build"
+_WAITED = {
+    "found": "the other build made it",
+    "took over": "the other build is gone, making it here",
+    "failed": "the other build failed, making it here",
+    "late": "the other build takes too long, making it here",
+}
 
 
 @fast_dataclass(slots=True)
@@ -47,6 +54,8 @@ class Story:
                 return []
             case events.StageStarted() | events.StageFinished() | events.BaseStarted() | events.BaseFinished():
                 return self._stage(event, now)
+            case events.StepWaiting() | events.StepWaited():
+                return self._waiting(event, now)
             case events.StepStarted() | events.StepFinished() | events.StepFailed():
                 return self._step(event, now)
             case events.TransferStarted() | events.TransferProgress() | events.TransferFinished():
@@ -98,6 +107,16 @@ class Story:
             return []
         text = f"{self.labels.stage(stage)} {count} {'step' if count == 1 else 'steps'} cached".strip()
         return [Line("info", text, {"stage": stage})]
+
+    def _waiting(self, event: events.StepWaiting | events.StepWaited, now: float) -> list[Line]:
+        label = self.labels.step(event.id)
+        if isinstance(event, events.StepWaiting):
+            what = f"{label} waiting for another build of this step"
+            self._steps[event.id] = Work(what, now, now, where=_OTHER)
+            return [*self._cached_steps(event.id.stage), Line("info", f"{what}: {printable(event.text)}", _place(event.id))]
+        self._steps.pop(event.id, None)
+        text = f"{label} waited {units.seconds(event.seconds)}: {_WAITED[event.how]}"
+        return [Line("info", text, {**_place(event.id), "seconds": round(event.seconds, 3), "how": event.how})]
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -170,7 +189,8 @@ class Story:
             if not self._work.is_busy and now - work.told >= 3 * SILENCE:
                 work.told = now
                 what = work.what if work.where else self.labels.step(step)
-                lines.append(Line("info", f"{what} still running: {units.seconds(now - work.since)}"))
+                still = "" if work.where == _OTHER else " still running"
+                lines.append(Line("info", f"{what}{still}: {units.seconds(now - work.since)}"))
         return lines
 
     def _end(self) -> list[Line]:

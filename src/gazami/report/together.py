@@ -33,7 +33,7 @@ class Named:
                 return [replace(event, numbers=tuple(number + self._offset for number in event.numbers))]
             case events.StageFinished():
                 return [replace(event, stage=event.stage + self._offset)]
-            case events.BaseStarted() | events.BaseFinished():
+            case events.BaseStarted() | events.BaseFinished() | events.StepWaiting() | events.StepWaited():
                 return [replace(event, id=self._id(event.id))]
             case events.PlanReady():
                 names = stage_names(event.stages)

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 
 from gazami import events
 from gazami.errors import Cancelled, GazamiError
@@ -26,7 +28,8 @@ _PACE = 1 / 8
 _STYLES: dict[str, Style] = {"warn": "warning", "error": "failed", "fatal": "failed", "debug": "waiting", "trace": "waiting"}
 _SHOWN_LIVE = (
     events.StageStarted, events.StageFinished, events.BaseStarted, events.BaseFinished, events.BaseResolved, events.PlanReady,
-    events.StepStarted, events.StepFinished, events.StepFailed, events.PhaseStarted, events.PhaseFinished,
+    events.StepWaiting, events.StepWaited, events.StepStarted, events.StepFinished, events.StepFailed,
+    events.PhaseStarted, events.PhaseFinished,
 )  # fmt: skip
 """What the view shows itself."""
 
@@ -73,6 +76,13 @@ class TtySink:
         text = (failed[1].text(failed[0]) if failed else "") + line.text + (f"\n{left}" if left else "")
         with self._lock:
             self._screen.draw((), [(each, _style_of(each, line)) for each in text.split("\n")])
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """The area is away, and the cursor shown."""
+        with self._lock:
+            self._screen.close()
+            yield
 
     def close(self) -> None:
         self._done.set()

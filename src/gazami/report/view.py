@@ -30,7 +30,7 @@ class _Step:
     since: float
     text: str = ""
     base: str = ""
-    """The image that the step waits for, while it does."""
+    """The image, or another build, that the step waits for, while it does."""
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_SHOWN))
     partial: str = ""
 
@@ -70,7 +70,9 @@ class View:
                 self.needed = (self.needed or frozenset()).union(event.numbers)
             case events.BaseStarted():
                 self.steps[event.id] = _Step(now, self.labels.text(event.id), image_name(printable(event.reference)))
-            case events.BaseFinished():
+            case events.StepWaiting():
+                self.steps[event.id] = _Step(now, self.labels.text(event.id), "another build")
+            case events.BaseFinished() | events.StepWaited():
                 self.steps.pop(event.id, None)
             case events.StepStarted():
                 self.steps[event.id] = _Step(now, printable(event.text))

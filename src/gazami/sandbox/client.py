@@ -23,7 +23,7 @@ from gazami.sandbox.inside.hidden import HiddenFiles
 from gazami.sandbox.inside.inplace import ContainerRoot
 from gazami.sandbox.protocol import Failure, rebuild_error, receive_message, send_message
 from gazami.sandbox.server_process import ServerProcess
-from gazami.sandbox.spec import Call, CallResult, Choice, RunResult, RunSpec, SandboxRequest, ServerStart
+from gazami.sandbox.spec import Call, CallResult, Choice, RunResult, RunSpec, SandboxRequest, ServerStart, TerminalRun
 from gazami.values import fast_dataclass, field
 
 Stream: TypeAlias = Literal["stdout", "stderr"]
@@ -125,6 +125,13 @@ class Sandbox:
             for fd in (out_read, err_read):
                 os.close(fd)
         return result
+
+    def run_on_terminal(self, spec: RunSpec, terminal: int) -> RunResult:
+        """As :meth:`run`, for a command that a person talks to through the pseudo terminal ``terminal``, which stays the
+        caller's."""
+        self._cancel.check()
+        with self._request(TerminalRun(spec), [terminal], self._cancel) as channel:
+            return self._await_reply(channel, RunResult, {}, _discard, self._cancel)
 
     def call(
         self, request: SandboxRequest[T], input_fd: int | None = None, output_fd: int | None = None, *, cleanup: bool = False

@@ -98,6 +98,13 @@ class RunSpec:
 
 
 @fast_dataclass(frozen=True, slots=True)
+class TerminalRun:
+    """A command whose standard streams are a pseudo terminal, which it controls."""
+
+    spec: RunSpec
+
+
+@fast_dataclass(frozen=True, slots=True)
 class Unrunnable:
     """A file that the command may have started in vain. ``kind`` is a word of the table in ``builder.stages.failed_command``,
     ``what`` the interpreter, loader or machine that it asks for."""

@@ -431,3 +431,31 @@ def test_a_dry_run_says_what_the_cache_has(build: Builder, busybox: str, tmp_pat
     )  # fmt: skip
     assert "layer, cache hit]" in done.stdout and "layer, cache miss]" in done.stdout
     assert done.stdout.count("cache ") == 2
+
+
+def test_a_cache_of_several_repositories(build: Builder, busybox: str, host: str) -> None:
+    """Each key has one of them; a third one moves some keys, which are then built again, and no others. What is left of leases goes
+    with what is pruned."""
+    dockerfile = f"FROM {busybox}\n" + "".join(f"RUN echo {n} > /r{n}\nCOPY dir/b.txt /c{n}\n" for n in range(6))
+    a, b, c = (f"{host}/cache/{build.name}/{each}" for each in "abc")
+    first = build(dockerfile, "--cache-lease=on", cache=f"{a},{b}")
+    second = build(dockerfile, "--cache-lease=on", cache=f"{b},{a}")
+    assert second.found == (12, 12)
+    assert second.digest == first.digest
+    alone = [len(tags(place)) for place in (a, b)]
+    assert all(alone)
+    third = build(dockerfile, cache=f"{a},{b},{c}")
+    assert 0 < third.found[0] < 12
+    assert sum(tag.endswith(".lease") for place in (a, b) for tag in tags(place)) == 6
+    done = gazami("cache", "ls", f"{a},{b},{c}")
+    assert done.returncode == 0, done.stderr
+    assert "RUN echo 5 > /r5" in done.stdout
+    done = gazami("cache", "prune", f"{a},{b},{c}", "--older-than=0s")
+    assert done.returncode == 0, done.stderr
+    assert [tags(place) for place in (a, b, c)] == [set(), set(), set()]
+
+
+def tags(place: str) -> set[str]:
+    host, _, repository = place.partition("/")
+    with urllib.request.urlopen(f"http://{host}/v2/{repository}/tags/list") as answer:
+        return set(json.load(answer)["tags"] or ())

@@ -31,6 +31,7 @@ from gazami.image.manifest import MAX_MANIFEST
 from gazami.image.reference import Reference
 from gazami.registry.client import RegistryClient
 from gazami.registry.credentials import Keychain, parse_docker_config
+from gazami.registry.options import RegistryOptions
 from gazami.registry.retry import RetryPolicy
 from gazami.registry.upload import SMALL, SMALLEST_CHUNK
 
@@ -148,6 +149,14 @@ def test_nobody_listens() -> None:
     with client() as ours, pytest.raises(TransportError) as caught:
         ours.get_manifest(Reference(host, "a", "x"))
     assert "refused" in str(caught.value) and "4 attempts" in str(caught.value) and host in str(caught.value)
+
+
+def test_nobody_listens_on_this_machine_and_the_user_has_not_said_how_often_to_try() -> None:
+    host, began = f"127.0.0.1:{free_port()}", time.monotonic()
+    with RegistryClient(RegistryOptions(), Keychain([]), lambda _: None, Cancel()) as ours, pytest.raises(TransportError) as caught:
+        ours.get_manifest(Reference(host, "a", "x"))
+    assert "connection refused after 3 attempts" in str(caught.value)
+    assert time.monotonic() - began < 4
 
 
 def test_cancelling_ends_a_wait_at_once(faults: FaultyRegistry, there: Reference) -> None:

@@ -65,6 +65,7 @@ def test_the_command_line() -> None:
         cache_ttl="6h",
         cache_registry="cache",
         cache_directory="/c",
+        report="out/report",
         registry="ghcr.io",
         extra_args="--build-arg 'A=b c' --label x=y",
         debug="true",
@@ -74,6 +75,7 @@ def test_the_command_line() -> None:
     assert "--destination=ghcr.io/owner/repo/app:1" in found
     assert "--destination=ghcr.io/owner/repo/app:latest" in found
     assert "--cache-repo=ghcr.io/owner/repo/cache" in found
+    assert "--report=/github/workspace/out/report" in found
     assert {"--target=prod", "--cache=true", "--cache-ttl=6h", "--cache-dir=/c", "--verbosity=debug", "--reproducible"} <= set(
         found
     )

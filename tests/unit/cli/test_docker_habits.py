@@ -202,4 +202,4 @@ def test_when_the_cache_is_this_machines_own(argv: tuple[str, ...], own: bool) -
     cache = wanted(".", *argv, own="/state/cache").request.cache
     assert (cache.bound > 0) is own and (cache.repository == "oci:/state/cache") is own
     if own:
-        assert cache.enabled and cache.copy_layers and cache.ttl == 0
+        assert cache.enabled and cache.layers.copies and cache.ttl == 0

@@ -113,7 +113,8 @@ def test_a_project_says_nothing_of_security(name: str) -> None:
 def test_every_flag_was_thought_about() -> None:
     """A new flag is one of these, or has no effect: whoever adds one decides."""
     harmless = {"push-retry", "image-download-retry", "image-fs-extract-retry", "cache-ttl", "cache-mounts-max", "local-cache-max",
-                "no-push-cache", "timeout", "index-run", "log-timestamp", "debug"}  # fmt: skip
+                "no-push-cache", "cache-lease", "cache-lease-timeout", "timeout", "index-run", "log-timestamp",
+                "debug"}  # fmt: skip
     every = {option.name for option in TABLE if not option.unused}
     assert every == {*_SECURITY.split(), *OF_PROJECT, *harmless}
 

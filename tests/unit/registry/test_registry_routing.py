@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from gazami.registry.faults import ConnectionFault
 from gazami.registry.options import TrustOptions
-from gazami.registry.routing import Route, Trust, host_of, is_near, route, trust
+from gazami.registry.routing import Route, Trust, host_of, is_loopback, is_near, route, trust
 
 BOTH = ("https", "http")
 
@@ -58,3 +59,29 @@ def test_trust() -> None:
 @pytest.mark.parametrize(("netloc", "host"), [("a:1", "a"), ("a", "a"), ("[::1]:5", "::1"), ("[::1]", "::1"), ("::1", "::1")])
 def test_hosts(netloc: str, host: str) -> None:
     assert host_of(netloc) == host
+
+
+@pytest.mark.parametrize("name", ["localhost", "localhost:5000", "127.0.0.1:5000", "127.3.2.1", "[::1]:5000", "r.localhost:80"])
+def test_this_very_machine(name: str) -> None:
+    assert is_loopback(name)
+
+
+@pytest.mark.parametrize("name", ["10.0.0.1:5000", "registry.local", "example.com", "localhost.example.com", "[fe80::1]:5000"])
+def test_other_machines(name: str) -> None:
+    assert not is_loopback(name)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "<urllib3.connection.HTTPSConnection object at 0x7f10cbf2a890>: the reason",
+        "<urllib3.connection.HTTPSConnection(host='a.example', port=443) at 0x7f10cbf2a890>: the reason",
+        "HTTPSConnection(host='a.example', port=443): the reason",
+        "HTTPSConnectionPool(host='a.example', port=443): the reason",
+        "TLS failed: <ssl.SSLSocket object at 0x7f10cbf2a890> the reason",
+    ],
+)
+def test_a_fault_names_a_reason_and_no_object(said: str) -> None:
+    message = ConnectionFault("tls", said, "https://a.example/v2/").message
+    assert message.endswith("the reason")
+    assert "0x" not in message and "Connection" not in message and "Socket" not in message

@@ -64,6 +64,8 @@ def build(evil: str = "text") -> list[tuple[float, events.Event]]:
         (1.6, events.PhaseProgress("p", 5)),
         (2.0, events.PhaseFinished("p", 0.5)),
         (2.0, events.BaseFinished(ONE, 1.5)),
+        (2.0, events.StepWaiting(ONE, evil)),
+        (2.0, events.StepWaited(ONE, 0.0, "took over")),
         (2.0, events.StepStarted(ONE, 2, "COPY a /", Span(2, 2), "Dockerfile", cached=True)),
         (2.1, events.StepFinished(ONE, 0.1, cached=True, layer_size=10)),
         (2.1, events.StepStarted(TWO, 2, f"RUN {evil}", Span(3, 3), evil, reasons=(evil,))),

@@ -52,6 +52,28 @@ def test_the_short_style_has_a_line_for_a_copy_a_number_for_cached_steps_and_one
     ]
 
 
+def test_a_step_that_another_build_makes_is_waited_for_in_two_lines() -> None:
+    for style in ("short", "kaniko"):
+        for how, said in (
+            ("found", "the other build made it"),
+            ("took over", "the other build is gone, making it here"),
+            ("failed", "the other build failed, making it here"),
+            ("late", "the other build takes too long, making it here"),
+        ):
+            waited = events.StepWaited(STEP, 61.0, how)  # type: ignore[arg-type]
+            assert tell(events.StepWaiting(STEP, "RUN make"), waited, style=style) == [  # type: ignore[arg-type]
+                "[2] waiting for another build of this step: RUN make",
+                f"[2] waited 1m01s: {said}",
+            ]
+
+
+def test_a_long_wait_for_another_build_is_not_silent() -> None:
+    story = Story("short")
+    story.tell(events.StepWaiting(STEP, "RUN make"), 0.0)
+    assert story.tick(10.0) == []
+    assert [line.text for line in story.tick(40.0)] == ["[2] waiting for another build of this step: 40.0s"]
+
+
 def test_a_copy_that_takes_long_is_told_while_it_does() -> None:
     story = Story("short")
     assert story.tell(events.StepStarted(STEP, 2, "COPY . /"), 0.0) == []

@@ -51,6 +51,13 @@ def test_a_step_that_waits_for_its_base_is_not_running() -> None:
     assert row[0].endswith(" 1.0s") and row[1] == "running"
 
 
+def test_a_step_that_waits_for_another_build_says_so() -> None:
+    view = noted(PLAN, events.StepWaiting(DOCS, "RUN x"))
+    assert any("waiting for another build" in row for row, _ in view.rows(2.0, 80, 10))
+    view.note(events.StepWaited(DOCS, 2.0, "found"), 2.0)
+    assert not any("waiting" in row for row, _ in view.rows(2.0, 80, 10))
+
+
 def test_the_head_counts_the_steps_of_the_stages_that_are_needed() -> None:
     view = noted(PLAN)
     assert seen(view, 12.3)[0] == "[+] 12.3s (0/5)"

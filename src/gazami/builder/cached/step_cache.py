@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from gazami.builder.cached.keys import StepKeys, cacheable, near_tag
 from gazami.builder.cached.stores import Stores, file_blobs
@@ -18,7 +19,7 @@ from gazami.cache.keys import FROM_STAGE, KeyInputs, differences, key_of, record
 from gazami.cache.listing import FileChanges, Listing, changes, decode_listing, encode_listing
 from gazami.cache.store import Blob, CacheStore
 from gazami.errors import NotCached
-from gazami.events import CacheChecked
+from gazami.events import CacheChecked, StepId
 from gazami.image.digest import Digest
 from gazami.image.model import Image, Layer, Origin
 from gazami.plan.steps import (
@@ -39,8 +40,16 @@ from gazami.rootfs.kept_tree import MAX_MEMBERS, Members, encode_members
 from gazami.values import fast_dataclass, field
 
 if TYPE_CHECKING:
+    from gazami.builder.cached.step_leases import StepLeases
     from gazami.builder.files.kept_trees import KeptTrees
     from gazami.cache.reasons import Difference
+
+
+class Ended(Protocol):
+    """Hears whether the cache has a layer."""
+
+    def __call__(self, *, stored: bool) -> None: ...
+
 
 THREADS = 32
 """Look-ups at the same time, so that their number is no number of round trips."""
@@ -61,6 +70,7 @@ class StepCache:
     """The inputs by content of the steps that were looked up by them."""
     without: frozenset[int] = frozenset()
     """The stages that get no hits (``--no-cache-filter``)."""
+    leases: StepLeases | None = None
 
     @property
     def _built_anew(self) -> frozenset[int]:
@@ -114,6 +124,8 @@ class StepCache:
         would have to be done where only the cache may be used."""
         hit = self._by_content(stage, position, diff_ids)
         step = stage.steps[position]
+        if hit is None and self.leases is not None:
+            hit = self._by_another_build(stage, position, self.leases)
         if hit is None and self.stores.options.only and (isinstance(step, RunStep) or self.is_cacheable(stage, position)):
             raise NotCached(
                 f"this step is not in the cache {self.stores.name}: {step.common.text}",
@@ -132,6 +144,15 @@ class StepCache:
         if hit is not None:
             self._write(stage, position, (definition, inputs), hit)
         return hit
+
+    def _by_another_build(self, stage: StagePlan, position: int, leases: StepLeases) -> Hit | None:
+        """The layer of a command that another build is running now; None where this one is to run it."""
+        step = stage.steps[position]
+        if not isinstance(step, RunStep) or not self.is_cacheable(stage, position) or stage.number in self._built_anew:
+            return None
+        key = key_of(self.keys.definition(stage, position))
+        identity = StepId(stage.number, step.common.number)
+        return leases.acquire(key, identity, step.common.text, lambda: self.stores.find(key, anew=True))
 
     def explain(self, stage: StagePlan, position: int, *, fully: bool = False) -> tuple[str, ...]:
         """In words, what a missed step has other than the newest entry for it; nothing where there is none to compare with.
@@ -178,8 +199,8 @@ class StepCache:
 
     def is_cacheable(self, stage: StagePlan, position: int) -> bool:
         """Whether the layer of a step may be in the cache."""
-        options = self.stores.options
-        return cacheable(stage, position, runs=options.run_layers, copies=options.copy_layers) is not None
+        layers = self.stores.options.layers
+        return cacheable(stage, position, runs=layers.runs, copies=layers.copies) is not None
 
     def keys_of(self, diff_ids: tuple[Digest, ...]) -> dict[str, int]:
         """Keys of the target's own layers, with their positions in an image: what an inline cache says."""
@@ -202,7 +223,8 @@ class StepCache:
             content = self._content.get((stage.number, position)) or self.keys.content(stage, position, event.below)
             self._content[stage.number, position] = content
             members = event.new.members if event.new is not None else None
-            self._write(stage, position, (definition, content), Hit(layer, event.made), members, pushed)
+            ended = None if self.leases is None else partial(self.leases.ended, key_of(definition))
+            self._write(stage, position, (definition, content), Hit(layer, event.made), members, pushed, ended=ended)
 
     def _write(
         self,
@@ -212,6 +234,8 @@ class StepCache:
         made: Hit,
         members: Members | None = None,
         pushed: Callable[[], Origin | None] = lambda: None,
+        *,
+        ended: Ended | None = None,
     ) -> None:
         layer = made.layer
         tags = tuple(dict.fromkeys((*map(key_of, inputs), near_tag(stage, position))))
@@ -229,7 +253,7 @@ class StepCache:
                 whole = entry.with_files(made.members[1])
             store.put(tags, whole, tuple(blobs))
 
-        self.stores.write(work)
+        self.stores.write(work if ended is None else lambda store: _then(lambda: work(store), ended))
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -250,6 +274,16 @@ class Storing:
         layer = event.new.layer if event.new is not None else None
         if layer is not None:
             self.cache.store(event, layer, lambda: self.wait_for(event, layer))
+
+
+def _then(work: Callable[[], None], ended: Ended) -> None:
+    """Do the work and say how it went."""
+    try:
+        work()
+    except BaseException:
+        ended(stored=False)
+        raise
+    ended(stored=True)
 
 
 def _stages_of(step: Step) -> list[int]:

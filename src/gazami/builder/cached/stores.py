@@ -50,13 +50,14 @@ class Stores:
 
     # -- reading --------------------------------------------------------------------------------------------------
 
-    def get(self, tag: str, *, any_age: bool = False) -> tuple[CacheStore, CacheEntry] | None:
+    def get(self, tag: str, *, any_age: bool = False, anew: bool = False) -> tuple[CacheStore, CacheEntry] | None:
         """The entry of a tag that is young enough, and where it is."""
-        for store in () if self.hides_hits else self.places:
+        for place in () if self.hides_hits else self.places:
+            store = place.of(tag)
             if store.name in self._silent:
                 continue
             try:
-                entry = store.get(tag)
+                entry = store.get(tag, anew=anew)
             except Cancelled:
                 raise
             except IntegrityError as error:
@@ -69,9 +70,9 @@ class Stores:
                 return store, entry
         return None
 
-    def find(self, tag: str, *, any_age: bool = False) -> Hit | None:
-        """The layer of a tag."""
-        found = self.get(tag, any_age=any_age)
+    def find(self, tag: str, *, any_age: bool = False, anew: bool = False) -> Hit | None:
+        """The layer of a tag; ``anew``: another build may have stored it since this one asked."""
+        found = self.get(tag, any_age=any_age, anew=anew)
         if found is None or found[1].layer is None or found[1].diff_id is None:
             return None
         store, entry = found

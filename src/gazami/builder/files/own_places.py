@@ -19,7 +19,7 @@ _DIRECTORY = "oci:"
 def own_places(output: OutputOptions, cache: CacheOptions, *others: str) -> tuple[str, ...]:
     """Absolute paths of directories and files that this build keeps or writes; ``others`` are its state directories and
     what else it writes."""
-    caches = [place.removeprefix(_DIRECTORY) for place in (cache.repository, *cache.sources) if place.startswith(_DIRECTORY)]
+    caches = [place.removeprefix(_DIRECTORY) for place in (*cache.repositories, *cache.sources) if place.startswith(_DIRECTORY)]
     places = (*others, cache.directory, *caches, *output.paths)
     return tuple(dict.fromkeys(place for place in places if place.startswith("/")))
 

@@ -74,7 +74,7 @@ def prepared(request: BuildRequest, emit: Emit, cancel: Cancel) -> Iterator[Prep
             compiled = make_plan(outlined, inputs, images)
             ignore = find_ignore(path, folder)
             check_plan(dockerfile, outlined, inputs, ignore, compiled, emit)
-            failed = (request.sandbox.failed.dest,) if request.sandbox.failed else ()
+            failed = (request.sandbox.failed_files.dest,) if request.sandbox.failed_files else ()
             own = own_places(request.output, request.cache, str(workspace.state), state_dir, *failed)
             context = FolderTree(str(folder), visible(ignore, omitted(str(folder), own, str(workspace.state))))
             try:

@@ -12,6 +12,7 @@ from gazami.builder.files.packer import Follow, NewLayer, Packer
 from gazami.builder.files.workspace import is_full
 from gazami.builder.request import SandboxOptions
 from gazami.builder.stages.failed_command import TAIL, Surroundings, failed_command
+from gazami.builder.stages.failed_shell import FailedShell
 from gazami.builder.stages.mounting import Mounting, StepMounts
 from gazami.builder.stages.snapshot import snapshot
 from gazami.builder.stages.stage import Stage
@@ -37,6 +38,7 @@ class Running:
     emit: Emit
     keep: Callable[[RunStep, tuple[Layer, ...]], None] | None = None
     """What is done with the files of a step that failed."""
+    shell: FailedShell | None = None
 
     def run(self, step: RunStep, work: StepWork, stage: Stage, follow: Follow | None) -> NewLayer:
         """Run a step's command; the layer of what it changed. Raises :class:`CommandFailed`, and what the sandbox raises."""
@@ -67,9 +69,17 @@ class Running:
                 limit = memory_limit() if result.oom_killed else None
                 memory = f"limit of the control group: {_size(limit)}" if limit else ""
                 self._keep(step, work, stage, result, changed)
+                self._open_shell(step, root, mounts, result)
                 raise failed_command(step, result, words.data, Surroundings(self.options.limits.timeout, memory, full))
             text = "the files no longer fit in memory: running this step again with its files on disk"
             self.emit(Message("warning", text))
+
+    def _open_shell(self, step: RunStep, root: Root, mounts: StepMounts, result: RunResult) -> None:
+        """Let the person at the terminal look at what failed, unless it failed because others did."""
+        isolation, cancel = self.mounting.isolation, self.packer.files.cancel
+        if self.shell is not None and not cancel.is_set:
+            with isolation.alone_if_in_place(), locked(mounts.locks, cancel, shared=mounts.shared):
+                self.shell.open(isolation.sandbox, self._spec(step, root, mounts), result.exit_code)
 
     def _keep(self, step: RunStep, work: StepWork, stage: Stage, result: RunResult, changed: str) -> None:
         """Hand on the layers that a failed step leaves, if anybody wants them; not of one that fails because others did."""

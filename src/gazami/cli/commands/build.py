@@ -19,6 +19,7 @@ from gazami.values import replace
 if TYPE_CHECKING:
     from gazami.builder.build import BuildResult
     from gazami.builder.request import BuildRequest
+    from gazami.builder.stages.failed_shell import Console
     from gazami.cancel import Cancel
     from gazami.cli.environ import Surroundings
     from gazami.cli.request.build import Wanted
@@ -161,7 +162,7 @@ def _work(wanted: Wanted, builder: Builder, run: Execution, flags: Flags) -> int
         emit(message)
     output = wanted.request.output
     try:
-        result = builder(wanted.request, emit, run.cancel)
+        result = _with_console(builder, wanted.request, run)(wanted.request, emit, run.cancel)
     except RegistryError as error:
         if output.push and (hint := without_registry(output.destinations)):
             error.hint = hint
@@ -175,10 +176,20 @@ def _work(wanted: Wanted, builder: Builder, run: Execution, flags: Flags) -> int
     return 0
 
 
-def _build(request: BuildRequest, emit: Emit, cancel: Cancel) -> BuildResult:
+def _with_console(builder: Builder, request: BuildRequest, run: Execution) -> Builder:
+    """With the terminal, for a build that wants it."""
+    if request.sandbox.failed != "shell":
+        return builder
+    from gazami.cli.console import console
+
+    terminal = console(run.pause, run.around.environ.get("TERM", ""))
+    return lambda request, emit, cancel: _build(request, emit, cancel, terminal)
+
+
+def _build(request: BuildRequest, emit: Emit, cancel: Cancel, console: Console | None = None) -> BuildResult:
     from gazami.builder.build import build
 
-    return build(request, emit, cancel)
+    return build(request, emit, cancel, console)
 
 
 COMMAND = build_with(_build)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gazami.cli.command import Command, Execution, task
 from gazami.cli.flags.argv import Flags
-from gazami.cli.flags.kinds import BOOL, DURATION, SIZE, optional
+from gazami.cli.flags.kinds import BOOL, DURATION, SIZE, optional, places
 from gazami.cli.flags.option import Group, Option, Table
 from gazami.cli.flags.options import LOGGING, REGISTRY, STATE_DIR
 from gazami.errors import UsageError
@@ -29,7 +29,8 @@ Usage:
   gazami cache prune [CACHE] --unused-for DURATION [flags]
   gazami cache prune [CACHE] --max-size SIZE [flags]
 
-CACHE is what --cache-repo names: a repository, or oci:DIR. Without it: this machine's own cache, in the state directory.
+CACHE is what --cache-repo names: a repository, several (a,b,c), or oci:DIR. Without it: this machine's own cache, in the state
+directory.
 A registry must allow deletions, and frees the space with its own garbage collection; it does not know when an entry was last
 used, so there --unused-for counts from when it was made.
 
@@ -71,10 +72,10 @@ def _place(given: list[str], flags: Flags, run: Execution) -> str:
 
 
 def _list(place: str, flags: Flags, run: Execution) -> int:
-    from gazami.builder.cached.places import open_store
+    from gazami.builder.cached.places import open_stores_of
 
     with run.registry(flags) as client:
-        listed = _in_order(open_store(place, client))
+        listed = _in_order(open_stores_of(places(place), client))
     if flags[JSON]:
         run.say(json.dumps([_facts(each) for each in listed], indent=2) + "\n")
         return 0
@@ -86,10 +87,10 @@ def _list(place: str, flags: Flags, run: Execution) -> int:
 
 
 def _du(place: str, flags: Flags, run: Execution) -> int:
-    from gazami.builder.cached.places import open_store
+    from gazami.builder.cached.places import open_stores_of
 
     with run.registry(flags) as client:
-        listed = _in_order(open_store(place, client))
+        listed = _in_order(open_stores_of(places(place), client))
     bases = [each for each in listed if each.tag.startswith("base-")]
     for name, part in (("steps", [each for each in listed if each not in bases]), ("base images", bases)):
         run.say(f"{name:<12} {_sum(part)}")
@@ -124,14 +125,14 @@ def _sum(listed: list[Listed]) -> str:
 
 
 def _prune(place: str, flags: Flags, run: Execution) -> int:
-    from gazami.builder.cached.places import open_store
+    from gazami.builder.cached.places import open_stores_of
     from gazami.cache.prune import to_prune
 
     older, unused, largest = flags[OLDER_THAN], flags[UNUSED_FOR], flags[MAX_SIZE]
     if older is None and unused is None and largest is None:
         raise UsageError("prune needs a limit", hint="give --older-than 720h, --unused-for 168h or --max-size 10g")
     with run.registry(flags) as client:
-        store = open_store(place, client)
+        store = open_stores_of(places(place), client)
         gone = to_prune(store.entries(), datetime.now(UTC), older_than=older, unused_for=unused, max_size=largest)
         if gone and not flags[DRY_RUN]:
             store.remove(*(each.tag for each in gone))

@@ -113,6 +113,11 @@ def _seconds(text: str, spelling: str) -> float:
     return seconds
 
 
+def places(text: str) -> tuple[str, ...]:
+    """What ``--cache-repo`` names: repositories with commas between them, or one ``oci:DIR``."""
+    return (text,) if text.startswith("oci:") else tuple(dict.fromkeys(part for part in text.split(",") if part))
+
+
 def _pair(word: str, spelling: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
     if not equals or not key:
@@ -196,6 +201,8 @@ LIST: FlagKind[tuple[str, ...]] = each(lambda word, _: word)
 COMMA_LIST: FlagKind[tuple[str, ...]] = FlagKind(
     lambda written: tuple(part for word in written.words for part in word.split(",") if part), repeatable=True
 )
+PLACES: FlagKind[tuple[str, ...]] = one(lambda text, _: places(text))
+"""Repositories, or one directory, whose name may have commas."""
 PAIRS: FlagKind[Pairs] = FlagKind(_pairs, repeatable=True)
 PAIR_LISTS: FlagKind[Pairs] = FlagKind(_pair_lists, repeatable=True)
 LABELS: FlagKind[Pairs] = each(_label)

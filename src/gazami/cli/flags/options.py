@@ -17,6 +17,7 @@ from gazami.cli.flags.kinds import (
     NUMBER,
     PAIR_LISTS,
     PAIRS,
+    PLACES,
     SECONDS,
     SECRETS,
     SOME_SIZE,
@@ -142,12 +143,17 @@ CREDENTIAL_HELPERS = Option("credential-helpers", LIST, Group.REGISTRY, "Use onl
     "ecr, acr, gitlab. An empty value: none of them.", metavar="NAME")
 
 CACHE = Option("cache", BOOL, Group.CACHE, "Reuse the layers of earlier builds.", default="false")
-CACHE_REPO = Option("cache-repo", STRING, Group.CACHE, "Repository of cached layers, or oci:DIR; default: DESTINATION/cache.",
-    metavar="NAME|oci:DIR")
+CACHE_REPO = Option("cache-repo", PLACES, Group.CACHE, "Repository of cached layers, or oci:DIR; default: DESTINATION/cache. Of "
+    "several repositories (a,b,c) each has its part of the layers.", metavar="NAME|oci:DIR")
 CACHE_FROM = Option("cache-from", LIST, Group.CACHE, "Also read this cache, as in docker buildx: type=registry,ref=REF (or an "
     "image built with --cache-to type=inline), type=local,src=DIR.", metavar="REF|type=…", kaniko=False)
 CACHE_TO = Option("cache-to", LIST, Group.CACHE, "Write this cache, as in docker buildx: type=registry,ref=REF, "
     "type=local,dest=DIR, type=inline (the keys go into the image).", metavar="type=…", kaniko=False)
+CACHE_LEASE: Option[Literal["auto", "on", "off"]] = Option("cache-lease", choice("auto", "on", "off"), Group.CACHE,
+    "Wait for another build that is running the same step, and take its layer. auto: in caches that are directories. on: in a "
+    "repository too, which takes some requests for each step that runs.", default="auto", kaniko=False)
+CACHE_LEASE_TIMEOUT = Option("cache-lease-timeout", SECONDS, Group.CACHE, "Run a step here if another build has not made its layer "
+    "after this time.", default="10m", metavar="DURATION", kaniko=False)
 CACHED_ONLY = Option("cached-only", BOOL, Group.CACHE, "Do no step: print the digest that the build would have if the cache has "
     "every step that it would look up, else end with status 3 and name the step. Nothing is pushed.", default="false", kaniko=False)
 NO_CACHE = Option("no-cache", BOOL, Group.CACHE, "Reuse nothing, whatever the other flags say.", default="false", kaniko=False)
@@ -202,7 +208,8 @@ EXPOSE_MOUNTS = Option("expose-mounts", BOOL, Group.SANDBOX, "Let every RUN see 
 TIMEOUT = Option("timeout", optional(SECONDS), Group.SANDBOX, "Stop a RUN that takes longer (600, 10m); default: no limit.",
     metavar="SECONDS", kaniko=False)
 ON_FAILURE = Option("on-failure", STRING, Group.SANDBOX, "Write the files of a RUN that fails, as a tar or into an empty folder, "
-    "and print how to look at them and how to repeat the step.", metavar="tar:FILE|dir:FOLDER", kaniko=False)
+    "and print how to look at them and how to repeat the step; or open a shell in them, on a terminal.",
+    metavar="tar:FILE|dir:FOLDER|shell", kaniko=False)
 FORCE = Option("force", BOOL, Group.SANDBOX, "Allow --isolation=inplace outside of gazami's image in a container.",
     default="false")
 

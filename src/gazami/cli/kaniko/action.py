@@ -111,6 +111,8 @@ def flags(inputs: ActionInputs, folder: Path) -> list[str]:
         words += [f"--cache-repo={inputs.cache_repository}"] if inputs.cache_repository else []
         words += [f"--cache-ttl={inputs.text('cache_ttl')}"] if inputs.text("cache_ttl") else []
         words += [f"--cache-dir={inputs.text('cache_directory')}"] if inputs.text("cache_directory") else []
+    if inputs.text("report"):
+        words.append(f"--report={inputs.workspace / inputs.text('report')}")
     if inputs.flag("debug"):
         words.append("--verbosity=debug")
     try:

@@ -70,7 +70,7 @@ def build_request(flags: Flags, around: Surroundings, *, own_cache: str = "") ->
 
 def _probe(request: BuildRequest) -> BuildRequest:
     """The same build, which only asks the cache and leaves nothing but the files of digests."""
-    from gazami.builder.cached.places import main_place
+    from gazami.builder.cached.places import main_places
 
     if not request.cache.enabled:
         raise UsageError("--cached-only needs a cache", hint="add --cache, and the other flags of the build that fills it")
@@ -80,7 +80,7 @@ def _probe(request: BuildRequest) -> BuildRequest:
     return replace(
         request,
         output=replace(output, push=False, existing="push", index=None),
-        cache=replace(request.cache, use="probe", repository=main_place(request.cache, output) or ""),
+        cache=replace(request.cache, use="probe", repositories=main_places(request.cache, output)),
         create_repositories=False,
     )
 

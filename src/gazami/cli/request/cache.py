@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gazami.builder.request import CacheOptions
+from gazami.builder.request import CachedLayers, CacheOptions, LeaseOptions
 from gazami.cli.flags import options
 from gazami.cli.flags.argv import Flags
 from gazami.cli.flags.docker import NO_CACHE_FILTER
@@ -22,30 +22,30 @@ def cache_options(flags: Flags, cwd: str, *, push_image: bool, own: str = "") ->
     inline = ("inline",) if "BUILDKIT_INLINE_CACHE=1" in flags[options.BUILD_ARG] else ()
     target = read_cache_to((*flags[options.CACHE_TO], *inline))
     enabled = (flags[options.CACHE] or bool(sources) or target is not None) and not flags[options.NO_CACHE]
-    repository = flags[options.CACHE_REPO]
+    repositories = flags[options.CACHE_REPO]
     push = not flags[options.NO_PUSH_CACHE]
     everything = target is not None or bool(sources)
-    elsewhere = everything or (flags[options.CACHE] and (repository or push_image))
+    elsewhere = everything or (flags[options.CACHE] and (repositories or push_image))
     if own and not elsewhere and not flags[options.NO_CACHE]:
         return _own_cache(flags, cwd, own)
     if target is not None:
-        repository = repository or target.place
+        repositories = repositories or ((target.place,) if target.place else ())
     elif sources and not flags[options.CACHE]:
         push = False
-    if enabled and not push_image and not repository and push and not everything:
+    if enabled and not push_image and not repositories and push and not everything:
         raise UsageError("if using cache with --no-push, specify cache repo with --cache-repo")
     return CacheOptions(
         enabled=enabled,
-        repository=absolute_cache(repository, cwd),
+        repositories=tuple(absolute_cache(each, cwd) for each in repositories),
         sources=tuple(absolute_cache(source, cwd) for source in sources),
         inline=target is not None and target.inline,
-        use="write" if push and not (target is not None and target.inline and not repository) else "read",
-        copy_layers=flags[options.CACHE_COPY_LAYERS] or everything,
-        run_layers=flags[options.CACHE_RUN_LAYERS],
+        use="write" if push and not (target is not None and target.inline and not repositories) else "read",
+        layers=CachedLayers(flags[options.CACHE_RUN_LAYERS], flags[options.CACHE_COPY_LAYERS] or everything),
         ttl=flags[options.CACHE_TTL],
         directory=absolute(flags[options.CACHE_DIR], cwd),
         mounts=flags[options.CACHE_MOUNTS_MAX] if flags[options.CACHE_MOUNTS] else 0,
         stages_without=flags[NO_CACHE_FILTER],
+        lease=_lease(flags),
     )
 
 
@@ -53,15 +53,19 @@ def _own_cache(flags: Flags, cwd: str, folder: str) -> CacheOptions:
     """All steps are cached, for as long as there is room."""
     return CacheOptions(
         enabled=True,
-        repository=f"oci:{folder}",
+        repositories=(f"oci:{folder}",),
         use="read" if flags[options.NO_PUSH_CACHE] else "write",
-        copy_layers=True,
-        run_layers=flags[options.CACHE_RUN_LAYERS],
+        layers=CachedLayers(flags[options.CACHE_RUN_LAYERS], True),
         ttl=flags[options.CACHE_TTL] if flags.given(options.CACHE_TTL) else 0.0,
         directory=absolute(flags[options.CACHE_DIR], cwd),
         stages_without=flags[NO_CACHE_FILTER],
         bound=flags[options.LOCAL_CACHE_MAX],
+        lease=_lease(flags),
     )
+
+
+def _lease(flags: Flags) -> LeaseOptions:
+    return LeaseOptions(flags[options.CACHE_LEASE], flags[options.CACHE_LEASE_TIMEOUT])
 
 
 def wants_own_cache(flags: Flags, environ: Mapping[str, str], *, in_container: bool) -> bool:

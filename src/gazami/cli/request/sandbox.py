@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 from gazami.builder.request import FileExport, Limits, SandboxOptions, Volume, Volumes
 from gazami.cli.environ import Surroundings
@@ -54,14 +55,17 @@ def sandbox_options(flags: Flags, around: Surroundings) -> SandboxOptions:
     )
 
 
-def _failed(flags: Flags, cwd: str) -> FileExport | None:
+def _failed(flags: Flags, cwd: str) -> FileExport | Literal["shell"] | None:
     text = flags[ON_FAILURE]
     kind, _, place = text.partition(":")
     if not text:
         return None
+    if text == "shell":
+        return "shell"
     if kind not in ("tar", "dir") or place in ("", "-"):
         raise UsageError(
-            f"{flags.spelling(ON_FAILURE)}={text} is not tar:FILE or dir:FOLDER", hint="for example: --on-failure=tar:failed.tar"
+            f"{flags.spelling(ON_FAILURE)}={text} is not tar:FILE, dir:FOLDER or shell",
+            hint="for example: --on-failure=tar:failed.tar",
         )
     return FileExport("tar" if kind == "tar" else "local", absolute(place, cwd))
 

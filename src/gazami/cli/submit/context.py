@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gazami.builder.cached.places import main_place
+from gazami.builder.cached.places import main_places
 from gazami.builder.files.workspace import Workspace
 from gazami.builder.inputs.dockerfile import find_dockerfile, find_ignore, ignore_beside, inputs_of, read_named
 from gazami.builder.outputs.repositories import create_repositories
@@ -71,7 +71,7 @@ def place_context(
 def credentials(request: BuildRequest, placed: Placed, client: RegistryClient) -> bytes | None:
     """A ``config.json`` with what is known about the repositories of a build, None when that is nothing."""
     texts = [*request.output.destinations, *request.cache.sources]
-    texts += [place] if request.cache.enabled and (place := main_place(request.cache, request.output)) else []
+    texts += main_places(request.cache, request.output) if request.cache.enabled else ()
     wanted = [parse_reference(text) for text in texts]
     wanted += [placed.artifact] if placed.artifact else []
     wanted += placed.images
@@ -139,13 +139,13 @@ def _beside(path: Path | None, folder: Path) -> bytes | None:
 
 
 def _repository(request: BuildRequest) -> Reference:
-    place = request.cache.repository or main_place(request.cache, request.output)
-    if not place:
+    places = main_places(request.cache, request.output)
+    if not places:
         raise UsageError(
             "a folder goes to the cluster through a registry, and none is named",
             hint="give a --destination or a --cache-repo, or take the context from a Git repository",
         )
-    return parse_reference(place)
+    return parse_reference(places[0])
 
 
 def told(placed: Placed, emit: Emit) -> None:

@@ -71,7 +71,7 @@ def check_possible(flags: Flags) -> None:
         if flags.given(option) and flags[option]:
             raise UsageError(f"--{option.name} cannot be used with gazami submit", hint=instead)
     target = read_cache_to(flags[options.CACHE_TO])
-    for place in (flags[options.CACHE_REPO], *read_cache_from(flags[options.CACHE_FROM]), target.place if target else ""):
+    for place in (*flags[options.CACHE_REPO], *read_cache_from(flags[options.CACHE_FROM]), target.place if target else ""):
         if place.startswith("oci:"):
             raise UsageError(f"the cache {place} is a directory of this machine", hint="name a repository: --cache-repo")
     for name, value in flags[options.BUILD_CONTEXT]:

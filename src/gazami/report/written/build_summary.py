@@ -119,6 +119,7 @@ def _step(place: int, text: str, told: StepTold | None) -> dict[str, Any]:
         "file": printable(started.file) if started is not None and started.file else None,
         "line": span.start if span is not None else None,
         "base": _times(told.base) if told is not None and told.base is not None else None,
+        "waited": {**_times(told.waited), "how": told.waited.how or "unfinished"} if told is not None and told.waited else None,
         "missed": finished.missed if finished is not None else bool(started and started.reasons),
         "reasons": [printable(each) for each in started.reasons] if started is not None else [],
         "layerSize": finished.layer_size if finished is not None else None,

@@ -24,10 +24,17 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _MARKS = {"done": "ran", "cached": "cached", "failed": "failed", "cancelled": "cancelled", "unfinished": "cancelled"}
 _KEY = {
     "wait": "waited for the plan or another stage",
+    "other": "waited for another build of the step",
     "base": "fetched and unpacked the base",
     "ran": "ran",
     "cached": "from the cache",
     "failed": "failed",
+}
+_WAITED = {
+    "found": "that one made it",
+    "took over": "that one ended, so it ran here",
+    "failed": "that one failed, so it ran here",
+    "late": "that one took too long, so it ran here",
 }
 _OUTPUTS = {
     "image": "Pushed", "index": "Pushed index", "docker-archive": "Archive", "oci-layout": "OCI layout", "files": "Files",
@@ -160,6 +167,8 @@ def _step_text(step: dict[str, Any]) -> str:
     facts += [f"{_count(step['files'], 'file')} in its layer"] if step["files"] else []
     if step["base"] is not None and step["base"]["seconds"] is not None:
         facts.append(f"its base took {units.seconds(step['base']['seconds'])}")
+    if step["waited"] is not None and step["waited"]["seconds"] is not None:
+        facts.append(f"waited {units.seconds(step['waited']['seconds'])} for another build of it: {_WAITED[step['waited']['how']]}")
     if step["missed"]:
         facts.append("not in the cache" + "".join(f"; {_text(each)}" for each in step["reasons"]))
     rest = f'<p class="soft">{"<br>".join(facts)}</p>' if facts else ""
@@ -184,7 +193,7 @@ def _step_time(step: dict[str, Any]) -> str:
 def _bar(step: dict[str, Any], wait: float, total: float) -> str:
     """Where the step lies in the build's time, in percent; what is too short to see is a line."""
     pieces = [("wait", 0.0, wait)] if wait else []
-    for mark, times in (("base", step["base"]), (_MARKS.get(step["outcome"], ""), step)):
+    for mark, times in (("other", step["waited"]), ("base", step["base"]), (_MARKS.get(step["outcome"], ""), step)):
         if times is not None and mark and times["start"] is not None:
             pieces.append((mark, times["start"], times["seconds"] if times["seconds"] is not None else total - times["start"]))
     if not pieces:

@@ -38,6 +38,8 @@ class StepTold:
     started: events.StepStarted | None = None
     ended: events.StepFinished | events.StepFailed | None = None
     base: Period | None = None
+    waited: Period | None = None
+    """The time in which it waited for another build that was making it; ``how`` as the event has it."""
     output: bytes = b""
 
 
@@ -106,6 +108,10 @@ class Timeline:
             case events.BaseFinished():
                 told = self._told(event.id, now)
                 told.base = Period(now - event.seconds, event.seconds, "failed" if event.failed else "")
+            case events.StepWaiting():
+                self._told(event.id, now).waited = Period(now)
+            case events.StepWaited():
+                self._told(event.id, now).waited = Period(now - event.seconds, event.seconds, event.how)
             case events.StepStarted():
                 told = self._told(event.id, now)
                 told.started, told.span = event, Period(now)

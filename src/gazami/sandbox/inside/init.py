@@ -45,6 +45,8 @@ class StepRun:
     filter: SeccompFilter | None
     base: str
     aside: str
+    on_terminal: bool = False
+    """Its output is a terminal, which is its input too and which it controls."""
 
 
 def run(step: StepRun, output: tuple[int, int], pipe: int) -> NoReturn:
@@ -52,7 +54,7 @@ def run(step: StepRun, output: tuple[int, int], pipe: int) -> NoReturn:
     gc.disable()
     try:
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-        launch.arrange_descriptors(output, pipe)
+        launch.arrange_descriptors(output, pipe, on_terminal=step.on_terminal)
         if _handler_is_gone():
             os._exit(1)
         if not step.choice.pid_namespace:
@@ -89,7 +91,14 @@ def _start(step: StepRun) -> _Started:
     if command == 0:
         try:
             spec = step.spec if channel is None else _become_recorded(step.spec, prepared, channel)
-            launch.become(spec, prepared.account, step.filter, _kept(step.choice), pid_namespace=step.choice.pid_namespace)
+            launch.become(
+                spec,
+                prepared.account,
+                step.filter,
+                _kept(step.choice),
+                pid_namespace=step.choice.pid_namespace,
+                on_terminal=step.on_terminal,
+            )
         except BaseException as error:
             reports.send(describe_error(_explain(error)))
         finally:

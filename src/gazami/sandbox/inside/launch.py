@@ -7,6 +7,7 @@ the filter, which allows that. The program is searched last, with the permission
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import signal
@@ -20,6 +21,8 @@ from gazami.values import fast_dataclass
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
+_TIOCSCTTY = 0x540E
+"""Make a terminal the controlling one (ioctl_tty(2)); ``termios`` has it, and cannot be imported from the root of a step."""
 REPORTS = 3
 """The descriptor on which a process of the step reports to the handler."""
 
@@ -42,7 +45,13 @@ def environment(spec: RunSpec, account: Account) -> dict[str, str]:
 
 
 def become(
-    spec: RunSpec, account: Account, filter_: SeccompFilter | None, keep: frozenset[Capability], *, pid_namespace: bool
+    spec: RunSpec,
+    account: Account,
+    filter_: SeccompFilter | None,
+    keep: frozenset[Capability],
+    *,
+    pid_namespace: bool,
+    on_terminal: bool = False,
 ) -> NoReturn:
     """Turn this process into the command. A PID namespace ends it with the init process; where there is none, the kernel signals
     it.
@@ -51,6 +60,8 @@ def become(
     status 126 or 127.
     """
     os.setsid()
+    if on_terminal:
+        fcntl.ioctl(0, _TIOCSCTTY, 0)  # keys like Ctrl-C are signals to this session's processes then
     linux.close_from(REPORTS + 1)
     _reset_signals()
     permitted = _drop_bounding(keep)
@@ -73,11 +84,12 @@ def become(
     _execute(spec.argv, environment(spec, account))
 
 
-def arrange_descriptors(output: tuple[int, int], reports: int) -> None:
-    """0 from /dev/null, 1 and 2 the output, 3 the reports (closed on exec); nothing else stays open."""
+def arrange_descriptors(output: tuple[int, int], reports: int, *, on_terminal: bool = False) -> None:
+    """0 from /dev/null, or the terminal that the output is; 1 and 2 the output, 3 the reports (closed on exec); nothing else stays
+    open."""
     stdout, stderr, reports = (_above(fd) for fd in (*output, reports))
-    null = _above(os.open(os.devnull, os.O_RDONLY))
-    for fd, number in ((null, 0), (stdout, 1), (stderr, 2)):
+    stdin = stdout if on_terminal else _above(os.open(os.devnull, os.O_RDONLY))
+    for fd, number in ((stdin, 0), (stdout, 1), (stderr, 2)):
         os.dup2(fd, number, inheritable=True)
     os.dup2(reports, REPORTS, inheritable=False)
     linux.close_from(REPORTS + 1)

@@ -29,7 +29,7 @@ from gazami.sandbox.inside.probe import probed
 from gazami.sandbox.kernel import linux, namespaces, seccomp
 from gazami.sandbox.kernel.capabilities import Capability, has
 from gazami.sandbox.protocol import describe_error, receive_descriptors, receive_message, send_message
-from gazami.sandbox.spec import Call, CallResult, Choice, ProbeRequest, RunSpec, ServerStart
+from gazami.sandbox.spec import Call, CallResult, Choice, ProbeRequest, RunSpec, ServerStart, TerminalRun
 from gazami.values import fast_dataclass
 
 _FAREWELL = 4
@@ -170,6 +170,9 @@ def _answer(server: _Server, channel: socket.socket) -> None:
         request, descriptors = received
         if isinstance(request, RunSpec):
             step.run(channel, request, (descriptors[0], descriptors[1]), server.choice, server.filter)
+        elif isinstance(request, TerminalRun):
+            terminal = (descriptors[0], os.dup(descriptors[0]))
+            step.run(channel, request.spec, terminal, server.choice, server.filter, on_terminal=True)
         else:
             assert isinstance(request, Call)
             _call(channel, request, descriptors)

@@ -34,12 +34,20 @@ _CLEANING = 30.0
 """Seconds that the init process may take to end when its command has, with all the processes of its PID namespace."""
 
 
-def run(channel: socket.socket, spec: RunSpec, output: tuple[int, int], choice: Choice, filter_: SeccompFilter | None) -> None:
+def run(
+    channel: socket.socket,
+    spec: RunSpec,
+    output: tuple[int, int],
+    choice: Choice,
+    filter_: SeccompFilter | None,
+    *,
+    on_terminal: bool = False,
+) -> None:
     """Run the command and send the reply; the caller's closing of ``channel`` kills it."""
     if isinstance(spec.root, OverlayRoot):
         if not choice.mode.mounts:
             raise SandboxError(f"an overlay root needs a mount, which {choice.name} mode does not have")
-        send_message(channel, _run(channel, StepRun(spec, choice, filter_, spec.root.upper, ""), output))
+        send_message(channel, _run(channel, StepRun(spec, choice, filter_, spec.root.upper, "", on_terminal), output))
         return
     path, note = spec.root.path, ""
     container = ContainerRoot.of(choice) if choice.mode.shares_root else None
@@ -47,7 +55,7 @@ def run(channel: socket.socket, spec: RunSpec, output: tuple[int, int], choice: 
         container, choice = None, replace(choice, name=choice.mode.fallback)
         note = f"{taken} is taken in this container, so this step runs in {choice.name} mode: it has no /proc"
     base = path if container is None else container.top
-    step = StepRun(spec, choice, filter_, base, f"{path}.aside")
+    step = StepRun(spec, choice, filter_, base, f"{path}.aside", on_terminal)
     reply = _run(channel, step, output) if container is None else _run_in_place(channel, step, output, path, container)
     if note and isinstance(reply, RunResult):
         reply = replace(reply, notes=(note, *reply.notes))
