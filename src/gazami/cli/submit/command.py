@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gazami.cli.command import Command, Execution, task
 from gazami.cli.flags.argv import Flags
-from gazami.cli.flags.options import BUCKET, CONTEXT, CUSTOM_PLATFORM, EXPOSE_MOUNTS, LOG_FORMAT
+from gazami.cli.flags.options import BUCKET, CACHE, CONTEXT, CUSTOM_PLATFORM, EXPOSE_MOUNTS, LOG_FORMAT
 from gazami.cli.submit import flags as submit
 from gazami.errors import UsageError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gazami.cli.submit.context import Placed
     from gazami.cli.submit.finish import Wanted
     from gazami.cli.submit.follow import Connection
+    from gazami.cli.submit.split import Part
     from gazami.cli.submit.submission import Sent
     from gazami.image.platform import Platform
     from gazami.kubernetes.cluster import Cluster
@@ -43,7 +44,8 @@ def _submit(flags: Flags, run: Execution) -> int:
         if flags[submit.PRINT]:
             placed = place_context(request, wanted.run, workspace, client, run.emit, run.cancel, push=False)
             sent = placed.sent + _credentials(wanted, placed, client)  # they are not printed, but shape the Job
-            run.say(_manifests(_builds(flags, wanted, sent), wanted.pods))
+            first, builds = _split(flags, wanted, placed, _builds(flags, wanted, sent), run)
+            run.say(_manifests((*(part.build for part in first), *builds), wanted.pods))
             return 0
         if exists_already(request, client, run.emit):
             return 0
@@ -53,7 +55,9 @@ def _submit(flags: Flags, run: Execution) -> int:
             over = not flags[submit.DETACH]
             try:
                 sent = placed.sent + _credentials(wanted, placed, client)
-                return _through(flags, wanted, _builds(flags, wanted, sent), cluster, client, run)
+                first, builds = _split(flags, wanted, placed, _builds(flags, wanted, sent), run)
+                _build_parts(flags, wanted, first, cluster, run)
+                return _through(flags, wanted, builds, cluster, client, run)
             except Left:
                 over = False  # its pod may not have read the context yet
                 raise
@@ -139,6 +143,42 @@ def _builds(flags: Flags, wanted: Wanted, own: Sent) -> tuple[Build, ...]:
         )
         for each in wanted.platforms
     )
+
+
+def _split(
+    flags: Flags, wanted: Wanted, placed: Placed, builds: tuple[Build, ...], run: Execution
+) -> tuple[list[Part], tuple[Build, ...]]:
+    """The Jobs that come first, and those of the target."""
+    if not flags[submit.SPLIT]:
+        return [], builds
+    from gazami.builder.cached.places import main_places
+    from gazami.cli.submit.split import check_split, joining, parts
+    from gazami.events import Message
+
+    if flags[submit.DETACH]:
+        raise UsageError("--split follows its Jobs, so it does not go with --detach")
+    if flags.given(CACHE) and not flags[CACHE]:
+        raise UsageError("--split needs the layer cache", hint="leave --cache=false out")
+    request = wanted.request
+    stages = check_split(request, placed.dockerfile)
+    if not stages:
+        run.emit(Message("info", "--split: no two named stages with RUN steps that do not need each other, so one Job builds all"))
+        return [], builds
+    return parts(stages, builds, wanted.platforms, main_places(request.cache, request.output)), tuple(map(joining, builds))
+
+
+def _build_parts(flags: Flags, wanted: Wanted, first: list[Part], cluster: Connection, run: Execution) -> None:
+    """Raises the error of the first Job that fails; the others are stopped."""
+    if not first:
+        return
+    from gazami.cli.submit.follow import Intake, Submitted
+    from gazami.report.together import Named
+
+    assert wanted.pods is not None
+    intakes = tuple(Intake(run.emit, Named(part.name, part.number)) for part in first)
+    submitted = Submitted(tuple(part.build for part in first), intakes, cluster, run.emit, not wanted.pods.keep)
+    submitted.create(wanted.pods, follow=True)
+    submitted.follow(run.cancel, flags[submit.START_TIMEOUT])
 
 
 def _through(

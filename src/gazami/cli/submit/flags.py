@@ -24,6 +24,9 @@ are written on this machine. Outputs that are files (--tar-path, --oci-layout-pa
 
 Several platforms are built by a Job each, on nodes of that architecture. The last one to finish pushes the index.
 
+With --split, stages that have RUN steps and do not need each other are built by a Job each first, at the same time. The
+Job of the target finds their layers in the layer cache.
+
 Needs: the Python package lightkube; the permissions of deploy/kubernetes/submit-role.yaml.
 
 Examples:
@@ -100,6 +103,8 @@ MEMORY = Option("memory", QUANTITY, Group.SANDBOX, "Request this much memory; it
     "limit.", metavar="QUANTITY", kaniko=False)
 EPHEMERAL_STORAGE = Option("ephemeral-storage", QUANTITY, Group.SANDBOX, "Request this much of the node's disk; it is also the "
     "limit, and that of the build's state. Default: request 1Gi, no limit.", metavar="QUANTITY", kaniko=False)
+SPLIT = Option("split", BOOL, Group.SANDBOX, "Build named stages with RUN steps that do not need each other by Jobs of their own, "
+    "which meet in the layer cache.", default="false", kaniko=False)
 START_TIMEOUT = Option("start-timeout", SECONDS, Group.SANDBOX, "Give up when the pod does not start within this time.",
     default="10m", metavar="SECONDS", kaniko=False)
 JOB_TIMEOUT = Option("job-timeout", LIMIT, Group.SANDBOX, "Let the cluster end a Job that takes longer, the wait for its pod "

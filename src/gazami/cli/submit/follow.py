@@ -133,7 +133,7 @@ class Submitted:
                     self._error = error
             stop.cleaning()
             if not left:
-                stop.set("another platform's build failed")
+                stop.set("another Job failed")
                 if not isinstance(error, GazamiError) or isinstance(error, Cancelled | ClusterError):
                     self._delete(build)
         finally:
