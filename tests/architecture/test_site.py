@@ -26,10 +26,16 @@ def leaves(entries: Any) -> list[str]:
             return [leaf for entry in entries for leaf in leaves(entry)]
 
 
+def title(name: str) -> str:
+    return (DOCS / name).read_text().partition("\n")[0].removeprefix("# ")
+
+
 def test_every_page_is_in_the_menu_once() -> None:
     named = leaves(CONFIG["nav"])
     assert not [name for name, times in Counter(named).items() if times > 1]
-    assert {name for name in named if not name.startswith("project/")} == PAGES
+    ours = {name for name in named if not name.startswith("project/")}
+    assert not PAGES - ours, "lines to add to the menu: " + ", ".join(f"- {name}" for name in sorted(PAGES - ours))
+    assert not ours - PAGES
 
 
 def test_each_part_of_the_menu_has_its_own_folder() -> None:
@@ -47,7 +53,8 @@ def test_pages_of_the_repository_in_the_menu_are_there() -> None:
 
 def test_the_list_of_pages_has_every_page() -> None:
     linked = re.findall(r"\]\(([^)#:]+)\)", (DOCS / "README.md").read_text())
-    assert PAGES - set(linked) == {"README.md"}
+    left = sorted(PAGES - set(linked) - {"README.md"})
+    assert not left, "lines to add to docs/README.md: " + ", ".join(f"- [{title(name)}]({name})" for name in left)
 
 
 def test_a_list_begins_after_a_blank_line() -> None:
