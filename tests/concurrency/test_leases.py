@@ -11,12 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tests.roots import busybox_root
 from tests.strict_registry import Manners, Quirks, StrictRegistry, strict_registry
 
+from gazami.cache import directory_lease
 from gazami.cache.directory_lease import DirectoryLeases
 from gazami.cache.keys import Key
 from gazami.cache.lease import Acquired, Lease, Leases, Pace, lease_tag
@@ -288,6 +291,30 @@ def test_a_registry_that_is_away_for_some_beats_ends_nothing(registry: StrictReg
     held.release(stored=True)
     leases.close()
     assert state_of(registry) == "stored"
+
+
+@pytest.mark.parametrize("state", ["stored", "failed", "held"])
+def test_who_takes_each_claim_back_holds_nobody_up_longer_than_the_bound(
+    registry: StrictRegistry, monkeypatch: pytest.MonkeyPatch, state: Literal["stored", "failed", "held"]
+) -> None:
+    """Somebody who can write to the cache, and does it after every write of ours."""
+    leases, number = in_repository(registry, Cancel(), bound=1.0), count()
+    write = leases._write
+
+    def spoiled(key: Key, lease: Lease) -> None:
+        write(key, lease)
+        write(key, Lease(str(next(number)), state))
+
+    monkeypatch.setattr(leases, "_write", spoiled)
+    began = time.monotonic()
+    acquired: Acquired[str] = leases.acquire(KEY, lambda: None, lambda: None)
+    assert acquired.held is None and 0.9 < time.monotonic() - began < 5
+
+
+def test_nor_does_who_replaces_the_file_of_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory_lease, "is_at", lambda *_: False)
+    leases = DirectoryLeases(tmp_path, 0.5, Cancel)
+    assert leases.acquire(KEY, lambda: None, lambda: None) == Acquired(late=True)
 
 
 # -- builds ------------------------------------------------------------------------------------------------------------

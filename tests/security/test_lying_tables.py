@@ -90,6 +90,8 @@ def test_what_is_written_after_the_table_was_believed_is_in_no_kept_tree(place: 
         {"app": "dir"},
         [{"name": "/".join(["d"] * 3000), "type": "dir", "mode": 0o755}],
         [{"name": "app", "type": "symlink", "mode": 0o777, "linkName": "app"}],
+        [{"name": "app", "type": "symlink", "mode": 0o777, "linkName": ["etc"]}],
+        [{"name": "app", "type": "symlink", "mode": 0o777, "linkName": {"etc": 1}}],
     ],
     ids=str,
 )  # fmt: skip

@@ -55,6 +55,8 @@ class DirectoryLeases:
                     return Acquired(held=held)
                 if failed and waited:
                     return Acquired()
+                if time.monotonic() >= until:  # somebody puts another file there each time
+                    return Acquired(late=True)
             finally:
                 if fd >= 0:
                     os.close(fd)

@@ -21,7 +21,6 @@ from typing import NewType, TypeAlias
 from gazami.dockerfile.flags import flags_of
 from gazami.dockerfile.instructions import CopyFlags
 from gazami.dockerfile.mounts import Mount
-from gazami.image.digest import Digest
 from gazami.image.platform import Platform
 from gazami.plan.steps import CopyStep, RunMount, RunStep, WorkdirStep
 from gazami.values import fast_dataclass
@@ -76,7 +75,7 @@ def _framed(text: str) -> bytes:
 # -- what lies below --------------------------------------------------------------------------------------------------
 
 
-def files_of(layers: Iterable[Digest]) -> tuple[str, str]:
+def files_of(layers: Iterable[str]) -> tuple[str, str]:
     """The input that names files by the digests of the layers they are in; the empty list is ``scratch``."""
     return "the layers below", _digest([*layers])
 

@@ -99,14 +99,19 @@ class Watch:
         self._until, self._dead = began + bound, dead
         self._seen: Lease | None = None
         self._since = began
+        self._again = False
 
     def next(self, lease: Lease | None, now: float) -> Next:
         """``claim``: nobody has it. ``look``: the entry may be there; claim it if not. ``wait``: look again later. ``failed``
         and ``late``: make the layer without a lease, since whom this one waited for has failed, and every other who waits would
-        fail in his turn; or since it takes too long."""
+        fail in his turn; or since it takes too long, whatever the lease says by then: who can write to the cache could say that
+        it is free or stored for ever, and take each claim back."""
+        again, self._again = self._again, True
         before, waited = self._seen, self._seen is not None and self._seen.state == "held"
         if lease != before:
             self._seen, self._since = lease, now
+        if again and now >= self._until:
+            return "late"
         if lease is None:
             return "look" if waited else "claim"
         if lease.state == "stored":

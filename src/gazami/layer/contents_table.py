@@ -20,6 +20,7 @@ from gazami.image.digest import Digest, parse_digest
 from gazami.image.manifest import Descriptor
 from gazami.layer.compression import decompressed
 from gazami.layer.entry import Entry, Kind, Xattrs, clean_path
+from gazami.layer.tar_fields import MAX_PATH
 from gazami.layer.tar_reader import TarReader
 from gazami.values import fast_dataclass
 
@@ -104,11 +105,11 @@ def table_members(raw: bytes) -> Iterator[Entry]:
 
 def _entry(row: dict[str, Any], times: dict[str, int]) -> Entry:
     kind = _KINDS[row["type"]]
-    name, link = clean_path(row["name"]), row.get("linkName") or ""
-    if "\ufffd" in name or "\ufffd" in link:
-        raise ValueError("name")
+    name, link = clean_path(_text(row, "name")), _text(row, "linkName")
     if kind is Kind.HARDLINK:
         link = clean_path(link)
+    if kind is Kind.SYMLINK and not link:
+        raise ValueError("linkName")
     written = row.get("modtime") or ""
     mtime = times.get(written)
     if mtime is None:
@@ -121,6 +122,14 @@ def _entry(row: dict[str, Any], times: dict[str, int]) -> Entry:
     )  # fmt: skip
 
 
+def _text(row: dict[str, Any], name: str) -> str:
+    """A path as a tar may have it."""
+    value = row.get(name) or ""
+    if not isinstance(value, str) or "\ufffd" in value or "\0" in value or len(value.encode()) > MAX_PATH:
+        raise ValueError(name)
+    return value
+
+
 def _number(row: dict[str, Any], name: str) -> int:
     value = row.get(name) or 0
     if not isinstance(value, int) or not 0 <= value < _LARGEST:
@@ -129,6 +138,8 @@ def _number(row: dict[str, Any], name: str) -> int:
 
 
 def _xattrs(found: dict[str, str]) -> Xattrs:
+    if any(not name or "=" in name or "\0" in name for name in found):  # a PAX record would say another thing
+        raise ValueError("xattrs")
     return tuple(sorted((name, binascii.a2b_base64(value)) for name, value in found.items()))
 
 

@@ -27,6 +27,9 @@ CASES: dict[str, list[tuple[float, Lease | None, str]]] = {
     "the holder is slow": [(0, A0, "wait"), (9, A1, "wait"), (18, A1, "wait"), (19, A1, "look")],
     "another one takes over": [(0, A0, "wait"), (9, B0, "wait"), (18, B0, "wait"), (19, B0, "look")],
     "it takes too long": [(0, A0, "wait"), (9, A1, "wait"), (17, A0, "wait"), (24, A1, "wait"), (30, A0, "late")],
+    "each claim is taken back": [(0, None, "claim"), (10, STORED, "look"), (20, FAILED, "claim"), (30, STORED, "late")],
+    "each claim is removed": [(0, None, "claim"), (10, None, "claim"), (30, None, "late")],
+    "it is free, late": [(31, None, "claim")],
     "it was failed when another one claimed it, and fails again": [(0, FAILED, "claim"), (1, B0, "wait"), (2, FAILED, "failed")],
 }
 

@@ -151,3 +151,23 @@ def test_chunks_and_the_order_of_attributes() -> None:
     one, two = table_members(json.dumps({"entries": rows}).encode())
     assert one.xattrs == (("user.a", b"a"), ("user.b", b"b")) and one.mode == 0o644
     assert two.mtime == 1_699_996_400
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"name": "a", "type": "symlink"},
+        {"name": "a", "type": "symlink", "linkName": ["etc"]},
+        {"name": "a", "type": "symlink", "linkName": {"etc": 1}},
+        {"name": "a", "type": "symlink", "linkName": "e\0tc"},
+        {"name": "a", "type": "symlink", "linkName": "x" * 70_000},
+        {"name": "a" * 70_000, "type": "dir"},
+        {"name": "a", "type": "dir", "xattrs": {"user.a=b": "Yg=="}},
+        {"name": "a", "type": "dir", "xattrs": {"user.a\0b": "Yg=="}},
+        {"name": "a", "type": "dir", "xattrs": {"": "Yg=="}},
+    ],
+    ids=lambda row: str(row)[:60],
+)
+def test_what_no_tar_can_say_is_in_no_table(row: dict[str, object]) -> None:
+    with pytest.raises(ArchiveError, match="is damaged"):
+        list(table_members(json.dumps({"entries": [row]}).encode()))

@@ -98,12 +98,13 @@ class StepKeys:
         find out that they are another image's; its blobs are what is read."""
         return files_of((*self.images[image].config.diff_ids, *self._blobs(image)))
 
-    def _blobs(self, image: ImageBase | None) -> tuple[Digest, ...]:
-        """The digests of the layers' blobs, and of their tables of contents: a copy may have believed those."""
+    def _blobs(self, image: ImageBase | None) -> tuple[str, ...]:
+        """The digests of the layers' blobs, and of their tables of contents, which a copy may have believed, each with its layer."""
         if image is None:
             return ()
         layers = self.images[image].manifest.layers
-        return (*(layer.digest for layer in layers), *(digest for layer in layers for digest in _table(layer)))
+        tables = (f"{number} {digest}" for number, layer in enumerate(layers) for digest in _table(layer))
+        return (*(layer.digest for layer in layers), *tables)
 
     def _result(self, stage: StagePlan) -> tuple[str, str]:
         """What stands for the files of a whole stage."""

@@ -6,6 +6,7 @@ or read from, and the keys of cached steps name the tables beside the layers (``
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -30,6 +31,9 @@ _Name: TypeAlias = "tuple[Digest, ContentsTable]"
 
 _THREADS = 8
 
+MAX_TABLES = 64 << 20
+"""Bytes of all tables of a build that are held: some 250 000 files. The layers of further ones are read."""
+
 
 @fast_dataclass(slots=True)
 class ContentsTables:
@@ -37,6 +41,8 @@ class ContentsTables:
 
     blobs: BlobFiles
     _read: dict[_Name, bytes | None] = field(default_factory=dict)
+    _room: int = MAX_TABLES
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, layers: Sequence[Layer]) -> bool:
         """Read the tables of an image's large layers, all at the same time; whether each of them has one."""
@@ -78,15 +84,18 @@ class ContentsTables:
         from gazami.layer.contents_table import read_table, table_of
 
         table = table_of(layer.descriptor)
-        if table is None:
+        if table is None or self._room <= 0:
             return None
         try:
             with self.blobs.registry.transport.obeying(self.blobs.cancel):
-                return read_table(table, layer.descriptor, partial(self.blobs.part, layer))
+                raw = read_table(table, layer.descriptor, partial(self.blobs.part, layer))
         except Cancelled:
             raise
         except GazamiError:
             return None
+        with self._lock:
+            self._room -= len(raw)
+            return raw if self._room >= 0 else None
 
 
 def _name(layer: Layer) -> _Name | None:
