@@ -59,7 +59,7 @@ class Terminal:
 
 
 def _make_raw(saved: list[Any]) -> None:
-    """Keys arrive as they are and at once, and nothing is changed in what is written (cfmakeraw(3); ``tty`` is not in the images)."""
+    """Keys arrive at once and as they are, and what is written stays as it is (cfmakeraw(3)). The images lack ``tty``."""
     received, written, control, local, *speeds, keys = saved
     received &= ~(termios.BRKINT | termios.ICRNL | termios.INPCK | termios.ISTRIP | termios.IXON)
     control = control & ~(termios.CSIZE | termios.PARENB) | termios.CS8
