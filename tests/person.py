@@ -33,7 +33,7 @@ class Person:
     def resize(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def until(self, pattern: str, seconds: float = 30.0) -> re.Match[str]:
+    def until(self, pattern: str, seconds: float = 60.0) -> re.Match[str]:
         """Read until something is seen that was not there before; it is taken."""
         deadline = time.monotonic() + seconds
         while True:
@@ -49,7 +49,7 @@ class Person:
     def types(self, text: str) -> None:
         os.write(self.master, text.encode())
 
-    def end(self, seconds: float = 30.0) -> tuple[int, str]:
+    def end(self, seconds: float = 60.0) -> tuple[int, str]:
         """The exit status and the rest of what was to be seen. The terminal is as it was."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None or select.select([self.master], [], [], 0.2)[0]:

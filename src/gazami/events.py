@@ -116,7 +116,8 @@ class BaseFinished:
 class StepStarted:
     """``text`` is the instruction as written (one line, heredocs abridged); ``total`` steps in its stage. ``file`` names the text
     that ``span`` points into; ``cached``: its layer is taken from the cache. ``reasons``: what it has other than the newest entry
-    of the cache, for the first step of a stage that was not found."""
+    of the cache, for the first step of a stage that was not found. ``looked_up`` is how long it was looked for now, other builds
+    waited for included."""
 
     id: StepId
     total: int
@@ -125,6 +126,7 @@ class StepStarted:
     file: str = ""
     cached: bool = False
     reasons: tuple[str, ...] = field(default=())
+    looked_up: float = 0.0
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -156,8 +158,8 @@ class StepOutput:
 
 @fast_dataclass(frozen=True, slots=True)
 class StepFinished:
-    """``layer_size`` is the compressed size of the layer that the step made, None where it made none. ``missed``: the cache was
-    asked for it in vain."""
+    """``layer_size`` is the compressed size of the layer that the step made, ``layer`` its digest; None and empty without one.
+    ``missed``: the cache was asked for it in vain."""
 
     id: StepId
     seconds: float
@@ -165,6 +167,7 @@ class StepFinished:
     layer_size: int | None = None
     files: int | None = None
     missed: bool = False
+    layer: str = ""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -207,12 +210,14 @@ class TransferFinished:
 
 @fast_dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """A long piece of work without bytes on a wire: unpacking, scanning, packing, hashing a context."""
+    """A long piece of work without bytes on a wire: unpacking, scanning, packing, hashing a context; ``step`` if it is a part of
+    one."""
 
     key: str
     what: str
     total: int | None = None
     unit: Literal["files", "bytes", ""] = ""
+    step: StepId | None = None
 
 
 @fast_dataclass(frozen=True, slots=True)

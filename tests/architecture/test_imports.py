@@ -31,7 +31,19 @@ sys.exit(status)
 
 NEVER = frozenset(
     {"dataclasses", "inspect", "ast", "dis", "platform", "asyncio", "multiprocessing", "unittest", "argparse", "pickle"}
-    | {"rich", "boto3", "botocore", "google", "lightkube", "cryptography", "requests", "xml", "html", "configparser"}
+    | {
+        "rich",
+        "boto3",
+        "botocore",
+        "google",
+        "lightkube",
+        "cryptography",
+        "requests",
+        "xml",
+        "html",
+        "configparser",
+        "gazami.cli.tracing",
+    }
 )
 PROTOCOL = frozenset({"ssl", "socket", "http", "email", "urllib3", "gazami.registry.exchange", "gazami.registry.session"})
 THREADS = frozenset({"concurrent", "logging", "traceback"})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import random
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -95,7 +95,7 @@ class RepositoryLeases:
     def _claim(self, key: Key, before: Lease | None, trip: float) -> Held | None:
         """The lease if this build has won it, None if another one has. ``trip`` is how long it took to read it. Raises
         :class:`RegistryError` where what was written is not there."""
-        mine, asked = Lease(secrets.token_hex(8)), time.monotonic()
+        mine, asked = Lease(os.urandom(8).hex()), time.monotonic()
         self._write(key, mine)
         self._pause(max(self._pace.settle, _TRIPS * (time.monotonic() - asked + trip)))
         there = self._read(key)

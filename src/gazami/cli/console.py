@@ -12,9 +12,9 @@ import fcntl
 import os
 import select
 import termios
-import tty
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 from gazami.values import fast_dataclass
 from gazami.worker import Worker
@@ -44,7 +44,7 @@ class Terminal:
             os.write(2, text.encode())
             saved = termios.tcgetattr(0)
             try:
-                tty.setraw(0, termios.TCSADRAIN)
+                _make_raw(saved)
                 relay = Worker("console", lambda: _relay(master))
             except BaseException:
                 os.close(master)
@@ -56,6 +56,17 @@ class Terminal:
                 relay.join()
                 termios.tcsetattr(0, termios.TCSADRAIN, saved)
         relay.result()
+
+
+def _make_raw(saved: list[Any]) -> None:
+    """Keys arrive at once and as they are, and what is written stays as it is (cfmakeraw(3)). The images lack ``tty``."""
+    received, written, control, local, *speeds, keys = saved
+    received &= ~(termios.BRKINT | termios.ICRNL | termios.INPCK | termios.ISTRIP | termios.IXON)
+    control = control & ~(termios.CSIZE | termios.PARENB) | termios.CS8
+    local &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
+    keys = [*keys]
+    keys[termios.VMIN], keys[termios.VTIME] = 1, 0
+    termios.tcsetattr(0, termios.TCSADRAIN, [received, written & ~termios.OPOST, control, local, *speeds, keys])
 
 
 def _relay(master: int) -> None:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from gazami.report.reporter import Reporter
 
 
+_RECEIVERS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""Variables that ask for spans of a build."""
+
+
 def supervise(command: Command, words: list[str], environ: Mapping[str, str]) -> int:
     """Do what ``words`` say, which are without the command's name; returns the exit status. Nothing but
     KeyboardInterrupt, SystemExit and a BrokenPipeError of standard output leaves this function."""
@@ -104,6 +108,11 @@ def _worked(command: Command, task: Task, flags: Flags, environ: Mapping[str, st
             from gazami.cli.build_report import reporting
 
             emit, note_error = stack.enter_context(reporting(task.report, emit, note_error))
+        if command.name == "build" and any(environ.get(name) for name in _RECEIVERS):
+            from gazami.cli.tracing import tracing, wants_spans
+
+            if wants_spans(environ):
+                emit, note_error = stack.enter_context(tracing(environ, emit, note_error))
         try:
             return task.work(Execution(task.around, emit, cancel, said.append, reporter.paused)), said
         except Exception as cause:

@@ -122,6 +122,7 @@ def _decode_span(value: Any) -> Span | None:
 
 
 _CODECS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "step": (lambda step: step and [step.stage, step.step], lambda value: value and events.StepId(int(value[0]), int(value[1]))),
     "id": (lambda step: [step.stage, step.step], lambda value: events.StepId(int(value[0]), int(value[1]))),
     "span": (_encode_span, _decode_span),
     "data": (_encode_bytes, _decode_bytes),

@@ -41,8 +41,11 @@ class Named:
                     (index + self._offset, f"{self._label} {names[index]}".strip(), texts) for index, _, texts in event.stages
                 )
                 return [replace(event, stages=stages)]
-            case events.TransferStarted() | events.PhaseStarted():
+            case events.TransferStarted():
                 return [replace(event, key=self._key(event.key), what=f"{event.what} ({self._label})")]
+            case events.PhaseStarted():
+                step = self._id(event.step) if event.step is not None else None
+                return [replace(event, key=self._key(event.key), what=f"{event.what} ({self._label})", step=step)]
             case events.TransferProgress() | events.TransferFinished() | events.PhaseProgress() | events.PhaseFinished():
                 return [replace(event, key=self._key(event.key))]
             case events.Message() | events.Warned() | events.SandboxChosen() | events.BaseResolved() | events.CacheChecked():

@@ -149,12 +149,12 @@ def test_other_steps_are_silent_until_the_shell_has_ended(context: Path, busybox
         person.types("sleep 1.5; echo D''ONE\n")
         quiet = person.until(r"(?s)(.*?)DONE\n")[1]
         assert "OTHER" not in quiet, quiet
+        person.until(r"[$#] $")
         person.types("\x04")
         assert person.end()[0] == 7
 
 
-@pytest.mark.parametrize("stdin", ["nothing", "a pipe"])
-def test_without_a_terminal_it_is_a_warning(context: Path, busybox: str, stdin: str) -> None:
+def test_without_a_terminal_it_is_a_warning(context: Path, busybox: str) -> None:
     words = ["build", *context_of(context, busybox), "--on-failure=shell"]
     done = gazami(*words)
     assert done.returncode == 7

@@ -107,7 +107,8 @@ def test_the_executor_reports_and_the_questions_of_the_page_have_answers(context
     answers = [subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True).stdout for line in lines]
     assert answers[0] == f'"0 of {known["cache"]["misses"]}"\n' and known["cache"]["misses"]
     assert answers[1].startswith(f"{known['stages'][0]['steps'][0]['file']}:2 ")
-    assert len(answers[2].splitlines()) == 2 and len(answers) == 3
+    assert len(answers[2].splitlines()) == 2 and len(answers) == 4
+    assert 0 < float(answers[3]) <= known["seconds"]
 
 
 def test_a_directory_that_cannot_be_made_is_said_first(context: Path, busybox: str, tmp_path: Path) -> None:

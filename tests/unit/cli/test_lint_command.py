@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from gazami.cli.commands.lint_files import write_fixed
+from gazami.cli.commands.lint_files import files_of, write_fixed
 from gazami.cli.main import run
 from gazami.errors import ContextError
 
@@ -231,3 +232,42 @@ def test_own_rules_are_lints_alone(folder: Path, capsys: pytest.CaptureFixture[s
     assert run(["lint", "--format=sarif"], {}) == 1
     rules = json.loads(capsys.readouterr().out)["runs"][0]["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == ["UnpinnedBase", "SudoInRun"]
+
+
+def _tree(folder: Path) -> None:
+    for name in ("Dockerfile", "build/Dockerfile", "build/kept/Dockerfile", "sub/web.Dockerfile", "sub/odd \u00e9.Dockerfile"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("FROM scratch\n")
+    (folder / ".gitignore").write_text("build/\n")
+    (folder / "sub/.gitignore").write_text("odd*\n")
+
+
+def test_what_git_ignores_is_passed_over(tmp_path: Path) -> None:
+    _tree(tmp_path)
+    everything = files_of([str(tmp_path)])
+    assert len(everything) == 5  # no work tree yet
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    assert files_of([str(tmp_path)]) == (f"{tmp_path}/Dockerfile", f"{tmp_path}/sub/web.Dockerfile")
+    assert files_of([f"{tmp_path}/sub"]) == (f"{tmp_path}/sub/web.Dockerfile",)
+    assert len(files_of([f"{tmp_path}/build"])) == 2  # it was asked for
+    subprocess.run([*git, "add", "-f", "build/Dockerfile"], check=True)
+    assert f"{tmp_path}/build/Dockerfile" in files_of([str(tmp_path)])  # Git does not ignore what it has
+
+
+def test_without_git_nothing_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _tree(tmp_path)
+    subprocess.run(["git", "-C", str(tmp_path), "init", "-q"], check=True)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert len(files_of([str(tmp_path)])) == 5
+
+
+def test_a_work_tree_cannot_make_lint_run_a_program(tmp_path: Path) -> None:
+    _tree(tmp_path)
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "config", "core.fsmonitor", f"touch {tmp_path}/ran; false"], check=True)
+    files_of([str(tmp_path)])
+    assert not (tmp_path / "ran").exists()
+    subprocess.run([*git, "status", "-s"], check=False, capture_output=True)
+    assert (tmp_path / "ran").exists()  # the control

@@ -66,11 +66,15 @@ def build(evil: str = "text") -> list[tuple[float, events.Event]]:
         (2.0, events.BaseFinished(ONE, 1.5)),
         (2.0, events.StepWaiting(ONE, evil)),
         (2.0, events.StepWaited(ONE, 0.0, "took over")),
-        (2.0, events.StepStarted(ONE, 2, "COPY a /", Span(2, 2), "Dockerfile", cached=True)),
+        (2.0, events.StepStarted(ONE, 2, "COPY a /", Span(2, 2), "Dockerfile", cached=True, looked_up=0.3)),
         (2.1, events.StepFinished(ONE, 0.1, cached=True, layer_size=10)),
         (2.1, events.StepStarted(TWO, 2, f"RUN {evil}", Span(3, 3), evil, reasons=(evil,))),
         (2.2, events.StepOutput(TWO, "stdout", evil.encode())),
-        (4.1, events.StepFinished(TWO, 2.0, layer_size=500, files=3, missed=True)),
+        (3.6, events.PhaseStarted("s", "taking a snapshot", step=TWO)),
+        (4.1, events.PhaseFinished("s", 0.5)),
+        (4.1, events.StepFinished(TWO, 2.0, layer_size=500, files=3, missed=True, layer=DIGEST)),
+        (4.1, events.TransferStarted("u", "push", DIGEST, evil, 500)),
+        (4.3, events.TransferFinished("u", "moved", 500, 0.2)),
         (4.1, events.StageFinished(0, 3.6)),
         (4.2, events.StageStarted(1, "", evil, 1)),
         (4.2, events.StepStarted(RUN, 1, f"RUN {evil}", Span(5, 6), "Dockerfile")),
@@ -126,7 +130,7 @@ def test_when_things_happened() -> None:
     assert last["steps"][0]["outcome"] == "done"
     assert gone["steps"][0]["outcome"] == "not run"
     assert known["cache"] == {"where": "text", "asked": 3, "found": 1, "hits": 1, "misses": 2, "start": 0.2, "seconds": 0.1}
-    assert known["transfers"] == [
+    assert known["transfers"][:1] == [
         {"direction": "pull", "what": DIGEST, "where": "text", "size": 1000, "how": "moved", "start": 0.5, "seconds": 1.0}
     ]
     assert known["requests"] == 12
@@ -229,7 +233,7 @@ def test_hostile_text_stays_text(name: str) -> None:
 def test_the_page_says_what_the_document_has() -> None:
     text = Reader(page(good())).text
     said = ("Build succeeded", "r.example.com/text:1", "userns", "12 to registries", "1 of 3 steps", "JSONArgsRecommended", "510 B")
-    for each in (*said, "1 transfer, 1.0 kB moved", "Not needed", "3 files in its layer", "Beside the steps", "fetching blobs"):
+    for each in (*said, "2 transfers, 1.5 kB moved", "Not needed", "3 files in its layer", "Beside the steps", "fetching blobs"):
         assert each in text, each
     failed = page(bad())
     assert "<details open>" in failed
@@ -240,3 +244,41 @@ def test_what_is_narrow_dark_or_on_paper_has_rules() -> None:
     text = page(good())
     assert all(f"@media {each}" in text for each in ("(prefers-color-scheme: dark)", "(max-width", "print"))
     assert '<meta name="viewport"' in text and '<html lang="en">' in text
+
+
+def test_each_moment_of_a_build_counts_once() -> None:
+    """Two steps beside each other, a snapshot within one, an upload that outlasts both."""
+    happened: list[tuple[float, events.Event]] = [
+        (0.0, events.PlanReady(((0, "a", ("RUN a",)), (1, "b", ("COPY b /",))))),
+        (1.0, events.CacheChecked("c", 2, 0, 0.5)),
+        (1.0, events.BaseStarted(ONE, "base")),
+        (2.0, events.BaseFinished(ONE, 1.0)),
+        (2.0, events.StepStarted(ONE, 1, "RUN a")),
+        (3.0, events.StepStarted(RUN, 1, "COPY b /")),
+        (5.0, events.PhaseStarted("s", "taking a snapshot", step=ONE)),
+        (6.0, events.PhaseFinished("s", 1.0)),
+        (6.0, events.StepFinished(ONE, 4.0, layer_size=1, layer=DIGEST)),
+        (6.0, events.TransferStarted("u", "push", DIGEST, "r", 1)),
+        (7.0, events.StepFinished(RUN, 4.0)),
+        (9.0, events.TransferFinished("u", "moved", 1, 3.0)),
+        (10.0, events.BuildFinished(10.0, DIGEST, 1, 1)),
+    ]
+    spent = document(told(*happened), STARTED)["time"]
+    assert spent == {
+        "commands": 3.0, "copies": 2.0, "snapshots": 0.0, "bases": 1.0, "otherBuilds": 0.0, "uploads": 2.0, "lookUps": 0.5,
+        "rest": 1.5,
+    }  # fmt: skip
+    assert sum(spent.values()) == 10.0
+    step = document(told(*happened), STARTED)["stages"][0]["steps"][0]
+    assert step["snapshot"] == {"start": 5.0, "seconds": 1.0}
+    assert step["uploads"] == [{"where": "r", "start": 6.0, "seconds": 3.0}]
+    text = page(document(told(*happened), STARTED))
+    assert "Commands ran for 3.0s. 7.0s are above that floor." in text
+    assert 'class="snapshot"' in text and 'class="upload"' in text
+
+
+def test_work_that_has_not_ended_counts_to_the_end() -> None:
+    happened = [(0.0, events.PlanReady(((0, "a", ("RUN a",)),))), (2.0, events.StepStarted(ONE, 1, "RUN a"))]
+    timeline = told(*happened, (5.0, events.Message("info", "x")))
+    spent = document(timeline, STARTED, UserError("no"))["time"]
+    assert (spent["rest"], spent["commands"]) == (2.0, 3.0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from gazami.builder.files.begun import Begun
 from gazami.errors import ArchiveError, IntegrityError
-from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted
+from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted, StepId
 from gazami.image.digest import hex_of, verified
 from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members
@@ -262,11 +262,13 @@ def observed(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Genera
 
 
 @contextlib.contextmanager
-def phase(emit: Emit, key: str, what: str, unit: Literal["files", "bytes"] = "bytes") -> Iterator[Callable[[int], None]]:
-    """Events around a long piece of work, also where it fails; the yielded function reports bytes or files, at most five times a
-    second."""
+def phase(
+    emit: Emit, key: str, what: str, unit: Literal["files", "bytes"] = "bytes", step: StepId | None = None
+) -> Iterator[Callable[[int], None]]:
+    """Events around a long piece of work (of a ``step``), also where it fails; the yielded function reports bytes or files, at most
+    five times a second."""
     started = last = time.monotonic()
-    emit(PhaseStarted(key, what, None, unit))
+    emit(PhaseStarted(key, what, None, unit, step))
 
     def progress(done: int) -> None:
         nonlocal last

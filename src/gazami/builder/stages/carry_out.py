@@ -150,6 +150,7 @@ class Stages:
             emit(begun)
             self._failed(identity, started, error)
             raise
+        begun = replace(begun, looked_up=time.monotonic() - started)
         missed = hit is None and self.cache is not None and self.cache.is_cacheable(plan, step.position)
         if missed and explains:
             begun = replace(begun, reasons=self._explain(plan, step))
@@ -163,8 +164,8 @@ class Stages:
             self._failed(identity, started, error)
             raise
         layer, made = (hit.layer, None) if hit is not None else (new.layer, new)
-        size = layer.descriptor.size if layer is not None else None
-        emit(StepFinished(identity, time.monotonic() - started, hit is not None, size, new.entries, missed))
+        size, digest = (layer.descriptor.size, layer.descriptor.digest) if layer is not None else (None, "")
+        emit(StepFinished(identity, time.monotonic() - started, hit is not None, size, new.entries, missed, digest))
         if len(stage.image.config.diff_ids) > len(below):
             self._tell(LayerMade(work, step.position, stage.image, stage.made or self.clock.now(), below, made))
         for observer in self.observers:

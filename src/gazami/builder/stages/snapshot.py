@@ -9,6 +9,7 @@ from gazami.builder.files.packer import Follow, NewLayer, Packer
 from gazami.builder.files.streams import produced
 from gazami.builder.stages.stage import Stage
 from gazami.builder.stages.work import StepWork
+from gazami.events import StepId
 from gazami.rootfs.requests import Owners, ScanRequest, UpperRequest
 from gazami.values import replace
 
@@ -34,7 +35,8 @@ def snapshot(stage: Stage, work: StepWork, result: RunResult, *, changed: str, p
         request = UpperRequest(changed, omit, ignore, newest, owners)
     learns = work.needs_tree and stage.tree.shows == len(stage.image.layers)
     what = "taking a snapshot of the changed files"
-    with phase(packer.files.emit, f"snapshot-{changed}", what) as progress, produced(sandbox, request) as chunks:
+    step = StepId(stage.plan.number, work.step.common.number)
+    with phase(packer.files.emit, f"snapshot-{changed}", what, step=step) as progress, produced(sandbox, request) as chunks:
         new = packer.stream(observed(chunks, progress), stage.tree.tree if learns else None, follow)
         if learns:
             stage.tree.applied()

@@ -32,7 +32,8 @@ Usage:
   gazami lint [FILE | FOLDER ...] [flags]
 
 A FILE is a Dockerfile (default: Dockerfile), or - for standard input. A FOLDER stands for all files below it that are called
-Dockerfile, Dockerfile.*, *.Dockerfile or Containerfile; hidden folders, node_modules and vendor are passed over.
+Dockerfile, Dockerfile.*, *.Dockerfile or Containerfile; hidden folders, node_modules, vendor and what Git
+ignores are passed over.
 
 Examples:
   gazami lint

@@ -11,6 +11,9 @@ from gazami.dockerfile.rules import COPY_IGNORED_FILE, INPUT_MISSING, Finding
 from gazami.errors import ContextError, HostError, UsageError
 from gazami.values import replace
 
+_PATIENCE = 10.0
+"""Seconds that Git may take to say what it ignores."""
+
 _OF_THE_CONTEXT = frozenset({COPY_IGNORED_FILE.name, INPUT_MISSING.name})
 
 
@@ -23,12 +26,35 @@ def files_of(words: Sequence[str]) -> tuple[str, ...]:
             continue
         from gazami.context.dockerfiles import dockerfiles_below
 
-        below = dockerfiles_below(word)
+        below = _not_ignored(word, dockerfiles_below(word))
         if not below:
             raise ContextError(f"no Dockerfile below {word}", hint="name the file: gazami lint FILE")
         for path in below:
             found.setdefault(path, path)
     return tuple(found.values())
+
+
+def _not_ignored(folder: str, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Without those that Git ignores (``.gitignore`` and its other places): copies, builds, checkouts of others. All of them where
+    there is no Git, no work tree, or where the folder that was named is ignored itself."""
+    if not paths:
+        return paths
+    import subprocess
+
+    command = ["git", "-C", folder, "-c", "core.fsmonitor=false", "check-ignore", "-z", "--stdin"]
+    asked = [os.path.abspath(path) for path in (folder, *paths)]
+    try:
+        done = subprocess.run(command, input=b"".join(map(_ended, asked)), capture_output=True, check=False, timeout=_PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):
+        return paths
+    ignored = set(done.stdout.split(b"\0")) if done.returncode == 0 else set()
+    if os.fsencode(asked[0]) in ignored:
+        return paths
+    return tuple(path for path, name in zip(paths, asked[1:], strict=True) if os.fsencode(name) not in ignored)
+
+
+def _ended(path: str) -> bytes:
+    return os.fsencode(path) + b"\0"
 
 
 def contexts_of(file: str, given: str) -> tuple[str, ...]:

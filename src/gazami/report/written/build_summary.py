@@ -15,6 +15,7 @@ from gazami.foreign import printable, printable_lines
 from gazami.report.causes import causes
 from gazami.report.excerpt import failure
 from gazami.report.labels import stage_names
+from gazami.report.written.time_spent import time_spent, uploads_of
 from gazami.report.written.timeline import Period, StepTold, Timeline
 
 VERSION = 1
@@ -24,12 +25,14 @@ VERSION = 1
 def document(timeline: Timeline, started: str, error: GazamiError | None = None) -> dict[str, Any]:
     """``started`` is the time at which the build began, RFC 3339."""
     end = timeline.summary.record.end
+    total = end.seconds if end is not None else timeline.now
     return {
         "version": VERSION,
         "gazami": __version__,
         "outcome": "failed" if error is not None else "succeeded",
         "started": started,
-        "seconds": _rounded(end.seconds if end is not None else timeline.now),
+        "seconds": _rounded(total),
+        "time": {kind: _rounded(spent) for kind, spent in time_spent(timeline, total).items()},
         "requests": end.requests if end is not None else None,
         "isolation": _isolation(timeline),
         "cache": _cache(timeline),
@@ -102,24 +105,29 @@ def _stage(timeline: Timeline, number: int, _: str, texts: tuple[str, ...]) -> d
         "skipped": skipped,
         "start": _rounded(span.begun) if span is not None else None,
         "seconds": _rounded(span.seconds) if span is not None else None,
-        "steps": [
-            _step(place, text, timeline.steps.get(events.StepId(number, place))) for place, text in enumerate(texts, start=1)
-        ],
+        "steps": [_step(timeline, events.StepId(number, place), text) for place, text in enumerate(texts, start=1)],
     }
 
 
-def _step(place: int, text: str, told: StepTold | None) -> dict[str, Any]:
+def _step(timeline: Timeline, step: events.StepId, text: str) -> dict[str, Any]:
+    told = timeline.steps.get(step)
     started = told.started if told is not None else None
     ended = told.ended if told is not None else None
     span = started.span if started is not None else None
     finished = ended if isinstance(ended, events.StepFinished) else None
-    known: dict[str, Any] = {"step": place, "text": printable(text), "outcome": _outcome(told)}
+    known: dict[str, Any] = {"step": step.step, "text": printable(text), "outcome": _outcome(told)}
     known |= {"start": None, "seconds": None} if told is None or started is None else _times(told.span)
     return known | {
         "file": printable(started.file) if started is not None and started.file else None,
         "line": span.start if span is not None else None,
         "base": _times(told.base) if told is not None and told.base is not None else None,
         "waited": {**_times(told.waited), "how": told.waited.how or "unfinished"} if told is not None and told.waited else None,
+        "lookedUp": _times(told.looked_up) if told is not None and told.looked_up is not None else None,
+        "snapshot": _times(told.snapshot) if told is not None and told.snapshot is not None else None,
+        "uploads": [
+            {"where": printable(begun.where), **_times(span)}
+            for begun, span in uploads_of(timeline, finished.layer if finished is not None else "")
+        ],
         "missed": finished.missed if finished is not None else bool(started and started.reasons),
         "reasons": [printable(each) for each in started.reasons] if started is not None else [],
         "layerSize": finished.layer_size if finished is not None else None,

@@ -6,16 +6,20 @@ the page, and the page's own policy forbids scripts and anything from elsewhere 
 
 from __future__ import annotations
 
-import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from gazami.foreign import printable, printable_lines
 from gazami.report import units
 from gazami.report.summary import shorten
+from gazami.report.written.page_parts import code as _code
+from gazami.report.written.page_parts import count as _count
+from gazami.report.written.page_parts import lines as _lines
+from gazami.report.written.page_parts import table as _table
+from gazami.report.written.page_parts import text as _text
 from gazami.report.written.page_style import STYLE
+from gazami.report.written.page_time import time_rows
 
 _SHORT = 120
 """Characters of an instruction that a row shows before it is opened."""
@@ -24,9 +28,12 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _MARKS = {"done": "ran", "cached": "cached", "failed": "failed", "cancelled": "cancelled", "unfinished": "cancelled"}
 _KEY = {
     "wait": "waited for the plan or another stage",
+    "look": "looked up in the cache",
     "other": "waited for another build of the step",
     "base": "fetched and unpacked the base",
     "ran": "ran",
+    "snapshot": "its layer was read and compressed",
+    "upload": "its layer was uploaded",
     "cached": "from the cache",
     "failed": "failed",
 }
@@ -52,8 +59,8 @@ def page(known: dict[str, Any]) -> str:
     names = [each["where"] for each in known["outputs"] if each["kind"] in ("image", "index")]
     title = f"Build {known['outcome']}" + (f": {', '.join(names)}" if names else "")
     parts = (
-        _head(known, title), _error(known), _stages(known), _misses(known), _layers(known), _config(known), _warnings(known),
-        _transfers(known), _phases(known),
+        _head(known, title), _error(known), _stages(known), time_rows(known), _misses(known), _layers(known), _config(known),
+        _warnings(known), _transfers(known), _phases(known),
     )  # fmt: skip
     body = "\n".join(part for each in parts for part in each)
     return (
@@ -64,18 +71,6 @@ def page(known: dict[str, Any]) -> str:
         f'<p class="soft">Made by gazami {_text(known["gazami"])}. The same as data: <code>summary.json</code>.</p>\n'
         "</body>\n</html>\n"
     )
-
-
-def _text(value: object) -> str:
-    return html.escape(printable(str(value)))
-
-
-def _lines(value: object) -> str:
-    return html.escape(printable_lines(str(value)))
-
-
-def _code(value: object) -> str:
-    return f"<code>{_text(value)}</code>"
 
 
 # -- what came of it -------------------------------------------------------------------------------------------------------------
@@ -167,6 +162,13 @@ def _step_text(step: dict[str, Any]) -> str:
     facts += [f"{_count(step['files'], 'file')} in its layer"] if step["files"] else []
     if step["base"] is not None and step["base"]["seconds"] is not None:
         facts.append(f"its base took {units.seconds(step['base']['seconds'])}")
+    if step["snapshot"] is not None and step["snapshot"]["seconds"] is not None:
+        facts.append(f"its layer was read and compressed in {units.seconds(step['snapshot']['seconds'])}")
+    facts += [
+        f"its layer was uploaded to {_text(each['where'])} in {units.seconds(each['seconds'])}"
+        for each in step["uploads"]
+        if each["seconds"] is not None
+    ]
     if step["waited"] is not None and step["waited"]["seconds"] is not None:
         facts.append(f"waited {units.seconds(step['waited']['seconds'])} for another build of it: {_WAITED[step['waited']['how']]}")
     if step["missed"]:
@@ -193,7 +195,9 @@ def _step_time(step: dict[str, Any]) -> str:
 def _bar(step: dict[str, Any], wait: float, total: float) -> str:
     """Where the step lies in the build's time, in percent; what is too short to see is a line."""
     pieces = [("wait", 0.0, wait)] if wait else []
-    for mark, times in (("other", step["waited"]), ("base", step["base"]), (_MARKS.get(step["outcome"], ""), step)):
+    parts = [("look", step["lookedUp"]), ("other", step["waited"]), ("base", step["base"]), (_MARKS.get(step["outcome"], ""), step)]
+    parts += [("snapshot", step["snapshot"]), *(("upload", each) for each in step["uploads"])]
+    for mark, times in parts:
         if times is not None and mark and times["start"] is not None:
             pieces.append((mark, times["start"], times["seconds"] if times["seconds"] is not None else total - times["start"]))
     if not pieces:
@@ -336,20 +340,3 @@ def _phases(known: dict[str, Any]) -> Iterator[str]:
 
 def _span(each: dict[str, Any]) -> tuple[str, str]:
     return units.seconds(each["start"]), units.seconds(each["seconds"]) if each["seconds"] is not None else "did not end"
-
-
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: tuple[int, ...] = ()) -> Iterator[str]:
-    """``rows`` are escaped already; ``numbers`` are the columns that end at the right."""
-    marks = [' class="number"' if place in numbers else "" for place in range(len(heads))]
-    yield (
-        "<table><thead><tr>"
-        + "".join(f"<th{mark}>{head}</th>" for mark, head in zip(marks, heads, strict=True))
-        + "</tr></thead><tbody>"
-    )
-    for row in rows:
-        yield "<tr>" + "".join(f"<td{mark}>{cell}</td>" for mark, cell in zip(marks, row, strict=True)) + "</tr>"
-    yield "</tbody></table>"
-
-
-def _count(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{units.number(count)} {what}s"

@@ -2,10 +2,12 @@
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2329; --soft: #58626d; --line: #d5dbe1; --page: #fff; --box: #f4f6f8;
-  --ran: #1f6fb8; --cached: #2c8a57; --failed: #c0322b; --wait: #c9ced4; --base: #8a63b8; --other: #b58a1e; --link: #1f5fa8; }
+  --ran: #1f6fb8; --cached: #2c8a57; --failed: #c0322b; --wait: #c9ced4; --base: #8a63b8; --other: #b58a1e;
+  --look: #3c9aa0; --snapshot: #0f3f6e; --upload: #b0487f; --link: #1f5fa8; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e4e8ec; --soft: #a2acb6; --line: #3a434c; --page: #14181c; --box: #1e242a;
-    --ran: #5aa7e8; --cached: #58bd86; --failed: #ff7b72; --wait: #4b555f; --base: #b795e0; --other: #d9b45a; --link: #8ec1f5; } }
+    --ran: #5aa7e8; --cached: #58bd86; --failed: #ff7b72; --wait: #4b555f; --base: #b795e0; --other: #d9b45a;
+    --look: #6fc3c8; --snapshot: #2f6ea8; --upload: #e08ab8; --link: #8ec1f5; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 75rem; background: var(--page); color: var(--ink);
   font: 1rem/1.5 system-ui, sans-serif; }
@@ -32,7 +34,8 @@ svg { display: block; width: 100%; height: 1.1rem; margin-top: .2rem; background
 table:not(.steps) svg { width: 8rem; max-width: 20vw; }
 rect.ran { fill: var(--ran); } rect.cached { fill: var(--cached); } rect.failed { fill: var(--failed); }
 rect.wait { fill: var(--wait); } rect.base { fill: var(--base); }
-rect.other { fill: var(--other); } rect.cancelled { fill: var(--wait); }
+rect.other { fill: var(--other); } rect.look { fill: var(--look); } rect.snapshot { fill: var(--snapshot); }
+rect.upload { fill: var(--upload); } rect.cancelled { fill: var(--wait); }
 ul.key { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; margin: .5rem 0; font-size: .875rem; }
 ul.key svg { display: inline-block; width: 1rem; height: .8rem; margin: 0 .3rem 0 0; }
 summary { cursor: pointer; } summary:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }

@@ -17,6 +17,9 @@ from gazami.values import fast_dataclass, field
 TAIL = 8 * 1024
 """Bytes that are kept of what a step prints, for the case that it fails."""
 
+NOTICEABLE = 0.001
+"""Seconds; what takes less is no look into a cache."""
+
 MOST = 5000
 """Transfers, phases and warnings that are kept of each."""
 
@@ -40,6 +43,9 @@ class StepTold:
     base: Period | None = None
     waited: Period | None = None
     """The time in which it waited for another build that was making it; ``how`` as the event has it."""
+    looked_up: Period | None = None
+    snapshot: Period | None = None
+    """The time in which its layer was read and compressed, a part of ``span``."""
     output: bytes = b""
 
 
@@ -115,6 +121,9 @@ class Timeline:
             case events.StepStarted():
                 told = self._told(event.id, now)
                 told.started, told.span = event, Period(now)
+                if event.looked_up >= NOTICEABLE:
+                    before = told.base.begun if told.base is not None else now
+                    told.looked_up = Period(max(0.0, before - event.looked_up), event.looked_up)
             case events.StepOutput():
                 told = self._told(event.id, now)
                 told.output = (told.output + event.data[-TAIL:])[-TAIL:]
@@ -141,8 +150,11 @@ class Timeline:
 
     def _phase(self, event: events.PhaseStarted | events.PhaseFinished, now: float) -> None:
         if isinstance(event, events.PhaseStarted):
+            span = Period(now)
+            if event.step is not None:
+                self._told(event.step, now).snapshot = span
             if len(self.phases) < MOST:
-                self.phases.append((event, Period(now)))
+                self.phases.append((event, span))
             return
         for started, span in reversed(self.phases):
             if started.key == event.key and span.seconds is None:
