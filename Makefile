@@ -39,9 +39,9 @@ chaos: ## builds that are killed, told to end, cut off and out of space, for SEC
 	@scripts/setup test
 	@$(VENV)/python -m tests.chaos $(or $(SECONDS),1800) $(SEED)
 
-images: ## gazami's own images, built by gazami: OCI archives in out/images, and pushed where IMAGE_REPO says
-	@scripts/setup images
-	@$(IMAGES) "$(IMAGE_REPO)"
+images: ## gazami's own images, built by gazami: archives in out/images, pushed where IMAGE_REPO says (PLATFORMS=linux/amd64,linux/arm64)
+	@PLATFORMS="$(PLATFORMS)" scripts/setup images
+	@$(IMAGES) "$(IMAGE_REPO)" "$(PLATFORMS)"
 
 dist: ## wheel and sdist in dist/, with their sums
 	@scripts/setup run
