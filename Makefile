@@ -48,8 +48,8 @@ dist: ## wheel and sdist in dist/, with their sums
 	@scripts/dist
 
 release: ## the version's packages, images and their digests in dist/; the images are pushed to REPO=name
-	@scripts/setup images
-	@IMAGES="$(IMAGES)" scripts/release "$(REPO)"
+	@PLATFORMS="$(PLATFORMS)" scripts/setup images
+	@IMAGES="$(IMAGES)" PLATFORMS="$(PLATFORMS)" scripts/release "$(REPO)"
 
 check: lint fast ## before each commit: ruff, mypy, import-linter and the fast tests
 
