@@ -39,17 +39,17 @@ chaos: ## builds that are killed, told to end, cut off and out of space, for SEC
 	@scripts/setup test
 	@$(VENV)/python -m tests.chaos $(or $(SECONDS),1800) $(SEED)
 
-images: ## gazami's own images, built by gazami: OCI archives in out/images, and pushed where IMAGE_REPO says
-	@scripts/setup images
-	@$(IMAGES) "$(IMAGE_REPO)"
+images: ## gazami's own images, built by gazami: archives in out/images, pushed where IMAGE_REPO says (PLATFORMS=linux/amd64,linux/arm64)
+	@PLATFORMS="$(PLATFORMS)" scripts/setup images
+	@$(IMAGES) "$(IMAGE_REPO)" "$(PLATFORMS)"
 
 dist: ## wheel and sdist in dist/, with their sums
 	@scripts/setup run
 	@scripts/dist
 
 release: ## the version's packages, images and their digests in dist/; the images are pushed to REPO=name
-	@scripts/setup images
-	@IMAGES="$(IMAGES)" scripts/release "$(REPO)"
+	@PLATFORMS="$(PLATFORMS)" scripts/setup images
+	@IMAGES="$(IMAGES)" PLATFORMS="$(PLATFORMS)" scripts/release "$(REPO)"
 
 check: lint fast ## before each commit: ruff, mypy, import-linter and the fast tests
 

@@ -15,24 +15,20 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from machine import Machine
+
 SOURCE = Path(__file__).with_name("executor.c")
 PLACEHOLDER = b"/kaniko" + b"/" * 120
 """Where files name the folder that they lie in, so that another name of up to this length can be written over it."""
 LEFT_OUT = frozenset({".builder-image", ".docker", ".program", "executor", "ho", "nsswitch.c", "resolv.c", "tmp", "warmer"})
 """Of the image: its entry points, and what only a container of its own has."""
-COMPILER = (
-    "musl-gcc", "-std=gnu11", "-Os", "-static", "-s", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none",
-    "-idirafter", "/usr/include",
-)  # fmt: skip
-"""musl makes 130 kB of it where glibc makes 880. The last words are for lzma.h."""
-LZMA = "/usr/lib/{}-linux-gnu/liblzma.a"
 FILTERS: dict[str, list[dict[str, int]]] = {
     "x86_64": [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 16 << 20}],
     "aarch64": [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 16 << 20}],
 }
 
 
-def write_executor(kaniko: Path, machine: str, compiler: tuple[str, ...], edited: Callable[[Path, bytes], bytes]) -> None:
+def write_executor(kaniko: Path, machine: Machine, edited: Callable[[Path, bytes], bytes]) -> None:
     """Write ``executor`` and ``.program`` into the folder. ``edited`` gives the bytes that a file is carried with."""
     index, contents = [], []
     for path in sorted(kaniko.rglob("*"), key=_order):
@@ -52,9 +48,9 @@ def write_executor(kaniko: Path, machine: str, compiler: tuple[str, ...], edited
     program = hashlib.sha256(listed + SOURCE.read_bytes()).hexdigest()
     (kaniko / ".program").write_text(program)
     whole = b"".join(contents)
-    archive = lzma.compress(whole, lzma.FORMAT_XZ, check=lzma.CHECK_CRC64, filters=FILTERS[machine])
+    archive = lzma.compress(whole, lzma.FORMAT_XZ, check=lzma.CHECK_CRC64, filters=FILTERS[machine.name])
     executor = kaniko / "executor"
-    subprocess.run([*compiler, f'-DPROGRAM="{program}"', "-o", str(executor), str(SOURCE), LZMA.format(machine)], check=True)
+    subprocess.run(machine.compiled(SOURCE, executor, f'-DPROGRAM="{program}"'), check=True)
     with executor.open("ab") as file:
         file.write(listed + archive + struct.pack("<QQQ8s", len(listed), len(archive), len(whole), b"gazami1\n"))
     executor.chmod(0o755)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
-import modulefinder
 import shutil
 import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.container.conftest import LIMITS, Executor, Podman
 from tests.container.environments import ENVIRONMENTS, RUNNING
+from tests.container.modules import NEVER_IMPORTED, missing
 
 
 @pytest.fixture
@@ -65,31 +62,9 @@ def test_the_image_is_small(podman: Podman) -> None:
     assert size < 60_000_000, "bytes unpacked"
 
 
-NEVER_IMPORTED = {"doctest", "multiprocessing", "ntpath", "plistlib", "statistics"}
-"""What the standard library imports for its own tests, for processes of a pool, and on other systems."""
-
-
 def test_no_module_is_missing(podman: Podman) -> None:
     """Every import in gazami, its dependencies and Python's codecs, those within functions too, finds its module in the image."""
-    library = podman.tree / "kaniko/lib/python3.11"
-    finder = modulefinder.ModuleFinder([str(library), str(library / "lib-dynload"), str(library / "dist-packages")])
-    for base in (library / "dist-packages", library):
-        for path in sorted((base if base.name == "dist-packages" else library / "encodings").rglob("*.pyc")):
-            name = ".".join(path.relative_to(base).with_suffix("").parts).removesuffix(".__init__")
-            with suppress(ImportError, AttributeError):  # a package without a file of its own; what is for other systems
-                finder.import_hook(name)
-    assert "gazami.cli.kaniko.executor" in finder.modules and "encodings.idna" in finder.modules
-    missing = {name for name in finder.badmodules if name.split(".")[0] in sys.stdlib_module_names and find_spec_of(name)}
-    assert {name.split(".")[0] for name in missing} <= NEVER_IMPORTED
-
-
-def find_spec_of(name: str) -> bool:
-    """Whether this Python has such a module, written in Python: others may be a part of the image's interpreter."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except ImportError:
-        return False
-    return spec is not None and (spec.origin or "").endswith(".py") and name != "os.path"
+    assert missing(podman.tree / "kaniko") <= NEVER_IMPORTED
 
 
 def test_git_works_in_the_image(podman: Podman) -> None:
