@@ -462,6 +462,23 @@ def test_a_registry_whose_tags_cannot_move_is_a_builders_own_matter(tmp_path: Pa
 
 
 @pytest.mark.sandbox
+def test_a_cache_that_takes_no_layers_makes_no_stage_wait_for_another(tmp_path: Path) -> None:
+    """The first refusal is a warning, and nothing is stored after it: the leases on what is not stored are given back all the same,
+    or two stages with one command would wait for each other in one build."""
+    with strict_registry(Quirks(denied=r"PUT .*cache/manifests/[^.]*$")) as registry:
+        builds = Builds(tmp_path, registry.host)
+        context = builds.context("")
+        stage = f"FROM {builds.host}/base AS {{}}\nRUN sleep 1; echo > /x\nRUN sleep 1; echo > /y\nRUN sleep 1; echo > /z\n"
+        last = "FROM scratch\nCOPY --from=a /z /a\nCOPY --from=b /z /b\n"
+        (context / "Dockerfile").write_text(stage.format("a") + stage.format("b") + last)
+        began = time.monotonic()
+        done = builds.start("", "--cache-lease=on", "--cache-lease-timeout=25s", context=context)
+        assert done.wait(100) == 0, builds.log(done)
+        assert "cannot store layers" in builds.log(done) and "waiting for another build" in builds.log(done)
+        assert time.monotonic() - began < 24, builds.log(done)
+
+
+@pytest.mark.sandbox
 def test_ctrl_c_ends_a_wait_at_once(builds: Builds) -> None:
     first = builds.start("echo BEGIN; sleep 3", "--cache-lease=on")
     builds.until(first, "│ BEGIN")

@@ -99,7 +99,7 @@ class StepKeys:
         return files_of((*self.images[image].config.diff_ids, *self._blobs(image)))
 
     def _blobs(self, image: ImageBase | None) -> tuple[str, ...]:
-        """The digests of the layers' blobs, and of their tables of contents, which a copy may have believed, each with its own."""
+        """The digests of the layers' blobs, and of their tables of contents, each with its place: a copy may have believed them."""
         if image is None:
             return ()
         layers = self.images[image].manifest.layers

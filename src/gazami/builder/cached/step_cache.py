@@ -253,7 +253,10 @@ class StepCache:
                 whole = entry.with_files(made.members[1])
             store.put(tags, whole, tuple(blobs))
 
-        self.stores.write(work if ended is None else lambda store: _then(lambda: work(store), ended))
+        if ended is None:
+            self.stores.write(work)
+        else:
+            self.stores.write(lambda store: _then(lambda: work(store), ended), partial(ended, stored=False))
 
 
 @fast_dataclass(frozen=True, slots=True)

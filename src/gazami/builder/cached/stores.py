@@ -105,14 +105,16 @@ class Stores:
 
     # -- writing --------------------------------------------------------------------------------------------------
 
-    def write(self, work: Callable[[CacheStore], None]) -> None:
-        """Do something with the store that is written to, in the background, if the build may."""
+    def write(self, work: Callable[[CacheStore], None], skipped: Callable[[], None] = lambda: None) -> None:
+        """Do something with the store that is written to, in the background, if the build may. ``skipped`` is called where the
+        store takes nothing any more."""
         if not self.options.push:
             return
         store = self.places[0]
 
         def guarded() -> None:
             if self._silent & {store.name, f"write {store.name}"} or not self._has_room(store):
+                skipped()
                 return
             try:
                 work(store)
