@@ -40,22 +40,33 @@ class Terminal:
 
     @contextlib.contextmanager
     def attach(self, master: int, text: str) -> Iterator[None]:
-        with self.pause():
+        with self.pause(), contextlib.ExitStack() as held:
+            held.callback(os.close, master)
             os.write(2, text.encode())
-            saved = termios.tcgetattr(0)
-            try:
-                _make_raw(saved)
+            with _raw():
                 relay = Worker("console", lambda: _relay(master))
-            except BaseException:
-                os.close(master)
-                termios.tcsetattr(0, termios.TCSADRAIN, saved)
-                raise
-            try:
-                yield
-            finally:
-                relay.join()
-                termios.tcsetattr(0, termios.TCSADRAIN, saved)
+                held.pop_all()  # the relay closes it
+                try:
+                    yield
+                finally:
+                    relay.join()
         relay.result()
+
+
+@contextlib.contextmanager
+def _raw() -> Iterator[None]:
+    """Keys come as they are typed. Raises :class:`OSError` for a terminal that is gone; one that goes meanwhile needs no settings
+    any more."""
+    try:
+        saved = termios.tcgetattr(0)
+        _make_raw(saved)
+    except termios.error as error:
+        raise OSError(*error.args) from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(0, termios.TCSADRAIN, saved)
 
 
 def _make_raw(saved: list[Any]) -> None:

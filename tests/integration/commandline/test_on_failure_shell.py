@@ -149,7 +149,7 @@ def test_other_steps_are_silent_until_the_shell_has_ended(context: Path, busybox
         person.types("sleep 1.5; echo D''ONE\n")
         quiet = person.until(r"(?s)(.*?)DONE\n")[1]
         assert "OTHER" not in quiet, quiet
-        person.until(r"[$#] $")
+        person.until(r"[$#] $")  # a Ctrl-D that comes before the shell reads is lost
         person.types("\x04")
         assert person.end()[0] == 7
 
@@ -175,6 +175,27 @@ def test_a_bug_in_the_thread_that_passes_keys_on_ends_the_shell_and_is_told(cont
     assert status == 1, seen
     assert "bug in gazami" in seen
     assert "ZeroDivisionError: broken" in seen
+    assert left_of(person) == []
+
+
+@pytest.mark.parametrize("when", ["before the shell", "at the prompt"])
+def test_a_terminal_that_goes_away_is_no_bug(when: str, context: Path, busybox: str) -> None:
+    """Without a SIGHUP: it was never the controlling one."""
+    report = context.parent / "report"
+    words = [*context_of(context, busybox, "RUN sleep 1; exit 7\n"), "--on-failure=shell", f"--report={report}"]
+    person = at_terminal(
+        *words, program="import os, sys\nfrom gazami.cli.main import run\nsys.exit(run(sys.argv[1:], os.environ))\n"
+    )
+    if when == "at the prompt":
+        at_the_prompt(person)
+    else:
+        person.until(r"RUN sleep 1")
+    os.close(person.master)
+    os.close(person.slave)
+    assert person.process.wait(30) != 0
+    said = (report / "summary.md").read_text()
+    assert "exit code: 7" in said or "exit code 7" in said, said
+    assert "bug in gazami" not in said
     assert left_of(person) == []
 
 

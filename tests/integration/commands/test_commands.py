@@ -359,6 +359,20 @@ def test_a_copy_onto_a_warmed_base_reads_none_of_it(app: str, context: Path, tmp
     assert built("three", f"--cache-repo=oci:{layers}").returncode == 0, "the layer cache has it too"
 
 
+def test_the_lists_go_to_a_cache_of_several_repositories(app: str, tmp_path: Path) -> None:
+    with docker_registry(tmp_path / "layers") as registry:
+        names = [f"{registry.host}/{each}" for each in "abc"]
+        done = ok("warm", "-i", app, "-c", str(tmp_path / "cache"), "--insecure", f"--cache-repo={','.join(names)}")
+        assert "WARN" not in done.stderr
+        assert "the files of an image" in ok("cache", "ls", ",".join(names), "--insecure").stdout
+
+
+def test_a_name_that_is_none_fails_before_anything_is_fetched(app: str, tmp_path: Path) -> None:
+    done = gazami("warm", "-i", app, "-c", str(tmp_path / "cache"), "--cache-repo=Not A Name")
+    assert done.returncode == 1 and "Not A Name" in done.stderr
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_base_whose_files_cannot_be_listed_is_warmed_all_the_same(app: str, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()

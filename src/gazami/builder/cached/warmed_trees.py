@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gazami.builder.cached.places import open_store
 from gazami.builder.cached.stores import file_blobs
 from gazami.builder.files.blob_files import BlobFiles
 from gazami.builder.files.kept_trees import shared_form, tag_of
@@ -18,6 +17,7 @@ from gazami.builder.files.trees import PARALLEL
 from gazami.builder.inputs.base_cache import BaseCache
 from gazami.builder.inputs.layout_images import image_layers
 from gazami.cache.entry import CacheEntry, FileList
+from gazami.cache.store import CacheStore
 from gazami.cancel import Cancel
 from gazami.errors import Cancelled, GazamiError
 from gazami.events import Emit, Message
@@ -32,11 +32,11 @@ from gazami.values import fast_dataclass
 
 @fast_dataclass(frozen=True, slots=True)
 class WarmedTrees:
-    """``repository`` is a layer cache that gets them too, as ``--cache-repo`` names one; it may be empty."""
+    """``layers`` is a layer cache that gets them too, if there is one."""
 
     cache: BaseCache
     client: RegistryClient
-    repository: str
+    layers: CacheStore | None
     emit: Emit
     cancel: Cancel
 
@@ -60,11 +60,10 @@ class WarmedTrees:
                 _, data = shared_form(layers, _listed(layers, blobs))
             if data is not None:
                 self.cache.write_tree(tag, data)
-        if data is not None and self.repository:
+        if data is not None and self.layers is not None:
             entry = CacheEntry(datetime.now(UTC), text="the files of an image", files=FileList.of(data))
-            store = open_store(self.repository, self.client)
-            if store.get(tag) is None:
-                store.put((tag,), entry, file_blobs(entry))
+            if self.layers.get(tag) is None:
+                self.layers.put((tag,), entry, file_blobs(entry))
 
 
 def _listed(layers: Sequence[Layer], blobs: BlobFiles) -> Tree:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gazami.cli.command import Command, Execution, task
 from gazami.cli.flags.argv import Flags
-from gazami.cli.flags.kinds import BOOL, LIST, STRING
+from gazami.cli.flags.kinds import BOOL, LIST, PLACES, STRING
 from gazami.cli.flags.option import Group, Option, Table
 from gazami.cli.flags.options import BUILD_ARG, CACHE_TTL, CUSTOM_PLATFORM, LOGGING, REGISTRY
 from gazami.errors import Cancelled, GazamiError, RegistryError, UsageError
@@ -34,12 +34,13 @@ DOCKERFILE = Option(
 )
 CACHE_DIR = Option("cache-dir", STRING, Group.CACHE, "The directory to fill.", default="/cache", metavar="DIR", shorthands="c")
 CACHE_REPO = Option(
-    "cache-repo", STRING, Group.CACHE, "A layer cache that gets the lists of the images' files too.", metavar="REPO|oci:DIR"
+    "cache-repo", PLACES, Group.CACHE, "A layer cache that gets the lists of the images' files too.", metavar="REPO|oci:DIR"
 )
 FORCE = Option("force", BOOL, Group.CACHE, "Fetch also what is there already.", default="false", shorthands="f")
 
 
 def _warm(flags: Flags, run: Execution) -> int:
+    from gazami.builder.cached.places import open_stores_of
     from gazami.builder.cached.warmed_trees import WarmedTrees
     from gazami.builder.inputs.base_cache import BaseCache
     from gazami.cli.request.plan import platform_of
@@ -55,7 +56,8 @@ def _warm(flags: Flags, run: Execution) -> int:
     failures = 0
     names = list(dict.fromkeys(names))
     with run.registry(flags, *flags[IMAGE]) as client:
-        listing = WarmedTrees(cache, client, flags[CACHE_REPO], run.emit, run.cancel)
+        layers = open_stores_of(flags[CACHE_REPO], client) if flags[CACHE_REPO] else None
+        listing = WarmedTrees(cache, client, layers, run.emit, run.cancel)
         for name in names:
             try:
                 reference = parse_reference(name)
