@@ -209,9 +209,20 @@ def test_a_step_that_writes_to_a_volume_unseen_fails(podman: Podman, docker_opti
     (tmp_path / "Dockerfile").write_text(f"FROM {podman.base}\nRUN d=/work; echo x > ${{d}}space/new\n")
     cache = f"{podman.registry}/volumes/cache"
     build = f"/kaniko/executor --context=dir:///workspace --no-push --cache=true --cache-repo={cache} 2>&1"
-    done = shell(podman, docker_options, f"{build}; echo status $?; {build}", tmp_path, debug)
+    done = shell(podman, docker_options, f"{build}; echo status $?; rm /workspace/new; {build}", tmp_path, debug)
     assert "status 1" in done.stdout and done.returncode == 1, done.stdout
     assert done.stdout.count("/workspace/new, on a volume of this container") == 2, done.stdout
+
+
+def test_what_is_written_to_a_file_of_a_volume_is_said(
+    podman: Podman, docker_options: list[str], debug: str, tmp_path: Path
+) -> None:
+    """It may be a log of somebody's, so the step does not fail."""
+    (tmp_path / "Dockerfile").write_text(f"FROM {podman.base}\nRUN d=/work; echo x >> ${{d}}space/log\n")
+    (tmp_path / "log").write_text("before\n")
+    done = shell(podman, docker_options, "/kaniko/executor --context=dir:///workspace --no-push 2>&1", tmp_path, debug)
+    assert done.returncode == 0, done.stdout
+    assert "WARN" in done.stdout and "/workspace/log was written to, on a volume of this container" in done.stdout
 
 
 def test_only_in_gazamis_own_image(podman: Podman, docker_options: list[str], debian: str, tmp_path: Path) -> None:

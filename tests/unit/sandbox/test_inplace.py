@@ -154,7 +154,11 @@ def test_a_change_on_a_volume_is_seen(container: ContainerRoot) -> None:
     with (volume / "kept").open("a") as log:  # of an agent or a runner, which writes on
         log.write("a line")
     os.utime(volume / "kept")
-    check(before, look([str(volume)], own))
+    [said] = check(before, look([str(volume)], own))
+    assert said.startswith(f"while the step ran, {volume}/kept was written to")
+    before = look([str(volume)], own)
+    (volume / "cache/deep/of the builder's own").write_text("x")
+    assert check(before, look([str(volume)], own)) == ()
     for change in (
         lambda: (volume / "d").mkdir(),
         lambda: (volume / "kept").chmod(0o600),

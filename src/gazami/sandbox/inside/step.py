@@ -81,7 +81,8 @@ def _run_in_place(
     finally:
         inplace.give_back(container)
     if isinstance(reply, RunResult) and reply.exit_code == 0:
-        volume_writes.check(before, volume_writes.look(volumes, own))
+        written = volume_writes.check(before, volume_writes.look(volumes, own))
+        return replace(reply, notes=(*reply.notes, *written))
     return reply
 
 

@@ -1,9 +1,9 @@
 """Volumes of the container that stay where they are while a command has its root (the ``inplace`` mode).
 
 They are not part of the image, and no layer holds what a command writes there. A command that names one of them therefore runs in
-another mode, and one that made or removed files on a volume without naming it fails: no image lacks files silently. A file that was
-there before may be written to meanwhile: others do that, to logs and signs of life (an agent's, a runner's), and it is no file of
-the image. Standard library only.
+another mode, and one that made or removed files on a volume without naming it fails. A file that was there before may be written to
+meanwhile: others do that, to logs and signs of life (an agent's, a runner's). It is said, for it may have been the command: no
+image lacks files silently. Standard library only.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from contextlib import suppress
 from gazami.errors import SandboxError
 from gazami.sandbox.spec import FileMount, RunSpec
 
-Listing = dict[str, tuple[int, int, int, int]]
-"""By path its inode, mode, user and group: neither times nor sizes, so that neither what is written to files that stay nor files
-which come and go in between count."""
+Listing = dict[str, tuple[int, ...]]
+"""By path its inode, mode, user and group, and of files their size and times: those of directories change by files which come and
+go in between."""
+
+_WHICH = 4
+"""How many of these say which file it is; the others, what is in it."""
 
 
 def named(spec: RunSpec, names: Iterable[str]) -> str:
@@ -42,19 +45,30 @@ def look(paths: Iterable[str], own: Iterable[str]) -> Listing:
                 if entry.path in ours:
                     continue
                 info = entry.stat(follow_symlinks=False)
+                what: tuple[int, ...] = (info.st_ino, info.st_mode, info.st_uid, info.st_gid)
                 if stat.S_ISDIR(info.st_mode):
                     todo.append(entry.path)
-                found[entry.path] = (info.st_ino, info.st_mode, info.st_uid, info.st_gid)
+                else:
+                    what = (*what, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+                found[entry.path] = what
     return found
 
 
-def check(before: Listing, after: Listing) -> None:
-    """Raises SandboxError, which names the first file that a command made, replaced or removed, or gave another mode or owner."""
+def check(before: Listing, after: Listing) -> tuple[str, ...]:
+    """What is to be said of files that were written to. Raises SandboxError, which names the first file that a command made,
+    replaced or removed, or gave another mode or owner."""
     changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    other = [path for path in changed if before.get(path, ())[:_WHICH] != after.get(path, ())[:_WHICH]]
+    if other:
+        raise SandboxError(
+            f"the step changed {_listed(other)}, on a volume of this container: it would be missing from the image",
+            hint="Mount the volume below /kaniko, or give --isolation=chroot: then the step has the image's own files there.",
+        )
     if not changed:
-        return
-    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    raise SandboxError(
-        f"the step changed {changed[0]}{more}, on a volume of this container: it would be missing from the image",
-        hint="Mount the volume below /kaniko, or give --isolation=chroot: then the step has the image's own files there.",
-    )
+        return ()
+    text = f"while the step ran, {_listed(changed)} was written to, on a volume of this container"
+    return (f"{text}: the image lacks what the step wrote there",)
+
+
+def _listed(paths: list[str]) -> str:
+    return paths[0] + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
