@@ -389,7 +389,7 @@ int main(int count, char **words) {
     const char *given = given_state(count, words), *value;
     char *places[6], *folder = NULL;
     int many = 0;
-    if (given) places[many++] = absolute(given);
+    if (given && *given) places[many++] = absolute(given);
     if (is_mounted(HOME_OF_IMAGE "/state")) places[many++] = HOME_OF_IMAGE "/state";
     if ((value = variable("XDG_CACHE_HOME")) && *value == '/') places[many++] = text("%s/gazami", value);
     if ((value = variable("TMPDIR"))) places[many++] = text("%s/gazami-%u", absolute(value), (unsigned)geteuid());

@@ -90,11 +90,14 @@ def executor_file(podman: Podman) -> Path:
     return podman.tree / "kaniko/executor"
 
 
-def started(executor_file: Path, state: Path | None, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def started(
+    executor_file: Path, state: Path | None, *words: str, cwd: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
     environ = {"PATH": os.environ["PATH"], **variables}
     if state:
         environ["GAZAMI_STATE_DIR"] = str(state)
-    return subprocess.run([str(executor_file), *(words or ("version",))], env=environ, capture_output=True, text=True, check=False)
+    command = [str(executor_file), *(words or ("version",))]
+    return subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def program(state: Path) -> Path:
@@ -183,6 +186,10 @@ def test_the_place_is_that_of_the_state(executor_file: Path, tmp_path: Path) -> 
     assert started(executor_file, None, **variables).returncode == 0
     assert program(homes["HOME"] / ".cache/gazami")
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    (tmp_path / "empty").mkdir()
+    done = started(executor_file, None, "--no-push", f"--context={tmp_path}", "--state-dir=", **variables, cwd=tmp_path / "empty")
+    assert done.returncode == 0, done.stderr
+    assert not list((tmp_path / "empty").iterdir()), "--state-dir=$UNSET is no place, and not the context"
     for words in (["--state-dir", str(tmp_path / "given")], [f"--state-dir={tmp_path / 'other'}"]):
         done = started(executor_file, None, "--no-push", f"--context={tmp_path}", *words, **variables)
         assert done.returncode == 0, done.stderr

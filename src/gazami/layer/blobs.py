@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,9 +21,19 @@ def blob_path(folder: Path, digest: str) -> Path:
     return folder / algorithm / encoded
 
 
+def open_file(path: Path) -> io.FileIO:
+    """A file of a folder that others write to. Raises :class:`OSError` also for what is no file: nobody may ever write to a
+    FIFO, and a link to a device may have no end."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return io.FileIO(fd)
+
+
 def chunks_of(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, 1 MiB at a time."""
-    with path.open("rb", buffering=0) as file:
+    """The bytes of a file, 1 MiB at a time. Raises as :func:`open_file` does."""
+    with open_file(path) as file:
         while chunk := file.read(1 << 20):
             yield chunk
 

@@ -19,7 +19,7 @@ from gazami.foreign import read_json
 from gazami.image.digest import is_digest, matches, verified
 from gazami.image.encoding import encode_json
 from gazami.image.manifest import OCI_INDEX, Descriptor, Index, Manifest, parse_manifest
-from gazami.layer.blobs import blob_path, chunks_of
+from gazami.layer.blobs import blob_path, chunks_of, open_file
 from gazami.layer.output_file import OutputFolder, own_directory
 from gazami.values import fast_dataclass, field
 
@@ -88,7 +88,8 @@ class OciLayout:
     def entries(self) -> tuple[LayoutEntry, ...]:
         """What the index lists, in order. Raises :class:`ContextError` for what is no layout."""
         try:
-            listed = read_json((self.folder / "index.json").read_bytes())["manifests"]
+            with open_file(self.folder / "index.json") as file:
+                listed = read_json(file.readall())["manifests"]
             return tuple(_entry(each) for each in listed if isinstance(each, dict))
         except (OSError, ValueError, KeyError, TypeError) as cause:
             hint = "it needs an index.json with manifests"
@@ -104,7 +105,7 @@ class OciLayout:
         if not is_digest(digest):
             raise ArchiveError(f"the OCI layout {self.folder} names {digest!r}, which is not a digest")
         try:
-            with self.path(digest).open("rb") as file:
+            with open_file(self.path(digest)) as file:
                 data = file.read(limit + 1)
         except (FileNotFoundError, NotADirectoryError) as cause:
             raise NotFoundError(f"the OCI layout {self.folder} has no blob {digest}") from cause

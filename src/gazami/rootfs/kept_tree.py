@@ -30,6 +30,7 @@ _VERSION = 1
 _LARGEST = 1 << 53
 """Numbers that every reader of a header takes."""
 
+_WHOLE = {int}
 _NONE: list[Any] = ["", [0, 0], [], None]
 
 
@@ -54,6 +55,7 @@ def decode_members(data: bytes) -> Iterator[tuple[Entry, bytes | None]]:
     try:
         for row in json.loads(body):
             name, kind, mode, uid, gid, mtime, size, link, device, xattrs, inline = _padded(row, 7)
+            _check(name, link, mode, uid, gid, mtime, size, *device)
             if min(mode, uid, gid, size) < 0 or max(mode, uid, gid, size, abs(mtime)) >= _LARGEST:
                 raise ValueError("number")
             entry = Entry(name, Kind(kind), mode, uid, gid, mtime, size, link, (device[0], device[1]), _xattrs(xattrs))
@@ -80,7 +82,21 @@ def _padded(row: list[Any], fixed: int) -> list[Any]:
     return [*row, *_NONE[len(row) - fixed :]]
 
 
+def _check(name: Any, link: Any, *numbers: Any) -> None:
+    """A cache may say anything. Raises ValueError where a header could not hold it: a float for a mode, a list for a link, text
+    that neither is Unicode nor stands for other bytes."""
+    for text in (name, link):
+        if type(text) is not str or "\0" in text:
+            raise ValueError("text")
+        if not text.isascii():
+            text.encode("utf-8", "surrogateescape")
+    if {*map(type, numbers)} != _WHOLE:
+        raise ValueError("number")
+
+
 def _xattrs(rows: list[list[str]]) -> Xattrs:
+    if any(type(key) is not str or not key or "=" in key or "\0" in key for key, _ in rows):
+        raise ValueError("attribute")
     return tuple((key, binascii.a2b_base64(value)) for key, value in rows)
 
 
@@ -234,6 +250,7 @@ class KeptTree(Tree):
 
     def _node(self, path: str, row: list[Any]) -> Node:
         _, layer, place, _, kind, mode, uid, gid, mtime, size, link, device, xattrs, inline = _padded(row, 10)
+        _check(path, link, mode, uid, gid, mtime, size, *device)
         content: Content | None = None
         if inline is not None:
             content = BytesContent(binascii.a2b_base64(inline))

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.programs import gazami
@@ -62,6 +63,20 @@ def evil_link_in_place_of_a_file(tree: Tree) -> None:
     children(tree, "app")["config"] = Node(Kind.SYMLINK, 0o777, link="/bin/tool")
 
 
+def evil_kinds_of_values(tree: Tree) -> None:
+    children(tree, "")["app"] = Node(Kind.SYMLINK, 0o777, link=["etc"])  # type: ignore[arg-type]
+
+
+def evil_text(tree: Tree) -> None:
+    children(tree, "")["app"] = Node(Kind.SYMLINK, 0o777, link="e\ud800tc")
+
+
+def evil_number(tree: Tree) -> None:
+    node = tree.get("app")
+    assert node is not None
+    node.mode, node.uid = 493.0, False  # type: ignore[assignment]
+
+
 def children(tree: Tree, path: str) -> dict[str, Node]:
     node = tree.get(path)
     assert node is not None
@@ -91,6 +106,13 @@ LIES: dict[str, tuple[Callable[[Tree], None], str]] = {
     "the same with a user": (evil_absence, "FROM trusted\nUSER 1000\nWORKDIR /etc/x\n"),
     "a link as the file": (evil_link_in_place_of_a_file, "FROM trusted\nCOPY f /app/config\n"),
 }  # fmt: skip
+
+BROKEN: dict[str, tuple[Callable[[Tree], None], str]] = {
+    "a link that is no text": (evil_kinds_of_values, "FROM trusted\nCOPY f /app/f\n"),
+    "a link that is no Unicode": (evil_text, "FROM trusted\nCOPY f /app/f\n"),
+    "a mode that is no whole number": (evil_number, "FROM trusted\nCOPY f /app/f\n"),
+}
+"""What no header can hold: nobody believes it, and no build ends by it."""
 
 
 @pytest.fixture
@@ -147,10 +169,10 @@ def put(store: DirectoryStore, tags: tuple[str, ...], entry: CacheEntry, data: b
     store.put(tags, entry.with_files(FileList(index, data if embedded else None)), blobs)
 
 
-@pytest.mark.parametrize("what", LIES)
+@pytest.mark.parametrize("what", LIES | BROKEN)
 @pytest.mark.parametrize("embedded", [True, False], ids=["in the entry", "a blob"])
 def test_a_lie_about_an_image_changes_nothing(what: str, embedded: bool, folder: Path) -> None:
-    change, dockerfile = LIES[what]
+    change, dockerfile = (LIES | BROKEN)[what]
     cache = (f"--cache-repo=oci:{folder / 'cache'}", "--cache", "--cache-copy-layers")
     honest = build(folder, dockerfile, state="honest")
     build(folder, "FROM trusted\nCOPY --chown=0:0 f /x\n", *cache, state="filling")
@@ -160,10 +182,10 @@ def test_a_lie_about_an_image_changes_nothing(what: str, embedded: bool, folder:
     assert build(folder, dockerfile, state="victim") == honest, "nor is it kept"
 
 
-@pytest.mark.parametrize("what", LIES)
+@pytest.mark.parametrize("what", LIES | BROKEN)
 def test_a_lie_in_a_directory_of_bases_changes_nothing(what: str, folder: Path) -> None:
     """``--cache-dir`` may be a volume that others write to."""
-    change, dockerfile = LIES[what]
+    change, dockerfile = (LIES | BROKEN)[what]
     honest = build(folder, dockerfile, state="honest")
     filling = (f"--cache-repo=oci:{folder / 'cache'}", "--cache", "--cache-copy-layers")
     build(folder, "FROM trusted\nCOPY --chown=0:0 f /x\n", *filling, state="filling")
@@ -211,6 +233,35 @@ def test_a_lie_about_a_cached_layer_is_in_no_copy_from_it(folder: Path) -> None:
         changed += any(data == EVIL for _, data in rows)
     assert changed
     assert build(folder, dockerfile, *cache, state="victim") == honest
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"kind": Kind.SYMLINK, "link": ["etc"]},
+        {"kind": Kind.SYMLINK, "link": "e\ud800tc"},
+        {"mode": 493.0},
+        {"uid": False},
+        {"xattrs": ((5, b"x"),)},
+    ],
+    ids=str,
+)
+def test_a_list_of_a_layer_that_no_header_could_hold_is_not_used(broken: dict[str, Any], folder: Path) -> None:
+    dockerfile = "FROM trusted\nCOPY f /made/f\n"
+    cache = (f"--cache-repo=oci:{folder / 'cache'}", "--cache", "--cache-copy-layers")
+    honest = build(folder, f"{dockerfile}COPY f /made/g\n", state="honest")
+    build(folder, dockerfile, *cache, state="filling")
+    store = DirectoryStore(folder / "cache")
+    changed = 0
+    for listed in list(store.entries()):
+        if listed.entry.layer is None or listed.entry.files is None:
+            continue
+        rows = list(decode_members(listed.entry.files.read(store.read, LIMIT)))
+        rows = [(replace(row, **broken), data) if row.path == "made" else (row, data) for row, data in rows]
+        put(store, (listed.tag,), listed.entry, encode_members(rows))
+        changed += any(row.path == "made" for row, _ in rows)
+    assert changed
+    assert build(folder, f"{dockerfile}COPY f /made/g\n", *cache, state="victim") == honest
 
 
 def test_a_base_keeps_its_own_blobs_whatever_a_cache_entry_claims(folder: Path) -> None:

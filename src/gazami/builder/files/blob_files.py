@@ -21,7 +21,7 @@ from gazami.image.digest import Digest, verified
 from gazami.image.manifest import Descriptor
 from gazami.image.model import Layer, LocalFile
 from gazami.image.reference import Reference
-from gazami.layer.blobs import BlobStore, chunks_of
+from gazami.layer.blobs import BlobStore, chunks_of, open_file
 from gazami.registry.client import RegistryClient
 from gazami.registry.flights import Flights
 from gazami.values import fast_dataclass, field
@@ -137,7 +137,7 @@ class BlobFiles:
         if path is None:
             return self.registry.read_part(self._reference(layer), layer.descriptor, offset, length)
         try:
-            with path.open("rb", buffering=0) as file:
+            with open_file(path) as file:
                 return os.pread(file.fileno(), length, offset)
         except OSError as cause:
             raise HostError(f"cannot read {path}: {cause.strerror}") from cause
@@ -199,3 +199,5 @@ def _verified_file(path: Path, descriptor: Descriptor) -> Iterator[bytes]:
         yield from verified(chunks_of(path), descriptor.digest, descriptor.size, damaged)
     except FileNotFoundError as cause:
         raise NotFoundError(f"the stored blob {descriptor.digest} is missing from {path}") from cause
+    except OSError as cause:
+        raise damaged(str(cause.strerror)) from cause

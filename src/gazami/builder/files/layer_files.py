@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
 import threading
@@ -16,6 +17,7 @@ from gazami.builder.files.begun import Begun
 from gazami.errors import ArchiveError, IntegrityError
 from gazami.events import Emit, PhaseFinished, PhaseProgress, PhaseStarted, StepId
 from gazami.image.digest import hex_of, verified
+from gazami.layer.blobs import open_file
 from gazami.layer.entry import BytesContent, Content, Entry, FileContent, Kind, LayerContent
 from gazami.rootfs.kept_tree import MAX_MEMBERS, Members
 from gazami.rootfs.owners import ACCOUNT_FILES, MAX_ACCOUNTS
@@ -311,6 +313,6 @@ def open_layer(files: LayerFiles, layer: Layer) -> Callable[[], BinaryIO]:
     """A function that opens a layer's local blob, for an upload that may have to start over."""
 
     def open_blob() -> BinaryIO:
-        return files.local_blob(layer).open("rb")
+        return io.BufferedReader(open_file(files.local_blob(layer)))
 
     return open_blob

@@ -18,6 +18,7 @@ from gazami.file_locks import locked
 from gazami.image.digest import Digest
 from gazami.image.platform import Platform
 from gazami.image.reference import Reference
+from gazami.layer.blobs import open_file
 from gazami.layer.oci_layout import OciLayout
 from gazami.plan.steps import ImageBase
 from gazami.registry.client import RegistryClient
@@ -56,9 +57,9 @@ class BaseCache:
     def read_tree(self, tag: str) -> bytes | None:
         """The tree of an image, as stored; not verified."""
         path = self.folder / _TREES / tag
-        with contextlib.suppress(OSError):
-            if path.stat().st_size <= MAX_TREE:
-                return path.read_bytes()
+        with contextlib.suppress(OSError), open_file(path) as file:
+            if os.fstat(file.fileno()).st_size <= MAX_TREE:
+                return file.readall()
         return None
 
     def write_tree(self, tag: str, data: bytes) -> None:
