@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +120,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Kube:
-    """``folder`` has podman's configuration, the profile of RuntimeDefault as ``docker.json``, and the runtime above."""
+    """``folder`` has podman's configuration, the profile of RuntimeDefault as ``docker.json``, and the runtime above. ``claims`` are
+    the volumes that outlive a pod."""
 
     podman: Podman
     folder: Path
+    claims: set[str] = field(default_factory=set)
 
     def attempt(self, *words: str, data: str = "") -> subprocess.CompletedProcess[str]:
         environ = {**os.environ, "CONTAINERS_CONF": str(self.folder / "containers.conf")}
@@ -164,14 +166,18 @@ class Kube:
         for _ in range(10):
             done = self.attempt("pod", "rm", "--force", "--ignore", pod)
             if done.returncode == 0:
-                return
+                break
             time.sleep(0.3)
-        raise AssertionError(done.stderr)
+        else:
+            raise AssertionError(done.stderr)
+        for volume in {*self.run("volume", "ls", "-q", "--filter", "dangling=true").split()} - self.claims:
+            self.attempt("volume", "rm", volume)  # an emptyDir of a pod whose removal was tried again: the next pod would get it
 
     def claim(self, document: Document) -> None:
         """Make the volume of a PersistentVolumeClaim."""
         path = self.folder / "claim.json"
         path.write_text(json.dumps(document))
+        self.claims.add(document["metadata"]["name"])
         self.run("play", "kube", str(path))
 
 
