@@ -120,8 +120,8 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Kube:
-    """``folder`` has podman's configuration, the profile of RuntimeDefault as ``docker.json``, and the runtime above. ``claims`` are
-    the volumes that outlive a pod."""
+    """``folder`` has podman's configuration, the profile of RuntimeDefault as ``docker.json``, and the runtime above. ``claims``
+    are the volumes that outlive a pod."""
 
     podman: Podman
     folder: Path
