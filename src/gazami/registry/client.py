@@ -173,8 +173,9 @@ class RegistryClient:
         :class:`TransportError`, :class:`RegistryError`, :class:`HostError` when the file cannot be read.
         """
         from gazami.registry.push import from_file
+        from gazami.registry.upload import SMALL
 
-        location = self.checks.take(reference) if opened else ""
+        location = self.checks.take(reference) if opened and descriptor.size <= SMALL else ""
         return self._push(reference, descriptor, from_file(open_file), mount_from, stop, location)
 
     def follow_blob(self, reference: Reference, path: Path) -> GrowingUpload:

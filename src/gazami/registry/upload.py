@@ -61,9 +61,11 @@ class Send:
 
 @fast_dataclass(frozen=True, slots=True)
 class SendAll:
-    """PUT the whole blob with its digest, which ends the session: one request where Send and Commit are two."""
+    """PUT the whole blob with its digest, which ends the session: one request where Send and Commit are two. ``kept``: the session
+    was opened some time ago."""
 
     location: str
+    kept: bool = False
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -151,8 +153,10 @@ class Upload:
 
 def begin(size: int, mounts: tuple[str, ...] = (), attempts: int = 5, location: str = "") -> Upload:
     """A mount of what is there already is answered like any other, so it goes before the look. ``location`` is that of an upload
-    that was opened before, if there is one."""
-    upload = Upload(size, attempts, mounts, location=location)
+    that was opened before, if there is one; a small blob without mounts goes into it."""
+    if location and 0 < size <= SMALL and not mounts:
+        return Upload(size, attempts, action=SendAll(location, kept=True), location=location)
+    upload = Upload(size, attempts, mounts)
     return replace(upload, action=MountBlob(mounts[0])) if mounts else _look(upload)
 
 
@@ -183,7 +187,7 @@ def advance(upload: Upload, answer: Answer) -> Upload:
         case Send():
             return _after_send(upload, upload.action, answer)
         case SendAll():
-            return _after_all(upload, answer)
+            return _after_all(upload, upload.action, answer)
         case Commit():
             return _after_commit(upload, answer)
         case Ask():
@@ -221,11 +225,14 @@ def _after_send(upload: Upload, sent: Send, answer: Answer) -> Upload:
     return replace(upload, action=GaveUp())
 
 
-def _after_all(upload: Upload, answer: Answer) -> Upload:
+def _after_all(upload: Upload, sent: SendAll, answer: Answer) -> Upload:
     """A registry that takes no blob this way gets it the other way, once, at once and without counting as a failure; what is wrong
-    with the blob comes out there. 202 would be an answer to a PATCH."""
+    with the blob comes out there. 202 would be an answer to a PATCH. An upload of long ago may be gone in any way, and is not tried
+    twice."""
     if answer.status in (200, 201, 204):
         return replace(upload, action=Done("moved"))
+    if sent.kept:
+        return replace(upload, action=Start(), location="")
     if answer.transient:
         return _failed(replace(upload, committing=True), answer, Head())
     return replace(upload, action=Start(), location="", chunk=replace(upload.chunk, patches=True))

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.integration.registry.faults import Canned, faulty
 from tests.integration.registry.images import AMD64, blob, client, has_blob, opener, push_image, small_image
 from tests.services import Registry, docker_registry
 
@@ -175,10 +176,25 @@ def test_an_upload_that_is_gone_is_begun_again(registry: Registry, repository: s
         assert b"".join(ours.open_blob(reference, descriptor)) == data
 
 
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+def test_an_upload_that_the_check_opened_is_not_tried_twice(registry: Registry, repository: str, status: int) -> None:
+    """The registry has forgotten it, or the part of the registry is gone that had it."""
+    descriptor, data = blob(1000)
+    with faulty(registry.host) as proxy, client() as ours:
+        reference = Reference(proxy.host, repository, "x")
+        ours.checks.check(reference, keep=True)
+        [old] = [path.parent.name for path in _open_uploads(registry, repository)]
+        proxy.add("PUT", old, Canned(status), times=None)
+        assert ours.push_blob(reference, descriptor, opener(data), opened=True) == "moved"
+        assert proxy.count("PUT", old) == 1
+        assert b"".join(ours.open_blob(reference, descriptor)) == data
+
+
 def test_an_upload_that_nobody_went_on_with_is_closed(registry: Registry, repository: str) -> None:
-    reference = Reference(registry.host, repository, "x")
+    reference, (descriptor, data) = Reference(registry.host, repository, "x"), blob(100_000)
     with client() as ours:
         ours.checks.check(reference, keep=True)
+        assert ours.push_blob(reference, descriptor, opener(data), opened=True) == "moved"  # too large for it
         assert len(_open_uploads(registry, repository)) == 1
         ours.checks.close((reference,))
     assert not _open_uploads(registry, repository)

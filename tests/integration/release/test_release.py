@@ -77,6 +77,9 @@ def test_a_release_is_packages_images_digests_and_a_tag(checkout: Path, tmp_path
         dirty = run(checkout, "scripts/release", repository)
         assert (dirty.returncode, dirty.stdout) == (1, "") and "not committed" in dirty.stderr
         commit(checkout)
+        away = run(checkout, "scripts/release", "127.0.0.1:1/gazami")
+        assert away.returncode == 1 and "cannot see whether 127.0.0.1:1/gazami/executor" in away.stderr
+        assert "connection refused" in away.stderr and "Traceback" not in away.stderr and not (checkout / "dist").exists()
         broken = run(checkout, "scripts/release", repository, BREAKS="warmer")
         assert broken.returncode == 1 and "no warmer" in broken.stderr
         assert not run(checkout, "git", "tag").stdout and not (checkout / "dist/images.txt").exists()
