@@ -26,6 +26,9 @@ MAX_TREE = 256 << 20
 MAX_MEMBERS = 200_000
 """A layer of more members is not kept, so that memory stays bounded."""
 
+_MAX_LIST = 64 << 20
+"""Bytes of a layer's members, which are in memory at once: 300 of each of the most that are kept."""
+
 _VERSION = 1
 _LARGEST = 1 << 53
 """Numbers that every reader of a header takes."""
@@ -49,7 +52,7 @@ def encode_members(members: Iterable[tuple[Entry, bytes | None]]) -> bytes:
 
 def decode_members(data: bytes) -> Iterator[tuple[Entry, bytes | None]]:
     """Raises :class:`ArchiveError` for anything but a layer's members."""
-    head, body = _parts(data)
+    head, body = _parts(data, _MAX_LIST)
     if head != {"v": _VERSION}:
         raise ArchiveError("the kept members of a layer have an unknown form")
     try:
@@ -270,13 +273,13 @@ def _packed(parts: list[str]) -> bytes:
     return b"".join([*out, pack.flush()])
 
 
-def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
+def _parts(data: bytes, most: int = MAX_TREE) -> tuple[dict[str, Any], bytes]:
     pieces: list[bytes] = []
     total = 0
     for piece in decompressed([data]):
         total += len(piece)
-        if total > MAX_TREE:
-            raise ArchiveError(f"a kept tree is larger than {MAX_TREE} bytes")
+        if total > most:
+            raise ArchiveError(f"a kept tree is larger than {most} bytes")
         pieces.append(piece)
     head, _, body = b"".join(pieces).partition(b"\n")
     try:

@@ -6,6 +6,7 @@ import pytest
 
 from gazami.errors import ArchiveError
 from gazami.image.digest import digest_of
+from gazami.layer.compression import compressor
 from gazami.layer.entry import BytesContent, Entry, FileContent, Kind, LayerContent
 from gazami.rootfs.kept_tree import KeptTree, decode_members, encode_members, encode_tree
 from gazami.rootfs.tree import LayerApplier, Node, Tree
@@ -115,3 +116,14 @@ def test_damage_is_noticed(data: bytes) -> None:
         list(decode_members(data))
     with pytest.raises(ArchiveError):
         KeptTree(data)
+
+
+def test_a_list_of_members_that_inflates_without_end_is_damaged() -> None:
+    """Whoever writes a layer cache may store it."""
+    pack = compressor("zstd", 3)
+    bomb = b"".join(
+        [pack.compress(b'{"v": 1}\n['), *(pack.compress(b'["a", 0, 0, 0, 0, 0, 0],' * 50_000) for _ in range(70)), pack.flush()]
+    )
+    assert len(bomb) < 1 << 20
+    with pytest.raises(ArchiveError, match="larger than"):
+        list(decode_members(bomb))
