@@ -285,3 +285,18 @@ def test_a_base_keeps_its_own_blobs_whatever_a_cache_entry_claims(folder: Path) 
             store.put((listed.tag,), replace(listed.entry, diff_id=diff_ids[0]), ())
     build(folder, dockerfile, *cache, layout, state="victim")
     assert layers(folder / "out")[0][: len(blobs)] == blobs
+
+
+def test_what_an_entry_says_of_its_layer_is_not_in_the_image(folder: Path) -> None:
+    """Annotations of a base's layers stay in the image; those of a cached layer are whatever a writer of the cache says."""
+    dockerfile = "FROM trusted\nCOPY f /x\n"
+    cache = (f"--cache-repo=oci:{folder / 'cache'}", "--cache", "--cache-copy-layers")
+    honest = build(folder, dockerfile, *cache, state="filling")
+    store, changed = DirectoryStore(folder / "cache"), 0
+    for listed in list(store.entries()):
+        if (layer := listed.entry.layer) is not None:
+            noted = replace(layer, annotations=(("containerd.io/snapshot/stargz/toc.digest", "sha256:" + "0" * 64),))
+            store.put((listed.tag,), replace(listed.entry, layer=noted), ())
+            changed += 1
+    assert changed
+    assert build(folder, dockerfile, *cache, state="victim") == honest

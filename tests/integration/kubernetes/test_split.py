@@ -94,6 +94,7 @@ def test_where_there_is_nothing_to_gain_one_job_builds(text: str, cluster: Clust
     [
         (["--detach"], "--split follows its Jobs"),
         (["--cache=false"], "--split needs the layer cache"),
+        (["--no-cache"], "--split needs the layer cache"),
         (["--no-push-cache"], "may write layers of RUN to"),
         (["--cache-run-layers=false"], "may write layers of RUN to"),
     ],

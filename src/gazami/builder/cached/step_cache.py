@@ -249,7 +249,7 @@ class StepCache:
             if members is not None and len(members) <= MAX_MEMBERS:
                 whole = entry.with_files(FileList.of(encode_members(members)))
                 blobs += file_blobs(whole)
-            elif made.members is not None and made.members[0] is store:
+            elif made.members is not None and (made.members[0] is store or made.members[1].data is not None):
                 whole = entry.with_files(made.members[1])
             store.put(tags, whole, tuple(blobs))
 

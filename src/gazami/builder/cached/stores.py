@@ -21,7 +21,7 @@ from gazami.errors import Cancelled, GazamiError, IntegrityError
 from gazami.events import Emit, Message
 from gazami.image.model import Layer, LocalFile
 from gazami.rootfs.kept_tree import MAX_TREE
-from gazami.values import fast_dataclass, field
+from gazami.values import fast_dataclass, field, replace
 
 _WRITERS = 8
 """Entries at the same time: most of what they do is to wait for answers."""
@@ -78,7 +78,8 @@ class Stores:
         store, entry = found
         assert entry.layer is not None
         assert entry.diff_id is not None
-        layer = Layer(entry.layer, entry.diff_id, store.origin(entry.layer))
+        # what a base says of its layers stays in the image, and what a cache says of a step's is nothing of it
+        layer = Layer(replace(entry.layer, annotations=()), entry.diff_id, store.origin(entry.layer))
         return Hit(layer, entry.created, (store, entry.files) if entry.files is not None else None)
 
     def read_tree(self, tag: str) -> bytes | None:

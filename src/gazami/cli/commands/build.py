@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from gazami.cli.request.build import Wanted
     from gazami.events import Emit, Event
 
-Builder: TypeAlias = "Callable[[BuildRequest, Emit, Cancel], BuildResult]"
+Builder: TypeAlias = "Callable[..., BuildResult]"
+"""As :func:`gazami.builder.build.build`; a ``console`` is given where the build wants one."""
 
 _BRIEF = """\
 Build an image from a Dockerfile and push it.
@@ -162,7 +163,7 @@ def _work(wanted: Wanted, builder: Builder, run: Execution, flags: Flags) -> int
         emit(message)
     output = wanted.request.output
     try:
-        result = _with_console(builder, wanted.request, run)(wanted.request, emit, run.cancel)
+        result = builder(wanted.request, emit, run.cancel, **_console(wanted.request, run))
     except RegistryError as error:
         if output.push and (hint := without_registry(output.destinations)):
             error.hint = hint
@@ -176,14 +177,13 @@ def _work(wanted: Wanted, builder: Builder, run: Execution, flags: Flags) -> int
     return 0
 
 
-def _with_console(builder: Builder, request: BuildRequest, run: Execution) -> Builder:
-    """With the terminal, for a build that wants it."""
+def _console(request: BuildRequest, run: Execution) -> dict[str, Console | None]:
+    """The terminal, for a build that wants it."""
     if request.sandbox.failed != "shell":
-        return builder
+        return {}
     from gazami.cli.console import console
 
-    terminal = console(run.pause, run.around.environ.get("TERM", ""))
-    return lambda request, emit, cancel: _build(request, emit, cancel, terminal)
+    return {"console": console(run.pause, run.around.environ.get("TERM", ""))}
 
 
 def _build(request: BuildRequest, emit: Emit, cancel: Cancel, console: Console | None = None) -> BuildResult:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gazami.cli.command import Command, Execution, task
 from gazami.cli.flags.argv import Flags
-from gazami.cli.flags.options import BUCKET, CACHE, CONTEXT, CUSTOM_PLATFORM, EXPOSE_MOUNTS, LOG_FORMAT
+from gazami.cli.flags.options import BUCKET, CACHE, CONTEXT, CUSTOM_PLATFORM, EXPOSE_MOUNTS, LOG_FORMAT, NO_CACHE
 from gazami.cli.submit import flags as submit
 from gazami.errors import UsageError
 
@@ -157,8 +157,8 @@ def _split(
 
     if flags[submit.DETACH]:
         raise UsageError("--split follows its Jobs, so it does not go with --detach")
-    if flags.given(CACHE) and not flags[CACHE]:
-        raise UsageError("--split needs the layer cache", hint="leave --cache=false out")
+    if flags[NO_CACHE] or (flags.given(CACHE) and not flags[CACHE]):
+        raise UsageError("--split needs the layer cache", hint="leave --no-cache and --cache=false out")
     request = wanted.request
     stages = check_split(request, placed.dockerfile)
     if not stages:
