@@ -217,12 +217,25 @@ def test_a_step_that_writes_to_a_volume_unseen_fails(podman: Podman, docker_opti
 def test_what_is_written_to_a_file_of_a_volume_is_said(
     podman: Podman, docker_options: list[str], debug: str, tmp_path: Path
 ) -> None:
-    """It may be a log of somebody's, so the step does not fail."""
+    """It may be a log of somebody's, so the step does not fail. No cache keeps it, so the next build says it too."""
     (tmp_path / "Dockerfile").write_text(f"FROM {podman.base}\nRUN d=/work; echo x >> ${{d}}space/log\n")
     (tmp_path / "log").write_text("before\n")
-    done = shell(podman, docker_options, "/kaniko/executor --context=dir:///workspace --no-push 2>&1", tmp_path, debug)
+    cache = f"--cache=true --cache-repo={podman.registry}/volumes/said --cache-lease=on"
+    build = f"/kaniko/executor --context=dir:///workspace --no-push {cache} 2>&1"
+    done = shell(podman, docker_options, f"{build} && {build}", tmp_path, debug)
     assert done.returncode == 0, done.stdout
-    assert "WARN" in done.stdout and "/workspace/log was written to, on a volume of this container" in done.stdout
+    assert done.stdout.count("/workspace/log was written to, on a volume of this container") == 2, done.stdout
+    assert "WARN" in done.stdout and done.stdout.count("0 of 1 step found") == 2, done.stdout
+
+
+def test_the_log_of_the_build_itself_is_nobody_elses(podman: Podman, docker_options: list[str], debug: str, tmp_path: Path) -> None:
+    """As a Jenkins agent starts it: its output goes to a file of the volume, which a loop beside it touches."""
+    (tmp_path / "Dockerfile").write_text(f"FROM {podman.base}\nRUN echo something; sleep 2\n")
+    build = "/kaniko/executor --context=dir:///workspace --no-push > /workspace/log 2>&1"
+    touched = "touch /workspace/log; (while sleep 0.3; do touch /workspace/log; done) & "
+    done = shell(podman, docker_options, f"{touched}{build}; s=$?; kill %1; cat /workspace/log; exit $s", tmp_path, debug)
+    assert done.returncode == 0, done.stdout
+    assert "Build finished" in done.stdout and "was written to" not in done.stdout, done.stdout
 
 
 def test_only_in_gazamis_own_image(podman: Podman, docker_options: list[str], debian: str, tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from gazami.errors import GazamiError, HostError
 from gazami.report.written.build_summary import document
 from gazami.report.written.page import page
-from gazami.report.written.timeline import Timeline
+from gazami.report.written.timeline import Timeline, listening
 
 if TYPE_CHECKING:
-    from gazami.events import Emit, Event
+    from gazami.events import Emit
 
 
 def check_place(folder: str) -> None:
@@ -45,17 +45,7 @@ def reporting(
     written; where the build failed too, its error is the one that counts."""
     timeline, errors = Timeline(), list[GazamiError]()
     started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    timeline.begin()
-
-    def noted(event: Event) -> None:
-        timeline.note(event)
-        emit(event)
-
-    def noted_error(error: GazamiError) -> None:
-        errors.append(error)
-        note_error(error)
-
-    yield noted, noted_error
+    yield listening(timeline, errors, emit, note_error)
     try:
         with _told(folder):
             Path(folder).mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from gazami.events import Message
 from gazami.values import fast_dataclass
 
 if TYPE_CHECKING:
-    from gazami.events import Emit, Event
+    from gazami.events import Emit
     from gazami.report.written.spans import Parent
     from gazami.report.written.timeline import Timeline
 
@@ -84,23 +84,13 @@ def tracing(
 ) -> Iterator[tuple[Emit, Callable[[GazamiError], None]]]:
     """What to call with each event and with the error of the build; the spans are sent at the end, unless whoever began the trace
     does not keep it."""
-    from gazami.report.written.timeline import Timeline
+    from gazami.report.written.timeline import Timeline, listening
 
     where = receiver(environ)
     if (environ.get(f"{_OTLP}TRACES_PROTOCOL") or environ.get(f"{_OTLP}PROTOCOL")) == "grpc":
         emit(Message("warning", "spans are sent over HTTP and not by gRPC: name the receiver's port for that, usually 4318"))
     timeline, errors, began = Timeline(), list[GazamiError](), time.time_ns()
-    timeline.begin()
-
-    def noted(event: Event) -> None:
-        timeline.note(event)
-        emit(event)
-
-    def noted_error(error: GazamiError) -> None:
-        errors.append(error)
-        note_error(error)
-
-    yield noted, noted_error
+    yield listening(timeline, errors, emit, note_error)
     if where.parent.sampled:
         try:
             _send(where, _body(where, timeline, began, errors[0] if errors else None))

@@ -137,6 +137,8 @@ class RunResult:
     """``userns-single``: ``(path, uid, gid)`` of symbolic links and FIFOs that the command chowned."""
     unrunnable: tuple[Unrunnable, ...] = ()
     """Of a command that failed."""
+    incomplete: bool = False
+    """Files of a volume were written to while the command ran, perhaps by it: then its layer lacks them."""
 
 
 @fast_dataclass(frozen=True, slots=True)

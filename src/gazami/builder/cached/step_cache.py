@@ -226,6 +226,12 @@ class StepCache:
             ended = None if self.leases is None else partial(self.leases.ended, key_of(definition))
             self._write(stage, position, (definition, content), Hit(layer, event.made), members, pushed, ended=ended)
 
+    def pass_over(self, event: LayerMade) -> None:
+        """Keep nothing of a step; another build that waits for it makes its own."""
+        stage, position = event.work.stage, event.position
+        if self.leases is not None and self.is_cacheable(stage, position):
+            self.leases.ended(key_of(self.keys.definition(stage, position)), stored=False)
+
     def _write(
         self,
         stage: StagePlan,
@@ -273,6 +279,9 @@ class Storing:
         """Nothing to store."""
 
     def layer_made(self, event: LayerMade) -> None:
+        if event.new is not None and event.new.incomplete:
+            self.cache.pass_over(event)
+            return
         self.cache.made[event.work.stage.number, event.position] = event.image.config.diff_ids[-1]
         layer = event.new.layer if event.new is not None else None
         if layer is not None:

@@ -31,7 +31,8 @@ _Member: TypeAlias = tuple[Entry, FileContent | BytesContent | None]
 class NewLayer:
     """What a step made: no layer, or one with so many ``entries`` (None where they were not counted). ``directory`` is where
     its files lie already, or empty; ``members`` are listed for a cache that keeps those, ``growing`` is the upload that began
-    while the layer was written, and ``name`` the one by which the stage's tree knows it, if that is not its diff id."""
+    while the layer was written, and ``name`` the one by which the stage's tree knows it, if that is not its diff id. One that may
+    be ``incomplete`` is for this build alone: who takes it from a cache would not hear of that."""
 
     layer: Layer | None = None
     entries: int | None = None
@@ -39,6 +40,7 @@ class NewLayer:
     members: Members | None = None
     growing: GrowingUpload | None = None
     name: str = ""
+    incomplete: bool = False
 
 
 @fast_dataclass(frozen=True, slots=True)

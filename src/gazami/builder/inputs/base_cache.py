@@ -20,6 +20,7 @@ from gazami.image.platform import Platform
 from gazami.image.reference import Reference
 from gazami.layer.blobs import open_file
 from gazami.layer.oci_layout import OciLayout
+from gazami.layer.output_file import OutputFolder
 from gazami.plan.steps import ImageBase
 from gazami.registry.client import RegistryClient
 from gazami.registry.resolved import Resolved
@@ -67,15 +68,9 @@ class BaseCache:
         folder = self.folder / _TREES
         try:
             folder.mkdir(exist_ok=True, mode=0o755)
-            fd, part = tempfile.mkstemp(dir=folder, prefix=".part-")
-            try:
-                with os.fdopen(fd, "wb") as file:
-                    file.write(data)
-                    os.fchmod(fd, 0o644)
-                os.replace(part, folder / tag)
-            except BaseException:
-                os.unlink(part)
-                raise
+            with OutputFolder(folder, follow=False) as trees, trees.file(tag) as file:
+                file.write(data)
+                os.fchmod(file.fileno(), 0o644)
         except OSError as cause:
             raise HostError(f"cannot write a tree into the cache directory {self.folder}: {cause.strerror}") from cause
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -161,7 +163,8 @@ class Isolation:
             self.workspace.use_memory()
         files = Path(self.workspace.files)
         state = str(self.workspace.state)
-        conditions = Conditions(options.in_container, options.force, around.local, around.own, state)
+        own = (*around.own, *_streams())
+        conditions = Conditions(options.in_container, options.force, around.local, own, state)
         server = (self.standby or Standby(PRELOAD)).take()
         try:
             choice = choose(options.isolation, files, conditions=conditions, server=server)
@@ -204,3 +207,11 @@ def losses(reports: Iterable[UnpackReport], mode: str) -> str:
         f"{mode} mode cannot set {owners} owners and {attributes} extended attributes of unpacked files:"
         " RUN sees different ones, and so has the layer of a file that RUN changes"
     )
+
+
+def _streams() -> Iterator[str]:
+    """The files that this process was given as its standard streams: a job's log, which grows and is touched while commands run."""
+    for number in range(3):
+        with contextlib.suppress(OSError):
+            if stat.S_ISREG(os.fstat(number).st_mode):
+                yield os.readlink(f"/proc/self/fd/{number}")

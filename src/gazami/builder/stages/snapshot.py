@@ -42,4 +42,4 @@ def snapshot(stage: Stage, work: StepWork, result: RunResult, *, changed: str, p
             stage.tree.applied()
         if not root.plain and root.roots.isolation.files_are_readable:
             packer.files.directories[new.name] = changed  # the tree's name of the layer: copies read the files that are here
-        return replace(new, directory=changed)
+        return replace(new, directory=changed, incomplete=result.incomplete)

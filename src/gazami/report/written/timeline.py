@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from gazami import events
+from gazami.errors import GazamiError
 from gazami.report.job_summary import JobSummary
 from gazami.values import fast_dataclass, field
 
@@ -160,3 +161,21 @@ class Timeline:
             if started.key == event.key and span.seconds is None:
                 span.seconds, span.how = event.seconds, "failed" if event.failed else ""
                 return
+
+
+def listening(
+    timeline: Timeline, errors: list[GazamiError], emit: events.Emit, note_error: Callable[[GazamiError], None]
+) -> tuple[events.Emit, Callable[[GazamiError], None]]:
+    """Begin a timeline: what to call with each event and with the error of the build, so that it, and ``errors``, hear of them
+    too."""
+    timeline.begin()
+
+    def noted(event: events.Event) -> None:
+        timeline.note(event)
+        emit(event)
+
+    def noted_error(error: GazamiError) -> None:
+        errors.append(error)
+        note_error(error)
+
+    return noted, noted_error

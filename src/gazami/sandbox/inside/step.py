@@ -82,7 +82,7 @@ def _run_in_place(
         inplace.give_back(container)
     if isinstance(reply, RunResult) and reply.exit_code == 0:
         written = volume_writes.check(before, volume_writes.look(volumes, own))
-        return replace(reply, notes=(*reply.notes, *written))
+        return replace(reply, notes=(*reply.notes, *written), incomplete=bool(written))
     return reply
 
 

@@ -2,8 +2,8 @@
 
 They are not part of the image, and no layer holds what a command writes there. A command that names one of them therefore runs in
 another mode, and one that made or removed files on a volume without naming it fails. A file that was there before may be written to
-meanwhile: others do that, to logs and signs of life (an agent's, a runner's). It is said, for it may have been the command: no
-image lacks files silently. Standard library only.
+meanwhile: others do that, to logs and signs of life (an agent's, a runner's). It is said, for it may have been the command, and the
+layer is in no cache, so that it is said each time: no image lacks files silently. Standard library only.
 """
 
 from __future__ import annotations
